@@ -1,0 +1,1 @@
+"""The client: a player core, bitrate controllers, and the drivers that do its I/O."""

@@ -1,0 +1,92 @@
+"""What a player is told and what it wants done.
+
+`PlayerCore` (one title) and `ViewerCore` (a viewer who watches several in a row) are machines over
+these. A request gets `ResponseStarted`, `BytesArrived`* and then `ResponseEnded`, or
+`ResponseFailed` at any point; after `CancelRequest` nothing more is said about it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from nearcast.cmcd import Cmcd
+from nearcast.media import ByteRange
+
+RequestKind = Literal["manifest", "playlist", "init", "segment"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened."""
+
+
+class Start(Event, frozen=True, kw_only=True):
+    """The viewer pressed play."""
+
+
+class Leave(Event, frozen=True, kw_only=True):
+    """The viewer goes away now, whatever is under way."""
+
+
+class ResponseStarted(Event, frozen=True, kw_only=True):
+    """The head of an answer. `url` is the final one after redirects; `cache_status` is the
+    Cache-Status header (RFC 9211) if there is one; `size_bytes` the Content-Length."""
+
+    request_id: int
+    status: int
+    url: str
+    content_type: str | None = None
+    cache_status: str | None = None
+    size_bytes: int | None = None
+
+
+class BytesArrived(Event, frozen=True, kw_only=True):
+    """`received_bytes` of the body are here, counted from its start."""
+
+    request_id: int
+    received_bytes: int
+
+
+class ResponseEnded(Event, frozen=True, kw_only=True):
+    """The whole body is here; `text` is set when `SendRequest.want_text` was."""
+
+    request_id: int
+    size_bytes: int
+    text: bytes | None = None
+
+
+class ResponseFailed(Event, frozen=True, kw_only=True):
+    """No (complete) answer. An HTTP status of 400 or more is a failure too."""
+
+    request_id: int
+    detail: str
+    status: int | None = None
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the player wants done."""
+
+
+class SendRequest(Effect, frozen=True, kw_only=True):
+    """GET `url`. `cmcd` goes with it in the form the driver is configured for (query or header)."""
+
+    request_id: int
+    kind: RequestKind
+    url: str
+    byte_range: ByteRange | None
+    cmcd: Cmcd
+    want_text: bool
+
+
+class CancelRequest(Effect, frozen=True, kw_only=True):
+    """Close the connection: the rest of this body is not wanted."""
+
+    request_id: int
+
+
+class SessionEnded(Effect, frozen=True, kw_only=True):
+    """One title is over (`finished`: played to the end, `left`: the viewer went, `failed`)."""
+
+    reason: Literal["finished", "left", "failed"]
+    detail: str = ""

@@ -1,0 +1,1 @@
+"""Residency and the rules of HTTP caching; no I/O."""

@@ -1,0 +1,315 @@
+"""What an edge is told and what it wants done.
+
+`EdgeCore` (edge.core) is a machine over these events and effects. The live drivers and the
+simulator speak nothing else to it. Bodies never pass through: the core sees start, headers,
+progress and end. The one exception is the text of manifests, which it must read
+(`FillEnded.text`, `ObjectRead.text`).
+
+Requests: the driver first asks `EdgeCore.find_hit(request, now_s)`, which decides nothing and
+changes nothing. If that gives a `ServeObject`, the driver serves it and reports it later, in
+batches, with `HitsServed`. Otherwise it feeds `Requested`, and gets exactly one of `ServeObject`,
+`ServeFill`, `ServeText` or `PassThrough` for that `request_id`, at once or when
+upstream has answered. `ServeFill` may be followed by one `AbortResponse` when the fill breaks
+under it.
+
+Fills: `StartFill` -> `FillHeaders` -> `FillProgress`* -> `FillEnded`, or `FillFailed` at any point.
+After `FillEnded` the core says `Commit` or `Discard`; after `FillFailed` the driver has already
+let go. `CancelFill` ends a fill without a further event. Waiters stream from a fill while it
+grows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from nearcast.media import ByteRange
+from nearcast.messages import Catalog
+
+Headers = tuple[tuple[str, str], ...]
+"""Header fields in order, names in lower case."""
+
+Priority = Literal["demand", "prefetch"]
+
+FailureCause = Literal["refused", "timeout", "broken", "integrity", "too_large", "disk"]
+"""refused: no connection. timeout: no answer in time. broken: cut off or not HTTP. integrity:
+more or fewer bytes than announced. too_large: over the object limit. disk: the store cannot take
+it; the fill goes on for its waiters but cannot be committed."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened."""
+
+
+class Requested(Event, frozen=True, kw_only=True):
+    """A client's request head. `target` is path and query as received; `client` names the peer and
+    never leaves the node."""
+
+    request_id: int
+    method: str
+    target: str
+    headers: Headers
+    client: str
+
+
+class ClientLeft(Event, frozen=True, kw_only=True):
+    """The client closed before it was answered, or mid-body after `sent_bytes`."""
+
+    request_id: int
+    sent_bytes: int = 0
+
+
+class ResponseEnded(Event, frozen=True, kw_only=True):
+    """All of an answer that came from an effect (not from find_hit) was sent."""
+
+    request_id: int
+    sent_bytes: int
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer given by `find_hit` alone."""
+
+    at_s: float
+    target: str
+    headers: Headers
+    client: str
+    object_id: str
+    sent_bytes: int
+
+
+class HitsServed(Event, frozen=True, kw_only=True):
+    """The counter ring since the last batch, oldest first. `dropped` were lost to a full ring."""
+
+    hits: tuple[Hit, ...]
+    dropped: int = 0
+
+
+class FillHeaders(Event, frozen=True, kw_only=True):
+    fill_id: int
+    status: int
+    headers: Headers
+
+
+class FillProgress(Event, frozen=True, kw_only=True):
+    fill_id: int
+    received_bytes: int
+
+
+class FillEnded(Event, frozen=True, kw_only=True):
+    """The whole body is here. `text` is set when `StartFill.want_text` was, and the body fits."""
+
+    fill_id: int
+    size_bytes: int
+    crc32c: int
+    text: bytes | None = None
+
+
+class FillFailed(Event, frozen=True, kw_only=True):
+    fill_id: int
+    cause: FailureCause
+    detail: str
+
+
+class Restored(Event, frozen=True, kw_only=True):
+    """What the store held when the node started."""
+
+    objects: tuple[StoredObject, ...]
+
+
+class ObjectRead(Event, frozen=True, kw_only=True):
+    """Answer to `ReadObject`; None when it could not be read."""
+
+    object_id: str
+    text: bytes | None
+
+
+class ObjectLost(Event, frozen=True, kw_only=True):
+    """A stored object turned out missing or damaged; it must not be served again."""
+
+    object_id: str
+    detail: str
+
+
+class CatalogLearned(Event, frozen=True, kw_only=True):
+    """The origin is one of ours and offers this. `base_url` is what its paths are relative to."""
+
+    base_url: str
+    catalog: Catalog
+
+
+class Predicted(Event, frozen=True, kw_only=True):
+    """Answer to `Predict`: one probability per row, of the horizon asked for."""
+
+    prediction_id: int
+    probabilities: tuple[float, ...]
+
+
+class PredictionFailed(Event, frozen=True, kw_only=True):
+    """No answer will come for this; decide by rule."""
+
+    prediction_id: int
+    detail: str
+
+
+class ModelChanged(Event, frozen=True, kw_only=True):
+    """The inference process is ready with a model, or is not there (`model_id` None and why)."""
+
+    model_id: str | None
+    detail: str = ""
+
+
+class Draining(Event, frozen=True, kw_only=True):
+    """The node is about to stop: start nothing new of its own accord."""
+
+
+class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept beside a body, in the store and in the index. Times are wall clock (HTTP
+    dates)."""
+
+    object_id: str
+    url: str
+    vary: Headers = ()
+    status: int
+    headers: Headers
+    size_bytes: int
+    crc32c: int
+    requested_wall_s: float
+    received_wall_s: float
+    is_prefetch: bool = False
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the core wants done."""
+
+
+class ServeObject(Effect, frozen=True, kw_only=True):
+    """Send a stored object, or the part `byte_range` of it. `headers` are complete but for Date."""
+
+    request_id: int
+    object_id: str
+    status: int
+    headers: Headers
+    byte_range: ByteRange | None
+    send_body: bool
+
+
+class ServeFill(Effect, frozen=True, kw_only=True):
+    """Send a fill while it grows, or the part `byte_range` of it. The body size is known iff
+    `headers` has content-length."""
+
+    request_id: int
+    fill_id: int
+    status: int
+    headers: Headers
+    byte_range: ByteRange | None
+    send_body: bool
+
+
+class ServeText(Effect, frozen=True, kw_only=True):
+    """Send a short body of our own: errors, 304, 416."""
+
+    request_id: int
+    status: int
+    headers: Headers
+    text: bytes = b""
+
+
+class PassThrough(Effect, frozen=True, kw_only=True):
+    """Forward this request alone, body and all, and send the answer as it comes, storing nothing.
+    `headers` are the ones to send upstream; `cache_status` goes on the answer."""
+
+    request_id: int
+    method: str
+    url: str
+    headers: Headers
+    cache_status: str
+
+
+class AbortResponse(Effect, frozen=True, kw_only=True):
+    """The fill under a `ServeFill` broke: close the connection so that the client notices."""
+
+    request_id: int
+
+
+class StartFill(Effect, frozen=True, kw_only=True):
+    """GET `url` once. `want_text`: hand over the body if it is a manifest of bounded size."""
+
+    fill_id: int
+    url: str
+    headers: Headers
+    priority: Priority
+    want_text: bool = True
+
+
+class SetFillPriority(Effect, frozen=True, kw_only=True):
+    """Demand has joined a prefetch."""
+
+    fill_id: int
+    priority: Priority
+
+
+class PauseFill(Effect, frozen=True, kw_only=True):
+    """Stop reading this prefetch: demand needs the link."""
+
+    fill_id: int
+
+
+class ResumeFill(Effect, frozen=True, kw_only=True):
+    fill_id: int
+
+
+class CancelFill(Effect, frozen=True, kw_only=True):
+    fill_id: int
+
+
+class Commit(Effect, frozen=True, kw_only=True):
+    """Keep the finished fill as `stored`; `in_memory`: hold its body in RAM too."""
+
+    fill_id: int
+    stored: StoredObject
+    in_memory: bool
+
+
+class Discard(Effect, frozen=True, kw_only=True):
+    """Let the finished fill go once its waiters are served."""
+
+    fill_id: int
+
+
+class UpdateStored(Effect, frozen=True, kw_only=True):
+    """A 304 refreshed this object's header fields and times."""
+
+    stored: StoredObject
+
+
+class DropObject(Effect, frozen=True, kw_only=True):
+    """Remove from RAM and disk. Answers under way keep their open file or buffer."""
+
+    object_id: str
+
+
+class SetInMemory(Effect, frozen=True, kw_only=True):
+    """Load the body into RAM, or let the RAM copy go (the disk copy stays)."""
+
+    object_id: str
+    in_memory: bool
+
+
+class ReadObject(Effect, frozen=True, kw_only=True):
+    """Hand over a stored manifest's text."""
+
+    object_id: str
+
+
+class FetchCatalog(Effect, frozen=True, kw_only=True):
+    """Ask whether upstream is a Nearcast origin, and what it offers."""
+
+    url: str
+
+
+class Predict(Effect, frozen=True, kw_only=True):
+    """Ask the next-episode model; rows are predictor.features vectors."""
+
+    prediction_id: int
+    rows: tuple[tuple[float, ...], ...]

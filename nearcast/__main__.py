@@ -1,0 +1,3 @@
+from nearcast.main import run
+
+run()

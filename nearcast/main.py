@@ -1,0 +1,126 @@
+"""The `nearcast` command.
+
+Commands are entry points of the group `nearcast.commands`, so the ground never imports a role,
+`nearcast edge --help` loads the edge alone, and a plugin can bring a command of its own. An entry
+point names a Typer app, or a function to be run as a Typer command.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points, version
+
+from nearcast.errors import NearcastError
+
+COMMAND_GROUP = "nearcast.commands"
+
+# In the order a newcomer meets them; commands of plugins follow by name.
+SUMMARIES = {
+    "demo": "the whole path on this machine: prefetch off against on",
+    "origin": "make streaming titles of video files, and serve them",
+    "edge": "run a cache node in front of any HTTP origin",
+    "play": "play a DASH or HLS title without a screen, and report",
+    "shape": "a loopback proxy that makes a link slow and far away",
+    "simulate": "the same edges and players on a virtual clock",
+    "train": "train, quantise and measure a model",
+    "models": "list and verify model files",
+    "bench": "measure this machine, baselines in the same run",
+    "doctor": "check what this installation can do",
+}
+EXAMPLES = """\
+Try:
+  nearcast demo                                 start here: about two minutes
+  nearcast origin ingest film.mp4 && nearcast origin serve
+  nearcast edge --upstream http://127.0.0.1:8080
+  nearcast play http://127.0.0.1:8081/media/film/manifest.mpd
+"""
+
+
+def commands() -> dict[str, EntryPoint]:
+    """The commands of this installation, ours first."""
+    found = {point.name: point for point in entry_points(group=COMMAND_GROUP)}
+    names = [*(name for name in SUMMARIES if name in found), *sorted(set(found) - set(SUMMARIES))]
+    return {name: found[name] for name in names}
+
+
+def overview() -> str:
+    lines = [
+        f"nearcast {version('nearcast')}: video from near the viewer, before it is asked for",
+        "",
+    ]
+    lines.append("Usage: nearcast COMMAND [OPTIONS]      nearcast COMMAND --help")
+    lines.append("")
+    for name, point in commands().items():
+        lines.append(f"  {name:<10}{SUMMARIES.get(name, f'(from {point.value})')}")
+    return "\n".join([*lines, "", EXAMPLES])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 2 bad input, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if arguments[0] in ("--version", "-V", "version"):
+        print(f"nearcast {version('nearcast')}")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    point = commands().get(name)
+    if point is None:
+        print(f"nearcast: there is no command {name!r}\n\n{overview()}", file=sys.stderr)
+        return 2
+    return _run(point, name, rest)
+
+
+def _run(point: EntryPoint, name: str, arguments: Sequence[str]) -> int:
+    import click
+    import typer
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname).1s %(name)s %(message)s", stream=sys.stderr
+    )
+    try:
+        app = point.load()
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in commands():
+            raise
+        print(_missing(name, error.name), file=sys.stderr)
+        return 2
+    if not isinstance(app, typer.Typer):
+        function = app
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command()(function)
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(
+            args=list(arguments), prog_name=f"nearcast {name}", standalone_mode=False
+        )
+    except NearcastError as error:
+        print(f"nearcast {name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print(f"nearcast {name}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has left; there is nobody to tell
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _missing(name: str, module: str) -> str:
+    extras = {"av": "media", "onnxruntime": "cpu", "sqlalchemy": "origin"}
+    extra = extras.get(module.split(".")[0], "train")
+    return (
+        f"nearcast {name}: this command needs the Python package {module!r}, which is not "
+        f"installed; install it with: pip install 'nearcast[{extra}]'"
+    )
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())

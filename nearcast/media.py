@@ -1,0 +1,98 @@
+"""What a manifest says, whichever format it came in.
+
+A *presentation* is one title: *representations* of its video (lowest rung first) and its audio,
+each a *rendition* (how it is coded) and its *segments* (where the bytes are). DASH and HLS are
+read into this (`nearcast.manifests`), the player plays it, the edge maps URLs to segments with
+it, and the origin writes manifests from it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+TrackKind = Literal["video", "audio"]
+
+
+class ByteRange(msgspec.Struct, frozen=True):
+    """Bytes `first` to `last` of a resource, both included, as in a Range header."""
+
+    first: int
+    last: int
+
+    @property
+    def size_bytes(self) -> int:
+        return self.last - self.first + 1
+
+    def header(self) -> str:
+        return f"bytes={self.first}-{self.last}"
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """One separately fetchable piece of media. `url` is absolute; `size_bytes` is None when
+    unknown."""
+
+    url: str
+    start_s: float
+    duration_s: float
+    byte_range: ByteRange | None = None
+    size_bytes: int | None = None
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + self.duration_s
+
+
+class Rendition(msgspec.Struct, frozen=True, kw_only=True):
+    """How one version of a track is coded.
+
+    `peak_kbps` is what manifests call BANDWIDTH; `average_kbps` is AVERAGE-BANDWIDTH, or the peak
+    where a manifest does not say.
+    """
+
+    id: str
+    kind: TrackKind
+    codecs: str
+    peak_kbps: float
+    average_kbps: float
+    width: int | None = None
+    height: int | None = None
+    frame_rate: float | None = None
+    sample_rate_hz: int | None = None
+    channel_count: int | None = None
+    language: str | None = None
+
+
+class Representation(msgspec.Struct, frozen=True, kw_only=True):
+    """A rendition and where its bytes are. `init` is None for self-initialising segments (MPEG-
+    TS)."""
+
+    rendition: Rendition
+    init: Segment | None
+    segments: tuple[Segment, ...]
+
+    @property
+    def duration_s(self) -> float:
+        return self.segments[-1].end_s if self.segments else 0.0
+
+
+class Presentation(msgspec.Struct, frozen=True, kw_only=True):
+    """One title. `video` is sorted by rising rate; at least one of `video` and `audio` is not
+    empty.
+
+    Where video and audio are multiplexed (HLS with MPEG-TS), they count as video.
+    """
+
+    url: str
+    duration_s: float
+    video: tuple[Representation, ...]
+    audio: tuple[Representation, ...] = ()
+
+    def tracks(self) -> tuple[tuple[TrackKind, tuple[Representation, ...]], ...]:
+        """The kinds that are there, video first."""
+        both: tuple[tuple[TrackKind, tuple[Representation, ...]], ...] = (
+            ("video", self.video),
+            ("audio", self.audio),
+        )
+        return tuple((kind, representations) for kind, representations in both if representations)

@@ -1,0 +1,1 @@
+"""Content and coordination: packaging, catalogue, serving."""

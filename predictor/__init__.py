@@ -1,0 +1,1 @@
+"""What will be watched next: features, models and the runtime that serves them."""
