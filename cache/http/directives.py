@@ -1,0 +1,110 @@
+"""Cache-Control as a struct (RFC 9111, 5.2; RFC 5861; RFC 8246).
+
+Never raises. What cannot be read is taken the careful way: a lifetime that is no number, or is
+given twice with different values, counts as 0 (RFC 9111, 4.2.1), a permission to serve stale that
+is no number is not given, unknown directives are ignored. The qualified forms
+`private="field"` and `no-cache="field"` count as the unqualified ones, as RFC 9111 5.2.2.4 allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from cache.http.headers import Headers, get_all, split_list
+
+DELTA_S_MAX = 2**31
+"""What a larger number of seconds is read as (RFC 9111, 1.2.2)."""
+
+
+class Directives(msgspec.Struct, frozen=True, kw_only=True):
+    """What Cache-Control says, of a request or a response. None: the directive is absent."""
+
+    max_age_s: int | None = None
+    s_maxage_s: int | None = None
+    no_store: bool = False
+    no_cache: bool = False
+    private: bool = False
+    public: bool = False
+    must_revalidate: bool = False
+    proxy_revalidate: bool = False
+    must_understand: bool = False
+    immutable: bool = False
+    no_transform: bool = False
+    only_if_cached: bool = False
+    max_stale_s: int | None = None
+    min_fresh_s: int | None = None
+    stale_while_revalidate_s: int | None = None
+    stale_if_error_s: int | None = None
+
+
+_FLAGS = {
+    "no-store": "no_store",
+    "no-cache": "no_cache",
+    "private": "private",
+    "public": "public",
+    "must-revalidate": "must_revalidate",
+    "proxy-revalidate": "proxy_revalidate",
+    "must-understand": "must_understand",
+    "immutable": "immutable",
+    "no-transform": "no_transform",
+    "only-if-cached": "only_if_cached",
+}
+_LIFETIMES = {"max-age": "max_age_s", "s-maxage": "s_maxage_s"}
+_PERMISSIONS = {
+    "stale-while-revalidate": "stale_while_revalidate_s",
+    "stale-if-error": "stale_if_error_s",
+    "max-stale": "max_stale_s",
+    "min-fresh": "min_fresh_s",
+}
+
+
+def response_directives(headers: Headers) -> Directives:
+    return parse_cache_control(get_all(headers, "cache-control"))
+
+
+def request_directives(headers: Headers) -> Directives:
+    """As above; `Pragma: no-cache` counts when there is no Cache-Control (RFC 9111, 5.4)."""
+    lines = get_all(headers, "cache-control")
+    if not lines:
+        pragma = {m.lower() for line in get_all(headers, "pragma") for m in split_list(line)}
+        return Directives(no_cache="no-cache" in pragma)
+    return parse_cache_control(lines)
+
+
+def parse_cache_control(lines: Iterable[str]) -> Directives:
+    found: dict[str, bool | int] = {}
+    for line in lines:
+        for member in split_list(line):
+            raw_name, equals, raw_value = member.partition("=")
+            name = raw_name.strip(" \t").lower()
+            if name in _FLAGS:
+                found[_FLAGS[name]] = True
+            elif name in _LIFETIMES:
+                field = _LIFETIMES[name]
+                # `max-age =5` is malformed too: hence the raw name and value.
+                value = _delta_s(raw_value) if raw_name.lower() == name else None
+                found[field] = 0 if found.get(field, value) != value else value or 0
+            elif name in _PERMISSIONS:
+                field = _PERMISSIONS[name]
+                value = _delta_s(raw_value)
+                if name == "max-stale" and not equals:
+                    value = DELTA_S_MAX  # any staleness will do
+                if value is not None:
+                    # min-fresh asks for more, the others permit less: the careful value of two.
+                    choose = max if name == "min-fresh" else min
+                    found[field] = choose(int(found.get(field, value)), value)
+    return msgspec.convert(found, Directives)
+
+
+def _delta_s(text: str) -> int | None:
+    """Seconds, at most DELTA_S_MAX; None when the text is not a number. Quotes are accepted."""
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0") or "0"
+    if len(digits) > len(str(DELTA_S_MAX)):
+        return DELTA_S_MAX
+    return min(int(digits), DELTA_S_MAX)
