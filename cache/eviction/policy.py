@@ -1,0 +1,35 @@
+"""What an eviction policy promises.
+
+A policy orders the objects it was told of and names the next to go. It decides nothing else: what
+is stored, how much room there is and what is exempt (pinned or prefetched objects) is known to
+`cache.index.Index` alone, which keeps exempt objects out of the policy altogether. Every policy
+in the table runs the contract suite in tests/property/test_cache_contract.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class EvictionPolicy(Protocol):
+    """An order among resident objects. Deterministic; no method takes the time."""
+
+    def insert(self, object_id: str, size_bytes: int) -> None:
+        """Take in an object that is not held; `size_bytes` > 0."""
+
+    def hit(self, object_id: str) -> None:
+        """A held object was used."""
+
+    def remove(self, object_id: str) -> None:
+        """A held object left for a reason of its own: leave no memory of it."""
+
+    def victim(self) -> str:
+        """Let one object go and say which. Called only while at least one is held."""
+
+    def __len__(self) -> int:
+        """How many objects are held."""
+
+
+EvictionFactory = Callable[[int], EvictionPolicy]
+"""Makes a policy for a tier of that many bytes."""

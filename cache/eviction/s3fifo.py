@@ -1,0 +1,120 @@
+"""S3-FIFO: a small queue that filters, a main queue that keeps, a ghost that remembers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Annotated
+
+import msgspec
+
+GHOST_COUNT_MAX = 1_000_000
+"""Bounds the ghost's memory (about 200 bytes an entry) where objects are tiny."""
+
+
+class S3FifoParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Defaults are the paper's. Shares are of the tier's bytes."""
+
+    small_share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.1
+    ghost_share: Annotated[float, msgspec.Meta(ge=0)] = 0.9
+    hit_count_max: Annotated[int, msgspec.Meta(ge=1)] = 3
+    promotion_hit_count: Annotated[int, msgspec.Meta(ge=1)] = 2
+
+
+class _Entry:
+    __slots__ = ("hit_count", "size_bytes")
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.hit_count = 0
+
+
+class S3Fifo:
+    """Evict from a small FIFO what was not asked for again, else from a main FIFO with reinsertion.
+
+    New objects enter *small*. When it holds its share of the bytes, its oldest object goes: to
+    *main* if it was hit `promotion_hit_count` times, else out, and its id into the *ghost*. An
+    object whose id is in the ghost enters main at once. Main gives an object one more round for
+    each hit, at most `hit_count_max`. Hits only count, so they cost O(1); eviction is amortised
+    O(1).
+    Source: Yang et al., "FIFO Queues are All You Need for Cache Eviction", SOSP 2023, Algorithm 1.
+    Queues are measured in bytes here, as in the authors' libCacheSim, since segments differ in
+    size by two orders of magnitude between rungs; the paper counts objects.
+    """
+
+    def __init__(self, capacity_bytes: int, params: S3FifoParams | None = None) -> None:
+        self._params = params or S3FifoParams()
+        self._small_bytes_max = capacity_bytes * self._params.small_share
+        self._main_bytes_max = capacity_bytes - self._small_bytes_max
+        self._ghost_bytes_max = capacity_bytes * self._params.ghost_share
+        # Oldest first.
+        self._small: OrderedDict[str, _Entry] = OrderedDict()
+        self._main: OrderedDict[str, _Entry] = OrderedDict()
+        self._ghost: OrderedDict[str, int] = OrderedDict()
+        self._small_bytes = 0
+        self._main_bytes = 0
+        self._ghost_bytes = 0
+
+    def insert(self, object_id: str, size_bytes: int) -> None:
+        assert object_id not in self._small, object_id
+        assert object_id not in self._main, object_id
+        remembered_bytes = self._ghost.pop(object_id, None)
+        if remembered_bytes is None:
+            self._small[object_id] = _Entry(size_bytes)
+            self._small_bytes += size_bytes
+        else:
+            self._ghost_bytes -= remembered_bytes
+            self._enter_main(object_id, size_bytes)
+
+    def hit(self, object_id: str) -> None:
+        entry = self._small.get(object_id) or self._main[object_id]
+        entry.hit_count = min(entry.hit_count + 1, self._params.hit_count_max)
+
+    def remove(self, object_id: str) -> None:
+        entry = self._small.pop(object_id, None)
+        if entry is not None:
+            self._small_bytes -= entry.size_bytes
+        else:
+            self._main_bytes -= self._main.pop(object_id).size_bytes
+
+    def victim(self) -> str:
+        if self._small_bytes >= self._small_bytes_max or not self._main:
+            victim = self._evict_small()
+            if victim is not None:
+                return victim
+        return self._evict_main()
+
+    def __len__(self) -> int:
+        return len(self._small) + len(self._main)
+
+    def _evict_small(self) -> str | None:
+        """None when everything in small had earned a place in main."""
+        while self._small:
+            object_id, entry = self._small.popitem(last=False)
+            self._small_bytes -= entry.size_bytes
+            if entry.hit_count < self._params.promotion_hit_count:
+                self._remember(object_id, entry.size_bytes)
+                return object_id
+            self._enter_main(object_id, entry.size_bytes)
+            if self._main_bytes > self._main_bytes_max:
+                return self._evict_main()
+        return None
+
+    def _evict_main(self) -> str:
+        while True:
+            object_id, entry = self._main.popitem(last=False)
+            if not entry.hit_count:
+                self._main_bytes -= entry.size_bytes
+                return object_id
+            entry.hit_count -= 1
+            self._main[object_id] = entry
+
+    def _enter_main(self, object_id: str, size_bytes: int) -> None:
+        self._main[object_id] = _Entry(size_bytes)  # hits counted before do not carry over
+        self._main_bytes += size_bytes
+
+    def _remember(self, object_id: str, size_bytes: int) -> None:
+        self._ghost[object_id] = size_bytes
+        self._ghost_bytes += size_bytes
+        while self._ghost_bytes > self._ghost_bytes_max or len(self._ghost) > GHOST_COUNT_MAX:
+            _, forgotten_bytes = self._ghost.popitem(last=False)
+            self._ghost_bytes -= forgotten_bytes

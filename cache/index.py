@@ -1,0 +1,369 @@
+"""What is resident, where, and what has to go: the only place that counts bytes.
+
+Two tiers. The *disk* tier is the store: every resident object is there. The *memory* tier holds
+copies of the objects used last, by an LRU of its own; letting a copy go costs nothing.
+
+A resident object is in one of three segments of the disk tier:
+
+    main         ordered by the eviction policy; its victims make room for everything else
+    prefetched   fetched before anyone asked. Kept until a set time, outside the eviction queue
+                 (S3-FIFO and its kin take an object nobody has asked for yet for a one-hit
+                 wonder), and bounded by a share of the capacity. The first use moves it to main.
+    pinned       stays until unpinned or removed
+
+Room is made from main first, then from the prefetched objects that expire soonest, never from the
+pinned. The index does no I/O: what it returns says which objects to drop, load and unload. The sum
+of all sizes never exceeds the capacity, at no moment between two calls.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from typing import Annotated, Literal
+
+import msgspec
+
+from cache.admission import ADMISSION_POLICIES
+from cache.eviction import EVICTION_POLICIES
+from nearcast.config import Section
+from nearcast.errors import LocalProtocolError
+
+Segment = Literal["main", "prefetched", "pinned"]
+Refusal = Literal["too large", "not admitted", "pinned full", "prefetch full"]
+
+
+class CacheConfig(Section, frozen=True, kw_only=True):
+    """How much is kept and by which policies.
+
+    `object_count_max` bounds the index itself (about 1 kB an entry), as objects may be empty.
+    """
+
+    capacity_bytes: Annotated[int, msgspec.Meta(gt=0)] = 10_000_000_000
+    memory_capacity_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256_000_000
+    memory_object_bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 4_000_000
+    prefetch_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
+    object_count_max: Annotated[int, msgspec.Meta(gt=0)] = 1_000_000
+    eviction: str = "s3fifo"
+    admission: str = "always"
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an object that was offered. `refusal` None: it is resident now.
+
+    `evicted` have to be dropped from disk and RAM, also when the object was refused;
+    `is_in_memory`: hold a copy in RAM; `unloaded`: let the RAM copies of these go.
+    """
+
+    refusal: Refusal | None
+    evicted: tuple[str, ...] = ()
+    is_in_memory: bool = False
+    unloaded: tuple[str, ...] = ()
+
+    @property
+    def is_admitted(self) -> bool:
+        return self.refusal is None
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hit changes. `prefetched_bytes`: the size, on the first use of a prefetched object,
+    else 0. `is_loaded`: copy it into RAM; `unloaded`: let the RAM copies of these go."""
+
+    prefetched_bytes: int = 0
+    is_loaded: bool = False
+    unloaded: tuple[str, ...] = ()
+
+
+class _Entry:
+    __slots__ = ("is_unused_prefetch", "segment", "size_bytes", "until")
+
+    def __init__(self, size_bytes: int, segment: Segment, is_unused_prefetch: bool) -> None:
+        self.size_bytes = size_bytes
+        self.segment = segment
+        self.is_unused_prefetch = is_unused_prefetch
+        self.until: tuple[float, int] | None = None  # expiry and a sequence number
+
+
+class Index:
+    """The resident objects of one node. Deterministic: time is handed in, nothing is random."""
+
+    def __init__(self, config: CacheConfig) -> None:
+        """Raises ConfigError when a policy's name is unknown."""
+        self.config = config
+        self._policy = EVICTION_POLICIES.get(config.eviction)(config.capacity_bytes)
+        self._admission = ADMISSION_POLICIES.get(config.admission)(config.capacity_bytes)
+        self._entries: dict[str, _Entry] = {}
+        self._bytes: dict[Segment, int] = {"main": 0, "prefetched": 0, "pinned": 0}
+        # Expiries of the prefetched, soonest first. Entries of objects that have left the segment
+        # stay until they surface or outnumber the others.
+        self._expiries: list[tuple[float, int, str]] = []
+        self._prefetched_count = 0
+        self._sequence_no = 0
+        self._memory: OrderedDict[str, int] = OrderedDict()  # used longest ago first
+        self._memory_bytes = 0
+        self.prefetch_used_bytes = 0
+        """Prefetched bytes that were asked for while resident."""
+        self.prefetch_wasted_bytes = 0
+        """Prefetched bytes that left before anyone asked."""
+
+    def __contains__(self, object_id: str) -> bool:
+        return object_id in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def size_bytes(self) -> int:
+        """All resident bytes; at most the capacity."""
+        return sum(self._bytes.values())
+
+    @property
+    def prefetched_bytes(self) -> int:
+        """Of these, fetched and not yet asked for, and not pinned."""
+        return self._bytes["prefetched"]
+
+    @property
+    def pinned_bytes(self) -> int:
+        return self._bytes["pinned"]
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._memory_bytes
+
+    @property
+    def prefetch_bytes_max(self) -> int:
+        """The bound of the prefetched segment now: its share, less where pins leave less."""
+        share_bytes = int(self.config.capacity_bytes * self.config.prefetch_share)
+        return min(share_bytes, self.config.capacity_bytes - self.pinned_bytes)
+
+    def is_in_memory(self, object_id: str) -> bool:
+        return object_id in self._memory
+
+    def segment(self, object_id: str) -> Segment | None:
+        entry = self._entries.get(object_id)
+        return entry.segment if entry is not None else None
+
+    def sizes(self) -> dict[str, int]:
+        """Every resident object and its size, for reports and checks."""
+        return {object_id: entry.size_bytes for object_id, entry in self._entries.items()}
+
+    # -- coming in
+
+    def add(
+        self,
+        object_id: str,
+        size_bytes: int,
+        now_s: float,
+        *,
+        prefetch_until_s: float | None = None,
+        is_pinned: bool = False,
+        is_restored: bool = False,
+    ) -> Admission:
+        """Offer an object that is complete. `prefetch_until_s`: nobody has asked for it yet, keep
+        it until then. `is_restored`: it was in the store already, so it is not judged again and
+        not held in RAM before its first use.
+
+        Raises LocalProtocolError when the object is resident or its size negative.
+        """
+        if object_id in self._entries or size_bytes < 0:
+            raise LocalProtocolError(f"cannot add {object_id} of {size_bytes} bytes to the index")
+        evicted = list(self.expire(now_s))
+        is_prefetch = prefetch_until_s is not None
+        refusal: Refusal | None = None
+        if size_bytes > self.config.capacity_bytes:
+            refusal = "too large"
+        elif size_bytes > self.config.capacity_bytes - self.pinned_bytes:
+            refusal = "pinned full"
+        elif prefetch_until_s is not None and not is_pinned:
+            outlived = self._outlived(size_bytes, prefetch_until_s)
+            if outlived is None:
+                refusal = "prefetch full"
+            else:
+                evicted += [self._evict(soonest) for soonest in outlived]
+        elif not (is_restored or is_pinned or self._admission.admits(object_id, size_bytes)):
+            refusal = "not admitted"
+        if refusal is None and not self._make_room(size_bytes, evicted):
+            refusal = "pinned full"
+        if refusal is not None:
+            return Admission(refusal=refusal, evicted=tuple(evicted))
+        segment: Segment = "pinned" if is_pinned else "prefetched" if is_prefetch else "main"
+        self._entries[object_id] = _Entry(size_bytes, segment, is_unused_prefetch=is_prefetch)
+        self._enter(object_id, segment, prefetch_until_s)
+        if is_prefetch or is_restored:
+            return Admission(refusal=None, evicted=tuple(evicted))
+        is_in_memory, unloaded = self._load(object_id, size_bytes)
+        return Admission(
+            refusal=None, evicted=tuple(evicted), is_in_memory=is_in_memory, unloaded=unloaded
+        )
+
+    def _outlived(self, size_bytes: int, until_s: float) -> list[str] | None:
+        """The prefetched objects that must go for this one, all expiring before it; None when
+        even that is not enough."""
+        excess_bytes = self.prefetched_bytes + size_bytes - self.prefetch_bytes_max
+        outlived: list[str] = []
+        if excess_bytes <= 0:
+            return outlived
+        for expiry_s, sequence_no, object_id in sorted(self._expiries):
+            if expiry_s >= until_s:
+                break
+            if self._is_current(sequence_no, object_id):
+                outlived.append(object_id)
+                excess_bytes -= self._entries[object_id].size_bytes
+                if excess_bytes <= 0:
+                    return outlived
+        return None
+
+    def _make_room(self, size_bytes: int, evicted: list[str]) -> bool:
+        """Evict until one more object of this size fits. False: everything left is pinned."""
+        while (
+            self.size_bytes + size_bytes > self.config.capacity_bytes
+            or len(self._entries) >= self.config.object_count_max
+        ):
+            if len(self._policy):
+                victim = self._policy.victim()
+                self._forget(victim)
+                evicted.append(victim)
+            else:
+                soonest = self._soonest()
+                if soonest is None:
+                    return False
+                evicted.append(self._evict(soonest))
+        return True
+
+    # -- being used
+
+    def touch(self, object_id: str, now_s: float) -> Use:
+        """The object was sent to a client. One that has left meanwhile is no error: hits are
+        reported in batches, later than they happen."""
+        entry = self._entries.get(object_id)
+        if entry is None:
+            return Use()
+        used_bytes = 0
+        if entry.is_unused_prefetch:
+            entry.is_unused_prefetch = False
+            used_bytes = entry.size_bytes
+            self.prefetch_used_bytes += used_bytes
+        if entry.segment == "prefetched":
+            self._leave(object_id)
+            self._enter(object_id, "main", None)
+        elif entry.segment == "main":
+            self._policy.hit(object_id)
+        if object_id in self._memory:
+            self._memory.move_to_end(object_id)
+            return Use(prefetched_bytes=used_bytes)
+        is_loaded, unloaded = self._load(object_id, entry.size_bytes)
+        return Use(prefetched_bytes=used_bytes, is_loaded=is_loaded, unloaded=unloaded)
+
+    def extend(self, object_id: str, prefetch_until_s: float) -> bool:
+        """Keep a prefetched object at least until then. False when it is not in that segment."""
+        entry = self._entries.get(object_id)
+        if entry is None or entry.until is None:
+            return False
+        if prefetch_until_s > entry.until[0]:
+            self._leave(object_id)
+            self._enter(object_id, "prefetched", prefetch_until_s)
+        return True
+
+    def pin(self, object_id: str) -> bool:
+        """Exempt a resident object from eviction and expiry. False when it is not resident."""
+        if object_id not in self._entries:
+            return False
+        self._leave(object_id)
+        self._enter(object_id, "pinned", None)
+        return True
+
+    def unpin(self, object_id: str) -> bool:
+        """Hand a pinned object to the eviction policy. False when it is not pinned."""
+        if self.segment(object_id) != "pinned":
+            return False
+        self._leave(object_id)
+        self._enter(object_id, "main", None)
+        return True
+
+    # -- going out
+
+    def remove(self, object_id: str) -> bool:
+        """The object is gone (purged, lost, replaced). False when it was not resident."""
+        if object_id not in self._entries:
+            return False
+        self._evict(object_id)
+        return True
+
+    def expire(self, now_s: float) -> tuple[str, ...]:
+        """Let the prefetched objects go whose time is over; they have to be dropped."""
+        expired = []
+        while (soonest := self._soonest()) is not None and self._expiries[0][0] <= now_s:
+            expired.append(self._evict(soonest))
+        return tuple(expired)
+
+    def deadline_s(self) -> float | None:
+        """When `expire` has something to do next."""
+        return self._expiries[0][0] if self._soonest() is not None else None
+
+    # -- bookkeeping
+
+    def _enter(self, object_id: str, segment: Segment, until_s: float | None) -> None:
+        entry = self._entries[object_id]
+        entry.segment = segment
+        self._bytes[segment] += entry.size_bytes
+        if segment == "main":
+            self._policy.insert(object_id, entry.size_bytes)
+        elif until_s is not None and segment == "prefetched":
+            self._sequence_no += 1
+            entry.until = (until_s, self._sequence_no)
+            self._prefetched_count += 1
+            heapq.heappush(self._expiries, (until_s, self._sequence_no, object_id))
+            if len(self._expiries) > 2 * self._prefetched_count + 16:
+                self._expiries = [item for item in self._expiries if self._is_current(*item[1:])]
+                heapq.heapify(self._expiries)
+
+    def _leave(self, object_id: str) -> None:
+        entry = self._entries[object_id]
+        if entry.segment == "main":
+            self._policy.remove(object_id)
+        elif entry.segment == "prefetched":
+            entry.until = None
+            self._prefetched_count -= 1
+        self._bytes[entry.segment] -= entry.size_bytes
+
+    def _evict(self, object_id: str) -> str:
+        """Out of every structure, whichever segment it is in."""
+        entry = self._entries[object_id]
+        if entry.segment == "main":
+            self._policy.remove(object_id)
+        elif entry.segment == "prefetched":
+            self._prefetched_count -= 1
+        self._forget(object_id)
+        return object_id
+
+    def _forget(self, object_id: str) -> None:
+        """Out of everything but the policy, which has let go of it already."""
+        entry = self._entries.pop(object_id)
+        self._bytes[entry.segment] -= entry.size_bytes
+        self._memory_bytes -= self._memory.pop(object_id, 0)
+        if entry.is_unused_prefetch:
+            self.prefetch_wasted_bytes += entry.size_bytes
+
+    def _is_current(self, sequence_no: int, object_id: str) -> bool:
+        entry = self._entries.get(object_id)
+        return entry is not None and entry.until is not None and entry.until[1] == sequence_no
+
+    def _soonest(self) -> str | None:
+        while self._expiries:
+            if self._is_current(*self._expiries[0][1:]):
+                return self._expiries[0][2]
+            heapq.heappop(self._expiries)
+        return None
+
+    def _load(self, object_id: str, size_bytes: int) -> tuple[bool, tuple[str, ...]]:
+        limit_bytes = min(self.config.memory_object_bytes_max, self.config.memory_capacity_bytes)
+        if size_bytes > limit_bytes:
+            return False, ()
+        self._memory[object_id] = size_bytes
+        self._memory_bytes += size_bytes
+        unloaded = []
+        while self._memory_bytes > self.config.memory_capacity_bytes:
+            oldest, oldest_bytes = self._memory.popitem(last=False)
+            self._memory_bytes -= oldest_bytes
+            unloaded.append(oldest)
+        return True, tuple(unloaded)
