@@ -161,6 +161,8 @@ class Link:
             return
         flow = self._flows.get(event.flow_id)
         if flow is None:
+            if isinstance(event, FlowHeld | FlowReleased | FlowDropped):
+                return  # the receiver speaks of a flow whose end is just arriving
             raise LocalProtocolError(f"{type(event).__name__}: no flow {event.flow_id}")
         match event:
             case BytesOffered():

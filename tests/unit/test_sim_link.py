@@ -69,7 +69,8 @@ def test_end_travels_behind_the_bytes_and_closes_the_flow() -> None:
     told(link, 0.0, FlowOpened(1), BytesOffered(1, 50_000), EndOffered(1, is_reset=True))
     assert link.room_bytes(1) == 0
     out = run(link)
-    assert out[-1] == (pytest.approx(0.15), EndDelivered(1, True))
+    assert out[-1][1] == EndDelivered(1, True)
+    assert out[-1][0] == pytest.approx(0.15)
     assert delivered(out, 1) == 50_000
     assert not link.has_flow(1)
 
@@ -158,3 +159,12 @@ def test_misuse_is_reported() -> None:
     link.handle(EndOffered(7), 0.0)
     with pytest.raises(LocalProtocolError, match="ended already"):
         link.handle(EndOffered(7), 0.0)
+
+
+def test_receiver_may_speak_of_a_flow_that_ends_at_that_moment() -> None:
+    link = Link(MBIT_S)
+    told(link, 0.0, FlowOpened(1), BytesOffered(1, 1_000), EndOffered(1))
+    link.handle(FlowDropped(1), 5.0)
+    assert EndDelivered(1, False) in link.drain()
+    told(link, 5.0, FlowHeld(1), FlowReleased(1))
+    assert link.deadline_s() is None

@@ -19,7 +19,11 @@ def test_cancelled_call_is_not_made_and_past_times_mean_now() -> None:
     scheduler = Scheduler()
     seen: list[float] = []
     timer = scheduler.at(1.0, lambda: seen.append(-1.0))
-    scheduler.at(3.0, lambda: scheduler.at(2.0, lambda: seen.append(scheduler.now_s())) and None)
+
+    def ask_for_the_past() -> None:
+        scheduler.at(2.0, lambda: seen.append(scheduler.now_s()))
+
+    scheduler.at(3.0, ask_for_the_past)
     timer.cancel()
     scheduler.run()
     assert seen == [3.0]

@@ -1,0 +1,104 @@
+"""`nearcast shape` and `nearcast simulate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from nearcast.errors import ConfigError, InputError
+
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")
+]
+
+
+def write_json(file: Path | None, figures: object) -> None:
+    """Raises InputError when the file cannot be written."""
+    if file is None:
+        return
+    try:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error.strerror}") from error
+
+
+def shape(
+    to: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the link leads.")
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 picks a free one.")
+    ] = "127.0.0.1:0",
+    trace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CSV",
+            help="Bandwidth downstream: a file with the header t_s,throughput_kbps, or fibre, "
+            "cable, wifi, mobile, mobile-poor.",
+        ),
+    ] = None,
+    trace_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Which trace of a file that holds several.")
+    ] = None,
+    rate_kbps: Annotated[
+        float | None, typer.Option(help="A constant rate downstream instead of a trace.")
+    ] = None,
+    up_trace: Annotated[
+        str | None, typer.Option(metavar="CSV", help="Bandwidth upstream, as --trace.")
+    ] = None,
+    up_kbps: Annotated[
+        float | None, typer.Option(help="A constant rate upstream (default 20000).")
+    ] = None,
+    delay_ms: Annotated[float, typer.Option(help="Delay each way.")] = 0.0,
+    links: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Several links in one process: a JSON list of objects with name, to, listen, "
+            "trace, trace_id, rate_kbps, up_trace, up_kbps, delay_ms, offset_s.",
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """A loopback proxy that makes a link as slow and as far away as a real one.
+
+    All connections share the link. Prints `ready NAME=HOST:PORT` when it listens; Ctrl-C or
+    SIGTERM ends it.
+
+    Example: nearcast shape --trace mobile --delay-ms 30 --to 127.0.0.1:8081 --listen 127.0.0.1:9000
+    """
+    from nearcast.aio import run
+    from simulation.drivers.proxy import ProxyFigures
+    from simulation.drivers.shape import run_proxies
+    from simulation.links import ProxySpec, read_links
+
+    alone = {
+        "trace": trace,
+        "trace_id": trace_id,
+        "rate_kbps": rate_kbps,
+        "up_trace": up_trace,
+        "up_kbps": up_kbps,
+    }
+    if links is not None:
+        given = [name for name, value in {"to": to, **alone}.items() if value is not None]
+        if given:
+            raise ConfigError(f"--links says it all: leave out --{given[0].replace('_', '-')}")
+        specs = read_links(links)
+    elif to is None:
+        raise ConfigError("say where the link leads: --to HOST:PORT")
+    else:
+        try:
+            specs = (ProxySpec(to=to, listen=listen, delay_ms=delay_ms, **alone),)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise ConfigError(str(error).replace("_", "-")) from error
+    found: list[ProxyFigures] = []
+
+    async def main() -> int:
+        found.extend(await run_proxies(specs))
+        return 0
+
+    run(main())
+    write_json(json_file, {"links": found})
