@@ -12,7 +12,8 @@ up the rest. The meta file is apart from the body so that a revalidation replace
 without copying the body, and so that a body is sent from offset 0.
 
 Nothing is flushed to the device on the way: fdatasync costs 20-40 % of a fill's CPU and 10 ms for
-2 MB, and what a power cut damages is found by size or checksum, dropped and fetched again. File names come from object ids alone, never from a URL.
+2 MB, and what a power cut damages is found by size or checksum, dropped and fetched again. File
+names come from object ids alone, never from a URL.
 
 All calls block. Whoever owns a store makes them from one thread; `open_body`, `read` and `verify`
 may also be called from others.
