@@ -3,7 +3,7 @@
 A row describes one viewer in one episode at one moment, with what an edge can know then. Everything
 is clipped into a stated range and scaled to order one, and unknowns have a neutral value, so a row
 never holds a NaN, an infinity or a number the model has not met. Pure Python: the edge's core
-builds single rows without arrays; `matrix` is the same code over many contexts.
+builds single rows without arrays; `predictor.columns` holds the same formulas over arrays.
 
 The label is "the successor episode starts within the horizon after this play ends". A row taken
 while the episode still plays (`has_ended` false) therefore asks more than one taken at the end:
@@ -14,12 +14,9 @@ on. Without that flag one model could serve only one of the two.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 # Raised whenever a feature changes its meaning, order or scaling: a model names the version it was
 # trained on, and is refused by any other.
@@ -131,12 +128,6 @@ def vector(context: WatchContext) -> tuple[float, ...]:
         _log_minutes(context.session_s, _SESSION_S_MAX),
         float(context.has_ended),
     )
-
-
-def matrix(contexts: Iterable[WatchContext]) -> NDArray[np.float32]:
-    """The rows of many contexts: (batch, FEATURE_COUNT)."""
-    rows = [vector(context) for context in contexts]
-    return np.array(rows, dtype=np.float32).reshape(len(rows), FEATURE_COUNT)
 
 
 def _finite(value: float, otherwise: float) -> float:
