@@ -8,8 +8,12 @@ so that even without prefetch the later ones find what the first one fetched.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
+# Seconds between the end of an episode and the start of the next, as autoplay leaves.
+AUTOPLAY_GAP_S = 1.0
 EPISODE_S = 20.0
 FILM_S = 24.0
 RUNGS = ("144p", "288p", "432p")
@@ -38,15 +42,18 @@ class DemoViewer(msgspec.Struct, frozen=True, kw_only=True):
     last_mile: str
     titles: tuple[str, ...]
     leaves_after_s: float | None = None
+    protocol: Literal["dash", "hls"] = "dash"
 
 
 class Backhaul(msgspec.Struct, frozen=True, kw_only=True):
     """The link between an edge and the origin, the same on both sides of the comparison."""
 
     rate_kbps: float = 12_000.0
-    delay_s: float = (
-        0.06  # each way: an origin on another continent, or a satellite's ground network
-    )
+    delay_ms: float = 50.0  # each way: an origin on another continent
+
+
+# Each way, between a viewer and the edge.
+LAST_MILE_DELAY_MS = {"fibre": 4.0, "cable": 8.0, "wifi": 10.0, "mobile": 25.0}
 
 
 class DemoPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +89,7 @@ def demo_plan() -> DemoPlan:
         DemoViewer(id="v01", start_s=0.0, last_mile="fibre", titles=harbour),
         DemoViewer(id="v02", start_s=1.0, last_mile="wifi", titles=orchard),
         DemoViewer(id="v03", start_s=2.0, last_mile="mobile", titles=("tide", "lantern")),
-        DemoViewer(id="v04", start_s=3.0, last_mile="cable", titles=harbour),
+        DemoViewer(id="v04", start_s=3.0, last_mile="cable", titles=harbour, protocol="hls"),
         DemoViewer(id="v05", start_s=4.0, last_mile="mobile", titles=orchard),
         DemoViewer(id="v06", start_s=5.0, last_mile="wifi", titles=harbour),
         DemoViewer(
@@ -93,7 +100,7 @@ def demo_plan() -> DemoPlan:
             leaves_after_s=EPISODE_S * 0.55,
         ),
         DemoViewer(id="v08", start_s=7.0, last_mile="mobile", titles=harbour),
-        DemoViewer(id="v09", start_s=8.0, last_mile="fibre", titles=orchard),
+        DemoViewer(id="v09", start_s=8.0, last_mile="fibre", titles=orchard, protocol="hls"),
         DemoViewer(id="v10", start_s=9.0, last_mile="wifi", titles=("lantern",)),
     )
     return DemoPlan(titles=(*HARBOUR, *ORCHARD, *FILMS), viewers=viewers, backhaul=Backhaul())
