@@ -10,12 +10,16 @@ changes nothing. If that gives a `ServeObject`, the driver serves it and reports
 batches, with `HitsServed`. Otherwise it feeds `Requested`, and gets exactly one of `ServeObject`,
 `ServeFill`, `ServeText` or `PassThrough` for that `request_id`, at once or when
 upstream has answered. `ServeFill` may be followed by one `AbortResponse` when the fill breaks
-under it.
+under it. The driver ends every request that it fed with exactly one `ResponseEnded` (all was
+sent) or `ClientLeft` (before or in the middle of the answer, also after `AbortResponse`); a
+client that left before it was answered gets no answer.
 
 Fills: `StartFill` -> `FillHeaders` -> `FillProgress`* -> `FillEnded`, or `FillFailed` at any point.
 After `FillEnded` the core says `Commit` or `Discard`; after `FillFailed` the driver has already
-let go. `CancelFill` ends a fill without a further event. Waiters stream from a fill while it
-grows.
+let go (but for cause "disk", after which the fill goes on in memory for its waiters, ends with
+`FillEnded` and is answered `Discard`). `CancelFill` ends a fill without a further event. Waiters
+stream from a fill while it grows. An object may be served from the moment of its `Commit`; if
+writing it fails after that, the driver says `ObjectLost`.
 """
 
 from __future__ import annotations
@@ -184,7 +188,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServeObject(Effect, frozen=True, kw_only=True):
-    """Send a stored object, or the part `byte_range` of it. `headers` are complete but for Date."""
+    """Send a stored object, or the part `byte_range` of it. `headers` are complete; Date is the
+    origin's, and only where it is missing the driver adds one."""
 
     request_id: int
     object_id: str

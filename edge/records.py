@@ -1,0 +1,81 @@
+"""What an edge writes down about its own doing, for reports and for comparing runs.
+
+No record names a viewer or a client: who asked is not in the vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nearcast.record import Record
+
+AnswerSource = Literal["store", "fill", "upstream", "own"]
+"""store: resident. fill: while it was being fetched. upstream: passed through. own: short text."""
+
+
+class Answered(Record, frozen=True, kw_only=True, tag="edge.answered"):
+    """One request was answered. `sent_bytes` counts the body that reached the client."""
+
+    url: str
+    source: AnswerSource
+    status: int
+    sent_bytes: int
+    is_prefetched: bool = False  # first use of an object that was fetched ahead
+
+
+class FillDone(Record, frozen=True, kw_only=True, tag="edge.fill_done"):
+    """A fetch from upstream is over. `detail` says why it was not stored."""
+
+    url: str
+    is_prefetch: bool
+    outcome: Literal["stored", "not_stored", "not_modified", "failed", "cancelled"]
+    received_bytes: int
+    took_s: float
+    detail: str = ""
+
+
+class ObjectLeft(Record, frozen=True, kw_only=True, tag="edge.object_left"):
+    """A resident object made room, expired, was replaced or lost."""
+
+    url: str
+    size_bytes: int
+    reason: Literal["evicted", "expired", "replaced", "invalidated", "lost"]
+
+
+class TitleLearned(Record, frozen=True, kw_only=True, tag="edge.title_learned"):
+    url: str
+    segment_count: int
+
+
+class ManifestIgnored(Record, frozen=True, kw_only=True, tag="edge.manifest_ignored"):
+    url: str
+    detail: str
+
+
+class CheckpointReached(Record, frozen=True, kw_only=True, tag="edge.checkpoint_reached"):
+    """A viewer has played this share of a title."""
+
+    title_url: str
+    share: float
+
+
+class PrefetchDecided(Record, frozen=True, kw_only=True, tag="edge.prefetch_decided"):
+    """Whether the successor is worth its bytes. `probability` None: the rule decided."""
+
+    title_url: str
+    successor_url: str
+    share: float
+    is_wanted: bool
+    by: Literal["model", "rule"]
+    probability: float | None
+    threshold: float
+
+
+class ModelSeen(Record, frozen=True, kw_only=True, tag="edge.model_seen"):
+    model_id: str | None
+    detail: str
+
+
+class CatalogSeen(Record, frozen=True, kw_only=True, tag="edge.catalog_seen"):
+    revision: str
+    title_count: int

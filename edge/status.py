@@ -1,0 +1,172 @@
+"""The figures of one edge: counted in `Counters`, shown as an `EdgeStatus`.
+
+Byte figures follow one rule: bodies only, as they left or arrived. `client_bytes` is everything
+that reached clients, `resident_bytes_sent` the part of it that came from the store, `origin_bytes`
+everything that came from upstream, prefetches included.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Counters:
+    """Counts that only grow. One object per edge, handed to the parts that count."""
+
+    __slots__ = (
+        "answers_own",
+        "answers_store",
+        "answers_stream",
+        "answers_upstream",
+        "catalogs",
+        "checkpoints",
+        "client_bytes",
+        "collapsed",
+        "demand_fill_bytes",
+        "evictions",
+        "fills_cancelled",
+        "fills_demand",
+        "fills_failed",
+        "fills_prefetch",
+        "fills_stored",
+        "hits_dropped",
+        "late_answers",
+        "manifests_ignored",
+        "manifests_read",
+        "pass_bytes",
+        "predictions_asked",
+        "predictions_failed",
+        "prefetch_bytes",
+        "prefetch_joined_bytes",
+        "prefetch_lost_bytes",
+        "prefetch_refused",
+        "prefetch_unwanted",
+        "prefetch_wanted_by_model",
+        "prefetch_wanted_by_rule",
+        "requests",
+        "resident_bytes_sent",
+        "revalidations",
+        "sessions_started",
+        "stale_served",
+    )
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
+
+    answers_own: int
+    """Short texts of our own: errors, 304, 416."""
+    answers_store: int
+    answers_stream: int
+    """Sent from a fill while it was being fetched."""
+    answers_upstream: int
+    catalogs: int
+    checkpoints: int
+    client_bytes: int
+    collapsed: int
+    """Requests that joined a fetch under way."""
+    demand_fill_bytes: int
+    evictions: int
+    fills_cancelled: int
+    fills_demand: int
+    fills_failed: int
+    fills_prefetch: int
+    fills_stored: int
+    hits_dropped: int
+    late_answers: int
+    """Predictions that came too late or for nobody."""
+    manifests_ignored: int
+    manifests_read: int
+    pass_bytes: int
+    predictions_asked: int
+    predictions_failed: int
+    prefetch_bytes: int
+    """Received by prefetches, up to the moment demand joined."""
+    prefetch_joined_bytes: int
+    """Of these, of fetches that demand joined under way."""
+    prefetch_lost_bytes: int
+    """Of these, of fetches that failed, were cancelled or could not be stored."""
+    prefetch_refused: int
+    """Prefetches that the store had no room for."""
+    prefetch_unwanted: int
+    prefetch_wanted_by_model: int
+    prefetch_wanted_by_rule: int
+    requests: int
+    resident_bytes_sent: int
+    revalidations: int
+    sessions_started: int
+    stale_served: int
+
+
+class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything an operator, a dashboard or a comparison asks of an edge, at one moment."""
+
+    name: str
+    upstream: str
+    uptime_s: float
+    is_draining: bool
+
+    request_count: int
+    answers_store: int
+    answers_stream: int
+    answers_upstream: int
+    answers_own: int
+    hits_dropped: int
+    stale_served: int
+    revalidation_count: int
+    collapsed_count: int
+
+    client_bytes: int
+    resident_bytes_sent: int
+    origin_bytes: int
+    demand_fill_bytes: int
+    pass_bytes: int
+    hit_ratio: float | None
+    byte_hit_ratio: float | None
+
+    fills_in_flight: int
+    prefetches_in_flight: int
+    passes_in_flight: int
+    fill_count: int
+    fills_stored: int
+    fills_failed: int
+    fills_cancelled: int
+
+    object_count: int
+    object_bytes: int
+    capacity_bytes: int
+    memory_bytes: int
+    eviction_count: int
+
+    title_count: int
+    manifests_ignored: int
+    session_count: int
+    sessions_started: int
+    viewer_count: int
+    checkpoint_count: int
+
+    prefetch_enabled: bool
+    model_id: str | None
+    """None: the rule "half watched" serves; `model_detail` says why."""
+    model_detail: str
+    predictions_asked: int
+    predictions_failed: int
+    predictions_late: int
+    prefetch_threshold: float
+    prefetch_wanted_by_model: int
+    prefetch_wanted_by_rule: int
+    prefetch_unwanted: int
+    prefetch_refused: int
+    prefetch_count: int
+    prefetch_bytes: int
+    prefetch_used_bytes: int
+    prefetch_waste_bytes: int
+    prefetch_resident_bytes: int
+    """Prefetched and not asked for yet: neither used nor wasted so far."""
+    prefetch_precision: float | None
+    """Used / (used + wasted + not asked for yet): it can only rise while objects are waiting."""
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """None when there was nothing to take a share of."""
+    return part / whole if whole else None
