@@ -57,6 +57,12 @@ class Scheduler:
     def after(self, delay_s: float, call: Callable[[], None]) -> Timer:
         return self.at(self.clock.now_s() + delay_s, call)
 
+    def next_s(self) -> float:
+        """When the next call is due; infinite when there is none."""
+        while self._heap and self._heap[0][2].call is None:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else float("inf")
+
     def step(self) -> bool:
         """Make the next call; False when there is none."""
         while self._heap:
@@ -73,8 +79,8 @@ class Scheduler:
         self, *, until_s: float = float("inf"), is_done: Callable[[], bool] = lambda: False
     ) -> None:
         """Make calls up to `until_s`, until `is_done`, or until none is left."""
-        while not is_done() and self._heap and self._heap[0][0] <= until_s:
-            self.step()
+        while not is_done() and self.next_s() <= until_s and self.step():
+            pass
 
 
 class SimulatedPump(Generic[EventT, EffectT]):
