@@ -259,7 +259,7 @@ def _text(key: _Key, value: Any) -> str | None:
             value = quote(value, safe="")
         elif len(value) > STRING_LENGTH_MAX:
             return None
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
     if key.kind == "token":
         return str(value) if value in key.tokens else None
     wire = ms_from_s(value) if key.kind in ("ms", "ms100") else float(value)

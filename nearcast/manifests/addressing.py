@@ -1,0 +1,326 @@
+"""Where the segments of a DASH Representation are, and when they play.
+
+`SegmentTemplate` and `SegmentList` share one timing model (ISO/IEC 23009-1, 5.3.9): either a
+`SegmentTimeline`, whose `S` elements say start, duration and repeat count in ticks, or a constant
+`@duration`, where the end of the Period tells how many segments there are and cuts the last one.
+All arithmetic is in whole ticks; seconds are made once, at the end, from a segment's own ticks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Final
+
+import msgspec
+from lxml import etree
+
+from nearcast.errors import RemoteProtocolError
+from nearcast.manifests.limits import (
+    DURATION_S_MAX,
+    SEGMENT_COUNT_MAX,
+    TIME_TICKS_MAX,
+    TIMESCALE_MAX,
+    SegmentBudget,
+    closed_range,
+    join,
+    natural,
+    positive,
+    shown,
+)
+from nearcast.media import ByteRange, Segment
+
+SLIVER_S: Final = 0.005
+"""A Period end that overhangs the last full segment by less than this is rounding in
+mediaPresentationDuration (many packagers write it in ms), not one more segment."""
+
+_IDENTIFIER = re.compile(r"\$(RepresentationID|Number|Bandwidth|Time|)(?:%0(\d{1,2})d)?\$")
+
+
+class Addressing(msgspec.Struct, frozen=True):
+    """`SegmentTemplate`, `SegmentList` or `SegmentBase` elements, innermost first."""
+
+    tag: str
+    elements: tuple[etree._Element, ...]
+
+    def attribute(self, name: str) -> str | None:
+        for element in self.elements:
+            value = element.get(name)
+            if value is not None:
+                return value
+        return None
+
+    def children(self, name: str) -> list[etree._Element]:
+        """Those of the innermost element that has any."""
+        for element in self.elements:
+            found = [
+                child
+                for child in element
+                if isinstance(child.tag, str) and child.tag.rpartition("}")[2] == name
+            ]
+            if found:
+                return found
+        return []
+
+
+class _Timing(msgspec.Struct, frozen=True):
+    """Ticks of each segment; `offset` is the presentationTimeOffset."""
+
+    timescale: int
+    offset: int
+    starts: list[int]
+    durations: list[int]
+    is_timeline: bool
+
+
+def read_segments(
+    addressing: Addressing,
+    *,
+    base_url: str,
+    names: Mapping[str, str],
+    period_s: Fraction | None,
+    budget: SegmentBudget,
+    what: str,
+) -> tuple[Segment | None, tuple[Segment, ...]]:
+    """(init, segments). `names` are the values of $RepresentationID$ and $Bandwidth$."""
+    listed = addressing.children("SegmentURL") if addressing.tag == "SegmentList" else None
+    timing = _timing(addressing, period_s, what, None if listed is None else len(listed))
+    count = len(timing.starts)
+    if listed is not None:
+        count = min(count, len(listed))
+    if count == 0:
+        raise RemoteProtocolError(f"{what} has no segments")
+    budget.take(count)
+    init = _initialization(addressing, base_url, names)
+    first_no = natural(addressing.attribute("startNumber") or "1", "@startNumber", TIME_TICKS_MAX)
+    if listed is None:
+        media = addressing.attribute("media")
+        if media is None:
+            raise RemoteProtocolError(f"the SegmentTemplate of {what} has no @media")
+        url_of = _expander(media, base_url, names)
+        places = ((url_of(first_no + index, timing.starts[index]), None) for index in range(count))
+        return init, _segments(timing, list(places))
+    return init, _segments(timing, [_listed(one, base_url) for one in listed[:count]])
+
+
+def _segments(
+    timing: _Timing, places: Sequence[tuple[str, ByteRange | None]]
+) -> tuple[Segment, ...]:
+    """Media before the Period's start is left out; what reaches into it is cut."""
+    made = []
+    for index, (url, byte_range) in enumerate(places):
+        start = timing.starts[index] - timing.offset
+        end = start + timing.durations[index]
+        if end <= 0:
+            continue
+        start = max(start, 0)
+        made.append(
+            Segment(
+                url=url,
+                start_s=start / timing.timescale,
+                duration_s=(end - start) / timing.timescale,
+                byte_range=byte_range,
+                size_bytes=None if byte_range is None else byte_range.size_bytes,
+            )
+        )
+    if not made:
+        raise RemoteProtocolError("every segment lies before the start of the Period")
+    return tuple(made)
+
+
+def _timing(
+    addressing: Addressing, period_s: Fraction | None, what: str, listed_count: int | None
+) -> _Timing:
+    timescale = positive(addressing.attribute("timescale") or "1", "@timescale", TIMESCALE_MAX)
+    offset = natural(
+        addressing.attribute("presentationTimeOffset") or "0",
+        "@presentationTimeOffset",
+        TIME_TICKS_MAX,
+    )
+    end = None if period_s is None else offset + period_s * timescale
+    timelines = addressing.children("SegmentTimeline")
+    if timelines:
+        starts, durations = _timeline(timelines[0], end, offset, timescale, what)
+        return _Timing(timescale, offset, starts, durations, True)
+    text = addressing.attribute("duration")
+    if text is None:
+        if listed_count == 1 and period_s is not None:
+            ticks = max(1, int(period_s * timescale))
+            return _Timing(timescale, offset, [offset], [ticks], False)
+        raise RemoteProtocolError(f"{what} has neither a SegmentTimeline nor @duration")
+    duration = positive(text, "@duration", TIME_TICKS_MAX)
+    starts, durations = _constant(duration, end, offset, timescale, what, listed_count)
+    return _Timing(timescale, offset, starts, durations, False)
+
+
+def _constant(
+    duration: int,
+    end: Fraction | None,
+    offset: int,
+    timescale: int,
+    what: str,
+    listed_count: int | None,
+) -> tuple[list[int], list[int]]:
+    _check_ticks(duration, timescale, what)
+    sliver = Fraction(SLIVER_S) * timescale
+    if end is None and listed_count is None:
+        raise RemoteProtocolError(
+            f"{what} has segments of equal duration but the MPD does not say how long it is"
+        )
+    if end is None:
+        count = listed_count or 0
+    else:
+        whole, rest = divmod(end - offset, duration)
+        count = int(whole) + (1 if rest > sliver or whole == 0 else 0)
+        if listed_count is not None:
+            count = min(count, listed_count) if count else listed_count
+    if count > SEGMENT_COUNT_MAX:
+        raise RemoteProtocolError(
+            f"{what} has {count} segments; at most {SEGMENT_COUNT_MAX} in all"
+        )
+    starts = [offset + index * duration for index in range(count)]
+    durations = [duration] * count
+    if end is not None and count:
+        # A Period rounded down a little would otherwise cut the last segment by the rounding.
+        left = end - starts[-1]
+        if sliver < left < duration - sliver:
+            durations[-1] = max(1, round(left))
+    return starts, durations
+
+
+def _timeline(
+    timeline: etree._Element, end: Fraction | None, offset: int, timescale: int, what: str
+) -> tuple[list[int], list[int]]:
+    starts: list[int] = []
+    durations: list[int] = []
+    entries = [
+        child
+        for child in timeline
+        if isinstance(child.tag, str) and child.tag.rpartition("}")[2] == "S"
+    ]
+    now: int | None = None
+    for index, entry in enumerate(entries):
+        text = entry.get("t")
+        if text is not None:
+            start = natural(text, "S@t", TIME_TICKS_MAX)
+        else:
+            # Without @t the first one starts at 0 (5.3.9.6.2).
+            start = 0 if now is None else now
+        if starts and start <= starts[-1]:
+            raise RemoteProtocolError(f"the SegmentTimeline of {what} goes back at t={start}")
+        length = entry.get("d")
+        if length is None:
+            raise RemoteProtocolError(f"an S element of {what} has no @d")
+        duration = positive(length, "S@d", TIME_TICKS_MAX)
+        _check_ticks(duration, timescale, what)
+        following = entries[index + 1] if index + 1 < len(entries) else None
+        repeats = _repeats(entry.get("r"), start, duration, following, end, timescale, what)
+        if len(starts) + repeats + 1 > SEGMENT_COUNT_MAX:
+            raise RemoteProtocolError(
+                f"{what} has more than {SEGMENT_COUNT_MAX} segments in its SegmentTimeline"
+            )
+        starts += [start + step * duration for step in range(repeats + 1)]
+        durations += [duration] * (repeats + 1)
+        now = start + (repeats + 1) * duration
+        if (now - offset) > DURATION_S_MAX * timescale:
+            raise RemoteProtocolError(f"{what} lasts longer than a week")
+    return starts, durations
+
+
+def _repeats(
+    text: str | None,
+    start: int,
+    duration: int,
+    following: etree._Element | None,
+    end: Fraction | None,
+    timescale: int,
+    what: str,
+) -> int:
+    """How often more the entry occurs; a negative count means up to the next entry or the end."""
+    text = (text or "0").strip()
+    if not text.startswith("-"):
+        return natural(text, "S@r", TIME_TICKS_MAX)
+    natural(text[1:], "S@r", TIME_TICKS_MAX)
+    limit: Fraction | int | None = None if end is None else end - Fraction(SLIVER_S) * timescale
+    if following is not None:
+        upto = following.get("t")
+        limit = None if upto is None else natural(upto, "S@t", TIME_TICKS_MAX)
+    if limit is None:
+        raise RemoteProtocolError(f"a segment of {what} repeats, and nothing says until when")
+    return max(0, -int((start - limit) // duration) - 1)
+
+
+def _check_ticks(duration: int, timescale: int, what: str) -> None:
+    if duration > DURATION_S_MAX * timescale:
+        raise RemoteProtocolError(f"a segment of {what} lasts {duration / timescale:g} s")
+
+
+def _listed(element: etree._Element, base_url: str) -> tuple[str, ByteRange | None]:
+    url = join(base_url, element.get("media") or "")
+    text = element.get("mediaRange")
+    return url, None if text is None else closed_range(text, "@mediaRange")
+
+
+def _initialization(
+    addressing: Addressing, base_url: str, names: Mapping[str, str]
+) -> Segment | None:
+    byte_range = None
+    elements = addressing.children("Initialization")
+    template = addressing.attribute("initialization")
+    if template is not None and addressing.tag == "SegmentTemplate":
+        url = _expander(template, base_url, names)(0, 0)
+    elif elements:
+        url = join(base_url, elements[0].get("sourceURL") or "")
+        text = elements[0].get("range")
+        byte_range = None if text is None else closed_range(text, "Initialization@range")
+    else:
+        return None
+    size_bytes = None if byte_range is None else byte_range.size_bytes
+    return Segment(
+        url=url, start_s=0.0, duration_s=0.0, byte_range=byte_range, size_bytes=size_bytes
+    )
+
+
+def _expander(template: str, base_url: str, names: Mapping[str, str]) -> Callable[[int, int], str]:
+    """A function of (number, time) that gives the URL.
+
+    The template is resolved against the base once, with marks in place of what varies, since a
+    title has thousands of segments.
+    """
+    widths: list[tuple[str, int]] = []
+
+    def mark(match: re.Match[str]) -> str:
+        name, width = match[1], match[2]
+        if not name:
+            if width is not None:
+                raise RemoteProtocolError(f"cannot read the template {shown(template)}")
+            return "$"
+        if name in names:
+            value = names[name]
+            return value if width is None or name != "Bandwidth" else value.zfill(int(width))
+        widths.append((name, int(width or 1)))
+        return "\x1a"  # cannot be in a URL, so it cannot be mistaken for anything else
+
+    if "\x1a" in template:
+        raise RemoteProtocolError("a URL holds control characters")
+    marked = _IDENTIFIER.sub(mark, template)
+    if len(widths) > 8:
+        raise RemoteProtocolError(f"too many identifiers in the template {shown(template)}")
+    if "$" in _IDENTIFIER.sub("", template):
+        raise RemoteProtocolError(f"unknown identifier in the template {shown(template)}")
+    # A run of digits that the template does not hold marks the places through the joining.
+    token = "0123456789"
+    while token in marked or token in base_url:
+        token += "0"
+    pieces = join(base_url, marked.replace("\x1a", token)).split(token)
+    if len(pieces) != len(widths) + 1:
+        raise RemoteProtocolError(f"cannot read the template {shown(template)}")
+
+    def expand(number: int, time: int) -> str:
+        url = pieces[0]
+        for (name, width), piece in zip(widths, pieces[1:], strict=True):
+            url += f"{number if name == 'Number' else time:0{width}d}{piece}"
+        return url
+
+    return expand

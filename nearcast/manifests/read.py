@@ -1,0 +1,77 @@
+"""Tell manifests from other things, and DASH from HLS."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from nearcast.errors import RemoteProtocolError
+from nearcast.manifests.dash import read_dash
+from nearcast.manifests.hls import HlsMaster, read_hls
+from nearcast.manifests.limits import check_text
+from nearcast.media import Presentation
+
+MANIFEST_TYPES: Final = frozenset(
+    (
+        "application/dash+xml",
+        "application/vnd.apple.mpegurl",
+        "application/x-mpegurl",
+        "audio/mpegurl",
+        "audio/x-mpegurl",
+    )
+)
+MANIFEST_SUFFIXES: Final = (".mpd", ".m3u8")
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def is_manifest(content_type: str | None, url: str) -> bool:
+    """Whether an answer is a DASH or HLS manifest, by its Content-Type, or by its name where the
+    type says nothing (stock file servers often know neither format)."""
+    if content_type:
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind in MANIFEST_TYPES:
+            return True
+        if kind.startswith(("video/", "audio/", "image/")):
+            return False
+    return url.partition("?")[0].partition("#")[0].lower().endswith(MANIFEST_SUFFIXES)
+
+
+def read_manifest(text: bytes, url: str) -> Presentation | HlsMaster:
+    """What a manifest fetched from `url` says. Raises RemoteProtocolError with the reason.
+
+    An HLS master names media playlists that must be fetched before there is a presentation; a
+    media playlist alone gives a presentation with one video representation.
+    """
+    start = check_text(text)[:1]
+    if start == "<":
+        return read_dash(text, url)
+    if start == "#":
+        return read_hls(text, url)
+    raise RemoteProtocolError("neither a DASH nor an HLS manifest")
+
+
+def foreign_urls(presentation: Presentation, url: str) -> tuple[str, ...]:
+    """The URLs in `presentation` whose scheme, host or port differ from those of `url`."""
+    home = origin_of(url)
+    found: dict[str, None] = {}
+    for _, representations in presentation.tracks():
+        for representation in representations:
+            segments = representation.segments
+            for segment in (
+                segments
+                if representation.init is None
+                else (
+                    representation.init,
+                    *segments,
+                )
+            ):
+                if origin_of(segment.url) != home:
+                    found[segment.url] = None
+    return tuple(found)
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """(scheme, host, port), the port as it is when not written."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
