@@ -75,7 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(point: EntryPoint, name: str, arguments: Sequence[str]) -> int:
-    import click
     import typer
 
     logging.basicConfig(
@@ -100,10 +99,14 @@ def _run(point: EntryPoint, name: str, arguments: Sequence[str]) -> int:
     except NearcastError as error:
         print(f"nearcast {name}: {error}", file=sys.stderr)
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:  # typer carries a click of its own: never import click
+        show = getattr(error, "show", None)  # usage errors have it, and name the usage
+        if show is None:
+            print(f"nearcast {name}: {error}", file=sys.stderr)
+        else:
+            show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print(f"nearcast {name}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""Are probabilities worth their name? Measures, and the two-parameter correction that makes them so.
+"""Are probabilities worth their name? Measures, and the two-parameter correction of them.
 
 A price decides each prefetch, so a probability must mean what it says. `ece` (expected calibration
 error) is the mean distance between what was foretold and what happened, over ten equal bins of
@@ -53,7 +53,7 @@ def mean_scores(parts: list[Scores]) -> Scores:
 
 
 def auc(probabilities: Floats, labels: Floats) -> float:
-    """Chance that a positive row scores above a negative one, ties counting half; 0.5 if undefined."""
+    """Chance that a positive row scores above a negative one; ties count half."""
     _, position, counts = np.unique(probabilities, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[position]
     positives = float(labels.sum())

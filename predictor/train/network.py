@@ -8,6 +8,7 @@ Source of the optimiser: Kingma and Ba, "Adam", ICLR 2015.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ def _initial(
     sizes = [inputs, *hidden, labels.shape[1]]
     weights = [
         (rng.normal(size=(low, high)) * np.sqrt(2.0 / low)).astype(np.float32)
-        for low, high in zip(sizes, sizes[1:], strict=False)
+        for low, high in itertools.pairwise(sizes)
     ]
     weights[-1] *= np.float32(0.1)  # start at the base rates
     biases = [np.zeros(size, dtype=np.float32) for size in sizes[1:]]

@@ -58,7 +58,7 @@ _S_PER_DAY = 86400.0
 _FILLER_S = 35 * 60.0  # a film or another series in the same sitting; it gives no row
 _NEVER = len(WITHIN_S)
 
-# Assumed (half-hour comedies, dramas, long ones), so that sittings last as long as measured: shares,
+# Assumed (half-hour comedies, dramas, long ones), so that sittings last as measured: shares,
 # minutes, spread of the log.
 _RUNTIME_KINDS = ((0.62, 22.0, 0.10), (0.32, 42.0, 0.15), (0.06, 55.0, 0.12))
 _DEVICE_SHARES = (0.40, 0.30)  # television, mobile; assumed, the rest is browsers

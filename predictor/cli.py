@@ -1,0 +1,214 @@
+"""`nearcast train` and `nearcast models`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from nearcast.errors import InputError, NearcastError
+
+if TYPE_CHECKING:
+    from predictor.artifact import Manifest
+    from predictor.train.next_episode import Report
+
+train_app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Train, quantise and measure a model.\n\n"
+    "Example: nearcast train next-episode --data viewing_stats.json --out model/",
+)
+models_app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="List and verify model folders.\n\nExample: nearcast models verify model/",
+)
+
+
+@train_app.callback()
+def _train() -> None:
+    """Train, quantise and measure a model.
+
+    Example: nearcast train next-episode --data viewing_stats.json --out model/
+    """
+
+
+@train_app.command("next-episode")
+def train_next_episode(
+    data: Annotated[Path, typer.Option(help="aggregate viewing statistics, JSON")],
+    out: Annotated[Path, typer.Option(help="folder to write the model to")],
+    test: Annotated[
+        Path | None, typer.Option(help="real ended plays to measure on, Parquet")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="same seed, same model")] = 1,
+    json: Annotated[Path | None, typer.Option(help="write the figures to this file")] = None,
+    plays: Annotated[int, typer.Option(hidden=True, min=400)] = 200_000,
+    epochs: Annotated[int, typer.Option(hidden=True, min=1)] = 16,
+) -> None:
+    """Train the model that foresees whether the next episode will be started, and how soon.
+
+    Trains on plays drawn from aggregate statistics, never on anyone's log. Writes model.onnx
+    (int8), manifest.json and model_float.onnx (for comparison).
+
+    Example: nearcast train next-episode --data viewing_stats.json --test plays.parquet --out model/
+    """
+    from predictor.train import next_episode
+    from predictor.train.measured import read_plays
+    from predictor.train.network import FitSettings
+    from predictor.train.statistics import read_statistics
+
+    statistics, data_sha256 = read_statistics(data)
+    test_plays = read_plays(test) if test is not None else None
+    _check_writable(out, json)
+    with _Progress() as progress:
+        trained = next_episode.train(
+            statistics,
+            data_sha256=data_sha256,
+            test=test_plays,
+            seed=seed,
+            play_count=plays,
+            settings=FitSettings(epochs_max=epochs),
+            on_progress=progress.show,
+        )
+    next_episode.write(out, trained)
+    if json is not None:
+        _write_json(json, trained.report)
+    _print_report(trained.report, out)
+
+
+@models_app.callback()
+def _models() -> None:
+    """List and verify model folders.
+
+    Example: nearcast models verify model/
+    """
+
+
+@models_app.command("list")
+def list_models(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="model folders, by default the shipped ones")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="write the list to this file")] = None,
+) -> None:
+    """Show what models say of themselves, without running them.
+
+    Example: nearcast models list
+    """
+    from predictor import artifact
+    from predictor.runtime import default_model_folder
+
+    found = {
+        str(folder): artifact.read_manifest(folder)
+        for folder in folders or [default_model_folder()]
+    }
+    for name, manifest in found.items():
+        _print_manifest(name, manifest)
+    if json is not None:
+        _write_json(json, found)
+
+
+@models_app.command("verify")
+def verify_model(
+    folder: Annotated[Path | None, typer.Argument(help="by default the shipped model")] = None,
+    json: Annotated[Path | None, typer.Option(help="write the result to this file")] = None,
+) -> None:
+    """Check a model's bytes, schema and answers on its golden rows; exit 2 if it may not serve.
+
+    Example: nearcast models verify model/
+    """
+    from predictor.runtime import NextEpisodeModel, default_model_folder
+
+    chosen = folder or default_model_folder()
+    result: dict[str, object] = {"folder": str(chosen), "is_good": False, "detail": ""}
+    try:
+        model = NextEpisodeModel.load(chosen)
+    except NearcastError as error:
+        result["detail"] = str(error)
+        if json is not None:
+            _write_json(json, result)
+        raise
+    result |= {"is_good": True, "model_id": model.manifest.model_id, "provider": model.provider}
+    _print_manifest(str(chosen), model.manifest)
+    golden_count = len(model.manifest.golden.inputs)
+    typer.echo(f"  good: hash, schema and {golden_count} golden rows agree, on {model.provider}")
+    if json is not None:
+        _write_json(json, result)
+
+
+class _Progress:
+    """A bar on a terminal, a line per stage elsewhere; both on stderr."""
+
+    def __enter__(self) -> _Progress:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("start", total=1.0)
+        self._is_terminal = console.is_terminal
+        self._last = ""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, stage: str, share: float) -> None:
+        if not self._is_terminal and stage != self._last:
+            print(stage, file=sys.stderr)
+        self._last = stage
+        self._bar.update(self._task, description=stage, completed=share)
+
+
+def _check_writable(out: Path, json: Path | None) -> None:
+    """Find out before minutes of training, not after."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; name a folder")
+    if json is not None and not json.absolute().parent.is_dir():
+        raise InputError(f"--json {json}: there is no folder {json.absolute().parent}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {out}: {error.strerror or error}") from error
+
+
+def _write_json(path: Path, content: object) -> None:
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _print_manifest(folder: str, manifest: Manifest) -> None:
+    typer.echo(f"{manifest.model_id}  {manifest.kind}  {manifest.precision}  {folder}")
+    typer.echo(
+        f"  {manifest.size_bytes} bytes, features v{manifest.feature_version}, horizons "
+        f"{', '.join(manifest.horizons)}, seed {manifest.seed}, by {manifest.created_by}"
+    )
+
+
+def _print_report(report: Report, out: Path) -> None:
+    table = report.test or report.drawn
+    where = f"{report.test_plays} real plays" if report.test else "drawn plays of unseen viewers"
+    typer.echo(f"{report.model_id} -> {out}  ({report.size_bytes} bytes int8)")
+    typer.echo(f"Measured at the end of {where}:")
+    typer.echo(f"  {'horizon':<8}{'who':<22}{'AUC':>8}{'log-loss':>10}{'ECE':>8}")
+    for horizon in table:
+        rows = dict(table[horizon])
+        rows |= {name: stages["end"][horizon] for name, stages in report.baselines.items()}
+        for who, row in rows.items():
+            typer.echo(
+                f"  {horizon:<8}{who:<22}{row.auc:>8.4f}{row.log_loss:>10.4f}{row.ece:>8.4f}"
+            )
+    typer.echo(f"{report.agreement_share:.0%} of the statistics' rows met within 10 % by the plays")
+    int8, exact = report.latency_s["int8"], report.latency_s["float"]
+    typer.echo(
+        f"One row, CPU time: int8 p50 {int8['p50'] * 1e6:.0f} us, p99 {int8['p99'] * 1e6:.0f} us; "
+        f"float p50 {exact['p50'] * 1e6:.0f} us, p99 {exact['p99'] * 1e6:.0f} us"
+    )

@@ -1,0 +1,339 @@
+"""Trains, calibrates, exports, quantises and measures the next-episode model.
+
+Plays are drawn from aggregate statistics and split by viewer: most train, some stop the training
+in time, some calibrate. Each play gives a row for every checkpoint it reached and one for its end.
+Calibration is fitted twice, for the float graph and again for the int8 graph, because quantising
+moves the log-odds. Real plays, where given, are only measured on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from nearcast.seeds import Seeds
+from predictor import artifact
+from predictor.artifact import Golden, Manifest
+from predictor.bench import Latency, measure
+from predictor.calibrate import Scores, fit_platt, log_odds, mean_scores, scores
+from predictor.columns import END, HORIZONS, Plays, reached, rows_at, rows_at_end
+from predictor.export import OPSET, to_onnx, with_platt
+from predictor.features import CHECKPOINTS, FEATURE_NAMES, FEATURE_VERSION
+from predictor.quantize import quantize_int8
+from predictor.runtime import Graph
+from predictor.train.agreement import Row, compare
+from predictor.train.baselines import Answers, fit_baselines
+from predictor.train.network import Array, FitSettings, fit
+from predictor.train.plays import draw_plays
+from predictor.train.statistics import ViewingStatistics
+
+PLAYS_DEFAULT = 200_000
+_SHARE_STOPPING, _SHARE_CALIBRATING = 0.10, 0.15
+_MEASURE_BATCH = 256
+_GOLDEN_ROWS = 24
+# Processors with VNNI add int8 products in wider sums; answers may differ by this much, no more.
+_GOLDEN_TOLERANCE = 0.03
+_SHIFT_ROWS = 2000
+
+OnProgress = Callable[[str, float], None]
+ByStage = dict[str, dict[str, Scores]]  # stage -> horizon or "all" -> scores
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What was trained and how good it is. `test` is at the end of real plays."""
+
+    model_id: str
+    seed: int
+    plays: int
+    test_plays: int
+    test: dict[str, dict[str, Scores]]  # horizon or "all" -> float/int8
+    checkpoints: dict[str, dict[str, dict[str, Scores]]]  # "0.10".. -> horizon -> float/int8
+    baselines: dict[str, ByStage]  # name -> stage -> horizon
+    drawn: dict[str, dict[str, Scores]]  # like `test`, on drawn plays of unseen viewers
+    int8_shift_max: float  # largest move of a probability from float to int8, row by row
+    int8_batch_shift_max: float  # largest move between asking alone and in a batch of 256
+    size_bytes: int
+    size_bytes_float: int
+    latency_s: dict[str, dict[str, float]]  # batch 1; CPU time
+    latency_by_batch_s: dict[str, tuple[Latency, ...]]
+    agreement: tuple[Row, ...]
+    agreement_share: float  # of the rows of the statistics that the drawn plays meet within 10 %
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The files' contents; `artifact.write` makes a folder of them."""
+
+    model: bytes
+    model_float: bytes
+    manifest: Manifest
+    report: Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Split:
+    training: Plays
+    stopping: Plays
+    calibrating: Plays
+
+
+def train(
+    statistics: ViewingStatistics,
+    *,
+    data_sha256: str,
+    test: Plays | None,
+    seed: int,
+    play_count: int = PLAYS_DEFAULT,
+    settings: FitSettings | None = None,
+    latency_calls: int = 2000,
+    on_progress: OnProgress = lambda stage, share: None,
+) -> Trained:
+    """Train on drawn plays; the same statistics and seed give the same model, byte for byte."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(limits=1):  # sums depend on how many threads share them
+        return _train(
+            statistics,
+            data_sha256=data_sha256,
+            test=test,
+            seed=seed,
+            play_count=play_count,
+            settings=settings or FitSettings(),
+            latency_calls=latency_calls,
+            on_progress=on_progress,
+        )
+
+
+def _train(
+    statistics: ViewingStatistics,
+    *,
+    data_sha256: str,
+    test: Plays | None,
+    seed: int,
+    play_count: int,
+    settings: FitSettings,
+    latency_calls: int,
+    on_progress: OnProgress,
+) -> Trained:
+    seeds = Seeds(seed)
+    on_progress("fit the workload to the statistics", 0.0)
+    drawn = draw_plays(
+        statistics,
+        play_count=play_count,
+        seeds=seeds,
+        on_step=lambda done, total: on_progress("draw plays", done / total),
+    )
+    agreement = compare(statistics, drawn)
+    split = _split(drawn.plays, seeds.stream("predictor/split"))
+    rows, labels = training_rows(split.training)
+    stopping = training_rows(split.stopping)
+    network = fit(
+        rows,
+        labels,
+        stopping,
+        settings=settings,
+        rng=seeds.stream("predictor/network"),
+        on_epoch=lambda epoch, loss: on_progress(
+            f"train, epoch {epoch}, log-loss {loss:.4f}", epoch / settings.epochs_max
+        ),
+    )
+    on_progress("fit the baselines", 0.0)
+    baselines = fit_baselines(rows, labels, stopping, seeds.stream("predictor/baselines"))
+
+    on_progress("calibrate and quantise", 0.0)
+    held_out, held_out_labels = training_rows(split.calibrating)
+    uncalibrated = to_onnx(network)
+    model_float = with_platt(uncalibrated, _platt(uncalibrated, held_out, held_out_labels))
+    quantised = quantize_int8(uncalibrated)
+    model = with_platt(quantised, _platt(quantised, held_out, held_out_labels))
+
+    models = {
+        "float": GraphAnswers(model_float, "the float graph"),
+        "int8": GraphAnswers(model, "the int8 graph"),
+    }
+    golden = _golden(models["int8"].graph, held_out)
+    on_progress("measure", 0.0)
+    drawn_scores = _by_horizon(models, split.calibrating, END)
+    shifts = _shifts(models, held_out)
+    latency = measure(
+        {name: answers.graph for name, answers in models.items()},
+        rows=held_out[:_MEASURE_BATCH],
+        calls=latency_calls,
+    )
+    measured = _measured(models, baselines, test, on_progress)
+    manifest = _manifest(
+        model,
+        golden,
+        metrics=_metrics(measured.test or drawn_scores, "test" if test is not None else "drawn"),
+        data_sha256=data_sha256,
+        seed=seed,
+    )
+    report = Report(
+        model_id=manifest.model_id,
+        seed=seed,
+        plays=len(drawn.plays),
+        test_plays=len(test) if test is not None else 0,
+        test=measured.test,
+        checkpoints=measured.checkpoints,
+        baselines=measured.baselines,
+        drawn=drawn_scores,
+        int8_shift_max=shifts[0],
+        int8_batch_shift_max=shifts[1],
+        size_bytes=len(model),
+        size_bytes_float=len(model_float),
+        latency_s={
+            name: {"p50": rows_[0].p50, "p99": rows_[0].p99} for name, rows_ in latency.items()
+        },
+        latency_by_batch_s=latency,
+        agreement=agreement,
+        agreement_share=sum(row.agrees for row in agreement) / max(1, len(agreement)),
+    )
+    return Trained(model=model, model_float=model_float, manifest=manifest, report=report)
+
+
+class GraphAnswers:
+    """A graph asked in batches, as a baseline is."""
+
+    def __init__(self, model: bytes, source: str) -> None:
+        self.graph = Graph(model, source=source)
+
+    def probabilities(self, rows: Array) -> Array:
+        starts = range(0, len(rows), _MEASURE_BATCH)
+        return np.concatenate([self.graph.run(rows[at : at + _MEASURE_BATCH]) for at in starts])
+
+
+def training_rows(plays: Plays) -> tuple[Array, Array]:
+    """A row for every checkpoint each play reached, and one for its end; with labels."""
+    parts = [reached(plays, checkpoint) for checkpoint in CHECKPOINTS]
+    rows = [rows_at(part, at) for part, at in zip(parts, CHECKPOINTS, strict=True)]
+    labels = [part.labels for part in parts]
+    return np.concatenate([*rows, rows_at_end(plays)]), np.concatenate([*labels, plays.labels])
+
+
+def _split(plays: Plays, rng: np.random.Generator) -> _Split:
+    """By viewer: what is measured on a viewer must not have been learnt from them."""
+    share = rng.permutation(int(plays.viewer.max()) + 1)[plays.viewer] / (plays.viewer.max() + 1)
+    is_calibrating = share < _SHARE_CALIBRATING
+    is_stopping = ~is_calibrating & (share < _SHARE_CALIBRATING + _SHARE_STOPPING)
+    return _Split(
+        training=plays.take(~is_calibrating & ~is_stopping),
+        stopping=plays.take(is_stopping),
+        calibrating=plays.take(is_calibrating),
+    )
+
+
+def _platt(model: bytes, rows: Array, labels: Array) -> list[tuple[float, float]]:
+    answers = log_odds(GraphAnswers(model, "the uncalibrated graph").probabilities(rows))
+    return [fit_platt(answers[:, at], labels[:, at].astype(float)) for at in range(len(HORIZONS))]
+
+
+def _golden(graph: Graph, rows: Array) -> Golden:
+    chosen = rows[np.linspace(0, len(rows) - 1, _GOLDEN_ROWS).astype(int)].copy()
+    chosen = np.round(chosen, 4)
+    answers = np.concatenate([graph.run(row[None, :]) for row in chosen])
+    return Golden(
+        inputs=tuple(tuple(round(float(v), 4) for v in row) for row in chosen),
+        outputs=tuple(tuple(round(float(v), 6) for v in row) for row in answers),
+        tolerance=_GOLDEN_TOLERANCE,
+    )
+
+
+def _shifts(models: Mapping[str, GraphAnswers], rows: Array) -> tuple[float, float]:
+    chosen = rows[np.linspace(0, len(rows) - 1, _SHIFT_ROWS).astype(int)]
+    alone = np.concatenate([models["int8"].graph.run(row[None, :]) for row in chosen])
+    together = models["int8"].probabilities(chosen)
+    exact = models["float"].probabilities(chosen)
+    return float(np.abs(alone - exact).max()), float(np.abs(alone - together).max())
+
+
+class _Measured(msgspec.Struct, frozen=True, kw_only=True):
+    test: dict[str, dict[str, Scores]]
+    checkpoints: dict[str, dict[str, dict[str, Scores]]]
+    baselines: dict[str, ByStage]
+
+
+def _measured(
+    models: Mapping[str, Answers],
+    baselines: Mapping[str, Answers],
+    plays: Plays | None,
+    on_progress: OnProgress,
+) -> _Measured:
+    if plays is None:
+        return _Measured(test={}, checkpoints={}, baselines={})
+    stages: list[tuple[str, float | str]] = [(f"{at:.2f}", at) for at in CHECKPOINTS]
+    checkpoints: dict[str, dict[str, dict[str, Scores]]] = {}
+    by_baseline: dict[str, ByStage] = {name: {} for name in baselines}
+    for done, (name, stage) in enumerate([(END, END), *stages]):
+        on_progress(f"measure on real plays, stage {name}", done / (len(stages) + 1))
+        if stage != END and not (plays.completion >= float(stage)).any():
+            continue
+        table = _by_horizon({**models, **baselines}, plays, stage)
+        checkpoints[name] = {
+            horizon: {kind: row[kind] for kind in models} for horizon, row in table.items()
+        }
+        for baseline, by_stage in by_baseline.items():
+            by_stage[name] = {horizon: row[baseline] for horizon, row in table.items()}
+    return _Measured(test=checkpoints.pop(END), checkpoints=checkpoints, baselines=by_baseline)
+
+
+def _by_horizon(
+    answers: Mapping[str, Answers], plays: Plays, stage: float | str
+) -> dict[str, dict[str, Scores]]:
+    """Horizon, and "all" for the mean over horizons -> who answered -> scores."""
+    if isinstance(stage, str):
+        rows = rows_at_end(plays)
+    else:
+        plays = reached(plays, stage)
+        rows = rows_at(plays, stage)
+    table: dict[str, dict[str, Scores]] = {name: {} for name in (*HORIZONS, "all")}
+    for who, answering in answers.items():
+        probabilities = answering.probabilities(rows)
+        parts = [scores(probabilities[:, at], plays.labels[:, at]) for at in range(len(HORIZONS))]
+        for horizon, part in zip(HORIZONS, parts, strict=True):
+            table[horizon][who] = part
+        table["all"][who] = mean_scores(parts)
+    return table
+
+
+def _metrics(table: Mapping[str, Mapping[str, Scores]], name: str) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for horizon in HORIZONS:
+        found = table[horizon]["int8"]
+        for measure_name in ("auc", "log_loss", "ece"):
+            value = round(float(getattr(found, measure_name)), 5)
+            metrics[f"{name}_{horizon}_{measure_name}"] = value
+    return metrics
+
+
+def _manifest(
+    model: bytes, golden: Golden, *, metrics: dict[str, float], data_sha256: str, seed: int
+) -> Manifest:
+    sha256 = artifact.digest(model)
+    return Manifest(
+        format_version=artifact.FORMAT_VERSION,
+        kind=artifact.NEXT_EPISODE,
+        model_id=f"{artifact.NEXT_EPISODE}-{sha256[:12]}",
+        feature_version=FEATURE_VERSION,
+        feature_names=FEATURE_NAMES,
+        horizons=HORIZONS,
+        opset=OPSET,
+        precision="int8",
+        sha256=sha256,
+        size_bytes=len(model),
+        golden=golden,
+        metrics=metrics,
+        training_data_sha256=data_sha256,
+        seed=seed,
+        created_by=f"nearcast {version('nearcast')}",
+    )
+
+
+def write(folder: Path, trained: Trained) -> None:
+    """The model folder: int8 graph, manifest, and the float graph beside for comparison."""
+    artifact.write(folder, trained.model, trained.manifest)
+    artifact.write_file(folder / artifact.MODEL_FLOAT_FILE, trained.model_float)
