@@ -1,1 +1,1 @@
-"""Content and coordination: packaging, catalogue, serving."""
+"""Content: packaging video into titles, the catalogue of them, and serving both over HTTP."""

@@ -1,0 +1,56 @@
+"""A library on disk as `OriginCore` sees it: the catalogue's state at the last look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from origin.catalog import catalog_of
+from origin.drivers.database import Database
+from origin.library import FreshnessConfig, Resource, Shelf
+
+
+class DiskLibrary:
+    """Serves what the catalogue says, and looks for changes when `refresh` is called.
+
+    Files are opened by the name the catalogue gives them, below the library's media folder.
+    """
+
+    def __init__(self, database: Database, media: Path, freshness: FreshnessConfig) -> None:
+        self._database = database
+        self._media = media
+        self._freshness = freshness
+        self._revision = database.revision()
+        self._shelf = self._read()
+
+    @property
+    def title_count(self) -> int:
+        return len(self._shelf.catalog.titles)
+
+    def resource(self, path: str) -> Resource | None:
+        return self._shelf.resource(path)
+
+    def has_loaded(self, path: str) -> bool:
+        """Whether `resource(path)` will answer without reading the database."""
+        return self._shelf.has_loaded(path)
+
+    def refresh(self) -> bool:
+        """Read the catalogue anew if it has changed; True if it had."""
+        revision = self._database.revision()
+        if revision == self._revision:
+            return False
+        # Read after the number: a change in between is then seen again, never missed.
+        self._revision = revision
+        self._shelf = self._read()
+        return True
+
+    def file(self, resource: Resource) -> Path:
+        assert resource.file is not None
+        return self._media / resource.file
+
+    def _read(self) -> Shelf:
+        lines = self._database.lines()
+        return Shelf(
+            catalog_of((line.entry, line.edition_no) for line in lines),
+            self._database.title,
+            freshness=self._freshness,
+        )

@@ -1,0 +1,389 @@
+"""Reading any video file: what it is, and its frames in one shape, in order, in our time.
+
+Video frames come upright, deinterlaced, in square or stated pixels, with `pts` in ticks of
+1/90000 s from 0 at the first picture; variable frame rates stay variable. Audio frames come as
+48 kHz float, mono or stereo, gap-free from 0: silence is put where the source has none.
+
+A file that ends early or has a hole is refused, with the time at which that happens: half a title
+that looks whole is worse than no title.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import av.error
+import av.filter
+import msgspec
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from nearcast.errors import InputError
+from origin.catalog import AUDIO_HZ, VIDEO_HZ
+
+VIDEO_TIME_BASE: Final = Fraction(1, VIDEO_HZ)
+AUDIO_TIME_BASE: Final = Fraction(1, AUDIO_HZ)
+
+FRAME_RATE_DEFAULT: Final = 25.0
+FRAME_RATE_MAX: Final = 240.0
+
+# Containers whose header says how long the media is; others guess, so nothing follows from them.
+_KNOWS_DURATION: Final = frozenset(("mov", "mp4", "matroska", "webm", "avi", "asf", "flv", "nut"))
+_SHORT_S_MAX: Final = 0.5  # less missing than this is rounding, or an edit list
+_SHORT_RATIO_MAX: Final = 0.005
+_AUDIO_GAP_S: Final = 0.1  # aresample closes larger gaps with silence
+
+
+class Color(msgspec.Struct, frozen=True, kw_only=True):
+    """How pictures are to be shown, in the code points of ITU-T H.273."""
+
+    primaries: int
+    transfer: int
+    matrix: int
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file holds. `width` x `height` is how it is meant to be shown, in square pixels and
+    upright; `duration_s` is what its header claims, None where it does not."""
+
+    width: int
+    height: int
+    frame_rate: float
+    start_s: float
+    duration_s: float | None
+    is_duration_certain: bool
+    rotation_deg: int
+    is_interlaced: bool
+    audio_channels: int
+    color: Color
+
+
+Frame = VideoFrame | AudioFrame
+
+
+def probe(path: Path) -> Source:
+    """What `path` holds. Decodes its first picture. Raises InputError when there is none."""
+    with _opened(path) as container:
+        stream = _video_stream(container, path)
+        first = _first_frame(container, stream, path)
+        ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+        width = round(first.width * ratio) if ratio else first.width
+        height = first.height
+        rotation_deg = round(first.rotation / 90) * 90 % 360
+        if rotation_deg % 180:
+            width, height = height, width
+        frame_rate = float(stream.average_rate or stream.guessed_rate or FRAME_RATE_DEFAULT)
+        return Source(
+            width=width,
+            height=height,
+            frame_rate=min(frame_rate, FRAME_RATE_MAX) if frame_rate > 0 else FRAME_RATE_DEFAULT,
+            start_s=first.time or 0.0,
+            duration_s=_declared_s(container, stream, first.time or 0.0),
+            is_duration_certain=not _KNOWS_DURATION.isdisjoint(container.format.name.split(",")),
+            rotation_deg=rotation_deg,
+            is_interlaced=first.interlaced_frame,
+            audio_channels=_audio_channels(container),
+            color=_color(first),
+        )
+
+
+def read_frames(path: Path, source: Source) -> Iterator[Frame]:
+    """All frames, video and audio as they come in the file, each kind in order.
+
+    Raises InputError, naming the time, where the file is damaged or ends before its header says.
+    """
+    with _opened(path) as container:
+        video = _video_stream(container, path)
+        audio = container.streams.best("audio") if source.audio_channels else None
+        video.thread_type = "AUTO"
+        upright = _Upright(source)
+        sound = _Sound(source)
+        clock = _PictureClock(source)
+        streams = [stream for stream in (video, audio) if stream is not None]
+        try:
+            for packet in container.demux(streams):
+                if packet.is_corrupt:
+                    raise InputError(f"{path}: cut off or damaged after {clock.text()}")
+                for frame in packet.decode():
+                    if isinstance(frame, VideoFrame):
+                        if frame.is_corrupt and clock.end_s > 0:
+                            raise InputError(f"{path}: damaged after {clock.text()}")
+                        for picture in upright.turn(frame):
+                            if clock.stamp(picture):
+                                yield picture
+                    elif isinstance(frame, AudioFrame):
+                        yield from sound.convert(frame)
+        except av.error.FFmpegError as error:
+            if error.errno in (errno.ENOSPC, errno.EPIPE):
+                raise
+            raise InputError(
+                f"{path}: cut off or damaged after {clock.text()}: {_reason(error)}"
+            ) from error
+        for picture in upright.flush():
+            if clock.stamp(picture):
+                yield picture
+        yield from sound.flush()
+    if clock.end_s == 0:
+        raise InputError(f"{path}: it holds no picture")
+    _check_whole(path, source, max(clock.end_s, sound.end_s))
+
+
+class _PictureClock:
+    """Gives pictures their time: rising ticks from 0, made up where the file has none."""
+
+    def __init__(self, source: Source) -> None:
+        self._start_s = source.start_s
+        self._interval = max(1, round(VIDEO_HZ / source.frame_rate))
+        self._last: int | None = None
+
+    @property
+    def end_s(self) -> float:
+        return 0.0 if self._last is None else (self._last + self._interval) / VIDEO_HZ
+
+    def text(self) -> str:
+        return f"{self.end_s:.2f} s"
+
+    def stamp(self, picture: VideoFrame) -> bool:
+        """Set `pts`; False for a picture that is not later than the one before."""
+        if picture.pts is not None and picture.time_base:
+            seconds = picture.pts * picture.time_base - Fraction(self._start_s)
+            ticks = round(seconds * VIDEO_HZ)
+        else:
+            ticks = 0 if self._last is None else self._last + self._interval
+        if ticks < 0 or (self._last is not None and ticks <= self._last):
+            return False
+        self._last = ticks
+        picture.pts = ticks
+        picture.time_base = VIDEO_TIME_BASE
+        picture.duration = self._interval
+        return True
+
+
+class _Upright:
+    """Turns pictures upright and joins their fields, where a source needs it."""
+
+    def __init__(self, source: Source) -> None:
+        steps = []
+        if source.is_interlaced:
+            steps.append(("yadif", "mode=send_frame:deint=interlaced"))
+        # A rotation of 90 means "turn counter-clockwise by 90 degrees before showing".
+        steps += {
+            90: [("transpose", "cclock")],
+            180: [("hflip", ""), ("vflip", "")],
+            270: [("transpose", "clock")],
+        }.get(source.rotation_deg, [])
+        self._steps = steps
+        self._graph: av.filter.Graph | None = None
+        self._shape: tuple[object, ...] = ()
+
+    def turn(self, frame: VideoFrame) -> Iterator[VideoFrame]:
+        if not self._steps:
+            yield frame
+            return
+        shape = (frame.width, frame.height, frame.format.name)
+        if self._graph is None or shape != self._shape:
+            yield from self.flush()
+            self._graph, self._shape = self._build(frame), shape
+        self._graph.vpush(frame)
+        yield from self._pull()
+
+    def flush(self) -> Iterator[VideoFrame]:
+        if self._graph is not None:
+            self._graph.vpush(None)
+            yield from self._pull()
+            self._graph = None
+
+    def _build(self, frame: VideoFrame) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        nodes = [
+            graph.add_buffer(
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=frame.time_base,
+            ),
+            *(graph.add(name, options) for name, options in self._steps),
+            graph.add("buffersink"),
+        ]
+        graph.link_nodes(*nodes)
+        graph.configure()
+        return graph
+
+    def _pull(self) -> Iterator[VideoFrame]:
+        assert self._graph is not None
+        while True:
+            try:
+                yield self._graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+
+
+class _Sound:
+    """Any audio as 48 kHz float from time 0, without gaps."""
+
+    def __init__(self, source: Source) -> None:
+        self._start_s = source.start_s
+        self._layout = "mono" if source.audio_channels == 1 else "stereo"
+        self._graph: av.filter.Graph | None = None
+        self._shape: tuple[object, ...] = ()
+        self._next_pts = 0
+
+    @property
+    def end_s(self) -> float:
+        return self._next_pts / AUDIO_HZ
+
+    def convert(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._graph is None or shape != self._shape:
+            yield from self.flush()
+            self._graph, self._shape = self._build(frame), shape
+        rate_hz = frame.sample_rate
+        if frame.pts is not None and frame.time_base:
+            seconds = frame.pts * frame.time_base - Fraction(self._start_s)
+            frame.pts = round(seconds * rate_hz)
+        else:
+            frame.pts = round(Fraction(self._next_pts, AUDIO_HZ) * rate_hz)
+        frame.time_base = Fraction(1, rate_hz)
+        if frame.pts + frame.samples <= 0:
+            return  # all of it lies before the first picture
+        self._graph.push(frame)
+        yield from self._pull()
+
+    def flush(self) -> Iterator[AudioFrame]:
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._pull()
+            self._graph = None
+
+    def _build(self, frame: AudioFrame) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        resample = f"{AUDIO_HZ}:async=1:first_pts={self._next_pts}:min_hard_comp={_AUDIO_GAP_S}"
+        nodes = [
+            graph.add_abuffer(
+                sample_rate=frame.sample_rate,
+                format=frame.format,
+                layout=frame.layout,
+                time_base=Fraction(1, frame.sample_rate),
+            ),
+            graph.add("aresample", resample),
+            graph.add("aformat", f"sample_fmts=fltp:channel_layouts={self._layout}"),
+            graph.add("abuffersink"),
+        ]
+        graph.link_nodes(*nodes)
+        graph.configure()
+        return graph
+
+    def _pull(self) -> Iterator[AudioFrame]:
+        assert self._graph is not None
+        while True:
+            try:
+                frame = self._graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            assert isinstance(frame, AudioFrame)
+            frame.pts = self._next_pts
+            frame.time_base = AUDIO_TIME_BASE
+            self._next_pts += frame.samples
+            yield frame
+
+
+def _opened(path: Path) -> InputContainer:
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        # Absolute, and as a file: a name such as `concat:x` must not be taken for a protocol.
+        return av.open(f"file:{path.resolve()}", mode="r", metadata_errors="replace")
+    except av.error.FFmpegError as error:
+        raise InputError(
+            f"{path}: not a video that can be read, or cut off so early that nothing of it can be "
+            f"({_reason(error)})"
+        ) from error
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    pictured = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & type(stream.disposition).attached_pic
+    ]
+    if not pictured:
+        kinds = sorted({stream.type for stream in container.streams})
+        held = f"it holds {' and '.join(kinds)} alone" if kinds else "it holds no streams"
+        raise InputError(f"{path}: no video stream; {held}")
+    best = container.streams.best("video")
+    return next((stream for stream in pictured if stream is best), pictured[0])
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
+    reason = "it ends before the first one"
+    packets = container.demux(stream)
+    while True:
+        try:
+            for packet in packets:
+                for frame in packet.decode():
+                    if isinstance(frame, VideoFrame):
+                        return frame
+            break
+        except av.error.FFmpegError as error:
+            reason = _reason(error)
+            if not isinstance(error, av.error.InvalidDataError):
+                break
+            packets = container.demux(stream)
+    raise InputError(f"{path}: it holds no picture that can be decoded ({reason})")
+
+
+def _audio_channels(container: InputContainer) -> int:
+    """1 or 2 channels to make; 0 without sound."""
+    stream = container.streams.best("audio")
+    if not isinstance(stream, AudioStream) or not stream.codec_context.sample_rate:
+        return 0
+    return 1 if stream.codec_context.layout.nb_channels == 1 else 2
+
+
+def _declared_s(container: InputContainer, stream: VideoStream, start_s: float) -> float | None:
+    """How long it goes on after the first picture, by the header."""
+    claims = []
+    if stream.duration and stream.time_base:
+        claims.append(float(stream.duration * stream.time_base))
+    if container.duration:
+        skipped_s = start_s - (container.start_time or 0) / av.time_base
+        claims.append(container.duration / av.time_base - max(0.0, skipped_s))
+    return min(claims) if claims else None
+
+
+def _check_whole(path: Path, source: Source, end_s: float) -> None:
+    if source.duration_s is None or not source.is_duration_certain:
+        return
+    short_s = source.duration_s - end_s
+    if short_s > max(_SHORT_S_MAX, _SHORT_RATIO_MAX * source.duration_s, 3 / source.frame_rate):
+        raise InputError(
+            f"{path}: it ends after {end_s:.2f} s, but its header says {source.duration_s:.2f} s: "
+            "cut off"
+        )
+
+
+def _color(frame: VideoFrame) -> Color:
+    """What the source says; where it says nothing, what players assume for its size."""
+    unspecified = 2
+    assumed = 1 if max(frame.width, frame.height) >= 1280 else 6  # BT.709, else SMPTE 170M
+
+    def known(value: int) -> int:
+        return assumed if value in (0, unspecified) else value
+
+    return Color(
+        primaries=known(int(frame.color_primaries)),
+        transfer=known(int(frame.color_trc)),
+        matrix=known(int(frame.colorspace)),
+    )
+
+
+def _reason(error: av.error.FFmpegError) -> str:
+    return (error.strerror or type(error).__name__).lower()

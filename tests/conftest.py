@@ -1,0 +1,63 @@
+"""What tests of several packages share: small source clips, and a library made of two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ClipMaker = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_clip(tmp_path_factory: pytest.TempPathFactory) -> ClipMaker:
+    """Writes a clip on first use: `make_clip(seed=1, duration_s=2.0)`.
+
+    Also `width`, `height`, `frame_rate`, `audio` as in `origin.packaging.synthesis.write_clip`;
+    small where not given. The same arguments give the same file.
+    """
+    pytest.importorskip("av", reason="PyAV is not installed")
+    from origin.packaging.synthesis import write_clip
+
+    folder = tmp_path_factory.mktemp("clips")
+    made: dict[tuple[object, ...], Path] = {}
+
+    def make(
+        *,
+        seed: int = 1,
+        duration_s: float = 3.0,
+        width: int = 160,
+        height: int = 90,
+        frame_rate: float = 12.5,
+        audio: bool = True,
+    ) -> Path:
+        key = (seed, duration_s, width, height, frame_rate, audio)
+        if key not in made:
+            path = folder / f"clip{len(made)}.mp4"
+            write_clip(
+                path,
+                seed=seed,
+                duration_s=duration_s,
+                width=width,
+                height=height,
+                frame_rate=frame_rate,
+                audio=audio,
+            )
+            made[key] = path
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def title_library(make_clip: ClipMaker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of two episodes of the series "Harbour", `harbour-s01e01` and `harbour-s01e02`:
+    two rungs (36p, 72p) and sound, 3 s each. Do not change it."""
+    from nearcast.main import main
+
+    folder = tmp_path_factory.mktemp("library")
+    clips = [str(make_clip(seed=1)), str(make_clip(seed=2))]
+    options = ["--library", str(folder), "--series", "Harbour", "--rungs", "36p,72p", "--jobs", "2"]
+    assert main(["origin", "ingest", *clips, *options, "--segment-duration", "1"]) == 0
+    return folder
