@@ -13,7 +13,7 @@ from nearcast.errors import InputError, NearcastError
 
 if TYPE_CHECKING:
     from predictor.artifact import Manifest
-    from predictor.train.next_episode import Report
+    from predictor.train.measuring import Report
 
 train_app = typer.Typer(
     add_completion=False,

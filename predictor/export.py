@@ -9,12 +9,14 @@ largest value of a batch, and one strange row must not coarsen the others'.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from predictor.features import FEATURE_COUNT
-from predictor.train.network import Network
+
+if TYPE_CHECKING:
+    from predictor.train.network import Network
 
 OPSET = 17
 IR_VERSION = 9

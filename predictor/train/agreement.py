@@ -7,7 +7,7 @@ import numpy as np
 
 from predictor.columns import Floats
 from predictor.features import FINISHED_PROGRESS
-from predictor.train.plays import Drawn, completion_bucket
+from predictor.train.process import Drawn, completion_bucket
 from predictor.train.statistics import (
     COMPLETION_BUCKETS,
     HOURS_PER_BIN,

@@ -8,61 +8,43 @@ moves the log-odds. Real plays, where given, are only measured on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from nearcast.seeds import Seeds
 from predictor import artifact
 from predictor.artifact import Golden, Manifest
-from predictor.bench import Latency, measure
-from predictor.calibrate import Scores, fit_platt, log_odds, mean_scores, scores
+from predictor.bench import measure
+from predictor.calibrate import Scores, fit_platt, log_odds
 from predictor.columns import END, HORIZONS, Plays, reached, rows_at, rows_at_end
 from predictor.export import OPSET, to_onnx, with_platt
 from predictor.features import CHECKPOINTS, FEATURE_NAMES, FEATURE_VERSION
 from predictor.quantize import quantize_int8
 from predictor.runtime import Graph
-from predictor.train.agreement import Row, compare
-from predictor.train.baselines import Answers, fit_baselines
+from predictor.train.agreement import compare
+from predictor.train.baselines import fit_baselines
+from predictor.train.measuring import (
+    MEASURE_BATCH,
+    GraphAnswers,
+    OnProgress,
+    Report,
+    by_horizon,
+    measure_on_real,
+    shifts,
+)
 from predictor.train.network import Array, FitSettings, fit
 from predictor.train.plays import draw_plays
 from predictor.train.statistics import ViewingStatistics
 
 PLAYS_DEFAULT = 200_000
 _SHARE_STOPPING, _SHARE_CALIBRATING = 0.10, 0.15
-_MEASURE_BATCH = 256
 _GOLDEN_ROWS = 24
 # Processors with VNNI add int8 products in wider sums; answers may differ by this much, no more.
 _GOLDEN_TOLERANCE = 0.03
-_SHIFT_ROWS = 2000
-
-OnProgress = Callable[[str, float], None]
-ByStage = dict[str, dict[str, Scores]]  # stage -> horizon or "all" -> scores
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What was trained and how good it is. `test` is at the end of real plays."""
-
-    model_id: str
-    seed: int
-    plays: int
-    test_plays: int
-    test: dict[str, dict[str, Scores]]  # horizon or "all" -> float/int8
-    checkpoints: dict[str, dict[str, dict[str, Scores]]]  # "0.10".. -> horizon -> float/int8
-    baselines: dict[str, ByStage]  # name -> stage -> horizon
-    drawn: dict[str, dict[str, Scores]]  # like `test`, on drawn plays of unseen viewers
-    int8_shift_max: float  # largest move of a probability from float to int8, row by row
-    int8_batch_shift_max: float  # largest move between asking alone and in a batch of 256
-    size_bytes: int
-    size_bytes_float: int
-    latency_s: dict[str, dict[str, float]]  # batch 1; CPU time
-    latency_by_batch_s: dict[str, tuple[Latency, ...]]
-    agreement: tuple[Row, ...]
-    agreement_share: float  # of the rows of the statistics that the drawn plays meet within 10 %
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,14 +140,14 @@ def _train(
     }
     golden = _golden(models["int8"].graph, held_out)
     on_progress("measure", 0.0)
-    drawn_scores = _by_horizon(models, split.calibrating, END)
-    shifts = _shifts(models, held_out)
+    drawn_scores = by_horizon(models, split.calibrating, END)
+    moved = shifts(models, held_out)
     latency = measure(
         {name: answers.graph for name, answers in models.items()},
-        rows=held_out[:_MEASURE_BATCH],
+        rows=held_out[:MEASURE_BATCH],
         calls=latency_calls,
     )
-    measured = _measured(models, baselines, test, on_progress)
+    measured = measure_on_real(models, baselines, test, on_progress)
     manifest = _manifest(
         model,
         golden,
@@ -182,8 +164,8 @@ def _train(
         checkpoints=measured.checkpoints,
         baselines=measured.baselines,
         drawn=drawn_scores,
-        int8_shift_max=shifts[0],
-        int8_batch_shift_max=shifts[1],
+        int8_shift_max=moved[0],
+        int8_batch_shift_max=moved[1],
         size_bytes=len(model),
         size_bytes_float=len(model_float),
         latency_s={
@@ -194,17 +176,6 @@ def _train(
         agreement_share=sum(row.agrees for row in agreement) / max(1, len(agreement)),
     )
     return Trained(model=model, model_float=model_float, manifest=manifest, report=report)
-
-
-class GraphAnswers:
-    """A graph asked in batches, as a baseline is."""
-
-    def __init__(self, model: bytes, source: str) -> None:
-        self.graph = Graph(model, source=source)
-
-    def probabilities(self, rows: Array) -> Array:
-        starts = range(0, len(rows), _MEASURE_BATCH)
-        return np.concatenate([self.graph.run(rows[at : at + _MEASURE_BATCH]) for at in starts])
 
 
 def training_rows(plays: Plays) -> tuple[Array, Array]:
@@ -241,63 +212,6 @@ def _golden(graph: Graph, rows: Array) -> Golden:
         outputs=tuple(tuple(round(float(v), 6) for v in row) for row in answers),
         tolerance=_GOLDEN_TOLERANCE,
     )
-
-
-def _shifts(models: Mapping[str, GraphAnswers], rows: Array) -> tuple[float, float]:
-    chosen = rows[np.linspace(0, len(rows) - 1, _SHIFT_ROWS).astype(int)]
-    alone = np.concatenate([models["int8"].graph.run(row[None, :]) for row in chosen])
-    together = models["int8"].probabilities(chosen)
-    exact = models["float"].probabilities(chosen)
-    return float(np.abs(alone - exact).max()), float(np.abs(alone - together).max())
-
-
-class _Measured(msgspec.Struct, frozen=True, kw_only=True):
-    test: dict[str, dict[str, Scores]]
-    checkpoints: dict[str, dict[str, dict[str, Scores]]]
-    baselines: dict[str, ByStage]
-
-
-def _measured(
-    models: Mapping[str, Answers],
-    baselines: Mapping[str, Answers],
-    plays: Plays | None,
-    on_progress: OnProgress,
-) -> _Measured:
-    if plays is None:
-        return _Measured(test={}, checkpoints={}, baselines={})
-    stages: list[tuple[str, float | str]] = [(f"{at:.2f}", at) for at in CHECKPOINTS]
-    checkpoints: dict[str, dict[str, dict[str, Scores]]] = {}
-    by_baseline: dict[str, ByStage] = {name: {} for name in baselines}
-    for done, (name, stage) in enumerate([(END, END), *stages]):
-        on_progress(f"measure on real plays, stage {name}", done / (len(stages) + 1))
-        if stage != END and not (plays.completion >= float(stage)).any():
-            continue
-        table = _by_horizon({**models, **baselines}, plays, stage)
-        checkpoints[name] = {
-            horizon: {kind: row[kind] for kind in models} for horizon, row in table.items()
-        }
-        for baseline, by_stage in by_baseline.items():
-            by_stage[name] = {horizon: row[baseline] for horizon, row in table.items()}
-    return _Measured(test=checkpoints.pop(END), checkpoints=checkpoints, baselines=by_baseline)
-
-
-def _by_horizon(
-    answers: Mapping[str, Answers], plays: Plays, stage: float | str
-) -> dict[str, dict[str, Scores]]:
-    """Horizon, and "all" for the mean over horizons -> who answered -> scores."""
-    if isinstance(stage, str):
-        rows = rows_at_end(plays)
-    else:
-        plays = reached(plays, stage)
-        rows = rows_at(plays, stage)
-    table: dict[str, dict[str, Scores]] = {name: {} for name in (*HORIZONS, "all")}
-    for who, answering in answers.items():
-        probabilities = answering.probabilities(rows)
-        parts = [scores(probabilities[:, at], plays.labels[:, at]) for at in range(len(HORIZONS))]
-        for horizon, part in zip(HORIZONS, parts, strict=True):
-            table[horizon][who] = part
-        table["all"][who] = mean_scores(parts)
-    return table
 
 
 def _metrics(table: Mapping[str, Mapping[str, Scores]], name: str) -> dict[str, float]:
