@@ -26,7 +26,13 @@ from nearcast.manifests.limits import (
     join,
     shown,
 )
-from nearcast.manifests.playlist import MediaPlaylist, parse_playlist, read_media
+from nearcast.manifests.playlist import (
+    MediaPlaylist,
+    is_master,
+    parse_master,
+    playlist_lines,
+    read_media,
+)
 from nearcast.media import Presentation, Rendition, Representation, TrackKind
 from nearcast.units import kbps_from_bps
 
@@ -85,24 +91,23 @@ class HlsMaster(msgspec.Struct, frozen=True, kw_only=True):
             if url in playlists
         }
         audio = [
-            _representation(variant, names[variant.url], read[variant.url], 0.0, 0.0)
+            _representation(variant, names[variant.url], read[variant.url])
             for variant in self.audio
             if variant.url in read
         ]
-        video = []
-        for variant in self.video:
-            if variant.url not in read:
-                continue
-            rates = [
-                read[other.url].rates_kbps
-                for other in self.audio
-                if other.audio_group == variant.audio_group and other.url in read
-            ]
-            told = [rate for rate in rates if rate is not None]
-            beside = (
-                max(told, default=(0.0, 0.0)) if variant.audio_group is not None else (0.0, 0.0)
+        beside: dict[str | None, tuple[float, float]] = {}
+        for variant in self.audio:
+            rates_kbps = read[variant.url].rates_kbps if variant.url in read else None
+            before = beside.get(variant.audio_group, (0.0, 0.0))
+            beside[variant.audio_group] = max(before, rates_kbps or (0.0, 0.0))
+        beside.pop(None, None)
+        video = [
+            _representation(
+                variant, names[variant.url], read[variant.url], beside.get(variant.audio_group)
             )
-            video.append(_representation(variant, names[variant.url], read[variant.url], *beside))
+            for variant in self.video
+            if variant.url in read
+        ]
         if not video and not audio:
             raise RemoteProtocolError("none of the master playlist's media playlists could be had")
         video.sort(key=lambda one: one.rendition.peak_kbps)
@@ -116,12 +121,12 @@ class HlsMaster(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_hls(text: bytes, url: str) -> Presentation | HlsMaster:
     """A master playlist, or the presentation of a media playlist that stands alone."""
-    data = parse_playlist(text)
-    if data["is_variant"] or data["media"]:
-        return _read_master(data, url)
+    lines = playlist_lines(text)
+    if is_master(lines):
+        return _read_master(parse_master(lines), url)
     playlist = read_media(text, url, SegmentBudget())
     only = Variant(url=url, kind="video", codecs="", peak_kbps=None, average_kbps=None)
-    representation = _representation(only, _names((url,))[url], playlist, 0.0, 0.0)
+    representation = _representation(only, _names((url,))[url], playlist)
     return Presentation(url=url, duration_s=representation.duration_s, video=(representation,))
 
 
@@ -129,10 +134,15 @@ def _read_master(data: Mapping[str, Any], url: str) -> HlsMaster:
     variants = [_variant(entry, url) for entry in data["playlists"]]
     if not variants:
         raise RemoteProtocolError("the master playlist lists no variant")
+    group_codecs: dict[str | None, str] = {}
+    for variant in variants:  # the codecs of a group: what its variants name beside their video
+        for codec in variant.codecs.split(","):
+            if _AUDIO_CODEC.match(codec):
+                group_codecs.setdefault(variant.audio_group, codec)
     heard: dict[str, Variant] = {}
     for entry in data["media"]:
         if entry.get("type", "").upper() == "AUDIO" and entry.get("uri"):
-            audio = _audio(entry, variants, url)
+            audio = _audio(entry, group_codecs, url)
             heard.setdefault(audio.url, audio)
     video: dict[str, Variant] = {}
     audio_only: dict[str, Variant] = {}
@@ -185,22 +195,16 @@ def _variant(entry: Mapping[str, Any], base_url: str) -> Variant:
     )
 
 
-def _audio(entry: Mapping[str, Any], variants: list[Variant], base_url: str) -> Variant:
-    """The codecs of a group are what its variants name beside their video."""
+def _audio(
+    entry: Mapping[str, Any], group_codecs: Mapping[str | None, str], base_url: str
+) -> Variant:
     group = entry.get("group_id")
-    codecs = {
-        one: None
-        for variant in variants
-        if variant.audio_group == group
-        for one in variant.codecs.split(",")
-        if _AUDIO_CODEC.match(one)
-    }
     channels = re.match(r"\d{1,3}", entry.get("channels") or "", re.ASCII)
     rate = entry.get("sample_rate") or ""
     return Variant(
         url=join(base_url, entry["uri"]),
         kind="audio",
-        codecs=next(iter(codecs), ""),
+        codecs=group_codecs.get(group, ""),
         peak_kbps=None,
         average_kbps=None,
         audio_group=group,
@@ -215,28 +219,26 @@ def _representation(
     variant: Variant,
     name: str,
     playlist: MediaPlaylist,
-    beside_peak_kbps: float,
-    beside_average_kbps: float,
+    beside_kbps: tuple[float, float] | None = None,
 ) -> Representation:
-    unknown_kbps = VIDEO_KBPS_UNKNOWN if variant.kind == "video" else AUDIO_KBPS_UNKNOWN
-    measured = playlist.rates_kbps
-    peak_kbps = variant.peak_kbps
-    average_kbps = variant.average_kbps
+    """`beside_kbps`: the audio comes in playlists of its own, with these (peak, average) rates, 0
+    where they are unknown; None where there is none, or it is inside."""
+    peak_kbps, average_kbps = variant.peak_kbps, variant.average_kbps
+    codecs = variant.codecs
     if peak_kbps is None:
-        peak_kbps, average_kbps = measured or (unknown_kbps, unknown_kbps)
-    elif peak_kbps > beside_peak_kbps:
-        peak_kbps -= beside_peak_kbps
-        if average_kbps is not None and average_kbps > beside_average_kbps:
-            average_kbps -= beside_average_kbps
-    is_split = variant.kind == "video" and variant.audio_group is not None
-    codecs = variant.codecs.split(",")
-    if is_split and beside_peak_kbps > 0:
-        codecs = [one for one in codecs if not _AUDIO_CODEC.match(one)]
+        unknown_kbps = VIDEO_KBPS_UNKNOWN if variant.kind == "video" else AUDIO_KBPS_UNKNOWN
+        peak_kbps, average_kbps = playlist.rates_kbps or (unknown_kbps, unknown_kbps)
+    if beside_kbps is not None:
+        codecs = ",".join(one for one in codecs.split(",") if not _AUDIO_CODEC.match(one))
+        if peak_kbps > beside_kbps[0]:
+            peak_kbps -= beside_kbps[0]
+        if average_kbps is not None and average_kbps > beside_kbps[1]:
+            average_kbps -= beside_kbps[1]
     return Representation(
         rendition=Rendition(
             id=name,
             kind=variant.kind,
-            codecs=",".join(codecs),
+            codecs=codecs,
             peak_kbps=peak_kbps,
             average_kbps=average_kbps if average_kbps is not None else peak_kbps,
             width=variant.width,

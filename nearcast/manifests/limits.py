@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -30,10 +31,16 @@ ELEMENT_COUNT_MAX: Final = 200_000
 LINE_COUNT_MAX: Final = 400_000
 """Of a playlist: eight per segment."""
 
+MASTER_ENTRY_COUNT_MAX: Final = 1000
+"""EXT-X-STREAM-INF and EXT-X-MEDIA lines; a rendition is listed once per audio group."""
+
 LINE_LENGTH_MAX: Final = 64 * 1024
 """Of a playlist. Keys with embedded licence data run to a few KiB."""
 
 URL_LENGTH_MAX: Final = 8 * 1024
+
+PLAIN_LENGTH_MAX: Final = 512
+"""References without anything to resolve or to encode, as nearly all are, are just appended."""
 
 DURATION_S_MAX: Final = 7 * 24 * 3600.0
 """A week: longer than any title, short enough that sums stay exact to a nanosecond."""
@@ -48,6 +55,7 @@ TIMESCALE_MAX: Final = 10_000_000_000
 _DIGITS = re.compile(r"[0-9]{1,20}")
 _DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{0,30})?|\.[0-9]{1,30}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
 
@@ -116,6 +124,17 @@ def join(base: str, reference: str) -> str:
 
     A fragment is cut off: it never goes on the wire.
     """
+    if len(reference) <= PLAIN_LENGTH_MAX and _PLAIN_PATH.fullmatch(reference):
+        return _folder(base) + reference
+    return _join(base, reference)
+
+
+@lru_cache(maxsize=256)  # the folders of the playlists being read; nearly always one or two
+def _folder(base: str) -> str:
+    return _join(base, "x").removesuffix("x")
+
+
+def _join(base: str, reference: str) -> str:
     if len(reference) > URL_LENGTH_MAX or _CONTROL.search(reference):
         raise RemoteProtocolError(
             f"a URL is too long or holds control characters: {shown(reference)}"

@@ -1,13 +1,14 @@
-"""Read one HLS playlist's lines into data, and a media playlist into segments.
+"""Read the lines of an HLS playlist.
 
-The `m3u8` library reads the tags. It is given only the tags that matter here, since it lets a
-malformed value of any tag end in an exception and does work for each kind of tag on each line.
+The `m3u8` library reads masters and attribute lists. The lines of segments are read here: the
+library compares each line with some forty tags, which for a long title holds up an edge for a
+second, and it keeps a dictionary of twenty entries per segment.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import m3u8.parser
@@ -19,6 +20,7 @@ from nearcast.manifests.limits import (
     DURATION_S_MAX,
     LINE_COUNT_MAX,
     LINE_LENGTH_MAX,
+    MASTER_ENTRY_COUNT_MAX,
     RATE_BPS_MAX,
     SegmentBudget,
     check_text,
@@ -28,18 +30,9 @@ from nearcast.manifests.limits import (
 )
 from nearcast.manifests.rates import measured_rates_kbps
 from nearcast.media import ByteRange, Segment
-from nearcast.units import BITS_PER_BYTE, BITS_PER_KBIT
+from nearcast.units import bytes_per_s_from_kbps, kbps_from_bps
 
-_TAGS: Final = (
-    "#EXTINF:",
-    "#EXT-X-BITRATE:",
-    "#EXT-X-BYTERANGE:",
-    "#EXT-X-ENDLIST",
-    "#EXT-X-I-FRAMES-ONLY",
-    "#EXT-X-MAP:",
-    "#EXT-X-MEDIA:",
-    "#EXT-X-STREAM-INF:",
-)
+_MASTER_TAGS: Final = ("#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:")
 _BYTE_RANGE = re.compile(r"(\d{1,16})(?:@(\d{1,16}))?", re.ASCII)
 
 
@@ -51,97 +44,139 @@ class MediaPlaylist(msgspec.Struct, frozen=True, kw_only=True):
     rates_kbps: tuple[float, float] | None
 
 
-def parse_playlist(text: bytes) -> Mapping[str, Any]:
-    """What the `m3u8` library makes of the playlist. Raises RemoteProtocolError."""
+def playlist_lines(text: bytes) -> list[str]:
+    """The lines of a playlist, without white space around them. Raises RemoteProtocolError."""
     lines = check_text(text).splitlines()
     if not lines[0].startswith("#EXTM3U"):
         raise RemoteProtocolError("not an HLS playlist: the first line is not #EXTM3U")
     if len(lines) > LINE_COUNT_MAX:
         raise RemoteProtocolError(f"the playlist has more than {LINE_COUNT_MAX} lines")
-    kept = [lines[0]]
     for line in lines:
         if len(line) > LINE_LENGTH_MAX:
             raise RemoteProtocolError(f"a line of the playlist is {len(line)} characters long")
         if line.startswith("#EXT-X-DEFINE"):
             raise RemoteProtocolError("the playlist uses variables (EXT-X-DEFINE): not supported")
-        if line.startswith(_TAGS) or (line and not line.startswith("#")):
+    return [line.strip() for line in lines]
+
+
+def is_master(lines: Sequence[str]) -> bool:
+    return any(line.startswith(_MASTER_TAGS) for line in lines)
+
+
+def parse_master(lines: Sequence[str]) -> Mapping[str, Any]:
+    """What the `m3u8` library makes of the variants and renditions of a master playlist."""
+    kept: list[str] = []
+    entry_count = 0
+    for line in lines:
+        if line.startswith(_MASTER_TAGS):
+            entry_count += 1
             kept.append(line)
-    try:
-        data: Mapping[str, Any] = m3u8.parser.parse("\n".join(kept))
-    except Exception as error:
-        # The library has no error of its own for bad values: ValueError, KeyError, IndexError,
-        # AttributeError and TypeError have been seen.
-        raise RemoteProtocolError(f"the playlist cannot be read: {_reason(error)}") from error
-    return data
+        elif line and not line.startswith("#") and kept and kept[-1].startswith(_MASTER_TAGS[0]):
+            kept.append(line)
+    if entry_count > MASTER_ENTRY_COUNT_MAX:
+        raise RemoteProtocolError(
+            f"the master playlist has {entry_count} entries; at most {MASTER_ENTRY_COUNT_MAX}"
+        )
+    return _parse("\n".join(kept))
 
 
 def read_media(text: bytes, url: str, budget: SegmentBudget) -> MediaPlaylist:
     """The segments of a media playlist fetched from `url`."""
-    data = parse_playlist(text)
-    if data["is_variant"]:
+    lines = playlist_lines(text)
+    if is_master(lines):
         raise RemoteProtocolError(f"{shown(url)} is a master playlist where a media one belongs")
-    if not data["is_endlist"]:
+    if "#EXT-X-ENDLIST" not in lines:
         raise RemoteProtocolError(
             f"playlist {shown(url)} has no EXT-X-ENDLIST: live streams are not supported"
         )
-    if data["is_i_frames_only"]:
+    if "#EXT-X-I-FRAMES-ONLY" in lines:
         raise RemoteProtocolError(f"playlist {shown(url)} has I-frames only")
-    entries = data["segments"]
-    budget.take(len(entries))
-    if not entries:
-        raise RemoteProtocolError(f"playlist {shown(url)} has no segments")
-    segments: list[Segment] = []
-    estimates: list[Segment] = []
-    start_s = 0.0
-    rate_kbps: int | None = None
-    following: dict[str, int] = {}
-    for entry in entries:
-        if "uri" not in entry or "duration" not in entry:
-            raise RemoteProtocolError(f"playlist {shown(url)} has a segment without URI or EXTINF")
-        length_s = duration_s(entry["duration"], f"EXTINF of {shown(entry['uri'])}")
-        place = join(url, entry["uri"])
-        byte_range = _byte_range(entry.get("byterange"), place, following)
-        segment = Segment(
-            url=place,
-            start_s=start_s,
-            duration_s=length_s,
-            byte_range=byte_range,
-            size_bytes=None if byte_range is None else byte_range.size_bytes,
+    segments, estimates, map_lines = _read_segments(lines, url, budget)
+    if len(map_lines) > 1:
+        raise RemoteProtocolError(
+            f"playlist {shown(url)} changes its EXT-X-MAP, which is not supported"
         )
-        segments.append(segment)
-        start_s += length_s
-        if byte_range is not None:
-            rate_kbps = None  # EXT-X-BITRATE does not apply to byte ranges
-            estimates.append(segment)
-        else:
-            rate_kbps = _bitrate(entry.get("bitrate"), rate_kbps)
-            if rate_kbps is not None:
-                size_bytes = round(rate_kbps * BITS_PER_KBIT / BITS_PER_BYTE * length_s)
-                estimates.append(msgspec.structs.replace(segment, size_bytes=size_bytes))
-    if start_s > DURATION_S_MAX:
-        raise RemoteProtocolError(f"playlist {shown(url)} lasts longer than a week")
     complete = len(estimates) == len(segments)
     return MediaPlaylist(
-        init=_init(entries, url),
+        init=_init(map_lines.pop(), url) if map_lines else None,
         segments=tuple(segments),
         rates_kbps=measured_rates_kbps(estimates) if complete else None,
     )
 
 
-def _init(entries: list[Mapping[str, Any]], url: str) -> Segment | None:
-    first: Mapping[str, str] | None = entries[0].get("init_section")
-    for entry in entries:
-        section = entry.get("init_section")
-        if section is not first and section != first:
-            raise RemoteProtocolError(
-                f"playlist {shown(url)} changes its EXT-X-MAP, which is not supported"
+def _read_segments(
+    lines: Sequence[str], url: str, budget: SegmentBudget
+) -> tuple[list[Segment], list[Segment], set[str]]:
+    """(segments; those of them whose size is known or can be estimated, with it; the different
+    EXT-X-MAP lines that are in force for a segment, "" for none)."""
+    segments: list[Segment] = []
+    estimates: list[Segment] = []
+    map_lines: set[str] = set()
+    ends: dict[str, int] = {}
+    start_s = 0.0
+    length_s: float | None = None
+    range_text: str | None = None
+    rate_kbps: int | None = None
+    map_line = ""
+    for line in lines:
+        if line.startswith("#EXTINF:"):
+            length_s = _length_s(line)
+        elif line.startswith("#EXT-X-BYTERANGE:"):
+            range_text = line.partition(":")[2]
+        elif line.startswith("#EXT-X-BITRATE:"):
+            rate_kbps = _bitrate(line)
+        elif line.startswith("#EXT-X-MAP:"):
+            map_line = line
+        elif line and not line.startswith("#"):
+            if length_s is None:
+                raise RemoteProtocolError(f"segment {shown(line)} has no EXTINF")
+            budget.take(1)
+            place = join(url, line)
+            byte_range = None if range_text is None else _byte_range(range_text, place, ends)
+            segment = Segment(
+                url=place,
+                start_s=start_s,
+                duration_s=length_s,
+                byte_range=byte_range,
+                size_bytes=None if byte_range is None else byte_range.size_bytes,
             )
-    if first is None:
-        return None
-    if not first.get("uri"):
-        raise RemoteProtocolError(f"the EXT-X-MAP of playlist {shown(url)} has no URI")
-    place = join(url, first["uri"])
-    byte_range = _byte_range(first.get("byterange"), place, {place: 0})
+            segments.append(segment)
+            if byte_range is not None:
+                estimates.append(segment)  # EXT-X-BITRATE does not apply to these
+            elif rate_kbps is not None:
+                size_bytes = round(bytes_per_s_from_kbps(rate_kbps) * length_s)
+                estimates.append(msgspec.structs.replace(segment, size_bytes=size_bytes))
+            map_lines.add(map_line)
+            start_s += length_s
+            length_s = range_text = None
+    if not segments:
+        raise RemoteProtocolError(f"playlist {shown(url)} has no segments")
+    if start_s > DURATION_S_MAX:
+        raise RemoteProtocolError(f"playlist {shown(url)} lasts longer than a week")
+    if map_lines == {""}:
+        map_lines.clear()
+    return segments, estimates, map_lines
+
+
+def _length_s(line: str) -> float:
+    text = line[len("#EXTINF:") :].partition(",")[0]
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise RemoteProtocolError(f"EXTINF is not a number: {shown(text)}") from error
+    return duration_s(value, "EXTINF")
+
+
+def _init(map_line: str, url: str) -> Segment:
+    sections = _parse(f"#EXTM3U\n{map_line}")["segment_map"] if map_line else []
+    uri = sections[0].get("uri") if sections else None
+    if not uri:
+        raise RemoteProtocolError(
+            f"playlist {shown(url)} has segments without EXT-X-MAP, or one without URI"
+        )
+    place = join(url, uri)
+    text = sections[0].get("byterange")
+    byte_range = None if text is None else _byte_range(text, place, {place: 0})
     return Segment(
         url=place,
         start_s=0.0,
@@ -151,28 +186,34 @@ def _init(entries: list[Mapping[str, Any]], url: str) -> Segment | None:
     )
 
 
-def _byte_range(text: str | None, place: str, following: dict[str, int]) -> ByteRange | None:
+def _byte_range(text: str, place: str, ends: dict[str, int]) -> ByteRange:
     """`length[@first]`; without `first` it goes on where the last range of that file ended."""
-    if text is None:
-        return None
     match = _BYTE_RANGE.fullmatch(text.strip())
     if match is None:
         raise RemoteProtocolError(f"not a byte range: {shown(text)}")
     length = int(match[1])
-    first = following.get(place) if match[2] is None else int(match[2])
+    first = ends.get(place) if match[2] is None else int(match[2])
     if first is None:
         raise RemoteProtocolError(f"byte range {shown(text)} follows none of the same file")
     if length == 0 or first + length > BYTE_OFFSET_MAX:
         raise RemoteProtocolError(f"byte range {shown(text)} is empty or out of bounds")
-    following[place] = first + length
+    ends[place] = first + length
     return ByteRange(first, first + length - 1)
 
 
-def _bitrate(given: int | None, before: int | None) -> int | None:
-    if given is None:
-        return before
-    return given if 0 < given <= RATE_BPS_MAX // BITS_PER_KBIT else None
+def _bitrate(line: str) -> int | None:
+    """In kbit/s; advice only, so nonsense is as good as none."""
+    text = line.partition(":")[2].strip()
+    value = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
+    return value if 0 < value <= kbps_from_bps(RATE_BPS_MAX) else None
 
 
-def _reason(error: Exception) -> str:
-    return shown(f"{type(error).__name__}: {error}")
+def _parse(text: str) -> Mapping[str, Any]:
+    try:
+        data: Mapping[str, Any] = m3u8.parser.parse(text)
+    except Exception as error:
+        # The library has no error of its own for bad values: ValueError, KeyError, OverflowError,
+        # AttributeError and TypeError have been seen.
+        reason = shown(f"{type(error).__name__}: {error}")
+        raise RemoteProtocolError(f"the playlist cannot be read: {reason}") from error
+    return data
