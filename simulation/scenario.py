@@ -144,7 +144,6 @@ class Scenario(Section, frozen=True, kw_only=True):
     audience: AudienceSpec | None = None
     player: dict[str, Setting] = msgspec.field(default_factory=dict)
     costs: Costs = Costs()
-    upstream_connection_limit: int = 32
     player_connection_limit: int = 6
 
     def __post_init__(self) -> None:

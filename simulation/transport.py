@@ -75,12 +75,11 @@ class Server(Protocol):
 class Call:
     """A request that was sent, or waits to be."""
 
-    __slots__ = ("connection", "is_held", "is_over", "is_urgent", "listener", "request")
+    __slots__ = ("connection", "is_held", "is_over", "listener", "request")
 
-    def __init__(self, request: Request, listener: Listener, is_urgent: bool) -> None:
+    def __init__(self, request: Request, listener: Listener) -> None:
         self.request = request
         self.listener = listener
-        self.is_urgent = is_urgent
         self.connection: _Connection | None = None
         self.is_held = False
         self.is_over = False
@@ -99,6 +98,11 @@ class Exchange:
         self._available_bytes = 0  # head included
         self._is_complete = False
         self._offered_bytes = 0
+
+    @property
+    def client_name(self) -> str:
+        """Who asks."""
+        return self._connection.client_name
 
     @property
     def sent_bytes(self) -> int:
@@ -156,8 +160,15 @@ class Client:
     """Sends requests to one server over one path."""
 
     def __init__(
-        self, path: Path, server: Server, scheduler: Scheduler, *, connection_limit: int
+        self,
+        path: Path,
+        server: Server,
+        scheduler: Scheduler,
+        *,
+        connection_limit: int,
+        name: str = "client",
     ) -> None:
+        self.name = name
         self.path = path
         self.server = server
         self.scheduler = scheduler
@@ -165,14 +176,12 @@ class Client:
         self._limit = connection_limit
         self._idle: list[_Connection] = []
         self._open_count = 0
-        self._urgent: deque[Call] = deque()
-        self._patient: deque[Call] = deque()
+        self._queue: deque[Call] = deque()
 
-    def send(self, request: Request, listener: Listener, *, is_urgent: bool = True) -> Call:
-        """Send now if a connection is free or may be opened, else when one is. Urgent calls go
-        first."""
-        call = Call(request, listener, is_urgent)
-        (self._urgent if is_urgent else self._patient).append(call)
+    def send(self, request: Request, listener: Listener) -> Call:
+        """Send now if a connection is free or may be opened, else when one is."""
+        call = Call(request, listener)
+        self._queue.append(call)
         self._dispatch()
         return call
 
@@ -183,14 +192,6 @@ class Client:
         call.is_over = True
         if call.connection is not None:
             call.connection.close()
-
-    def hurry(self, call: Call) -> None:
-        """A patient call became urgent."""
-        if not call.is_urgent and not call.is_over:
-            call.is_urgent = True
-            if call in self._patient:
-                self._patient.remove(call)
-                self._urgent.append(call)
 
     def hold(self, call: Call) -> None:
         """Take no more of this answer for now."""
@@ -228,11 +229,10 @@ class Client:
                 _Connection(self).connect(call)
 
     def _next_call(self) -> Call | None:
-        for calls in (self._urgent, self._patient):
-            while calls:
-                call = calls.popleft()
-                if not call.is_over:
-                    return call
+        while self._queue:
+            call = self._queue.popleft()
+            if not call.is_over:
+                return call
         return None
 
 
@@ -251,6 +251,10 @@ class _Connection:
         self._delivered_bytes = 0
         self._has_started = False
         self._request_left_bytes = 0
+
+    @property
+    def client_name(self) -> str:
+        return self._client.name
 
     # The client's side.
 
