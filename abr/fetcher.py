@@ -1,0 +1,118 @@
+"""One track's downloads: one request at a time, in order, with patience for failures."""
+
+from __future__ import annotations
+
+from abr.buffer import TrackBuffer
+from abr.config import RetryConfig
+from abr.playback import TIME_S_TOLERANCE
+from abr.title import Track
+from abr.transfer import Transfer
+from nearcast.media import Representation, Segment
+
+LIMIT_SEGMENTS_MIN = 1.5
+"""The buffer always takes this many segments, however long they are: with room for less than two,
+playback would have to run dry before the next one is asked for."""
+FAILURES_AT_RUNG_MAX = 2
+
+
+class Fetcher:
+    """What one track has, what it waits for, and what it fetches next."""
+
+    def __init__(self, track: Track, retry: RetryConfig, buffer_s_max: float) -> None:
+        self.track = track
+        self.buffer = TrackBuffer()
+        self.transfer: Transfer | None = None
+        self.last_rung = -1
+        self.planned_rung: int | None = None
+        """Chosen for the next segment, whose init segment may have to come first."""
+        self.forced_rung: int | None = None
+        """Chosen by an abandonment; the controller is not asked."""
+        self.abandon_count = 0
+        """Of the segment that is due."""
+        self.failure_count = 0
+        self.failure_detail = ""
+        self.wait_until_s: float | None = None
+        self._retry = retry
+        self._buffer_s_max = buffer_s_max
+        self._failures_at: tuple[int, int] = (-1, 0)  # rung, failures in a row
+        self._avoided_until_s: dict[int, float] = {}
+        self._inits: set[int] = set()
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Failed more often than is borne once playback has no data left."""
+        return self.failure_count > self._retry.count_max
+
+    def representation(self, rung: int) -> Representation:
+        return self.track.representations[rung]
+
+    def due_segment(self, rung: int) -> Segment | None:
+        """The segment that comes next, at `rung`; None at the end of the track."""
+        return self.track.segment_after(rung, self.buffer.end_s)
+
+    def missing_init(self, rung: int) -> Segment | None:
+        """The init segment that `rung` still needs."""
+        return None if rung in self._inits else self.representation(rung).init
+
+    def is_waiting(self, now_s: float) -> bool:
+        """For its turn to try again."""
+        until_s = self.wait_until_s
+        return until_s is not None and now_s < until_s - TIME_S_TOLERANCE
+
+    def room_at_s(self) -> float:
+        """The playback position from which on the next segment fits into the buffer."""
+        segment = self.due_segment(max(self.last_rung, 0))
+        duration_s = 0.0 if segment is None else segment.duration_s
+        limit_s = max(self._buffer_s_max, LIMIT_SEGMENTS_MIN * duration_s)
+        return self.buffer.end_s + duration_s - limit_s
+
+    def is_full(self, position_s: float) -> bool:
+        return position_s < self.room_at_s() - TIME_S_TOLERANCE
+
+    def has_init(self, rung: int) -> None:
+        """The init segment of `rung` is here."""
+        self._inits.add(rung)
+        self._succeeded()
+
+    def has_segment(self, segment: Segment, rung: int) -> None:
+        """A segment is here."""
+        is_last = self.track.segment_after(rung, segment.end_s) is None
+        self.buffer.append(segment.end_s, rung, is_last=is_last)
+        self.last_rung = rung
+        self.planned_rung = self.forced_rung = None
+        self.abandon_count = 0
+        self._succeeded()
+
+    def _succeeded(self) -> None:
+        self.failure_count = 0
+        self.wait_until_s = None
+        self._failures_at = (-1, 0)
+
+    def abandoned(self, rung: int) -> None:
+        """The segment under way was given up, to be fetched at `rung`."""
+        self.transfer = None
+        self.abandon_count += 1
+        self.planned_rung, self.forced_rung = None, rung
+
+    def failed(self, rung: int, status: int | None, now_s: float, detail: str) -> None:
+        """A request failed: wait, and avoid the rung if it keeps failing or is not there."""
+        self.failure_count += 1
+        self.failure_detail = detail
+        at, count = self._failures_at
+        count = count + 1 if at == rung else 1
+        self._failures_at = (rung, count)
+        is_missing = status is not None and 400 <= status < 500
+        if is_missing or count >= FAILURES_AT_RUNG_MAX:
+            self._avoided_until_s[rung] = now_s + self._retry.avoid_s
+        doubled_s = self._retry.base_s * 2.0 ** min(self.failure_count - 1, 30)
+        self.wait_until_s = now_s + min(doubled_s, self._retry.wait_s_max)
+        self.planned_rung = self.forced_rung = None
+
+    def nearest_allowed(self, rung: int, now_s: float) -> int:
+        """`rung`, or if it is avoided the next lower one that is not, else the next higher."""
+
+        def is_allowed(each: int) -> bool:
+            return self._avoided_until_s.get(each, now_s) <= now_s
+
+        lower_first = [*range(rung, -1, -1), *range(rung + 1, self.track.rung_count)]
+        return next((each for each in lower_first if is_allowed(each)), rung)

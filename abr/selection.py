@@ -1,0 +1,102 @@
+"""Which rung the next segment is fetched at: the controller, and what it cannot know."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from abr.config import PlayerConfig
+from abr.controllers import build_controller
+from abr.fetcher import Fetcher
+from abr.playback import Playback
+from abr.throughput import ThroughputMeter
+from abr.title import Track
+from abr.view import HISTORY, View
+
+HOLD_HITS_MIN = 3
+"""So many edge hits in a row are taken to go on at the same rung."""
+ESTIMATE_SHARE_MIN = 0.1
+"""Of the throughput, left for the video beside an audio track that would take nearly all of it."""
+
+
+class RungSelector:
+    """Asks the controller for one session.
+
+    The estimate a controller gets is what a miss would bring. Where the edge has delivered the last
+    segments from its store, the rung they came at may be held although a miss would not sustain it,
+    as long as the last mile does. The first segment of a following title is fetched no higher than
+    the title before ended: an edge that looks ahead has it at that rung.
+    """
+
+    def __init__(self, config: PlayerConfig, meter: ThroughputMeter) -> None:
+        self._config = config
+        self._meter = meter
+        self._controller = build_controller(config.controller, config.controllers)
+
+    def choose(
+        self,
+        fetcher: Fetcher,
+        playback: Playback,
+        *,
+        has_started: bool,
+        carried_kbps: float | None,
+        others_kbps: float,
+    ) -> int:
+        """The rung for the segment that is due. `carried_kbps`: the rung the title before ended
+        at; `others_kbps`: what the other tracks take of the same link."""
+        track = fetcher.track
+        if track.rung_count == 1:
+            return 0
+        estimate_kbps = self._meter.next_kbps()
+        if estimate_kbps is None:
+            is_lowest = self._config.start_rung == "lowest" or fetcher.last_rung >= 0
+            return 0 if is_lowest else track.rung_count - 1
+
+        def ask(kbps: float) -> int:
+            for_video_kbps = max(kbps - others_kbps, kbps * ESTIMATE_SHARE_MIN)
+            view = self._view(fetcher, playback, for_video_kbps, has_started=has_started)
+            rung = int(self._controller.choose(view)[0])
+            assert 0 <= rung < track.rung_count, (self._config.controller, rung)
+            return rung
+
+        rung = ask(estimate_kbps)
+        held = fetcher.last_rung
+        if held < 0 and carried_kbps is not None:
+            held = _nearest(track, carried_kbps)
+            rung = min(rung, held)
+        last_mile_kbps = self._meter.last_mile_kbps
+        if rung < held and self._meter.hits_in_row >= HOLD_HITS_MIN and last_mile_kbps is not None:
+            rung = min(held, max(rung, ask(last_mile_kbps)))
+        return rung
+
+    def _view(
+        self, fetcher: Fetcher, playback: Playback, estimate_kbps: float, *, has_started: bool
+    ) -> View:
+        durations_s, sizes_bits, index, left = fetcher.track.upcoming(fetcher.buffer.end_s)
+        samples = list(self._meter.samples)
+        missing = HISTORY - len(samples)
+
+        def history(values: list[float]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+            return np.array([[*[np.nan] * missing, *values]])
+
+        return View(
+            ladder_kbps=fetcher.track.ladder_kbps,
+            buffer_s=np.array([fetcher.buffer.ahead_s(playback.position_s)]),
+            buffer_limit_s=np.array([self._config.buffer_s_max]),
+            durations_s=durations_s[None],
+            sizes_bits=sizes_bits[None],
+            segment_index=np.array([index], dtype=np.int64),
+            segments_left=np.array([left], dtype=np.int64),
+            estimate_kbps=np.array([estimate_kbps]),
+            ttfb_s=np.array([self._meter.ttfb_s()]),
+            samples_kbps=history([each.throughput_kbps for each in samples]),
+            samples_bytes=history([float(each.size_bytes) for each in samples]),
+            samples_duration_s=history([each.duration_s for each in samples]),
+            samples_hit=np.array([[*[False] * missing, *(each.is_hit for each in samples)]]),
+            last_rung=np.array([fetcher.last_rung], dtype=np.int64),
+            is_startup=np.array([not has_started]),
+            is_stalled=np.array([playback.state == "stalled"]),
+        )
+
+
+def _nearest(track: Track, bitrate_kbps: float) -> int:
+    return int(np.argmin(np.abs(track.ladder_kbps - bitrate_kbps)))

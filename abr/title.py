@@ -1,0 +1,117 @@
+"""A presentation as the player uses it: one ladder that adapts, and at most one audio beside it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+
+from abr.view import HORIZON, Floats, fill_sizes
+from nearcast.errors import RemoteProtocolError
+from nearcast.media import Presentation, Representation, Segment, TrackKind
+from nearcast.units import bits_from_bytes
+
+ALIGNMENT_S_TOLERANCE = 0.05
+"""Segments of different representations whose ends differ by less end at the same place; manifests
+round, and the roundings add up."""
+
+
+class Track:
+    """The representations of one kind to choose from, lowest rate first."""
+
+    def __init__(self, kind: TrackKind, representations: Sequence[Representation]) -> None:
+        by_rate = sorted(representations, key=lambda each: each.rendition.average_kbps)
+        if not by_rate or not all(each.segments for each in by_rate):
+            raise RemoteProtocolError(f"the manifest has a {kind} representation without segments")
+        self.kind: TrackKind = kind
+        self.representations = tuple(by_rate)
+        self.ladder_kbps: Floats = np.array([each.rendition.average_kbps for each in by_rate])
+        if self.ladder_kbps[0] <= 0:
+            raise RemoteProtocolError(f"the manifest has a {kind} representation without a rate")
+        self._ends_s = tuple(tuple(s.end_s for s in each.segments) for each in by_rate)
+        self._sizes_bits = _sizes(by_rate)
+
+    @property
+    def end_s(self) -> float:
+        return max(ends[-1] for ends in self._ends_s)
+
+    @property
+    def rung_count(self) -> int:
+        return len(self.representations)
+
+    def segment_after(self, rung: int, end_s: float) -> Segment | None:
+        """The segment that goes on where `end_s` is, or None at the end of the track."""
+        index = self._index_after(rung, end_s)
+        segments = self.representations[rung].segments
+        return segments[index] if index < len(segments) else None
+
+    def sizes_bytes(self, end_s: float) -> Floats:
+        """(rungs,): of the segment after `end_s` (there is one) at each rung, rate x duration where
+        unknown."""
+        _, sizes_bits, _, _ = self.upcoming(end_s, horizon=1)
+        sizes: Floats = sizes_bits[0] / bits_from_bytes(1)
+        return sizes
+
+    def upcoming(self, end_s: float, *, horizon: int = HORIZON) -> tuple[Floats, Floats, int, int]:
+        """What follows `end_s`: durations (horizon,), sizes in bits (horizon, rungs), the index of
+        the next segment, and how many are left; NaN past the end."""
+        segments = self.representations[0].segments
+        index = self._index_after(0, end_s)
+        left = len(segments) - index
+        durations_s = np.full(horizon, np.nan)
+        sizes_bits = np.full((horizon, self.rung_count), np.nan)
+        count = min(horizon, left)
+        durations_s[:count] = [s.duration_s for s in segments[index : index + count]]
+        sizes_bits[:count] = self._sizes_bits[index : index + count]
+        return durations_s, fill_sizes(sizes_bits, durations_s, self.ladder_kbps), index, left
+
+    def _index_after(self, rung: int, end_s: float) -> int:
+        return bisect_right(self._ends_s[rung], end_s + ALIGNMENT_S_TOLERANCE)
+
+
+class Title:
+    """What is played of a presentation: `main` adapts, `audio` is chosen once."""
+
+    def __init__(self, presentation: Presentation) -> None:
+        tracks = dict(presentation.tracks())
+        if not tracks:
+            raise RemoteProtocolError("the manifest has neither video nor audio")
+        video, audio = tracks.get("video"), tracks.get("audio")
+        self.main = Track("video", video) if video else Track("audio", audio or ())
+        self.audio_choices = Track("audio", _one_language(audio)) if video and audio else None
+        ends = [track.end_s for track in (self.main, self.audio_choices) if track is not None]
+        self.end_s = max(ends)
+        if not self.end_s > ALIGNMENT_S_TOLERANCE:
+            raise RemoteProtocolError(f"the manifest has {self.end_s:g} s of media")
+
+    def choose_audio(self, estimate_kbps: float | None, audio_share: float) -> int:
+        """The rung of the audio: the best that takes no more than its share."""
+        assert self.audio_choices is not None
+        if estimate_kbps is None:
+            return 0
+        within = self.audio_choices.ladder_kbps <= audio_share * estimate_kbps
+        return max(0, int(within.sum()) - 1)
+
+
+def _one_language(audio: Sequence[Representation]) -> tuple[Representation, ...]:
+    """Those in the language that comes first."""
+    return tuple(a for a in audio if a.rendition.language == audio[0].rendition.language)
+
+
+def _sizes(representations: Sequence[Representation]) -> Floats:
+    """(segments of the lowest rung, rungs) in bits; NaN where unknown or cut differently."""
+    count = len(representations[0].segments)
+    sizes = np.full((count, len(representations)), np.nan)
+    for rung, representation in enumerate(representations):
+        if len(representation.segments) == count:
+            sizes[:, rung] = [_size_bits(segment) for segment in representation.segments]
+    return sizes
+
+
+def _size_bits(segment: Segment) -> float:
+    if segment.size_bytes is not None:
+        return bits_from_bytes(segment.size_bytes)
+    if segment.byte_range is not None:
+        return bits_from_bytes(segment.byte_range.size_bytes)
+    return float("nan")

@@ -1,0 +1,215 @@
+"""A player alone with a fluid link of constant latency, on a virtual clock.
+
+Much simpler than `simulation.link` on purpose: what a test expects can be worked out by hand, and
+the player is checked against something it shares no code with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from abr import events as ev
+from abr.config import PlayerConfig
+from abr.player import PlayerCore
+from abr.viewer import PlayItem, ViewerCore, ViewingPlan
+from nearcast.manifests import write_mpd
+from nearcast.media import Presentation, Rendition, Representation, Segment, TrackKind
+from nearcast.record import ListRecorder
+
+BASE = "http://edge.test/media/film"
+MPD = f"{BASE}/manifest.mpd"
+CHUNK_BYTES = 4096
+
+
+def representation(
+    name: str, kind: TrackKind, bitrate_kbps: float, count: int, duration_s: float
+) -> Representation:
+    """Constant rate, sizes known, an init segment of its own."""
+    segments = tuple(
+        Segment(
+            url=f"{BASE}/{name}/{number}.m4s",
+            start_s=(number - 1) * duration_s,
+            duration_s=duration_s,
+            size_bytes=round(bitrate_kbps * 125 * duration_s),
+        )
+        for number in range(1, count + 1)
+    )
+    rendition = Rendition(
+        id=name,
+        kind=kind,
+        codecs="avc1.64001f" if kind == "video" else "mp4a.40.2",
+        peak_kbps=bitrate_kbps,
+        average_kbps=bitrate_kbps,
+    )
+    init = Segment(url=f"{BASE}/{name}/init.mp4", start_s=0.0, duration_s=0.0, size_bytes=1)
+    return Representation(rendition=rendition, init=init, segments=segments)
+
+
+def presentation(
+    ladder_kbps: tuple[float, ...] = (1000.0,),
+    *,
+    audio_kbps: float | None = None,
+    count: int = 10,
+    duration_s: float = 2.0,
+) -> Presentation:
+    video = tuple(
+        representation(f"v{rung}", "video", kbps, count, duration_s)
+        for rung, kbps in enumerate(ladder_kbps)
+    )
+    audio: tuple[Representation, ...] = ()
+    if audio_kbps is not None:
+        audio = (representation("a0", "audio", audio_kbps, count, duration_s),)
+    return Presentation(url=MPD, duration_s=count * duration_s, video=video, audio=audio)
+
+
+class Flow:
+    """One answer on its way. `left_bytes` shrink at the link's rate divided by the open flows."""
+
+    def __init__(self, request: ev.SendRequest, head_at_s: float) -> None:
+        self.request = request
+        self.head_at_s: float | None = head_at_s
+        self.size_bytes = 0
+        self.left_bytes = 0.0
+        self.told_bytes = 0
+        self.text: bytes | None = None
+
+
+class World:
+    """`rate_kbps` maps a time to the link's rate and is constant within each 0.1 s."""
+
+    def __init__(
+        self,
+        core: PlayerCore | ViewerCore,
+        title: Presentation,
+        *,
+        rate_kbps: Callable[[float], float] | float = 8000.0,
+        latency_s: float = 0.0,
+        cache_status: Callable[[str], str | None] = lambda url: None,
+        failure: Callable[[ev.SendRequest], ev.ResponseFailed | None] = lambda request: None,
+    ) -> None:
+        self.core = core
+        self.now_s = 0.0
+        self.sent: list[tuple[float, ev.SendRequest]] = []
+        self.cancelled: list[int] = []
+        self.ended: list[ev.SessionEnded] = []
+        self._text = write_mpd(title).encode()
+        self._sizes = _sizes(title)
+        self._rate = rate_kbps if callable(rate_kbps) else lambda _, kbps=rate_kbps: kbps
+        self._latency_s = latency_s
+        self._cache_status = cache_status
+        self._failure = failure
+        self._flows: dict[int, Flow] = {}
+        self.on_step: Callable[[], None] = lambda: None
+
+    def run(self, *, until_s: float = 1000.0) -> None:
+        """Press play and go on until all is over."""
+        self.feed(ev.Start())
+        while self.now_s < until_s and not self.is_over:
+            self._step(until_s)
+
+    @property
+    def is_over(self) -> bool:
+        core = self.core
+        return core.is_done if isinstance(core, ViewerCore) else core.ended is not None
+
+    def feed(self, event: ev.Event) -> None:
+        self.core.handle(event, self.now_s)
+        self._drain()
+
+    def _drain(self) -> None:
+        while effects := self.core.drain():
+            for effect in effects:
+                if isinstance(effect, ev.SendRequest):
+                    self.sent.append((self.now_s, effect))
+                    self._flows[effect.request_id] = Flow(effect, self.now_s + self._latency_s)
+                elif isinstance(effect, ev.CancelRequest):
+                    self.cancelled.append(effect.request_id)
+                    del self._flows[effect.request_id]
+                elif isinstance(effect, ev.SessionEnded):
+                    self.ended.append(effect)
+        self.on_step()
+
+    def _step(self, until_s: float) -> None:
+        """Move to whatever comes first, and let it happen."""
+        flowing = [flow for flow in self._flows.values() if flow.head_at_s is None]
+        share = self._rate(self.now_s) * 125.0 / max(len(flowing), 1)  # bytes a second
+        times = [until_s, (int(self.now_s * 10 + 1e-6) + 1) / 10]
+        times += [f.head_at_s for f in self._flows.values() if f.head_at_s is not None]
+        due_s = self.core.deadline_s()
+        times += [] if due_s is None else [due_s]
+        if share > 0:
+            times += [self.now_s + _to_next_chunk(flow) / share for flow in flowing]
+        then_s = max(self.now_s, min(times))
+        moved_bytes = share * (then_s - self.now_s)
+        self.now_s = then_s
+        for flow in flowing:
+            flow.left_bytes -= moved_bytes
+        for flow in list(self._flows.values()):
+            if self._flows.get(flow.request.request_id) is flow:
+                self._tell(flow)
+        if due_s is not None and self.now_s >= due_s:
+            self.core.advance(self.now_s)
+            self._drain()
+
+    def _tell(self, flow: Flow) -> None:
+        request_id = flow.request.request_id
+        if flow.head_at_s is not None:
+            if self.now_s >= flow.head_at_s - 1e-12:
+                self._open(flow)
+            return
+        received = flow.size_bytes - max(0, round(flow.left_bytes))
+        if flow.left_bytes <= 1e-3:
+            del self._flows[request_id]
+            self.feed(
+                ev.ResponseEnded(request_id=request_id, size_bytes=flow.size_bytes, text=flow.text)
+            )
+        elif received - flow.told_bytes >= CHUNK_BYTES:
+            flow.told_bytes = received
+            self.feed(ev.BytesArrived(request_id=request_id, received_bytes=received))
+
+    def _open(self, flow: Flow) -> None:
+        request = flow.request
+        failed = self._failure(request)
+        if failed is not None:
+            del self._flows[request.request_id]
+            self.feed(failed)
+            return
+        flow.head_at_s = None
+        if request.kind == "manifest":
+            flow.text = self._text
+            flow.size_bytes = len(self._text)
+        else:
+            flow.size_bytes = self._sizes[request.url]
+        # Manifests come at once, so that what a test works out by hand need not know their size.
+        flow.left_bytes = 0.0 if request.kind == "manifest" else float(flow.size_bytes)
+        self.feed(
+            ev.ResponseStarted(
+                request_id=request.request_id,
+                status=200,
+                url=request.url,
+                cache_status=self._cache_status(request.url),
+                size_bytes=flow.size_bytes,
+            )
+        )
+
+
+def _to_next_chunk(flow: Flow) -> float:
+    received = flow.size_bytes - flow.left_bytes
+    return min(flow.left_bytes, max(flow.told_bytes + CHUNK_BYTES - received, 1.0))
+
+
+def _sizes(title: Presentation) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for each in (*title.video, *title.audio):
+        for segment in (*([each.init] if each.init else []), *each.segments):
+            sizes[segment.url] = segment.size_bytes or 0
+    return sizes
+
+
+def viewer(
+    *items: PlayItem, config: PlayerConfig | None = None, recorder: ListRecorder | None = None
+) -> ViewerCore:
+    plan = ViewingPlan(viewer_id="v", items=items or (PlayItem(url=MPD),))
+    return ViewerCore.from_config(
+        config or PlayerConfig(), plan, recorder=recorder or ListRecorder()
+    )
