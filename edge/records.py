@@ -12,13 +12,15 @@ from nearcast.record import Record
 AnswerSource = Literal["store", "fill", "upstream", "own"]
 """store: resident. fill: while it was being fetched. upstream: passed through. own: short text."""
 
+FillResult = Literal["stored", "not_stored", "not_modified", "failed", "cancelled"]
+
 
 class Answered(Record, frozen=True, kw_only=True, tag="edge.answered"):
     """One request was answered. `sent_bytes` counts the body that reached the client."""
 
     url: str
     source: AnswerSource
-    status: int
+    status: int | None  # None: not known, as with answers passed through
     sent_bytes: int
     is_prefetched: bool = False  # first use of an object that was fetched ahead
 
@@ -28,7 +30,7 @@ class FillDone(Record, frozen=True, kw_only=True, tag="edge.fill_done"):
 
     url: str
     is_prefetch: bool
-    outcome: Literal["stored", "not_stored", "not_modified", "failed", "cancelled"]
+    result: FillResult
     received_bytes: int
     took_s: float
     detail: str = ""

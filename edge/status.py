@@ -164,7 +164,7 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     prefetch_resident_bytes: int
     """Prefetched and not asked for yet: neither used nor wasted so far."""
     prefetch_precision: float | None
-    """Used / (used + wasted + not asked for yet): it can only rise while objects are waiting."""
+    """Used / prefetched: what is still waiting to be asked for counts against it."""
 
 
 def ratio(part: float, whole: float) -> float | None:

@@ -1,0 +1,148 @@
+"""Turning what the edge holds into the answer to one request: pure functions.
+
+Preconditions, a single Range, HEAD, Age and Cache-Status are handled in one place, so that an
+object says the same of itself whether it comes from the store or from a fill that still grows.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from cache.http.conditional import evaluate, not_modified_headers
+from cache.http.freshness import age_s
+from cache.http.headers import Headers, get_all, without
+from cache.http.ranges import UNSATISFIABLE, content_range, select_range, unsatisfied_range
+from edge.events import PassThrough, ServeFill, ServeObject, ServeText
+from edge.hot import HotEntry
+from edge.requests import Ask, passed_headers
+from nearcast.cache_status import CacheStatus, format_cache_status
+from nearcast.media import ByteRange
+
+_OWN: Final = frozenset({"age", "cache-status", "content-length", "content-range"})
+RETRY_AFTER_S: Final = "1"
+DETAIL_LENGTH_MAX: Final = 80
+
+
+class _Shape(msgspec.Struct, frozen=True):
+    """What preconditions and Range make of a response."""
+
+    status: int
+    headers: Headers
+    byte_range: ByteRange | None
+    send_body: bool
+
+
+def from_store(
+    ask: Ask, entry: HotEntry, status: CacheStatus, now_wall_s: float
+) -> ServeObject | ServeText:
+    """Answer from a resident object: ServeObject, or ServeText for 412 and 416."""
+    stored = entry.stored
+    shape = _shape(ask, stored.status, stored.headers, stored.size_bytes)
+    age = (("age", str(int(age_s(entry.freshness, now_wall_s)))),)
+    line = (cache_status_line(status, stored.headers),)
+    if shape.status in (412, 416):
+        return ServeText(
+            request_id=ask.request_id, status=shape.status, headers=shape.headers + line
+        )
+    return ServeObject(
+        request_id=ask.request_id,
+        object_id=stored.object_id,
+        status=shape.status,
+        headers=shape.headers + age + line,
+        byte_range=shape.byte_range,
+        send_body=shape.send_body,
+    )
+
+
+def from_fill(
+    ask: Ask,
+    fill_id: int,
+    response_status: int,
+    response_headers: Headers,
+    size_bytes: int | None,
+    status: CacheStatus,
+) -> ServeFill | ServeText:
+    """Answer from a fill whose head is here: ServeFill, or ServeText for 304, 412 and 416.
+
+    Where the size is not known a Range is ignored, as RFC 9110 allows.
+    """
+    shape = _shape(ask, response_status, response_headers, size_bytes)
+    age = tuple(("age", value) for value in get_all(response_headers, "age")[:1])
+    line = (cache_status_line(status, response_headers),)
+    if shape.status in (304, 412, 416):
+        return ServeText(
+            request_id=ask.request_id, status=shape.status, headers=shape.headers + line
+        )
+    return ServeFill(
+        request_id=ask.request_id,
+        fill_id=fill_id,
+        status=shape.status,
+        headers=shape.headers + age + line,
+        byte_range=shape.byte_range,
+        send_body=shape.send_body,
+    )
+
+
+def passed(ask: Ask, status: CacheStatus) -> PassThrough:
+    return PassThrough(
+        request_id=ask.request_id,
+        method=ask.method,
+        url=ask.url,
+        headers=passed_headers(ask.headers),
+        cache_status=format_cache_status(status),
+    )
+
+
+def refused(
+    request_id: int, method: str, status: int, detail: str, cache: str, headers: Headers = ()
+) -> ServeText:
+    """An error of our own; those that may pass soon carry Retry-After."""
+    retry: Headers = (("retry-after", RETRY_AFTER_S),) if status in (502, 503, 504) else ()
+    line = cache_status_line(CacheStatus(cache=cache, detail=detail[:DETAIL_LENGTH_MAX]), ())
+    return ServeText(
+        request_id=request_id,
+        status=status,
+        headers=(
+            ("content-type", "text/plain; charset=utf-8"),
+            ("cache-control", "no-store"),
+            *headers,
+            *retry,
+            line,
+        ),
+        text=b"" if method == "HEAD" else f"{status}: {detail}\n".encode(),
+    )
+
+
+def cache_status_line(status: CacheStatus, upstream: Headers) -> tuple[str, str]:
+    """Our member after those of the caches between us and the origin."""
+    before = ", ".join(get_all(upstream, "cache-status"))
+    return "cache-status", format_cache_status(status, after=before or None)
+
+
+def _shape(ask: Ask, status: int, headers: Headers, size_bytes: int | None) -> _Shape:
+    common = without(headers, _OWN)
+    send_body = ask.method != "HEAD"
+    if status == 200:
+        outcome = evaluate(ask.method, ask.headers, headers)
+        if outcome == "not_modified":
+            return _Shape(304, not_modified_headers(common), None, False)
+        if outcome == "failed":
+            return _Shape(412, (), None, False)
+        if size_bytes is not None:
+            selection = select_range(ask.method, ask.headers, headers, size_bytes)
+            if selection == UNSATISFIABLE:
+                return _Shape(416, (("content-range", unsatisfied_range(size_bytes)),), None, False)
+            if isinstance(selection, ByteRange):
+                partial = (
+                    *common,
+                    ("content-length", str(selection.size_bytes)),
+                    ("content-range", content_range(selection, size_bytes)),
+                )
+                return _Shape(206, partial, selection, send_body)
+        if not get_all(headers, "accept-ranges"):
+            common = (*common, ("accept-ranges", "bytes"))
+    if size_bytes is not None and status not in (204, 304):
+        common = (*common, ("content-length", str(size_bytes)))
+    return _Shape(status, common, None, send_body and status not in (204, 304))

@@ -1,0 +1,147 @@
+"""One fetch from upstream, and who waits for it.
+
+    asked    StartFill is out, no head yet: everyone who wants the URL may wait
+    coming   the head is here: who fits (Vary, Range) is answered at once and reads while it grows
+    spent    a 304 did the work; only the end of the exchange is still to come
+
+`is_prefetch` means that nobody has asked for it so far; it ends for good with the first waiter.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from cache.http.headers import Headers, get_one
+from cache.http.ranges import parse_range
+from cache.http.vary import secondary_key, vary_names
+from edge.records import FillResult
+from edge.requests import Ask, is_varied_by_unsent, varying_headers
+from nearcast.media import ByteRange
+
+FillState = Literal["asked", "coming", "spent"]
+Fit = Literal["fits", "other variant", "personal", "too far"]
+"""other variant: ask upstream again. personal: it depends on a field that is not forwarded for
+shared answers. too far: its Range starts long after what has arrived."""
+
+SIZE_UNKNOWN = 1 << 62
+
+
+class Waiter(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that waits for a fill. `fwd` is why it was not a hit, as in Cache-Status."""
+
+    ask: Ask
+    fwd: str
+    is_collapsed: bool = False
+
+
+class FillOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a fill ended, for those who learn from it. `text` is that of a manifest."""
+
+    fill_id: int
+    url: str
+    was_prefetch: bool
+    result: FillResult
+    object_id: str | None = None
+    text: bytes | None = None
+    detail: str = ""
+
+
+class Fill:
+    """An open fill. The record of facts; what follows from them is decided in `Fills`."""
+
+    def __init__(
+        self,
+        fill_id: int,
+        url: str,
+        headers: Headers,
+        *,
+        prefetch_until_s: float | None,
+        revalidates: str | None,
+        started_s: float,
+        requested_wall_s: float,
+    ) -> None:
+        self.fill_id = fill_id
+        self.url = url
+        self.headers = headers
+        """Sent upstream, conditions aside; Vary is judged by these."""
+        self.is_prefetch = prefetch_until_s is not None
+        self.was_prefetch = self.is_prefetch
+        self.prefetch_until_s = prefetch_until_s
+        self.revalidates = revalidates
+        """The object that a 304 would confirm."""
+        self.started_s = started_s
+        self.requested_wall_s = requested_wall_s
+        self.state: FillState = "asked"
+        self.is_paused = False
+        self.waiting: dict[int, Waiter] = {}
+        self.readers: set[int] = set()
+        self.status = 0
+        self.response_headers: Headers = ()
+        self.response_wall_s = 0.0
+        self.vary: Headers = ()
+        self.size_bytes: int | None = None
+        self.received_bytes = 0
+        self.prefetch_bytes = 0
+        """Of these, before anyone asked."""
+        self.is_storable = True
+        """Until something speaks against it."""
+        self.detail = ""
+        """What did."""
+
+    @property
+    def demand_count(self) -> int:
+        return len(self.waiting) + len(self.readers)
+
+    def bar(self, detail: str) -> None:
+        """It must not be stored; the first reason stays."""
+        if self.is_storable:
+            self.is_storable = False
+            self.detail = detail
+
+    def share(self) -> float:
+        """How much of it is here; 0 when its size is not known."""
+        return self.received_bytes / self.size_bytes if self.size_bytes else 0.0
+
+    def is_open_to(self, ask: Ask) -> bool:
+        """Whether a new request may wait for this fill or read from it."""
+        if self.state == "asked":
+            return True
+        return (
+            self.state == "coming"
+            and self.is_storable
+            and self.fit(ask, SIZE_UNKNOWN)
+            in (
+                "fits",
+                "too far",
+            )
+        )
+
+    def fit(self, ask: Ask, range_wait_bytes_max: int) -> Fit:
+        """Whether the response that is coming answers this request."""
+        names = vary_names(self.response_headers)
+        if names is None or is_varied_by_unsent(names, ask.headers):
+            return "personal"
+        if (
+            names
+            and secondary_key(self.response_headers, varying_headers(ask.headers)) != self.vary
+        ):
+            return "other variant"
+        if self.status == 200 and is_range_far(
+            ask, self.received_bytes + range_wait_bytes_max, self.size_bytes
+        ):
+            return "too far"
+        return "fits"
+
+
+def is_range_far(ask: Ask, reach_bytes: int, size_bytes: int | None) -> bool:
+    """Whether the request's Range starts beyond the first `reach_bytes` of the object. The last
+    bytes of an object of unknown size are always far."""
+    text = get_one(ask.headers, "range")
+    if text is None:
+        return False
+    if size_bytes is None and "=-" in text.replace(" ", ""):
+        return True
+    selection = parse_range(text, size_bytes if size_bytes is not None else SIZE_UNKNOWN)
+    return isinstance(selection, ByteRange) and selection.first > reach_bytes

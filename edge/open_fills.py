@@ -1,0 +1,256 @@
+"""The open fills: by id, by URL and by the request that waits. Bookkeeping only.
+
+Opening, closing, pausing and counting happen here and nowhere else, so that every fill that was
+started is closed once, and every byte from upstream is counted once: as demand, or as prefetched
+while nobody had asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cache.http.conditional import revalidation_headers
+from cache.http.headers import Headers
+from edge.config import EdgeConfig
+from edge.events import (
+    CancelFill,
+    Discard,
+    Effect,
+    PauseFill,
+    ResumeFill,
+    SetFillPriority,
+    StartFill,
+)
+from edge.fill import Fill, FillOutcome, Waiter
+from edge.hot import HotEntry
+from edge.records import FillDone, FillResult
+from edge.requests import Ask
+from edge.status import Counters
+from nearcast.machine import EffectQueue
+from nearcast.record import Recorder
+
+
+class OpenFills:
+    """All fills that have been started and not closed."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        *,
+        epoch_s: float,
+        effects: EffectQueue[Effect],
+        counters: Counters,
+        recorder: Recorder,
+    ) -> None:
+        self._fills_max = config.http.fills_max
+        self._epoch_s = epoch_s
+        self._effects = effects
+        self._counters = counters
+        self._recorder = recorder
+        self._next_id = 1
+        self._open: dict[int, Fill] = {}
+        self._by_url: dict[str, list[Fill]] = {}
+        self._of_request: dict[int, Fill] = {}
+        self._demand: set[int] = set()
+        self._outcomes: list[FillOutcome] = []
+        self._resubmitted: list[Ask] = []
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Fill]:
+        """Oldest first."""
+        return iter(self._open.values())
+
+    @property
+    def demand_count(self) -> int:
+        """Fills that a client wants or wanted; prefetches give way to these."""
+        return len(self._demand)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._open) >= self._fills_max
+
+    def get(self, fill_id: int) -> Fill | None:
+        return self._open.get(fill_id)
+
+    def of_url(self, url: str) -> tuple[Fill, ...]:
+        return tuple(self._by_url.get(url, ()))
+
+    def of_request(self, request_id: int) -> Fill | None:
+        """The fill that a request waits for or reads."""
+        return self._of_request.get(request_id)
+
+    # -- opening
+
+    def start(
+        self,
+        url: str,
+        headers: Headers,
+        now_s: float,
+        *,
+        confirms: HotEntry | None = None,
+        prefetch_until_s: float | None = None,
+    ) -> Fill:
+        """Fetch a URL; with conditions where that may confirm what is stored.
+        `prefetch_until_s`: nobody has asked for it, and that is how long it is kept."""
+        conditions = revalidation_headers(confirms.stored.headers) if confirms is not None else ()
+        fill = Fill(
+            self._next_id,
+            url,
+            headers,
+            prefetch_until_s=prefetch_until_s,
+            revalidates=confirms.stored.object_id if confirms is not None and conditions else None,
+            started_s=now_s,
+            requested_wall_s=self._epoch_s + now_s,
+        )
+        self._next_id += 1
+        self._open[fill.fill_id] = fill
+        self._by_url.setdefault(url, []).append(fill)
+        if fill.is_prefetch:
+            self._counters.fills_prefetch += 1
+        else:
+            self._counters.fills_demand += 1
+            self._demand.add(fill.fill_id)
+        self._effects.emit(
+            StartFill(
+                fill_id=fill.fill_id,
+                url=url,
+                headers=headers + conditions,
+                priority="prefetch" if fill.is_prefetch else "demand",
+            )
+        )
+        return fill
+
+    def wait(self, fill: Fill, waiter: Waiter) -> None:
+        fill.waiting[waiter.ask.request_id] = waiter
+        self._of_request[waiter.ask.request_id] = fill
+
+    def read(self, fill: Fill, request_id: int) -> None:
+        fill.readers.add(request_id)
+        self._of_request[request_id] = fill
+
+    def forget(self, fill: Fill, request_id: int) -> None:
+        """The request neither waits for the fill nor reads it any more."""
+        fill.waiting.pop(request_id, None)
+        fill.readers.discard(request_id)
+        self._of_request.pop(request_id, None)
+
+    def resubmit(self, ask: Ask) -> None:
+        """The request waited for something that does not answer it: route it again."""
+        self._resubmitted.append(ask)
+
+    # -- prefetches give way
+
+    def turn_into_demand(self, fill: Fill) -> None:
+        fill.is_prefetch = False
+        self._demand.add(fill.fill_id)
+        self._counters.prefetch_joined_bytes += fill.prefetch_bytes
+        self._effects.emit(SetFillPriority(fill_id=fill.fill_id, priority="demand"))
+        self.resume(fill)
+
+    def pause(self, fill: Fill) -> None:
+        if not fill.is_paused:
+            fill.is_paused = True
+            self._effects.emit(PauseFill(fill_id=fill.fill_id))
+
+    def resume(self, fill: Fill) -> None:
+        if fill.is_paused:
+            fill.is_paused = False
+            self._effects.emit(ResumeFill(fill_id=fill.fill_id))
+
+    # -- counting and closing
+
+    def count(self, fill: Fill, received_bytes: int) -> int:
+        """So much has arrived. Returns how much of that is new and was not asked for yet."""
+        fresh_bytes = max(received_bytes - fill.received_bytes, 0)
+        fill.received_bytes += fresh_bytes
+        if not fill.is_prefetch:
+            self._counters.demand_fill_bytes += fresh_bytes
+            return 0
+        fill.prefetch_bytes += fresh_bytes
+        self._counters.prefetch_bytes += fresh_bytes
+        return fresh_bytes
+
+    def spend(self, fill: Fill) -> None:
+        """Its head has said all; what is still to come does not matter to anyone."""
+        fill.state = "spent"
+        self._demand.discard(fill.fill_id)
+
+    def cancel(self, fill: Fill, detail: str, now_s: float, *, is_failure: bool = False) -> None:
+        """Give up a fill that nobody waits for."""
+        self._effects.emit(CancelFill(fill_id=fill.fill_id))
+        self.close(fill, "failed" if is_failure else "cancelled", detail, now_s)
+
+    def discard(
+        self,
+        fill: Fill,
+        result: FillResult,
+        detail: str,
+        now_s: float,
+        *,
+        text: bytes | None = None,
+    ) -> None:
+        """Let a fill go that has ended."""
+        self._effects.emit(Discard(fill_id=fill.fill_id))
+        self.close(fill, result, detail, now_s, text=text)
+
+    def close(
+        self,
+        fill: Fill,
+        result: FillResult,
+        detail: str,
+        now_s: float,
+        *,
+        object_id: str | None = None,
+        text: bytes | None = None,
+    ) -> None:
+        """The fill is over. Its readers go on with what the driver holds for them."""
+        assert not fill.waiting, f"fill {fill.fill_id} is waited for"
+        for request_id in tuple(fill.readers):
+            self.forget(fill, request_id)
+        del self._open[fill.fill_id]
+        fills = self._by_url[fill.url]
+        fills.remove(fill)
+        if not fills:
+            del self._by_url[fill.url]
+        self._demand.discard(fill.fill_id)
+        if result == "stored":
+            self._counters.fills_stored += 1
+        elif result == "failed":
+            self._counters.fills_failed += 1
+        elif result == "cancelled":
+            self._counters.fills_cancelled += 1
+        if fill.is_prefetch and result != "stored":
+            self._counters.prefetch_lost_bytes += fill.prefetch_bytes
+        self._recorder.record(
+            FillDone(
+                at_s=now_s,
+                url=fill.url,
+                is_prefetch=fill.is_prefetch,
+                result=result,
+                received_bytes=fill.received_bytes,
+                took_s=now_s - fill.started_s,
+                detail=detail,
+            )
+        )
+        self._outcomes.append(
+            FillOutcome(
+                fill_id=fill.fill_id,
+                url=fill.url,
+                was_prefetch=fill.was_prefetch,
+                result=result,
+                object_id=object_id,
+                text=text,
+                detail=detail,
+            )
+        )
+
+    def take_outcomes(self) -> list[FillOutcome]:
+        """The fills closed since the last call."""
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def take_resubmitted(self) -> list[Ask]:
+        asks, self._resubmitted = self._resubmitted, []
+        return asks

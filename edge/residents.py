@@ -1,0 +1,224 @@
+"""What the node holds: the one place that joins the index's decisions to the hot table.
+
+The index (cache.index) decides what stays and counts the bytes; the hot table is what requests are
+matched against. Both change together here, and the driver is told in the same order: what goes
+first, what comes in last. Whoever holds an object id may find it gone at any later moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from cache.http.conditional import updated
+from cache.http.headers import Headers
+from cache.http.vary import secondary_key, vary_names
+from cache.index import Index
+from edge.config import EdgeConfig
+from edge.events import (
+    Commit,
+    DropObject,
+    Effect,
+    SetInMemory,
+    StoredObject,
+    UpdateStored,
+)
+from edge.hot import VARIANTS_MAX, HotEntry, HotTable
+from edge.records import ObjectLeft
+from edge.requests import varying_headers
+from edge.status import Counters
+from nearcast.machine import EffectQueue
+from nearcast.record import Recorder
+
+Reason = Literal["evicted", "expired", "replaced", "invalidated", "lost"]
+
+
+class Residents:
+    """The objects in the store, by URL and by id."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        *,
+        effects: EffectQueue[Effect],
+        counters: Counters,
+        recorder: Recorder,
+    ) -> None:
+        self.index = Index(config.cache())
+        self._http = config.http
+        self._is_memory_only = config.store is None
+        self._table = HotTable()
+        self._effects = effects
+        self._counters = counters
+        self._recorder = recorder
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def match(self, url: str, request_headers: Headers) -> HotEntry | None:
+        """The entry that may answer such a request, fresh or not. Changes nothing."""
+        return self._table.match(url, request_headers)
+
+    def variants(self, url: str) -> tuple[HotEntry, ...]:
+        """All that is stored for the URL, for whichever request, newest first."""
+        return self._table.variants(url)
+
+    def get(self, object_id: str) -> HotEntry | None:
+        return self._table.get(object_id)
+
+    def entries(self) -> Iterator[HotEntry]:
+        return self._table.entries()
+
+    def default_freshness_s(self, status: int) -> float:
+        """Of responses that do not say; errors have one of their own."""
+        if status in (404, 410):
+            return self._http.negative_ttl_s
+        return self._http.default_freshness_s
+
+    # -- coming in
+
+    def admit(
+        self,
+        fill_id: int,
+        stored: StoredObject,
+        now_s: float,
+        *,
+        prefetch_until_s: float | None = None,
+    ) -> str | None:
+        """Keep a finished fill, in place of what it succeeds. Says why not, or None; the caller
+        lets the fill go then."""
+        is_varied = vary_names(stored.headers) != ()
+        for entry in self._table.variants(stored.url):
+            # One that does not vary answers every request, so it and its variants exclude
+            # each other.
+            if entry.stored.vary == stored.vary or not (entry.is_varied and is_varied):
+                self._remove(entry.stored.object_id, "replaced", now_s)
+        for entry in self._table.variants(stored.url)[VARIANTS_MAX - 1 :]:
+            self._remove(entry.stored.object_id, "replaced", now_s)
+        admission = self.index.add(
+            stored.object_id, stored.size_bytes, now_s, prefetch_until_s=prefetch_until_s
+        )
+        self._left(admission.evicted, "evicted", now_s)
+        if admission.refusal is not None:
+            return admission.refusal
+        self._unload(admission.unloaded)
+        self._put(stored)
+        self._effects.emit(
+            Commit(
+                fill_id=fill_id,
+                stored=stored,
+                in_memory=admission.is_in_memory or self._is_memory_only,
+            )
+        )
+        return None
+
+    def restore(self, objects: Iterable[StoredObject], now_s: float) -> None:
+        """What the store held when the node started; what does not fit any more is dropped."""
+        for stored in objects:
+            if stored.object_id in self.index or any(
+                entry.stored.vary == stored.vary for entry in self._table.variants(stored.url)
+            ):
+                self._effects.emit(DropObject(object_id=stored.object_id))
+                continue
+            admission = self.index.add(stored.object_id, stored.size_bytes, now_s, is_restored=True)
+            self._left(admission.evicted, "evicted", now_s)
+            if admission.is_admitted:
+                self._put(stored)
+            else:
+                self._effects.emit(DropObject(object_id=stored.object_id))
+
+    def refresh(
+        self, entry: HotEntry, fresh_headers: Headers, requested_wall_s: float, wall_s: float
+    ) -> HotEntry:
+        """A 304 confirmed the object: its fields and times are renewed."""
+        old = entry.stored
+        stored = StoredObject(
+            object_id=old.object_id,
+            url=old.url,
+            vary=old.vary,
+            status=old.status,
+            headers=updated(old.headers, fresh_headers),
+            size_bytes=old.size_bytes,
+            crc32c=old.crc32c,
+            requested_wall_s=requested_wall_s,
+            received_wall_s=wall_s,
+            is_prefetch=old.is_prefetch,
+        )
+        self._effects.emit(UpdateStored(stored=stored))
+        return self._put(stored)
+
+    def _put(self, stored: StoredObject) -> HotEntry:
+        default_freshness_s = self.default_freshness_s(stored.status)
+        entry = HotEntry.of(stored, default_freshness_s=default_freshness_s)
+        self._table.put(entry)
+        return entry
+
+    # -- being used
+
+    def touch(self, object_id: str, now_s: float) -> int:
+        """The object is being sent. Its size when it was prefetched and this is its first use,
+        else 0."""
+        use = self.index.touch(object_id, now_s)
+        if use.is_loaded and not self._is_memory_only:
+            self._effects.emit(SetInMemory(object_id=object_id, in_memory=True))
+        self._unload(use.unloaded)
+        return use.prefetched_bytes
+
+    def extend(self, object_id: str, prefetch_until_s: float) -> None:
+        """Somebody else is expected to want this prefetched object."""
+        self.index.extend(object_id, prefetch_until_s)
+
+    # -- going out
+
+    def lose(self, object_id: str, now_s: float) -> None:
+        """The store cannot serve it any more."""
+        self._remove(object_id, "lost", now_s)
+
+    def invalidate(self, url: str, now_s: float) -> None:
+        """What is stored for the URL may be outdated (RFC 9111, 4.4)."""
+        for entry in self._table.variants(url):
+            self._remove(entry.stored.object_id, "invalidated", now_s)
+
+    def advance(self, now_s: float) -> None:
+        self._left(self.index.expire(now_s), "expired", now_s)
+
+    def deadline_s(self) -> float | None:
+        return self.index.deadline_s()
+
+    def _remove(self, object_id: str, reason: Reason, now_s: float) -> None:
+        if self.index.remove(object_id):
+            self._left((object_id,), reason, now_s)
+
+    def _left(self, object_ids: tuple[str, ...], reason: Reason, now_s: float) -> None:
+        for object_id in object_ids:
+            self._effects.emit(DropObject(object_id=object_id))
+            entry = self._table.remove(object_id)
+            assert entry is not None, f"{object_id} was in the index only"
+            if reason in ("evicted", "expired"):
+                self._counters.evictions += 1
+            self._recorder.record(
+                ObjectLeft(
+                    at_s=now_s,
+                    url=entry.stored.url,
+                    size_bytes=entry.stored.size_bytes,
+                    reason=reason,
+                )
+            )
+
+    def _unload(self, object_ids: tuple[str, ...]) -> None:
+        if not self._is_memory_only:
+            for object_id in object_ids:
+                self._effects.emit(SetInMemory(object_id=object_id, in_memory=False))
+
+
+def object_id_of(url: str, vary: Headers, received_wall_s: float, fill_id: int) -> str:
+    """A new object's name: another one for each fetch, so that what replaces an object never
+    shares its file. The wall time keeps it apart from those of earlier runs."""
+    text = f"{url}\n{vary}\n{received_wall_s!r}\n{fill_id}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def vary_key(response_headers: Headers, request_headers: Headers) -> Headers | None:
+    """The request fields an answer is stored under; None when it matches no request."""
+    return secondary_key(response_headers, varying_headers(request_headers))

@@ -1,0 +1,202 @@
+"""What the head of upstream's answer means for those who wait, and for the store. Decided once.
+
+    storable        everyone who fits reads the fill while it grows
+    not storable    the first waiter reads it, the others are passed through, and for a few
+                    seconds so is everyone who asks for that URL, without queueing. An error 5xx
+                    is the same for all: everyone who waits gets it
+    304             the stored object is renewed and serves everyone who fits
+    5xx             an object that may be served stale stands in where there is one
+    nonsense        502
+
+A waiter does not fit when the answer varies by something in which it differs: it is routed again.
+"""
+
+from __future__ import annotations
+
+from cache.http.conditional import confirms
+from cache.http.freshness import is_storable, may_serve_on_error
+from cache.http.headers import Headers, content_length, storable, without
+from cache.http.vary import secondary_key
+from edge.config import EdgeConfig
+from edge.desk import Desk
+from edge.events import FillHeaders
+from edge.fill import Fill, Waiter
+from edge.open_fills import OpenFills
+from edge.residents import Residents
+from edge.status import Counters
+from edge.uncacheable import Uncacheable
+from nearcast.errors import RemoteProtocolError
+
+_ERRORS_STALE_COVERS = frozenset({500, 502, 503, 504})
+_DETAIL_LENGTH_MAX = 80
+
+
+class Responses:
+    """Reads the heads of answers and serves or sends away who waits for them."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        *,
+        epoch_s: float,
+        fills: OpenFills,
+        desk: Desk,
+        residents: Residents,
+        counters: Counters,
+    ) -> None:
+        self._http = config.http
+        self._object_bytes_max = config.object_bytes_max
+        self._epoch_s = epoch_s
+        self._open = fills
+        self._desk = desk
+        self._residents = residents
+        self._counters = counters
+        self.uncacheable = Uncacheable(config.http.uncacheable_s)
+
+    def headers(self, event: FillHeaders, now_s: float) -> None:
+        fill = self._open.get(event.fill_id)
+        if fill is None or fill.state != "asked":
+            return
+        if event.status == 304:
+            self._not_modified(fill, event.headers, now_s)
+            return
+        try:
+            size_bytes = content_length(event.headers)
+        except RemoteProtocolError as error:
+            self._give_up(fill, str(error), now_s)
+            return
+        if event.status == 206 or not 200 <= event.status <= 599:
+            self._give_up(fill, f"upstream answered {event.status} to a plain GET", now_s)
+            return
+        if event.status in _ERRORS_STALE_COVERS:
+            detail = f"upstream answered {event.status}"
+            had_waiters = bool(fill.waiting)
+            self.stand_in(fill, detail, now_s, fwd_status=event.status)
+            if had_waiters and not fill.waiting:
+                self._open.cancel(fill, detail, now_s, is_failure=True)
+                return
+        fill.state = "coming"
+        fill.status = event.status
+        fill.response_headers = without(storable(event.headers), ("content-length",))
+        fill.response_wall_s = self._epoch_s + now_s
+        fill.size_bytes = size_bytes
+        self._judge(fill, now_s)
+        self._answer_all(fill, now_s)
+
+    def answer(self, fill: Fill, waiter: Waiter) -> None:
+        """Let a request read a fill whose head is here, or find its answer another way."""
+        ask = waiter.ask
+        self._open.forget(fill, ask.request_id)
+        fit = fill.fit(ask, self._http.range_wait_bytes_max)
+        if fit == "fits":
+            if self._desk.serve_fill(waiter, fill):
+                self._open.read(fill, ask.request_id)
+        elif fit == "other variant":
+            self._open.resubmit(ask)
+        else:
+            self._desk.pass_on(ask, fwd=waiter.fwd, detail=fit)
+
+    def stand_in(
+        self, fill: Fill, detail: str, now_s: float, *, fwd_status: int | None = None
+    ) -> None:
+        """Upstream failed: serve what is stored, if stale, where that is allowed."""
+        for waiter in tuple(fill.waiting.values()):
+            entry = self._residents.match(fill.url, waiter.ask.headers)
+            if entry is None or not may_serve_on_error(
+                entry.freshness,
+                self._epoch_s + now_s,
+                default_stale_if_error_s=self._http.stale_if_error_s,
+            ):
+                continue
+            self._open.forget(fill, waiter.ask.request_id)
+            self._counters.stale_served += 1
+            self._desk.serve_forwarded(
+                waiter.ask,
+                entry,
+                now_s,
+                fwd="stale",
+                fwd_status=fwd_status,
+                is_collapsed=waiter.is_collapsed,
+                detail=detail[:_DETAIL_LENGTH_MAX],
+            )
+
+    def refuse_waiting(self, fill: Fill, status: int, detail: str) -> None:
+        for waiter in tuple(fill.waiting.values()):
+            self._open.forget(fill, waiter.ask.request_id)
+            self._desk.refuse(waiter.ask.request_id, waiter.ask.method, status, detail)
+
+    def _judge(self, fill: Fill, now_s: float) -> None:
+        """Whether the response may be stored, and under which key."""
+        verdict = is_storable(
+            "GET",
+            fill.status,
+            fill.headers,
+            fill.response_headers,
+            default_freshness_s=self._residents.default_freshness_s(fill.status),
+        )
+        if not verdict.is_storable:
+            fill.bar(verdict.reason)
+        elif fill.size_bytes is not None and fill.size_bytes > self._object_bytes_max:
+            fill.bar("too large")
+        fill.vary = secondary_key(fill.response_headers, fill.headers) or ()
+        if fill.is_storable:
+            self.uncacheable.forget(fill.url)
+        elif fill.status < 500:
+            self.uncacheable.add(fill.url, now_s)
+            if fill.revalidates is not None:  # what is stored is no longer what is there
+                self._residents.invalidate(fill.url, now_s)
+
+    def _answer_all(self, fill: Fill, now_s: float) -> None:
+        waiting = tuple(fill.waiting.values())
+        shared_count = len(waiting) if fill.is_storable or fill.status >= 500 else 1
+        for waiter in waiting[:shared_count]:
+            self.answer(fill, waiter)
+        for waiter in waiting[shared_count:]:
+            self._open.forget(fill, waiter.ask.request_id)
+            self._desk.pass_on(waiter.ask, fwd=waiter.fwd, detail=fill.detail)
+        if fill.demand_count == 0 and not fill.is_storable:
+            self._open.cancel(fill, fill.detail, now_s)
+
+    def _not_modified(self, fill: Fill, headers: Headers, now_s: float) -> None:
+        entry = self._residents.get(fill.revalidates) if fill.revalidates is not None else None
+        if entry is None or not fill.is_storable or not confirms(entry.stored.headers, headers):
+            self._ask_again(fill, now_s)
+            return
+        renewed = self._residents.refresh(
+            entry, headers, fill.requested_wall_s, self._epoch_s + now_s
+        )
+        self._counters.revalidations += 1
+        for waiter in tuple(fill.waiting.values()):
+            self._open.forget(fill, waiter.ask.request_id)
+            if self._residents.match(fill.url, waiter.ask.headers) is renewed:
+                self._desk.serve_forwarded(
+                    waiter.ask,
+                    renewed,
+                    now_s,
+                    fwd=waiter.fwd,
+                    fwd_status=304,
+                    is_collapsed=waiter.is_collapsed,
+                )
+            else:
+                self._open.resubmit(waiter.ask)
+        self._open.spend(fill)
+
+    def _ask_again(self, fill: Fill, now_s: float) -> None:
+        """The 304 is about something we do not have: fetch it whole, for the same waiters."""
+        if fill.revalidates is None:
+            self._give_up(fill, "upstream answered 304 to a plain GET", now_s)
+            return
+        waiting = tuple(fill.waiting.values())
+        for waiter in waiting:
+            self._open.forget(fill, waiter.ask.request_id)
+        self._open.cancel(fill, "304 for another object", now_s)
+        if waiting:
+            again = self._open.start(fill.url, fill.headers, now_s)
+            for waiter in waiting:
+                self._open.wait(again, waiter)
+
+    def _give_up(self, fill: Fill, detail: str, now_s: float) -> None:
+        """Upstream's answer cannot be used."""
+        self.stand_in(fill, detail, now_s)
+        self.refuse_waiting(fill, 502, detail)
+        self._open.cancel(fill, detail, now_s, is_failure=True)
