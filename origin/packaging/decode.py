@@ -37,6 +37,11 @@ FRAME_RATE_MAX: Final = 240.0
 
 # Containers whose header says how long the media is; others guess, so nothing follows from them.
 _KNOWS_DURATION: Final = frozenset(("mov", "mp4", "matroska", "webm", "avi", "asf", "flv", "nut"))
+# libav plays text as a terminal would show it, pictures as videos of one frame, and playlists by
+# opening what they name. None of these is a video file.
+_NOT_VIDEO: Final = frozenset(
+    ("tty", "image2", "bin", "xbin", "adf", "idf", "hls", "concat", "dash", "sdp", "imf")
+)
 _SHORT_S_MAX: Final = 0.5  # less missing than this is rounding, or an edit list
 _SHORT_RATIO_MAX: Final = 0.005
 _AUDIO_GAP_S: Final = 0.1  # aresample closes larger gaps with silence
@@ -300,12 +305,22 @@ def _opened(path: Path) -> InputContainer:
         raise InputError(f"{path}: there is no such file")
     try:
         # Absolute, and as a file: a name such as `concat:x` must not be taken for a protocol.
-        return av.open(f"file:{path.resolve()}", mode="r", metadata_errors="replace")
+        container = av.open(
+            f"file:{path.resolve()}",
+            mode="r",
+            metadata_errors="replace",
+            options={"protocol_whitelist": "file"},
+        )
     except av.error.FFmpegError as error:
         raise InputError(
             f"{path}: not a video that can be read, or cut off so early that nothing of it can be "
             f"({_reason(error)})"
         ) from error
+    names = container.format.name.split(",")
+    if not _NOT_VIDEO.isdisjoint(names) or names[0].endswith("_pipe"):
+        container.close()
+        raise InputError(f"{path}: not a video that can be packaged ({names[0]})")
+    return container
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -354,8 +369,9 @@ def _declared_s(container: InputContainer, stream: VideoStream, start_s: float) 
     if stream.duration and stream.time_base:
         claims.append(float(stream.duration * stream.time_base))
     if container.duration:
-        skipped_s = start_s - (container.start_time or 0) / av.time_base
-        claims.append(container.duration / av.time_base - max(0.0, skipped_s))
+        # Some containers count it from time 0 and some from their first packet; taking the
+        # smaller of both misses a cut now and then, and never refuses a whole file.
+        claims.append(container.duration / av.time_base - max(0.0, start_s))
     return min(claims) if claims else None
 
 
