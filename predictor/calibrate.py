@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 BIN_COUNT = 10
 _NEWTON_STEPS = 25
+_STEP_MIN = 1e-9
 _RIDGE = 1e-6  # keeps the correction finite where labels are all alike
 _P_MIN = 1e-7
 
@@ -99,19 +100,27 @@ def ece(probabilities: Floats, labels: Floats) -> float:
 
 
 def fit_platt(log_odds: Floats, labels: Floats) -> tuple[float, float]:
-    """Scale and shift of the log-odds with the least log-loss (Newton's method)."""
-    scale, shift = 1.0, 0.0
+    """Scale and shift of the log-odds with the least log-loss (Newton's method, step halved
+    while it overshoots)."""
+    inputs = np.stack([log_odds, np.ones_like(log_odds)], axis=1)
+
+    def loss(at: Floats) -> float:
+        z = inputs @ at
+        return float(np.mean(np.logaddexp(0.0, z) - labels * z) + _RIDGE * (at @ at) / 2.0)
+
+    found = np.array([1.0, 0.0])
     for _ in range(_NEWTON_STEPS):
-        p = 1.0 / (1.0 + np.exp(-np.clip(scale * log_odds + shift, -40.0, 40.0)))
-        error, weight = p - labels, p * (1.0 - p)
-        gradient = np.array([np.mean(error * log_odds), np.mean(error)])
-        cross = np.mean(weight * log_odds)
-        hessian = np.array([[np.mean(weight * log_odds**2), cross], [cross, np.mean(weight)]])
-        step = np.linalg.solve(hessian + _RIDGE * np.eye(2), gradient)
-        scale, shift = scale - float(step[0]), shift - float(step[1])
-        if float(np.abs(step).max()) < 1e-9:
+        p = 1.0 / (1.0 + np.exp(-np.clip(inputs @ found, -40.0, 40.0)))
+        gradient = inputs.T @ (p - labels) / len(labels) + _RIDGE * found
+        hessian = (inputs.T * (p * (1.0 - p))) @ inputs / len(labels) + _RIDGE * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        before = loss(found)
+        while loss(found - step) > before and float(np.abs(step).max()) > _STEP_MIN:
+            step = step / 2.0
+        found = found - step
+        if float(np.abs(step).max()) < _STEP_MIN:
             break
-    return scale, shift
+    return float(found[0]), float(found[1])
 
 
 def log_odds(probabilities: NDArray[np.floating]) -> Floats:

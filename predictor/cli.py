@@ -47,7 +47,7 @@ def train_next_episode(
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same model")] = 1,
     json: Annotated[Path | None, typer.Option(help="write the figures to this file")] = None,
-    plays: Annotated[int, typer.Option(hidden=True, min=400)] = 200_000,
+    plays: Annotated[int, typer.Option(hidden=True, min=400)] = 400_000,
     epochs: Annotated[int, typer.Option(hidden=True, min=1)] = 16,
 ) -> None:
     """Train the model that foresees whether the next episode will be started, and how soon.

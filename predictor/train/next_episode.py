@@ -40,8 +40,10 @@ from predictor.train.network import Array, FitSettings, fit
 from predictor.train.plays import draw_plays
 from predictor.train.statistics import ViewingStatistics
 
-PLAYS_DEFAULT = 200_000
-_SHARE_STOPPING, _SHARE_CALIBRATING = 0.10, 0.15
+PLAYS_DEFAULT = 400_000
+# Viewers differ, so a calibration is as good as its viewers are many: with 100 of them the error on
+# real plays moved by 0.02 from seed to seed, see docs/results/next-episode.md.
+_SHARE_STOPPING, _SHARE_CALIBRATING = 0.10, 0.30
 _GOLDEN_ROWS = 24
 # Processors with VNNI add int8 products in wider sums; answers may differ by this much, no more.
 _GOLDEN_TOLERANCE = 0.03

@@ -1,0 +1,136 @@
+"""`nearcast train next-episode` and `nearcast models`, as the user runs them."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+WATCH = Path(__file__).parents[3] / "shared" / "watch"
+STATISTICS = WATCH / "viewing_stats.json"
+
+for name, extra in (("onnx", "train"), ("onnxruntime", "cpu"), ("threadpoolctl", "train")):
+    pytest.importorskip(name, reason=f"training needs the extra {extra}")
+pyarrow = pytest.importorskip("pyarrow", reason="training needs the extra train")
+needs_data = pytest.mark.skipif(not STATISTICS.exists(), reason=f"{STATISTICS} is not here")
+
+
+def nearcast(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nearcast", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def train(out: Path, *more: object) -> subprocess.CompletedProcess[str]:
+    return nearcast(
+        "train", "next-episode", "--data", STATISTICS, "--out", out, "--seed", 5,
+        "--plays", 8000, "--epochs", 2, *more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 4000 real plays."""
+    import pyarrow.parquet as parquet
+
+    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    parquet.write_table(parquet.read_table(WATCH / "next_episode_events.parquet")[:4000], path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, rows_file: Path) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("trained")
+    done = train(folder / "model", "--test", rows_file, "--json", folder / "figures.json")
+    assert done.returncode == 0, done.stderr
+    return folder / "model", msgspec.json.decode((folder / "figures.json").read_bytes())
+
+
+@needs_data
+def test_figures_have_the_promised_keys_and_beat_the_constant(trained: tuple[Path, Any]) -> None:
+    _, figures = trained
+    assert set(figures["test"]) == {"30min", "24h", "7d", "all"}
+    assert set(figures["checkpoints"]) == {"0.10", "0.25", "0.50", "0.75", "0.90", "1.00"}
+    for horizon in ("30min", "24h", "7d"):
+        constant = figures["baselines"]["constant"]["end"][horizon]
+        for kind in ("float", "int8"):
+            row = figures["test"][horizon][kind]
+            assert row["auc"] > 0.6
+            assert row["log_loss"] < constant["log_loss"]
+        int8, exact = (figures["test"][horizon][kind]["log_loss"] for kind in ("int8", "float"))
+        assert abs(int8 - exact) < 0.01
+    assert figures["size_bytes"] < 20_000
+    assert 0 < figures["latency_s"]["int8"]["p50"] <= figures["latency_s"]["int8"]["p99"]
+
+
+@needs_data
+def test_trained_folder_verifies_and_a_damaged_one_does_not(
+    trained: tuple[Path, Any], tmp_path: Path
+) -> None:
+    folder, figures = trained
+    good = nearcast("models", "verify", folder)
+    assert good.returncode == 0, good.stderr
+    assert figures["model_id"] in good.stdout
+    for name in ("model.onnx", "manifest.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes()[:-9])
+    bad = nearcast("models", "verify", tmp_path, "--json", tmp_path / "verify.json")
+    assert bad.returncode == 2
+    assert "manifest" in bad.stderr
+    assert msgspec.json.decode((tmp_path / "verify.json").read_bytes())["is_good"] is False
+
+
+@needs_data
+def test_same_seed_gives_the_same_file_in_another_process(
+    trained: tuple[Path, Any], tmp_path: Path
+) -> None:
+    folder, _ = trained
+    done = train(tmp_path / "again")
+    assert done.returncode == 0, done.stderr
+    again = (tmp_path / "again" / "model.onnx").read_bytes()
+    assert again == (folder / "model.onnx").read_bytes()
+
+
+@needs_data
+def test_bad_inputs_exit_2_and_say_what_is_wrong(tmp_path: Path) -> None:
+    import pyarrow.parquet as parquet
+
+    lacking = tmp_path / "lacking.parquet"
+    parquet.write_table(pyarrow.table({"completion": [1.0]}), lacking)
+    text = tmp_path / "text.parquet"
+    text.write_text("no parquet")
+    cases = [
+        (STATISTICS, lacking, "lacks the columns runtime_est_min"),
+        (STATISTICS, text, "no readable Parquet"),
+        (STATISTICS, tmp_path / "nowhere.parquet", "cannot read"),
+        (text, None, "no viewing statistics"),
+        (tmp_path / "nowhere.json", None, "cannot read"),
+    ]
+    for data, test, message in cases:
+        more = () if test is None else ("--test", test)
+        done = nearcast("train", "next-episode", "--data", data, "--out", tmp_path / "o", *more)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_help_shows_an_example_and_a_missing_option_is_no_traceback() -> None:
+    for command in (("train", "next-episode"), ("models", "list"), ("models", "verify")):
+        assert "Example: nearcast" in nearcast(*command, "--help").stdout
+    missing = nearcast("train", "next-episode")
+    assert missing.returncode == 2
+    assert "Missing option '--data'" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
+def test_shipped_model_is_listed() -> None:
+    done = nearcast("models", "list")
+    assert done.returncode == 0, done.stderr
+    assert "next-episode" in done.stdout
+
+
+def test_features_and_runtime_import_without_onnxruntime() -> None:
+    code = "import predictor.runtime, predictor.features, sys; print('onnxruntime' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "False"
