@@ -104,7 +104,7 @@ _ARGUMENT = "CMCD="
 # parentheses. Every alternative is linear in the text it takes.
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PAIR = re.compile(
-    rf'\s*([A-Za-z][A-Za-z0-9_.*-]{{0,63}})(?:=({_QUOTED}|\((?:[^()"]|{_QUOTED})*\)|[^,"()]*))?'
+    rf'\s*([A-Za-z][A-Za-z0-9_.*-]{{0,63}})(?:=({_QUOTED}|\((?:[^()"]|{_QUOTED})*\)|[^,;"()]*))?'
     r"(?:;[^,]*)?\s*(?:,|$)"
 )
 _FIRST_OF_LIST = re.compile(rf"\(\s*({_QUOTED}|[^\s;)]+)")

@@ -65,13 +65,13 @@ class Addressing(msgspec.Struct, frozen=True):
 
 
 class _Timing(msgspec.Struct, frozen=True):
-    """Ticks of each segment; `offset` is the presentationTimeOffset."""
+    """Ticks of each segment; `offset` is the presentationTimeOffset. Where the Period cuts a
+    segment, its duration may be a part of a tick."""
 
     timescale: int
     offset: int
     starts: list[int]
-    durations: list[int]
-    is_timeline: bool
+    durations: Sequence[int | Fraction]
 
 
 def read_segments(
@@ -118,8 +118,8 @@ def _segments(
         made.append(
             Segment(
                 url=url,
-                start_s=start / timing.timescale,
-                duration_s=(end - start) / timing.timescale,
+                start_s=float(start / timing.timescale),
+                duration_s=float((end - start) / timing.timescale),
                 byte_range=byte_range,
                 size_bytes=None if byte_range is None else byte_range.size_bytes,
             )
@@ -142,16 +142,15 @@ def _timing(
     timelines = addressing.children("SegmentTimeline")
     if timelines:
         starts, durations = _timeline(timelines[0], end, offset, timescale, what)
-        return _Timing(timescale, offset, starts, durations, True)
+        return _Timing(timescale, offset, starts, durations)
     text = addressing.attribute("duration")
     if text is None:
         if listed_count == 1 and period_s is not None:
-            ticks = max(1, int(period_s * timescale))
-            return _Timing(timescale, offset, [offset], [ticks], False)
+            return _Timing(timescale, offset, [offset], [period_s * timescale])
         raise RemoteProtocolError(f"{what} has neither a SegmentTimeline nor @duration")
     duration = positive(text, "@duration", TIME_TICKS_MAX)
-    starts, durations = _constant(duration, end, offset, timescale, what, listed_count)
-    return _Timing(timescale, offset, starts, durations, False)
+    starts, constant = _constant(duration, end, offset, timescale, what, listed_count)
+    return _Timing(timescale, offset, starts, constant)
 
 
 def _constant(
@@ -161,7 +160,7 @@ def _constant(
     timescale: int,
     what: str,
     listed_count: int | None,
-) -> tuple[list[int], list[int]]:
+) -> tuple[list[int], list[int | Fraction]]:
     _check_ticks(duration, timescale, what)
     sliver = Fraction(SLIVER_S) * timescale
     if end is None and listed_count is None:
@@ -180,12 +179,12 @@ def _constant(
             f"{what} has {count} segments; at most {SEGMENT_COUNT_MAX} in all"
         )
     starts = [offset + index * duration for index in range(count)]
-    durations = [duration] * count
+    durations: list[int | Fraction] = [duration] * count
     if end is not None and count:
         # A Period rounded down a little would otherwise cut the last segment by the rounding.
         left = end - starts[-1]
         if sliver < left < duration - sliver:
-            durations[-1] = max(1, round(left))
+            durations[-1] = left
     return starts, durations
 
 

@@ -44,8 +44,15 @@ def relative(base: str, url: str) -> str:
 
 
 def numbered(urls: Sequence[str]) -> NumberedUrls | None:
-    """The pattern of `urls`, if there is one; of several possible, the number furthest right."""
-    for match in reversed(list(_DIGITS.finditer(urls[0]))):
+    """The pattern of `urls`, if there is one; of several possible, the number furthest right that
+    is not in the file's suffix."""
+    suffix_at = urls[0].partition("?")[0].rfind(".")
+    matches = sorted(
+        _DIGITS.finditer(urls[0]), key=lambda match: (match.end() <= suffix_at, match.start())
+    )
+    for match in reversed(matches):
+        if len(urls) == 1 and 0 <= suffix_at < match.start():
+            continue  # `.m4s` alone says nothing
         text = match[0]
         before, after = urls[0][: match.start()], urls[0][match.end() :]
         for digits_min in dict.fromkeys((1, len(text))):
