@@ -1,0 +1,72 @@
+"""Builds live viewers and runs them together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+
+from abr.config import PlayerConfig
+from abr.drivers.http import ViewerDriver
+from abr.drivers.terminal import show_live_line
+from abr.report import ViewerReport
+from abr.schedule import Schedule, ScheduledViewer
+from abr.viewer import ViewerCore
+from nearcast.clock import SystemClock
+from nearcast.record import NullRecorder
+
+
+async def play_schedule(
+    config: PlayerConfig, schedule: Schedule, stop: asyncio.Event, *, is_live_line: bool
+) -> tuple[ViewerReport, ...]:
+    """Play until all viewers are done; when `stop` is set they leave, and what was played until
+    then is reported. The live line shows the first viewer."""
+    clock = SystemClock()
+    viewers = [
+        ViewerCore.from_config(config, each.plan, recorder=NullRecorder())
+        for each in schedule.viewers
+    ]
+    async with contextlib.AsyncExitStack() as stack:
+        if is_live_line:
+            line = asyncio.create_task(
+                show_live_line(viewers[0], clock, config.buffer_s_max, sys.stderr)
+            )
+            stack.push_async_callback(_cancel, line)
+        runs = [
+            asyncio.create_task(_play(viewer, each, config, clock, stop))
+            for viewer, each in zip(viewers, schedule.viewers, strict=True)
+        ]
+        try:
+            return tuple(await asyncio.gather(*runs))
+        finally:
+            for run in runs:
+                await _cancel(run)
+
+
+async def _play(
+    viewer: ViewerCore,
+    scheduled: ScheduledViewer,
+    config: PlayerConfig,
+    clock: SystemClock,
+    stop: asyncio.Event,
+) -> ViewerReport:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), timeout=scheduled.start_s)
+    if stop.is_set():
+        return viewer.report()
+    driver = ViewerDriver(viewer, clock, cmcd=config.cmcd)
+    run = asyncio.create_task(driver.run())
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((run, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not run.done():
+            driver.leave()
+        return await run
+    finally:
+        await _cancel(stopped)
+        await _cancel(run)
+
+
+async def _cancel(task: asyncio.Task[object] | asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,164 @@
+"""`nearcast play`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from abr.config import PlayerConfig
+from abr.controllers import CONTROLLERS
+from abr.report import ViewerReport
+from abr.schedule import Schedule, ScheduledViewer, ScheduleReport, check_url, read_schedule
+from abr.summary import schedule_lines, session_lines
+from abr.viewer import PlayItem, ViewingPlan
+from nearcast.config import load
+from nearcast.errors import ConfigError, InputError
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def play(
+    urls: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="URL...", help="DASH or HLS manifests, played in this order."),
+    ] = None,
+    controller: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who chooses the rung.")
+    ] = None,
+    list_controllers: Annotated[
+        bool, typer.Option("--list-controllers", help="Print their names and stop.")
+    ] = False,
+    duration: Annotated[
+        float | None,
+        typer.Option(metavar="S", min=0.0, help="Leave each title after watching so much of it."),
+    ] = None,
+    buffer: Annotated[
+        float | None, typer.Option(metavar="S", help="Buffer at most so much.")
+    ] = None,
+    cmcd: Annotated[
+        str | None, typer.Option(metavar="query|headers|off", help="How to tell the edge.")
+    ] = None,
+    schedule: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Many viewers instead: {"viewers": [{"start_s": 0, "plan": {"viewer_id": "a", '
+            '"items": [{"url": "...", "watch_s": 30}]}}]}.',
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON.")
+    ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings as TOML.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting.")
+    ] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print all settings and stop.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live line.")] = False,
+) -> None:
+    """Play DASH or HLS titles in real time without a screen, and report.
+
+    The second and later URLs count as next episodes. Ends with status 0 when all was played, 1 when
+    playback failed midway, 2 when it could not begin.
+
+    Example: nearcast play http://127.0.0.1:8081/media/film/manifest.mpd --duration 30
+    """
+    options = {"controller": controller, "buffer_s_max": buffer, "cmcd": cmcd}
+    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    loaded = load(
+        PlayerConfig,
+        role="play",
+        file=config_file,
+        environ=os.environ,
+        assignments=[*given, *(settings or ())],
+    )
+    config = loaded.value
+    CONTROLLERS.get(config.controller)
+    if list_controllers:
+        print("\n".join(CONTROLLERS))
+        return
+    if print_config:
+        print("\n".join(loaded.lines()))
+        return
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise InputError(f"cannot write {json_file}: its folder does not exist")
+    wanted = _schedule(urls or [], schedule, duration)
+    status = _run(config, wanted, json_file, is_single=schedule is None, is_quiet=quiet)
+    raise typer.Exit(status)
+
+
+def _schedule(urls: list[str], file: Path | None, watch_s: float | None) -> Schedule:
+    if file is not None:
+        if urls or watch_s is not None:
+            raise ConfigError("--schedule says what is watched: leave out URLs and --duration")
+        return read_schedule(file)
+    if not urls:
+        raise ConfigError("say what to play: nearcast play http://HOST/PATH/manifest.mpd")
+    for url in urls:
+        check_url(url, "URL")
+    items = tuple(
+        PlayItem(url=url, watch_s=watch_s, is_next_episode=index > 0)
+        for index, url in enumerate(urls)
+    )
+    # Nobody should be recognised across two runs by what is sent in CMCD.
+    plan = ViewingPlan(viewer_id=secrets.token_hex(8), items=items)
+    return Schedule(viewers=(ScheduledViewer(plan=plan),))
+
+
+def _run(
+    config: PlayerConfig,
+    schedule: Schedule,
+    json_file: Path | None,
+    *,
+    is_single: bool,
+    is_quiet: bool,
+) -> int:
+    from abr.assemble import play_schedule
+    from nearcast.aio import run, stop_signals
+
+    reports: list[ViewerReport] = []
+    is_live_line = is_single and not is_quiet and sys.stderr.isatty()
+
+    async def main() -> int:
+        with stop_signals() as stop:
+            reports.extend(await play_schedule(config, schedule, stop, is_live_line=is_live_line))
+            return EXIT_INTERRUPTED if stop.is_set() else 0
+
+    status = run(main())
+    if is_single:
+        for session in reports[0].sessions:
+            print("\n".join(session_lines(session)))
+    else:
+        print("\n".join(schedule_lines(reports)))
+    if json_file is not None:
+        _write_json(json_file, reports[0] if is_single else ScheduleReport(viewers=tuple(reports)))
+    return status or _status(reports)
+
+
+def _status(reports: list[ViewerReport]) -> int:
+    failed = [each for report in reports for each in report.sessions if each.ended == "failed"]
+    for session in failed:
+        print(f"nearcast play: {session.detail}", file=sys.stderr)
+    if not failed:
+        return 0
+    began = any(session.startup_s is not None for session in failed)
+    return EXIT_FAILED if began else EXIT_BAD_INPUT
+
+
+def _write_json(file: Path, report: ViewerReport | ScheduleReport) -> None:
+    try:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error.strerror}") from error

@@ -1,0 +1,185 @@
+"""Plays a viewer over HTTP, in real time.
+
+One client session, with few connections, is one viewer: what two viewers share is the network, not
+a connection pool. Bodies are counted and thrown away, but for manifests, which the core reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urldefrag
+
+import aiohttp
+from yarl import URL
+
+from abr import events as ev
+from abr.config import CmcdMode
+from abr.report import ViewerReport
+from abr.viewer import ViewerCore
+from nearcast.aio import Pump
+from nearcast.clock import Clock
+from nearcast.cmcd import strip_query, to_headers, to_query
+
+CONNECTIONS_MAX = 6
+"""As browsers allow for one host over HTTP/1.1."""
+CONNECT_TIMEOUT_S = 10.0
+REDIRECTS_MAX = 5
+PROGRESS_BYTES = 16 * 1024
+"""The core hears of a body's progress at most once for so many bytes."""
+TEXT_BYTES_MAX = 4 * 1024 * 1024
+"""As nearcast.manifests reads at most."""
+HEADERS = {"User-Agent": "nearcast-play", "Accept": "*/*", "Accept-Encoding": "identity"}
+
+
+class ViewerDriver:
+    """Carries out one viewer's effects. `await run()` once, inside a running loop."""
+
+    def __init__(self, viewer: ViewerCore, clock: Clock, *, cmcd: CmcdMode) -> None:
+        self._viewer = viewer
+        self._cmcd: CmcdMode = cmcd
+        self._pump: Pump[ev.Event, ev.Effect] = Pump(viewer, self._perform, clock)
+        self._requests: dict[int, asyncio.Task[None]] = {}
+        self._done = asyncio.Event()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def run(self) -> ViewerReport:
+        """Play until the plan is over or `leave` is called."""
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            headers=HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+        ) as self._session:
+            try:
+                self._feed(ev.Start())
+                over = asyncio.ensure_future(self._done.wait())
+                await asyncio.wait(
+                    (over, self._pump.tasks.failure), return_when=asyncio.FIRST_COMPLETED
+                )
+                over.cancel()
+                if self._pump.tasks.failure.done():
+                    self._pump.tasks.failure.result()
+            finally:
+                await self._pump.close()
+        return self._viewer.report()
+
+    def leave(self) -> None:
+        """The viewer goes away; `run` returns soon."""
+        self._feed(ev.Leave())
+
+    def _feed(self, event: ev.Event) -> None:
+        self._pump.feed(event)
+        if self._viewer.is_done:
+            self._done.set()
+
+    def _perform(self, effect: ev.Effect) -> None:
+        if isinstance(effect, ev.SendRequest):
+            name = f"request-{effect.request_id}"
+            task = self._pump.spawn(self._fetch(effect), name=name)
+            self._requests[effect.request_id] = task
+            task.add_done_callback(lambda _: self._requests.pop(effect.request_id, None))
+        elif isinstance(effect, ev.CancelRequest):
+            task_running = self._requests.get(effect.request_id)
+            if task_running is not None:
+                task_running.cancel()
+        elif isinstance(effect, ev.SessionEnded) and self._viewer.is_done:
+            self._done.set()
+
+    async def _fetch(self, request: ev.SendRequest) -> None:
+        try:
+            failure = await self._exchange(request)
+        except TimeoutError:
+            failure = _failed(request, f"no connection within {CONNECT_TIMEOUT_S:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            failure = _failed(request, _say(error))
+        if failure is not None:
+            self._feed(failure)
+
+    async def _exchange(self, request: ev.SendRequest) -> ev.ResponseFailed | None:
+        """Send, and report what comes; the failure if the answer is of no use."""
+        assert self._session is not None
+        url, headers = self._address(request)
+        async with self._session.get(
+            URL(url, encoded=True), headers=headers, max_redirects=REDIRECTS_MAX
+        ) as response:
+            if response.status not in (200, 206):
+                detail = f"HTTP {response.status} {response.reason or ''}".rstrip()
+                return _failed(request, detail, response.status)
+            coding = response.headers.get("Content-Encoding", "identity")
+            if coding != "identity":
+                return _failed(request, f"the answer is coded as {coding}, which was not asked for")
+            size_bytes = response.content_length
+            if request.want_text and (size_bytes or 0) > TEXT_BYTES_MAX:
+                return _too_large(request, response.status)
+            statuses = response.headers.getall("Cache-Status", [])
+            self._feed(
+                ev.ResponseStarted(
+                    request_id=request.request_id,
+                    status=response.status,
+                    url=strip_query(str(response.url)) if response.history else request.url,
+                    content_type=response.headers.get("Content-Type"),
+                    cache_status=", ".join(statuses) or None,
+                    size_bytes=size_bytes,
+                )
+            )
+            return await self._body(request, response, size_bytes)
+
+    async def _body(
+        self, request: ev.SendRequest, response: aiohttp.ClientResponse, size_bytes: int | None
+    ) -> ev.ResponseFailed | None:
+        received_bytes = told_bytes = 0
+        text = bytearray()
+        async for chunk in response.content.iter_any():
+            received_bytes += len(chunk)
+            if request.want_text:
+                if received_bytes > TEXT_BYTES_MAX:
+                    return _too_large(request, response.status)
+                text += chunk
+            if told_bytes == 0 or received_bytes - told_bytes >= PROGRESS_BYTES:
+                told_bytes = received_bytes
+                self._feed(
+                    ev.BytesArrived(request_id=request.request_id, received_bytes=received_bytes)
+                )
+        if size_bytes is not None and received_bytes != size_bytes:
+            detail = f"{received_bytes} of {size_bytes} bytes came"
+            return _failed(request, detail)
+        self._feed(
+            ev.ResponseEnded(
+                request_id=request.request_id,
+                size_bytes=received_bytes,
+                text=bytes(text) if request.want_text else None,
+            )
+        )
+        return None
+
+    def _address(self, request: ev.SendRequest) -> tuple[str, dict[str, str]]:
+        url, _ = urldefrag(request.url)
+        headers: dict[str, str] = {}
+        if request.byte_range is not None:
+            headers["Range"] = request.byte_range.header()
+        if self._cmcd == "query":
+            url += f"{'&' if '?' in url else '?'}CMCD={to_query(request.cmcd)}"
+        elif self._cmcd == "headers":
+            headers |= to_headers(request.cmcd)
+        return url, headers
+
+
+def _failed(request: ev.SendRequest, detail: str, status: int | None = None) -> ev.ResponseFailed:
+    return ev.ResponseFailed(request_id=request.request_id, detail=detail, status=status)
+
+
+def _too_large(request: ev.SendRequest, status: int) -> ev.ResponseFailed:
+    limit_mib = TEXT_BYTES_MAX >> 20
+    return _failed(request, f"the manifest is larger than {limit_mib} MiB", 413)
+
+
+def _say(error: Exception) -> str:
+    """One line about what went wrong."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error}"
+    text = str(error).splitlines()[0] if str(error) else ""
+    return text or type(error).__name__
