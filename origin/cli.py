@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -148,7 +147,7 @@ def serve(
         bool, typer.Option("--print-config", help="Show every setting and where it came from.")
     ] = False,
     json_file: JsonFile = None,
-) -> None:
+) -> int:
     """Serve a library: catalogue, manifests and segments. Titles ingested later appear by
     themselves."""
     layers = list(assignments or [])
@@ -163,11 +162,11 @@ def serve(
         for line in loaded.lines():
             print(line)
         _write_json(json_file, msgspec.to_builtins(loaded.value))
-        return
+        return 0
     from nearcast.aio import run
     from origin.assemble import serve as serve_library
 
-    raise SystemExit(run(serve_library(loaded.value)))
+    return run(serve_library(loaded.value))
 
 
 @app.command("list", epilog="Example: nearcast origin list --library library")
@@ -204,7 +203,7 @@ def list_titles(library: Library = LIBRARY_DEFAULT, json_file: JsonFile = None) 
 
 
 @app.command(epilog="Example: nearcast origin verify --library library")
-def verify(library: Library = LIBRARY_DEFAULT, json_file: JsonFile = None) -> None:
+def verify(library: Library = LIBRARY_DEFAULT, json_file: JsonFile = None) -> int:
     """Read every file of a library and compare it with its checksum; status 1 if any differs."""
     from origin.drivers.storage import Damage, LibraryFolder
 
@@ -222,8 +221,7 @@ def verify(library: Library = LIBRARY_DEFAULT, json_file: JsonFile = None) -> No
         folder.close()
     print(f"{title_count} titles, {len(damages)} damaged files")
     _write_json(json_file, {"title_count": title_count, "damages": msgspec.to_builtins(damages)})
-    if damages:
-        raise SystemExit(1)
+    return 1 if damages else 0
 
 
 @app.command(epilog="Example: nearcast origin remove harbour-s01e02 --library library")
@@ -254,5 +252,4 @@ def _write_json(file: Path | None, value: Any) -> None:
     try:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
     except OSError as error:
-        print(f"cannot write {file}: {error.strerror}", file=sys.stderr)
-        raise SystemExit(2) from error
+        raise InputError(f"cannot write {file}: {error.strerror}") from error

@@ -8,7 +8,6 @@ from typing import Final
 
 import av
 import msgspec
-import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
@@ -261,9 +260,9 @@ def _close_quietly(container: OutputContainer) -> None:
 
 
 def _silence(sample_count: int, layout: str, at: int) -> AudioFrame:
-    channel_count = 1 if layout == "mono" else 2
-    samples = np.zeros((channel_count, sample_count), dtype=np.float32)
-    frame = AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+    frame = AudioFrame(format="fltp", layout=layout, samples=sample_count)
+    for plane in frame.planes:
+        plane.update(bytes(plane.buffer_size))
     frame.sample_rate = AUDIO_HZ
     frame.pts = at
     frame.time_base = AUDIO_TIME_BASE
