@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,6 +58,7 @@ def train_next_episode(
 
     Example: nearcast train next-episode --data viewing_stats.json --test plays.parquet --out model/
     """
+    _check_installed("onnx", "onnxruntime", "threadpoolctl", *(("pyarrow",) if test else ()))
     from predictor.train import next_episode
     from predictor.train.measured import read_plays
     from predictor.train.network import FitSettings
@@ -164,6 +166,16 @@ class _Progress:
             print(stage, file=sys.stderr)
         self._last = stage
         self._bar.update(self._task, description=stage, completed=share)
+
+
+def _check_installed(*modules: str) -> None:
+    """Name what is missing before work begins; the packages are imported only where needed."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"training needs the Python packages {', '.join(missing)}; "
+            "install them with: pip install 'nearcast[cpu,train]'"
+        )
 
 
 def _check_writable(out: Path, json: Path | None) -> None:

@@ -134,3 +134,14 @@ def test_features_and_runtime_import_without_onnxruntime() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_missing_training_packages_are_named(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['onnx'] = None; from nearcast.main import main; "
+        f"sys.exit(main(['train', 'next-episode', '--data', 'x', '--out', {str(tmp_path)!r}]))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "packages onnx; install them with: pip install 'nearcast[cpu,train]'" in done.stderr
