@@ -16,12 +16,20 @@ from typing import Any
 
 import msgspec
 
+from origin.catalog import TITLES_PREFIX, TitleDetail
 from simulation.demo.plan import AUTOPLAY_GAP_S, LAST_MILE_DELAY_MS, DemoPlan, DemoViewer
 from simulation.demo.processes import Processes, Running
 
 SIDES = ("off", "on")
 PLAY_S_MAX = 150.0
-STATUS_S = 10.0
+ANSWER_S = 10.0
+
+
+class Evening(msgspec.Struct, frozen=True, kw_only=True):
+    """Both sides, and what the origin said of the titles they watched."""
+
+    sides: Mapping[str, LiveSide]
+    titles: Mapping[str, TitleDetail]
 
 
 class LiveSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,15 +40,19 @@ class LiveSide(msgspec.Struct, frozen=True, kw_only=True):
     edge: Mapping[str, Any]
 
 
-def run_live(
-    plan: DemoPlan, library: Path, folder: Path, say: Callable[[str], None]
-) -> dict[str, LiveSide]:
+def run_live(plan: DemoPlan, library: Path, folder: Path, say: Callable[[str], None]) -> Evening:
     """Play the plan on both sides at once. Raises ProcessFailed when a process fails."""
     with Processes(folder) as processes:
         origin = processes.start(
             "origin", "origin", "serve", "--library", str(library), "--listen", "127.0.0.1:0"
         )
         upstream = _url(origin.line())
+        titles = {
+            title.id: msgspec.json.decode(
+                _get(f"{upstream}{TITLES_PREFIX}{title.id}"), type=TitleDetail
+            )
+            for title in plan.titles
+        }
         backhauls = _links(
             processes,
             folder,
@@ -78,13 +90,14 @@ def run_live(
         players = {side: _players(processes, folder, side, plan, last_miles) for side in SIDES}
         for process in players.values():
             process.wait(PLAY_S_MAX)
-        return {
+        sides = {
             side: LiveSide(
                 players=json.loads((folder / f"players-{side}.json").read_bytes()),
-                edge=_status(addresses[side]),
+                edge=json.loads(_get(f"{addresses[side]}/.nearcast/status")),
             )
             for side in SIDES
         }
+    return Evening(sides=sides, titles=titles)
 
 
 def _url(line: str) -> str:
@@ -152,8 +165,8 @@ def viewing_items(viewer: DemoViewer, base_url: str) -> list[dict[str, object]]:
     ]
 
 
-def _status(address: str) -> Mapping[str, Any]:
-    with urllib.request.urlopen(f"{address}/.nearcast/status", timeout=STATUS_S) as answer:
-        status = json.load(answer)
-    assert isinstance(status, dict)
-    return status
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:
+        body = answer.read()
+    assert isinstance(body, bytes)
+    return body

@@ -16,7 +16,11 @@ import msgspec
 AUTOPLAY_GAP_S = 1.0
 EPISODE_S = 20.0
 FILM_S = 24.0
-RUNGS = ("144p", "288p", "432p")
+# Small pictures and a quick encoder: the catalogue is made on the user's machine, while they wait.
+PICTURE = (640, 360)
+FRAME_RATE = 24
+RUNGS = ("144p", "216p", "360p")
+PRESET = "ultrafast"
 
 
 class DemoTitle(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +52,7 @@ class DemoViewer(msgspec.Struct, frozen=True, kw_only=True):
 class Backhaul(msgspec.Struct, frozen=True, kw_only=True):
     """The link between an edge and the origin, the same on both sides of the comparison."""
 
-    rate_kbps: float = 12_000.0
+    rate_kbps: float = 8_000.0
     delay_ms: float = 50.0  # each way: an origin on another continent
 
 
