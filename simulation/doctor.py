@@ -42,11 +42,10 @@ def _package(name: str, module: str, extra: str, purpose: str) -> Finding:
             detail=f"{purpose}: {error}",
             advice=f"pip install 'nearcast[{extra}]'",
         )
-    distribution = {"sklearn": "scikit-learn"}.get(module, module)
     return Finding(
         name=name,
         state="ok",
-        detail=f"{purpose}: {module} {importlib.metadata.version(distribution)}",
+        detail=f"{purpose}: {module} {importlib.metadata.version(module)}",
     )
 
 
@@ -142,7 +141,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     _model,
     lambda: _package("ingest", "av", "media", "video decoding and encoding"),
     lambda: _package("catalogue", "sqlalchemy", "origin", "the origin's database"),
-    lambda: _package("training", "sklearn", "train", "nearcast train"),
+    lambda: _package("training", "onnx", "train", "nearcast train"),
     _open_files,
     _space,
 )
