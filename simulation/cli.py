@@ -15,6 +15,19 @@ JsonFile = Annotated[
 ]
 
 
+app = typer.Typer(
+    help="The same edges, players and origin as live, on a virtual clock.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def simulate() -> None:
+    """Keeps `run` a command of its own, beside those to come."""
+
+
 def write_json(file: Path | None, figures: object) -> None:
     """Raises InputError when the file cannot be written."""
     if file is None:
@@ -102,3 +115,35 @@ def shape(
 
     run(main())
     write_json(json_file, {"links": found})
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        str, typer.Argument(metavar="SCENARIO", help="A TOML file, or evening or outage.")
+    ],
+    seed: Annotated[int | None, typer.Option(help="Instead of the scenario's own.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Run a scenario and print its figures, one column per edge.
+
+    The digest is the same for the same scenario and seed, whenever and wherever it runs.
+
+    Example: nearcast simulate run evening --seed 7 --json evening.json
+    """
+    from simulation.show import outcome_lines, timed_run
+
+    done, wall_s = timed_run(scenario, seed)
+    for line in outcome_lines(done, wall_s):
+        print(line)
+    write_json(
+        json_file,
+        {
+            "digest": done.digest,
+            "seed": done.seed,
+            "record_count": done.record_count,
+            "event_count": done.event_count,
+            "simulated_s": done.simulated_s,
+            "edges": {name: edge.figures for name, edge in done.edges.items()},
+        },
+    )

@@ -1,0 +1,233 @@
+"""Transfers of a simulated edge: fills with their waiters, answers passed through, the catalogue.
+
+Each listens to its own exchange with upstream and tells the edge's core what the live drivers would
+tell it, as often and with the same deadlines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from edge import events
+from edge.config import HttpConfig
+from nearcast.manifests import is_manifest
+from nearcast.manifests.limits import TEXT_BYTES_MAX
+from nearcast.media import ByteRange
+from nearcast.messages import Catalog
+from simulation.scheduler import Scheduler
+from simulation.transport import Answer, Client, Exchange, Headers, Request
+
+# As the live drivers: how often they tell of progress, and how long they leave an upstream alone
+# that has no catalogue.
+PROGRESS_BYTES = 64 * 1024
+FOREIGN_RETRY_S = 600.0
+
+
+class Node(Protocol):
+    """The edge these transfers belong to."""
+
+    scheduler: Scheduler
+    http: HttpConfig
+    object_bytes_max: int
+    feed: Callable[[events.Event], None]
+
+    def fill_failed(self, fill: Fill, cause: events.FailureCause, detail: str) -> None: ...
+
+    def passing_failed(self, request_id: int, exchange: Exchange) -> None: ...
+
+
+class Waiter:
+    """An answer that streams from a fill, or from a part of it."""
+
+    def __init__(self, exchange: Exchange, byte_range: ByteRange | None) -> None:
+        self.exchange = exchange
+        self._first = byte_range.first if byte_range is not None else 0
+        self._size_bytes = byte_range.size_bytes if byte_range is not None else None
+
+    def offer(self, received_bytes: int) -> None:
+        available_bytes = max(0, received_bytes - self._first)
+        if self._size_bytes is not None:
+            available_bytes = min(available_bytes, self._size_bytes)
+        if available_bytes > 0:
+            self.exchange.offer(available_bytes)
+
+
+class Fill:
+    """An object on its way from upstream; listens to its own transfer and watches its time."""
+
+    def __init__(self, node: Node, effect: events.StartFill, client: Client) -> None:
+        self.fill_id = effect.fill_id
+        self.announced_text: bytes | None = None  # for waiters, who get to read it at their end
+        self.text: bytes | None = None
+        self._node = node
+        self._effect = effect
+        self._client = client
+        self._waiters: list[Waiter] = []
+        self._answer: Answer | None = None
+        self._received_bytes = 0
+        self._told_bytes = 0
+        self._is_over = False
+        self._is_paused = False
+        self._heard_s = node.scheduler.now_s()
+        self._patience_s = node.http.connect_timeout_s + node.http.fill_header_timeout_s
+        node.scheduler.after(self._patience_s, self._check_time)
+        request = Request(method="GET", target=target_of(effect.url), headers=effect.headers)
+        self._call = client.send(request, self)
+
+    def add(self, waiter: Waiter) -> None:
+        self._waiters.append(waiter)
+        waiter.offer(self._received_bytes)
+        if self._is_over:
+            waiter.exchange.finish()
+
+    def pause(self) -> None:
+        self._is_paused = True
+        self._client.hold(self._call)
+
+    def resume(self) -> None:
+        self._is_paused = False
+        self._heard_s = self._node.scheduler.now_s()
+        self._client.release(self._call)
+
+    def cancel(self) -> None:
+        self._is_over = True
+        self._client.cancel(self._call)
+
+    def started(self, answer: Answer) -> None:
+        self._answer = answer
+        self._heard_s = self._node.scheduler.now_s()
+        self._patience_s = self._node.http.fill_idle_timeout_s
+        self.announced_text = answer.text
+        self._node.feed(
+            events.FillHeaders(fill_id=self.fill_id, status=answer.status, headers=answer.headers)
+        )
+
+    def arrived(self, received_bytes: int) -> None:
+        self._heard_s = self._node.scheduler.now_s()
+        self._received_bytes = received_bytes
+        if received_bytes > self._node.object_bytes_max:
+            self.cancel()
+            self._node.fill_failed(self, "too_large", "larger than object_bytes_max")
+            return
+        for waiter in self._waiters:
+            waiter.offer(received_bytes)
+        if received_bytes - self._told_bytes >= PROGRESS_BYTES:
+            self._told_bytes = received_bytes
+            self._node.feed(
+                events.FillProgress(fill_id=self.fill_id, received_bytes=received_bytes)
+            )
+
+    def ended(self, size_bytes: int, text: bytes | None) -> None:
+        self._is_over = True
+        self.text = text
+        for waiter in self._waiters:
+            waiter.exchange.finish()
+        self._node.feed(
+            events.FillEnded(
+                fill_id=self.fill_id,
+                size_bytes=size_bytes,
+                crc32c=0,  # there are no bytes to sum; nothing in a simulation damages them
+                text=text if self._is_wanted_text(size_bytes) else None,
+            )
+        )
+
+    def failed(self, detail: str) -> None:
+        self._is_over = True
+        self._node.fill_failed(self, "broken", detail)
+
+    def _is_wanted_text(self, size_bytes: int) -> bool:
+        if not self._effect.want_text or size_bytes > TEXT_BYTES_MAX:
+            return False
+        assert self._answer is not None
+        content_type = dict(self._answer.headers).get("content-type")
+        return self._answer.status == 200 and is_manifest(content_type, self._effect.url)
+
+    def _check_time(self) -> None:
+        """Wakes when patience would end if nothing was heard since; else sleeps on."""
+        if self._is_over:
+            return
+        scheduler = self._node.scheduler
+        due_s = self._heard_s + self._patience_s
+        if self._is_paused:
+            scheduler.after(self._patience_s, self._check_time)
+        elif due_s > scheduler.now_s():
+            scheduler.at(due_s, self._check_time)
+        else:
+            self.cancel()
+            self._node.fill_failed(self, "timeout", "no answer in time")
+
+
+class Passing:
+    """An answer that goes from upstream straight to one client."""
+
+    def __init__(self, node: Node, request_id: int, exchange: Exchange, cache_status: str) -> None:
+        self._node = node
+        self._request_id = request_id
+        self._exchange = exchange
+        self._cache_status = cache_status
+
+    def started(self, answer: Answer) -> None:
+        if not self._exchange.is_over:
+            headers: Headers = (*answer.headers, ("cache-status", self._cache_status))
+            self._exchange.start(msgspec.structs.replace(answer, headers=headers))
+
+    def arrived(self, received_bytes: int) -> None:
+        self._exchange.offer(received_bytes)
+
+    def ended(self, size_bytes: int, text: bytes | None) -> None:
+        self._exchange.finish()
+
+    def failed(self, detail: str) -> None:
+        self._node.passing_failed(self._request_id, self._exchange)
+
+
+class CatalogReader:
+    """Asks upstream for its catalogue, one question at a time. What has not changed is not told
+    again, and an upstream without one is asked rarely."""
+
+    def __init__(self, node: Node, client: Client) -> None:
+        self._node = node
+        self._client = client
+        self._url = ""
+        self._status = 0
+        self._etag: str | None = None
+        self._is_busy = False
+        self._left_alone_until_s = 0.0
+
+    def fetch(self, effect: events.FetchCatalog) -> None:
+        if self._is_busy or self._node.scheduler.now_s() < self._left_alone_until_s:
+            return
+        self._is_busy = True
+        self._url = effect.url
+        headers: Headers = (("if-none-match", self._etag),) if self._etag is not None else ()
+        request = Request(method="GET", target=target_of(effect.url), headers=headers)
+        self._client.send(request, self)
+
+    def started(self, answer: Answer) -> None:
+        self._status = answer.status
+        if answer.status == 200:
+            self._etag = dict(answer.headers).get("etag")
+
+    def arrived(self, received_bytes: int) -> None:
+        pass
+
+    def ended(self, size_bytes: int, text: bytes | None) -> None:
+        self._is_busy = False
+        if self._status == 200 and text is not None:
+            catalog = msgspec.json.decode(text, type=Catalog)
+            self._node.feed(events.CatalogLearned(base_url=self._url, catalog=catalog))
+        elif self._status not in (304, 502, 503, 504):
+            self._left_alone_until_s = self._node.scheduler.now_s() + FOREIGN_RETRY_S
+
+    def failed(self, detail: str) -> None:
+        self._is_busy = False
+
+
+def target_of(url: str) -> str:
+    """Path and query of a URL, as a request line has them."""
+    parts = urlsplit(url)
+    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"

@@ -1,0 +1,44 @@
+"""The next-episode model inside a simulation: the shipped one, in process, row by row."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from nearcast.errors import ModelError
+from predictor.runtime import NextEpisodeModel, default_model_folder
+
+logger = logging.getLogger(__name__)
+
+
+class ModelPredictor:
+    """Answers from a loaded model. Rows are asked one by one, so that answers repeat exactly."""
+
+    def __init__(self, model: NextEpisodeModel, horizon: str) -> None:
+        self.model_id = model.manifest.model_id
+        self._model = model
+        self._column = model.horizons.index(horizon)
+
+    def probabilities(self, rows: tuple[tuple[float, ...], ...]) -> tuple[float, ...]:
+        answers = []
+        for row in rows:
+            batch = np.asarray([row], dtype=np.float32)
+            answers.append(float(self._model.probabilities(batch)[0, self._column]))
+        return tuple(answers)
+
+
+def load_predictor(setting: str, horizon: str) -> tuple[ModelPredictor | None, str]:
+    """The model an edge's `prefetch.model` names, or None and why the rule serves."""
+    if setting == "rule":
+        return None, "the settings ask for the rule"
+    folder = default_model_folder() if setting == "default" else Path(setting)
+    try:
+        model = NextEpisodeModel.load(folder)
+    except ModelError as error:
+        logger.warning("simulate.rule_serves cause=%s", error)
+        return None, str(error)
+    if horizon not in model.horizons:
+        return None, f"the model knows the horizons {', '.join(model.horizons)}, not {horizon!r}"
+    return ModelPredictor(model, horizon), ""

@@ -1,0 +1,120 @@
+"""Runs a scenario for a person: progress while it runs, figures side by side after it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from nearcast.clock import SystemClock
+from nearcast.units import format_size
+from simulation.scenario import read_scenario, scenario_path
+from simulation.world import EdgeOutcome, Outcome, World
+
+WIDTH = 80
+LABEL_WIDTH = 31
+CELL_WIDTH = 16
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f} s"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value * 1e3:.2f} ms"
+
+
+def _share(value: float) -> str:
+    return f"{value * 100:.1f} %"
+
+
+def _rate(value: float) -> str:
+    return f"{value:.0f} kbit/s"
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3f}"
+
+
+ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("sessions", "titles played", _count),
+    ("sessions_failed", "of these, failed", _count),
+    ("startup_p50_s", "start-up p50", _seconds),
+    ("startup_p95_s", "start-up p95", _seconds),
+    ("next_episode_startup_p50_s", "next episode, start-up p50", _seconds),
+    ("next_episode_startup_p95_s", "next episode, start-up p95", _seconds),
+    ("next_episode_hit_ratio", "next-episode starts from edge", _share),
+    ("byte_hit_ratio", "bytes served from the edge", _share),
+    ("rebuffer_ratio", "rebuffer ratio", _share),
+    ("stall_count", "stalls", _count),
+    ("bitrate_kbps_mean", "mean bitrate", _rate),
+    ("switch_count", "changes of rung", _count),
+    ("qoe_linear_mean", "QoE (linear, per segment)", _plain),
+    ("client_bytes", "bytes to viewers", format_size),
+    ("origin_bytes", "bytes from the origin", format_size),
+    ("prefetch_bytes", "of these, prefetched", format_size),
+    ("prefetch_waste_bytes", "prefetched in vain", format_size),
+    ("prefetch_precision", "prefetch precision", _share),
+    ("inference_p99_s", "inference p99 (given)", _milliseconds),
+)
+
+
+def outcome_lines(outcome: Outcome, wall_s: float) -> Iterator[str]:
+    """The figures, a column per edge, within 80 characters; then how the run went."""
+    names = list(outcome.edges)
+    per_table = (WIDTH - LABEL_WIDTH) // CELL_WIDTH
+    for first in range(0, len(names), per_table):
+        yield from _table(
+            [(name, outcome.edges[name]) for name in names[first : first + per_table]]
+        )
+        yield ""
+    for name, edge in outcome.edges.items():
+        if edge.status.prefetch_enabled and edge.status.model_id is None:
+            yield f"{name}: the rule serves, no model ({edge.status.model_detail})"
+    speed = outcome.simulated_s / wall_s if wall_s > 0 else 0.0
+    yield f"seed {outcome.seed}, digest {outcome.digest[:32]} ({outcome.record_count} records)"
+    yield (
+        f"{outcome.simulated_s:.1f} s simulated in {wall_s:.1f} s ({speed:.0f} to 1), "
+        f"{outcome.event_count} events"
+    )
+
+
+def _table(columns: Sequence[tuple[str, EdgeOutcome]]) -> Iterator[str]:
+    heads = "".join(f"{name[: CELL_WIDTH - 1]:>{CELL_WIDTH}}" for name, _ in columns)
+    yield f"{'edge':<{LABEL_WIDTH}}{heads}"
+    for key, label, show in ROWS:
+        values = [getattr(edge.figures, key) for _, edge in columns]
+        cells = ["-" if value is None else show(value) for value in values]
+        yield f"{label:<{LABEL_WIDTH}}" + "".join(f"{cell:>{CELL_WIDTH}}" for cell in cells)
+
+
+def timed_run(scenario: str, seed: int | None) -> tuple[Outcome, float]:
+    """A run with a progress bar, if standard error is a terminal, and the seconds it took."""
+    read = read_scenario(scenario)
+    if seed is not None:
+        read = msgspec.structs.replace(read, seed=seed)
+    clock = SystemClock()
+    start_s = clock.now_s()
+    world = World(read, folder=scenario_path(scenario).parent)
+    with _progress_bar(f"simulating {scenario}") as on_progress:
+        outcome = world.run(on_progress=on_progress)
+    return outcome, clock.now_s() - start_s
+
+
+@contextmanager
+def _progress_bar(text: str) -> Iterator[Callable[[float], None] | None]:
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(text, total=1.0)
+        yield lambda share: progress.update(task, completed=share)
