@@ -7,6 +7,7 @@ ends in `_bytes` also takes a size such as `10GB`.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -149,14 +150,18 @@ def _assign(value: Any, path: tuple[str, ...], item: Any, where: str, key: tuple
 
 
 def _convert(name: str, kind: Any, item: Any, where: str) -> Any:
-    if isinstance(item, str) and name.endswith("_bytes"):
-        try:
-            return parse_size(item)
-        except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from error
-    if isinstance(item, str) and "tuple" in str(kind):
-        item = [part.strip() for part in item.split(",") if part.strip()]
+    """`item` as the type of the setting; text (from the environment, from `--set`) is read as what
+    it is meant to be."""
+    is_text = isinstance(item, str)
     try:
-        return msgspec.convert(item, kind, strict=not isinstance(item, str))
-    except msgspec.ValidationError as error:
+        if is_text and name.endswith("_bytes") and item.strip().lower() != "null":
+            item = parse_size(item)
+        elif is_text and "tuple" in str(kind):
+            item = [part.strip() for part in item.split(",") if part.strip()]
+        value = msgspec.convert(item, kind, strict=not is_text)
+    except (ConfigError, msgspec.ValidationError) as error:
         raise ConfigError(f"{where}: {error}") from error
+    for part in value if isinstance(value, tuple) else (value,):
+        if isinstance(part, float) and not math.isfinite(part):
+            raise ConfigError(f"{where}: must be a finite number, got {part}")
+    return value

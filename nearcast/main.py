@@ -8,6 +8,7 @@ point names a Typer app, or a function to be run as a Typer command.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
@@ -29,6 +30,16 @@ SUMMARIES = {
     "bench": "measure this machine, baselines in the same run",
     "doctor": "check what this installation can do",
 }
+_OWN_PACKAGES = frozenset(("nearcast", "cache", "edge", "origin", "predictor", "abr", "simulation"))
+_EXTRAS = {
+    "av": "media",
+    "onnxruntime": "cpu",
+    "sqlalchemy": "origin",
+    "onnx": "train",
+    "pyarrow": "train",
+    "sklearn": "train",
+}
+
 EXAMPLES = """\
 Try:
   nearcast demo                                 start here: about two minutes
@@ -83,8 +94,8 @@ def _run(point: EntryPoint, name: str, arguments: Sequence[str]) -> int:
     try:
         app = point.load()
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in commands():
-            raise
+        if error.name is None or error.name.partition(".")[0] in _OWN_PACKAGES:
+            raise  # a bug of ours, not something to install
         print(_missing(name, error.name), file=sys.stderr)
         return 2
     if not isinstance(app, typer.Typer):
@@ -109,21 +120,25 @@ def _run(point: EntryPoint, name: str, arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         print(f"nearcast {name}: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has left; there is nobody to tell
-        return 0
     return result if isinstance(result, int) else 0
 
 
 def _missing(name: str, module: str) -> str:
-    extras = {"av": "media", "onnxruntime": "cpu", "sqlalchemy": "origin"}
-    extra = extras.get(module.split(".")[0], "train")
-    return (
-        f"nearcast {name}: this command needs the Python package {module!r}, which is not "
-        f"installed; install it with: pip install 'nearcast[{extra}]'"
+    text = (
+        f"nearcast {name}: this command needs the Python package {module!r}, which is not installed"
     )
+    extra = _EXTRAS.get(module.partition(".")[0])
+    return text if extra is None else f"{text}; install it with: pip install 'nearcast[{extra}]'"
 
 
 def run() -> None:
     """The console script."""
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has left (`nearcast ... | head`), and there is nobody to tell.
+        # Without this the interpreter's last flush would fail once more, and say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status)

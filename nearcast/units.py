@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Final
 
 from nearcast.errors import ConfigError
@@ -10,6 +11,9 @@ from nearcast.errors import ConfigError
 BITS_PER_BYTE: Final = 8
 BITS_PER_KBIT: Final = 1000
 MS_PER_S: Final = 1000
+
+SIZE_TEXT_LENGTH_MAX: Final = 24
+"""Enough for any disk to the byte, and within the 28 digits that decimals keep exactly."""
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|[kKMGT]i?B?)?")
 _SIZE_FACTORS = {
@@ -58,18 +62,20 @@ def parse_size(text: str) -> int:
 
     Raises ConfigError when the text is not a size.
     """
-    match = _SIZE.fullmatch(text.strip())
+    match = _SIZE.fullmatch(text.strip()) if len(text) <= SIZE_TEXT_LENGTH_MAX else None
     if match is None:
         raise ConfigError(f"{text!r} is not a size; write for example 10GB, 512MiB or 4096")
     unit = (match[2] or "").lower().removesuffix("b")
-    return int(float(match[1]) * _SIZE_FACTORS[unit])
+    return int(Decimal(match[1]) * _SIZE_FACTORS[unit])
 
 
 def format_size(size_bytes: float) -> str:
     """A size for people: `1.4 GB`."""
-    value = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(value) < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+    if abs(size_bytes) < 999.5:
+        return f"{size_bytes:.0f} B"
+    value = size_bytes / 1000
+    for unit in ("kB", "MB", "GB"):
+        if abs(value) < 999.95:  # above, it would be shown as 1000.0
+            return f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"

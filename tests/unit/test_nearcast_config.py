@@ -1,0 +1,160 @@
+"""Settings in layers, and what a wrong one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import pytest
+
+from nearcast.config import Loaded, Section, load
+from nearcast.errors import ConfigError
+
+
+class Store(Section, frozen=True, kw_only=True):
+    folder: str = "store"
+    capacity_bytes: Annotated[int, msgspec.Meta(gt=0)] = 1000
+    small_ratio: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.1
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    store: Store = Store()
+    listen: str = "127.0.0.1:8080"
+    names: tuple[str, ...] = ()
+    rates_kbps: tuple[float, ...] = ()
+    is_open: bool = False
+    limit_s: float | None = None
+    max_bytes: int | None = None
+    profile: Literal["plain", "strict"] = "plain"
+
+    def __post_init__(self) -> None:
+        if self.listen == "nowhere":
+            raise ValueError("listen must be HOST:PORT")
+
+
+def settings(*assignments: str, **environ: str) -> Loaded[Settings]:
+    return load(Settings, role="edge", environ=environ, assignments=assignments)
+
+
+def toml(folder: Path, text: str) -> Loaded[Settings]:
+    file = folder / "edge.toml"
+    file.write_text(text)
+    return load(Settings, role="edge", file=file)
+
+
+def test_defaults_stand_where_nothing_is_said() -> None:
+    made = settings()
+    assert made.value == Settings()
+    assert set(made.sources.values()) == {"default"}
+
+
+def test_later_layers_win(tmp_path: Path) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text('listen = "a"\n[store]\nfolder = "a"\ncapacity_bytes = "1kB"\n')
+    made = load(
+        Settings,
+        role="edge",
+        file=file,
+        environ={"NEARCAST_EDGE__STORE__FOLDER": "b", "NEARCAST_EDGE__LISTEN": "b"},
+        assignments=["listen=c"],
+    )
+    assert (made.value.store.capacity_bytes, made.value.store.folder, made.value.listen) == (
+        1000,
+        "b",
+        "c",
+    )
+    assert made.sources["store.capacity_bytes"] == str(file)
+    assert made.sources["store.folder"] == "NEARCAST_EDGE__STORE__FOLDER"
+    assert made.sources["listen"] == "--set"
+    assert made.sources["store.small_ratio"] == "default"
+
+
+def test_environment_of_other_roles_is_not_read() -> None:
+    assert settings(NEARCAST_ORIGIN__LISTEN="x", NEARCAST_EDGE_LISTEN="y").value == Settings()
+
+
+def test_text_becomes_the_type_of_the_setting() -> None:
+    made = settings(
+        "is_open=true",
+        "limit_s=2.5",
+        "names=a, b,,c",
+        "rates_kbps=1,2.5",
+        "store.capacity_bytes=2MiB",
+        "max_bytes=10GB",
+        "profile=strict",
+    ).value
+    assert made.is_open is True
+    assert made.limit_s == 2.5
+    assert made.names == ("a", "b", "c")
+    assert made.rates_kbps == (1.0, 2.5)
+    assert made.store.capacity_bytes == 2 * 1024 * 1024
+    assert made.max_bytes == 10_000_000_000
+    assert made.profile == "strict"
+
+
+def test_an_optional_setting_can_be_unset() -> None:
+    assert settings("limit_s=3", "limit_s=null").value.limit_s is None
+    assert settings("max_bytes=3", "max_bytes=null").value.max_bytes is None
+
+
+def test_values_may_hold_equal_signs() -> None:
+    assert settings("listen=a=b").value.listen == "a=b"
+
+
+def test_lines_show_value_and_source() -> None:
+    lines = list(settings("store.folder=x").lines())
+    assert 'store.folder = "x"    # --set' in lines
+    assert 'listen = "127.0.0.1:8080"    # default' in lines
+
+
+@pytest.mark.parametrize(
+    ("assignment", "reason"),
+    [
+        ("nonsense=1", r"unknown setting nonsense \(--set\); the top level knows: store, listen"),
+        ("store.nonsense=1", r"unknown setting store\.nonsense \(--set\); \[store\] knows: folder"),
+        ("store=1", "is a section"),
+        ("listen.port=1", "is a value, not a section"),
+        ("listen", "write it as key=value"),
+        ("=1", "unknown setting"),
+        ("store..folder=1", "unknown setting"),
+        ("store.capacity_bytes=lots", "is not a size"),
+        ("store.capacity_bytes=0", r"store\.capacity_bytes \(--set\): .*>= 1"),
+        ("store.small_ratio=1.4", r"store\.small_ratio \(--set\): .*< 1"),
+        ("store.small_ratio=nan", r"store\.small_ratio"),
+        ("limit_s=soon", "limit_s"),
+        ("limit_s=inf", "limit_s"),
+        ("is_open=perhaps", "is_open"),
+        ("profile=other", "profile"),
+        ("listen=nowhere", "HOST:PORT"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_source(assignment: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        settings(assignment)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("listen = ", "not valid TOML"),
+        ("[sore]\nfolder = 'x'", r"unknown setting sore \("),
+        ("[store]\nfolders = 'x'", r"unknown setting store\.folders .*edge\.toml"),
+        ("listen = 5", "listen .*edge.toml"),
+        ("store = 5", "is a section"),
+        ("[listen]\nport = 1", "listen .*edge.toml"),
+        ("limit_s = nan", "limit_s"),
+        ("is_open = 1", "is_open"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        toml(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        load(Settings, role="edge", file=tmp_path / "missing.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load(Settings, role="edge", file=tmp_path / "binary.toml")
