@@ -119,6 +119,35 @@ class PrefetchConfig(Section, frozen=True, kw_only=True):
             )
 
 
+class ServerConfig(Section, frozen=True, kw_only=True):
+    """How clients are treated on the socket."""
+
+    connections_max: Count = 4096
+    idle_s: Positive = 60.0
+    """How long a connection without a request is kept."""
+    send_s: Positive = 60.0
+    """A client that takes less than a quarter of a megabyte in this time is let go."""
+    drain_s: Positive = 10.0
+    """For answers under way to finish when the node stops."""
+    head_bytes_max: Count = 16_384
+    """Of a request line, and of a header field."""
+
+
+class InferenceConfig(Section, frozen=True, kw_only=True):
+    """The process that runs the model."""
+
+    horizon: str = "30min"
+    """Which of the model's horizons the planner is told."""
+    batch_s: Positive = 0.005
+    """How long questions are collected."""
+    queue_max: Count = 1024
+    """Rows not yet answered; questions beyond that are decided by the rule."""
+    restarts_max: Annotated[int, msgspec.Meta(ge=0)] = 5
+    """In a row; after that the rule serves until the node is restarted."""
+    memory_bytes: Count = 1_000_000_000
+    """What the process may allocate (Linux)."""
+
+
 class EdgeConfig(Section, frozen=True, kw_only=True):
     """One cache node."""
 
@@ -126,7 +155,7 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     """http(s)://host[:port][/prefix]; a request's target is appended to it."""
     name: str = "nearcast"
     """In Cache-Status."""
-    listen: str = "127.0.0.1:8080"
+    listen: str = "127.0.0.1:8081"
     admin_listen: str | None = None
     """Where status and metrics are served; None: on `listen`, to loopback clients only."""
     store: str | None = None
@@ -141,6 +170,8 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     http: HttpConfig = HttpConfig()
     sessions: SessionsConfig = SessionsConfig()
     prefetch: PrefetchConfig = PrefetchConfig()
+    server: ServerConfig = ServerConfig()
+    inference: InferenceConfig = InferenceConfig()
 
     def __post_init__(self) -> None:
         if self.upstream:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 EventT = TypeVar("EventT")
 EffectT = TypeVar("EffectT")
+ResultT = TypeVar("ResultT")
 
 
 class Tasks:
@@ -154,7 +155,7 @@ def stop_signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def run(main: Coroutine[Any, Any, int]) -> int:
+def run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run a command's coroutine on uvloop where there is one, else on asyncio's own loop."""
     try:
         import uvloop

@@ -303,6 +303,14 @@ class Writer:
             self.abort()
             raise
 
+    def open_for_reading(self) -> int:
+        """A descriptor for what is written so far and from now on; whoever asked for it closes it.
+
+        It stays usable after `finish` and `abort`. Raises StoreError.
+        """
+        with _translated("open", self._path):
+            return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+
     def finish(self, stored: StoredObject) -> None:
         """The body is complete: from now on the object exists, in place of an older one.
 

@@ -1,0 +1,141 @@
+"""`nearcast edge`: run a cache node."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from nearcast.config import load
+from nearcast.errors import InputError
+
+if TYPE_CHECKING:
+    from edge.config import EdgeConfig
+
+logger = logging.getLogger(__name__)
+
+LISTEN_DEFAULT = "127.0.0.1:8081"
+
+
+def edge(
+    upstream: Annotated[
+        str | None, typer.Option(metavar="URL", help="The origin: http://host[:port][/prefix].")
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help=f"Where to serve; port 0 takes any. Default {LISTEN_DEFAULT}.",
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the objects. Without one, RAM alone."),
+    ] = None,
+    capacity: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What the store may hold, e.g. 10GB.")
+    ] = None,
+    admin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve /metrics and /.nearcast/status here, instead of to local clients on the "
+            "main port.",
+        ),
+    ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings in a TOML file.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Over all other layers.")
+    ] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Show every setting and where it came from.")
+    ] = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the final status here at the end."),
+    ] = None,
+) -> int:
+    """Run a cache node in front of any HTTP origin.
+
+    Ctrl-C or SIGTERM lets answers under way finish and ends it.
+
+    Example: nearcast edge --upstream http://127.0.0.1:8080 --store /var/cache/nearcast
+    """
+    from edge.config import EdgeConfig
+
+    given = {
+        "upstream": upstream,
+        "listen": listen,
+        "store": str(store) if store is not None else None,
+        "capacity_bytes": capacity,
+        "admin_listen": admin,
+    }
+    layers = [f"{key}={value}" for key, value in given.items() if value is not None]
+    loaded = load(
+        EdgeConfig,
+        role="edge",
+        file=config_file,
+        environ=os.environ,
+        assignments=[*layers, *(assignments or [])],
+    )
+    if print_config:
+        for line in loaded.lines():
+            typer.echo(line)
+        return 0
+    if json_file is not None:
+        _check_writable(json_file)
+
+    from nearcast.aio import run
+
+    status, report = run(_serve(loaded.value))
+    if json_file is not None:
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    return status
+
+
+async def _serve(config: EdgeConfig) -> tuple[int, dict[str, Any]]:
+    import asyncio
+
+    from edge.assemble import EdgeNode
+    from edge.drivers.sockets import is_loopback, parse_listen
+    from nearcast.aio import stop_signals
+
+    for option, address in (("--listen", config.listen), ("--admin", config.admin_listen)):
+        if address is not None and not is_loopback(parse_listen(address, option)[0]):
+            logger.warning("%s %s is open to other machines", option, address)
+    node = EdgeNode(config)
+    with stop_signals() as stop:
+        await node.start()
+        typer.echo(
+            f"edge ready on http://{node.address} -> {config.upstream_url()} "
+            f"(store {config.store or 'in memory'}, model {_model(config)}"
+            + (f", admin on http://{node.admin_address})" if node.admin_address else ")")
+        )
+        stopping = asyncio.ensure_future(stop.wait())
+        both: set[asyncio.Future[Any]] = {stopping, node.failure}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        has_failed = node.failure.done()
+        stopping.cancel()
+        if not has_failed:
+            logger.info("edge.draining for=%.0fs; once more ends it at once", config.server.drain_s)
+        await node.stop()
+    return (1 if has_failed else 0), node.admin.report()
+
+
+def _model(config: EdgeConfig) -> str:
+    if not config.prefetch.enabled:
+        return "off"
+    return config.prefetch.model
+
+
+def _check_writable(file: Path) -> None:
+    try:
+        file.touch()
+    except OSError as error:
+        raise InputError(f"--json {file}: {error.strerror}") from error

@@ -1,0 +1,69 @@
+"""Listening sockets, set up for sending media to clients that may be slow or gone."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Final
+
+from nearcast.errors import ConfigError
+
+UNSENT_BYTES: Final = 256 * 1024
+"""What the kernel takes ahead of a slow client; without a limit it pins megabytes for each."""
+UNACKNOWLEDGED_MS: Final = 30_000
+"""A client whose machine has vanished is given up after this."""
+
+
+def parse_listen(text: str, option: str) -> tuple[str, int]:
+    """`127.0.0.1:8081`, `[::1]:8081` or `:8081` (all addresses). Raises ConfigError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+        raise ConfigError(f"{option} {text!r}: write it as HOST:PORT, for example 127.0.0.1:8081")
+    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)
+
+
+def listening_socket(text: str, option: str) -> socket.socket:
+    """Bound, not yet listening; the options are inherited by every connection. Raises
+    ConfigError."""
+    host, port = parse_listen(text, option)
+    try:
+        found = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG
+        ) or socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        end = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"{option} {text}: {error.strerror or error}") from error
+    try:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for name, value in (
+            ("TCP_NOTSENT_LOWAT", UNSENT_BYTES),
+            ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS),
+        ):
+            number = getattr(socket, name, None)  # not on every system
+            if number is not None:
+                end.setsockopt(socket.IPPROTO_TCP, number, value)
+        end.bind(address)
+        end.setblocking(False)
+    except OSError as error:
+        end.close()
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {reason}; choose another with {option} HOST:PORT"
+        ) from error
+    return end
+
+
+def shown(end: socket.socket) -> str:
+    """`host:port` as bound, for URLs."""
+    host, port = end.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether an address, as sockets give it, is this machine's own."""
+    try:
+        return host is not None and ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"
