@@ -2,9 +2,10 @@
 
     Requested ----> router --> desk (answers), fills (misses)
     Fill* events -> responses, fills --> residents, desk
-    HitsServed ---> residents (uses)
+    all requests -> foresight: sessions -> judge -> planner --> fills (prefetches)
 
-Every part emits into one queue, so effects come out in the order they were decided.
+Every part emits into one queue, so effects come out in the order they were decided. After each
+event what the parts have to tell each other is passed on until nothing is left.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 from edge.config import EdgeConfig
 from edge.desk import Desk
 from edge.events import (
+    CatalogLearned,
     ClientLeft,
+    Draining,
     Effect,
     Event,
     FillEnded,
@@ -20,21 +23,27 @@ from edge.events import (
     FillHeaders,
     FillProgress,
     HitsServed,
+    ModelChanged,
     ObjectLost,
+    ObjectRead,
+    Predicted,
+    PredictionFailed,
     Requested,
     ResponseEnded,
     Restored,
     ServeObject,
 )
 from edge.fills import Fills
+from edge.foresight import Foresight
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
 from edge.requests import Reader
 from edge.residents import Residents
 from edge.responses import Responses
 from edge.router import Router
-from edge.snapshot import Watching, snapshot
+from edge.snapshot import snapshot
 from edge.status import Counters, EdgeStatus
+from nearcast.errors import LocalProtocolError
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 
@@ -43,25 +52,27 @@ class EdgeCore:
     """One cache node: a machine over edge.events."""
 
     def __init__(self, config: EdgeConfig, *, epoch_s: float, recorder: Recorder) -> None:
-        upstream_url = config.upstream_url()
         self._config = config
-        self._started_s = 0.0
+        self._now_s = 0.0
+        self._started_s: float | None = None
         self._is_draining = False
         self._effects: EffectQueue[Effect] = EffectQueue()
         self._counters = Counters()
-        self._reader = Reader(upstream_url, target_length_max=config.http.target_length_max)
+        self._reader = Reader(
+            config.upstream_url(), target_length_max=config.http.target_length_max
+        )
         self._ledger = Ledger(effects=self._effects, counters=self._counters, recorder=recorder)
         self._residents = Residents(
             config, effects=self._effects, counters=self._counters, recorder=recorder
         )
-        self._desk = Desk(
+        desk = Desk(
             config,
             epoch_s=epoch_s,
             effects=self._effects,
             ledger=self._ledger,
             residents=self._residents,
         )
-        self._open = OpenFills(
+        self._open_fills = OpenFills(
             config,
             epoch_s=epoch_s,
             effects=self._effects,
@@ -71,16 +82,16 @@ class EdgeCore:
         self._responses = Responses(
             config,
             epoch_s=epoch_s,
-            fills=self._open,
-            desk=self._desk,
+            fills=self._open_fills,
+            desk=desk,
             residents=self._residents,
             counters=self._counters,
         )
         self._fills = Fills(
             config,
-            fills=self._open,
+            fills=self._open_fills,
             responses=self._responses,
-            desk=self._desk,
+            desk=desk,
             residents=self._residents,
             counters=self._counters,
         )
@@ -89,11 +100,22 @@ class EdgeCore:
             epoch_s=epoch_s,
             reader=self._reader,
             ledger=self._ledger,
-            desk=self._desk,
+            desk=desk,
             residents=self._residents,
-            open_fills=self._open,
+            open_fills=self._open_fills,
             fills=self._fills,
             uncacheable=self._responses.uncacheable,
+        )
+        self._foresight = Foresight(
+            config,
+            epoch_s=epoch_s,
+            effects=self._effects,
+            residents=self._residents,
+            ledger=self._ledger,
+            open_fills=self._open_fills,
+            fills=self._fills,
+            counters=self._counters,
+            recorder=recorder,
         )
 
     @classmethod
@@ -106,73 +128,110 @@ class EdgeCore:
         `HitsServed` once it was sent."""
         return self._router.find_hit(request, now_s)
 
+    # -- the machine
+
     def handle(self, event: Event, now_s: float) -> None:
+        self._see_time(now_s)
         match event:
             case Requested():
-                self._router.take(event, now_s)
+                self._requested(event, now_s)
             case HitsServed():
-                self._count_hits(event, now_s)
-            case FillProgress():
-                self._fills.progress(event, now_s)
-            case FillHeaders():
-                self._responses.headers(event, now_s)
-            case FillEnded():
-                self._fills.ended(event, now_s)
-            case FillFailed():
-                self._fills.failed(event, now_s)
+                self._hits_served(event, now_s)
             case ResponseEnded(request_id=request_id, sent_bytes=sent_bytes):
                 if self._ledger.close(request_id, sent_bytes, now_s):
                     self._fills.request_over(request_id)
             case ClientLeft(request_id=request_id, sent_bytes=sent_bytes):
                 if self._ledger.close(request_id, sent_bytes, now_s):
                     self._fills.client_left(request_id, now_s)
-            case Restored(objects=objects):
-                self._residents.restore(objects, now_s)
-            case ObjectLost(object_id=object_id):
-                self._residents.lose(object_id, now_s)
+            case FillHeaders():
+                self._responses.headers(event, now_s)
+            case FillProgress():
+                self._foresight.received(self._fills.progress(event, now_s), now_s)
+            case FillEnded():
+                self._foresight.received(self._fills.ended(event, now_s), now_s)
+            case FillFailed():
+                self._fills.failed(event, now_s)
             case _:
-                pass
+                self._handle_rare(event, now_s)
         self._settle(now_s)
 
+    def _handle_rare(self, event: Event, now_s: float) -> None:
+        match event:
+            case Predicted():
+                self._foresight.predicted(event, now_s)
+            case PredictionFailed():
+                self._foresight.prediction_failed(event, now_s)
+            case ModelChanged():
+                self._foresight.model_changed(event, now_s)
+            case CatalogLearned():
+                self._foresight.catalog_learned(event, now_s)
+            case ObjectRead():
+                self._foresight.object_read(event, now_s)
+            case ObjectLost(object_id=object_id):
+                self._residents.lose(object_id, now_s)
+            case Restored(objects=objects):
+                self._residents.restore(objects, now_s)
+                self._foresight.restored()
+            case Draining():
+                self._is_draining = True
+                self._foresight.stop(now_s)
+            case _:
+                raise LocalProtocolError(f"an edge knows no {type(event).__name__}")
+
     def advance(self, now_s: float) -> None:
+        self._see_time(now_s)
         self._residents.advance(now_s)
+        self._foresight.advance(now_s)
         self._settle(now_s)
 
     def deadline_s(self) -> float | None:
-        return self._residents.deadline_s()
+        deadlines = (self._residents.deadline_s(), self._foresight.deadline_s(self._now_s))
+        return min((one for one in deadlines if one is not None), default=None)
 
     def drain(self) -> list[Effect]:
         return self._effects.drain()
+
+    # -- figures
 
     def status(self, now_s: float) -> EdgeStatus:
         """All figures as of now."""
         return snapshot(
             self._config,
-            uptime_s=now_s - self._started_s,
+            uptime_s=now_s - (self._started_s if self._started_s is not None else now_s),
             is_draining=self._is_draining,
             counters=self._counters,
             ledger=self._ledger,
-            open_fills=self._open,
+            open_fills=self._open_fills,
             residents=self._residents,
-            watching=Watching(),
+            watching=self._foresight.figures(),
         )
 
-    def _settle(self, now_s: float) -> None:
-        """Until nothing is left to pass on between the parts."""
-        while asks := self._open.take_resubmitted():
-            for ask in asks:
-                self._router.route(ask, now_s)
-        self._open.take_outcomes()
+    # -- wiring
 
-    def _count_hits(self, event: HitsServed, now_s: float) -> None:
+    def _see_time(self, now_s: float) -> None:
+        self._now_s = now_s
+        if self._started_s is None:
+            self._started_s = now_s
+
+    def _requested(self, event: Requested, now_s: float) -> None:
+        ask = self._router.take(event, now_s)
+        if ask is not None and ask.method == "GET":
+            self._foresight.seen(ask.url, event.target, event.headers, event.client, now_s)
+
+    def _hits_served(self, event: HitsServed, now_s: float) -> None:
         self._counters.hits_dropped += event.dropped
         for hit in event.hits:
             used_bytes = 0
             if hit.sent_bytes:
                 used_bytes = self._residents.touch(hit.object_id, now_s)
-            self._ledger.hit(
-                self._reader.url(hit.target),
-                hit.sent_bytes,
-                at_s=hit.at_s,
-                is_prefetched=used_bytes > 0,
-            )
+            url = self._reader.url(hit.target)
+            self._ledger.hit(url, hit.sent_bytes, at_s=hit.at_s, is_prefetched=used_bytes > 0)
+            self._foresight.seen(url, hit.target, hit.headers, hit.client, hit.at_s)
+
+    def _settle(self, now_s: float) -> None:
+        while asks := self._open_fills.take_resubmitted():
+            for ask in asks:
+                self._router.route(ask, now_s)
+        for outcome in self._open_fills.take_outcomes():
+            self._foresight.fill_ended(outcome, now_s)
+        self._foresight.settle(now_s)

@@ -37,11 +37,13 @@ class Waiter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FillOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a fill ended, for those who learn from it. `text` is that of a manifest."""
+    """How a fill ended, for those who learn from it. `text` is that of a manifest; `was_barred`:
+    the answer must not be stored."""
 
     fill_id: int
     url: str
     was_prefetch: bool
+    was_barred: bool
     result: FillResult
     object_id: str | None = None
     text: bytes | None = None

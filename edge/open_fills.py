@@ -52,6 +52,7 @@ class OpenFills:
         self._by_url: dict[str, list[Fill]] = {}
         self._of_request: dict[int, Fill] = {}
         self._demand: set[int] = set()
+        self._prefetches: dict[int, Fill] = {}
         self._outcomes: list[FillOutcome] = []
         self._resubmitted: list[Ask] = []
 
@@ -66,6 +67,10 @@ class OpenFills:
     def demand_count(self) -> int:
         """Fills that a client wants or wanted; prefetches give way to these."""
         return len(self._demand)
+
+    def prefetches(self) -> tuple[Fill, ...]:
+        """Fills that nobody has asked for yet, oldest first."""
+        return tuple(self._prefetches.values())
 
     @property
     def is_full(self) -> bool:
@@ -109,6 +114,7 @@ class OpenFills:
         self._by_url.setdefault(url, []).append(fill)
         if fill.is_prefetch:
             self._counters.fills_prefetch += 1
+            self._prefetches[fill.fill_id] = fill
         else:
             self._counters.fills_demand += 1
             self._demand.add(fill.fill_id)
@@ -144,6 +150,7 @@ class OpenFills:
 
     def turn_into_demand(self, fill: Fill) -> None:
         fill.is_prefetch = False
+        del self._prefetches[fill.fill_id]
         self._demand.add(fill.fill_id)
         self._counters.prefetch_joined_bytes += fill.prefetch_bytes
         self._effects.emit(SetFillPriority(fill_id=fill.fill_id, priority="demand"))
@@ -215,6 +222,7 @@ class OpenFills:
         if not fills:
             del self._by_url[fill.url]
         self._demand.discard(fill.fill_id)
+        self._prefetches.pop(fill.fill_id, None)
         if result == "stored":
             self._counters.fills_stored += 1
         elif result == "failed":
@@ -239,6 +247,7 @@ class OpenFills:
                 fill_id=fill.fill_id,
                 url=fill.url,
                 was_prefetch=fill.was_prefetch,
+                was_barred=not fill.is_storable,
                 result=result,
                 object_id=object_id,
                 text=text,

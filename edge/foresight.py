@@ -1,0 +1,202 @@
+"""What the edge makes of the requests it serves: who watches what, and what comes next.
+
+    requests -> sessions -> checkpoints -> judge (model or rule) -> planner -> prefetches
+    manifests -> media map          catalogue -> successors
+
+This is the wiring of those parts; nothing here can delay or change an answer to a client, except
+that a prefetch already running is joined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from cache.http.headers import Headers
+from edge.config import EdgeConfig
+from edge.events import (
+    CatalogLearned,
+    Effect,
+    FetchCatalog,
+    ModelChanged,
+    ObjectRead,
+    Predicted,
+    PredictionFailed,
+)
+from edge.fill import FillOutcome
+from edge.fills import Fills
+from edge.ledger import Ledger
+from edge.media_map import MediaMap
+from edge.open_fills import OpenFills
+from edge.prefetch.judge import Judge
+from edge.prefetch.planner import Planner
+from edge.prefetch.successors import Successors
+from edge.records import CatalogSeen
+from edge.residents import Residents
+from edge.sessions import Sessions
+from edge.snapshot import Watching
+from edge.status import Counters
+from edge.texts import Texts
+from edge.viewers import Viewers
+from nearcast.machine import EffectQueue
+from nearcast.messages import CATALOG_PATH
+from nearcast.record import Recorder
+
+
+class Foresight:
+    """Sessions, predictions and prefetches of one edge."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        *,
+        epoch_s: float,
+        effects: EffectQueue[Effect],
+        residents: Residents,
+        ledger: Ledger,
+        open_fills: OpenFills,
+        fills: Fills,
+        counters: Counters,
+        recorder: Recorder,
+    ) -> None:
+        upstream_url = config.upstream_url()
+        self._config = config.prefetch
+        self._catalog_url = upstream_url + CATALOG_PATH
+        self._effects = effects
+        self._counters = counters
+        self._recorder = recorder
+        self._catalog_asked_s: float | None = None
+        self._map = MediaMap(upstream_url, config.sessions, counters=counters, recorder=recorder)
+        self._successors = Successors(upstream_url)
+        # The moment of the start is the key: nobody outside the process knows it to the
+        # microsecond, and no two starts share it.
+        key = hashlib.blake2b(f"{config.name} {epoch_s!r}".encode(), digest_size=32).digest()
+        self._viewers = Viewers(config.sessions.viewers_max, key)
+        self._sessions = Sessions(
+            config.sessions,
+            media_map=self._map,
+            successors=self._successors,
+            viewers=self._viewers,
+            counters=counters,
+            recorder=recorder,
+        )
+        self._judge = Judge(
+            config,
+            epoch_s=epoch_s,
+            successors=self._successors,
+            effects=effects,
+            counters=counters,
+            recorder=recorder,
+        )
+        self._texts = Texts(media_map=self._map, residents=residents, effects=effects)
+        self._planner = Planner(
+            config,
+            epoch_s=epoch_s,
+            media_map=self._map,
+            texts=self._texts,
+            residents=residents,
+            ledger=ledger,
+            open_fills=open_fills,
+            fills=fills,
+        )
+        if self._config.enabled:
+            self._effects.emit(FetchCatalog(url=self._catalog_url))
+
+    # -- what happens
+
+    def seen(self, url: str, target: str, headers: Headers, client: str, at_s: float) -> None:
+        """A client asked for this URL."""
+        self._sessions.observe(url, target, headers, client, at_s)
+        self._refresh_catalog(at_s)
+
+    def _refresh_catalog(self, now_s: float) -> None:
+        """New episodes appear while the node runs; while nobody watches, nobody needs them."""
+        if self._catalog_asked_s is None:
+            self._catalog_asked_s = now_s
+        elif self._config.enabled and (
+            now_s - self._catalog_asked_s >= self._config.catalog_refresh_s
+        ):
+            self._catalog_asked_s = now_s
+            self._effects.emit(FetchCatalog(url=self._catalog_url))
+
+    def fill_ended(self, outcome: FillOutcome, now_s: float) -> None:
+        if outcome.text is not None:
+            self._learn(outcome.url, outcome.text, now_s)
+        self._planner.ended(outcome, now_s)
+
+    def object_read(self, event: ObjectRead, now_s: float) -> None:
+        url = self._texts.arrived(event)
+        if url is not None and event.text is not None:
+            self._learn(url, event.text, now_s)
+            self._planner.stir()
+
+    def _learn(self, url: str, text: bytes, now_s: float) -> None:
+        self._map.learn(url, text, now_s)
+        if self._map.title(url) is None:
+            self._planner.unreadable(url)
+
+    def restored(self) -> None:
+        self._texts.restored()
+
+    def catalog_learned(self, event: CatalogLearned, now_s: float) -> None:
+        self._counters.catalogs += 1
+        self._successors.learn(event)
+        self._recorder.record(
+            CatalogSeen(
+                at_s=now_s,
+                revision=event.catalog.revision,
+                title_count=len(event.catalog.titles),
+            )
+        )
+
+    def predicted(self, event: Predicted, now_s: float) -> None:
+        self._judge.predicted(event, now_s)
+
+    def prediction_failed(self, event: PredictionFailed, now_s: float) -> None:
+        self._judge.failed(event, now_s)
+
+    def model_changed(self, event: ModelChanged, now_s: float) -> None:
+        self._judge.model_changed(event, now_s)
+
+    def received(self, unasked_bytes: int, now_s: float) -> None:
+        """So much has arrived that nobody asked for."""
+        self._planner.received(unasked_bytes, now_s)
+
+    def stop(self, now_s: float) -> None:
+        self._planner.stop(now_s)
+
+    # -- time
+
+    def advance(self, now_s: float) -> None:
+        self._sessions.advance(now_s)
+        self._judge.advance(now_s)
+        self._planner.stir()
+
+    def deadline_s(self, now_s: float) -> float | None:
+        deadlines = (
+            self._sessions.deadline_s(),
+            self._judge.deadline_s(),
+            self._planner.deadline_s(now_s),
+        )
+        return min((one for one in deadlines if one is not None), default=None)
+
+    def settle(self, now_s: float) -> None:
+        """Pass on what the parts have found, then bring the prefetches in line."""
+        for session in self._sessions.take_started():
+            self._planner.session_started(session)
+        for checkpoint in self._sessions.take_reached():
+            self._judge.reached(checkpoint, now_s)
+        for verdict in self._judge.take_verdicts():
+            self._planner.decided(verdict)
+        for session in self._sessions.take_ended():
+            self._planner.session_ended(session)
+        self._planner.balance(now_s)
+
+    def figures(self) -> Watching:
+        return Watching(
+            title_count=len(self._map),
+            session_count=len(self._sessions),
+            viewer_count=len(self._viewers),
+            model_id=self._judge.model_id,
+            model_detail=self._judge.model_detail,
+            prefetch_threshold=self._judge.threshold,
+        )

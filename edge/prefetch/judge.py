@@ -1,0 +1,171 @@
+"""Whether a viewer will go on to the successor: asked of the model, or decided by rule.
+
+At each checkpoint from `head_at` on, the model gets one row about this viewer. Its answer is used
+if it comes within `answer_wait_s`; when there is no model, it fails or it is late, the rule "half
+watched" decides: whoever has come as far as `head_at` goes on. Each question gets one verdict.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal
+
+import msgspec
+
+from edge.config import EdgeConfig
+from edge.context import watch_context
+from edge.events import Effect, ModelChanged, Predict, Predicted, PredictionFailed
+from edge.prefetch.successors import Successors
+from edge.prefetch.value import threshold
+from edge.records import ModelSeen, PrefetchDecided
+from edge.sessions import Checkpoint, Session
+from edge.status import Counters
+from nearcast.machine import EffectQueue
+from nearcast.record import Recorder
+from predictor.features import vector
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether to fetch the successor for this viewer, decided at this share of the title."""
+
+    session: Session
+    successor_url: str
+    share: float
+    is_wanted: bool
+
+
+class _Question(msgspec.Struct, frozen=True):
+    session: Session
+    successor_url: str
+    share: float
+    until_s: float
+
+
+class Judge:
+    """Turns checkpoints into verdicts."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        *,
+        epoch_s: float,
+        successors: Successors,
+        effects: EffectQueue[Effect],
+        counters: Counters,
+        recorder: Recorder,
+    ) -> None:
+        self._config = config.prefetch
+        self._utc_offset_h = config.sessions.utc_offset_h
+        self._epoch_s = epoch_s
+        self._successors = successors
+        self._effects = effects
+        self._counters = counters
+        self._recorder = recorder
+        self.threshold = threshold(config.prefetch)
+        self.model_id: str | None = None
+        self.model_detail = "no model has been loaded yet"
+        self._next_id = 1
+        self._questions: OrderedDict[int, _Question] = OrderedDict()  # oldest first
+        self._verdicts: list[Verdict] = []
+
+    def take_verdicts(self) -> list[Verdict]:
+        verdicts, self._verdicts = self._verdicts, []
+        return verdicts
+
+    def reached(self, checkpoint: Checkpoint, now_s: float) -> None:
+        """A viewer has come so far: what follows?"""
+        session, share = checkpoint.session, checkpoint.share
+        successor_url = self._successors.after(session.title_url)
+        if not self._config.enabled or successor_url is None or share < self._config.head_at:
+            return
+        question = _Question(session, successor_url, share, now_s + self._config.answer_wait_s)
+        if self.model_id is None:
+            self._decide(question, "rule", None, now_s)
+            return
+        context = watch_context(
+            session,
+            self._successors.episode(session.title_url),
+            now_s,
+            wall_s=self._epoch_s + now_s,
+            utc_offset_h=self._utc_offset_h,
+            share=share,
+        )
+        self._questions[self._next_id] = question
+        self._counters.predictions_asked += 1
+        self._effects.emit(Predict(prediction_id=self._next_id, rows=(vector(context),)))
+        self._next_id += 1
+
+    def predicted(self, event: Predicted, now_s: float) -> None:
+        question = self._questions.pop(event.prediction_id, None)
+        if question is None:
+            self._counters.late_answers += 1
+            return
+        probability = event.probabilities[0] if event.probabilities else float("nan")
+        if not 0.0 <= probability <= 1.0:
+            self._counters.predictions_failed += 1
+            self._decide(question, "rule", None, now_s)
+            return
+        self._decide(question, "model", probability, now_s)
+
+    def failed(self, event: PredictionFailed, now_s: float) -> None:
+        question = self._questions.pop(event.prediction_id, None)
+        if question is not None:
+            self._counters.predictions_failed += 1
+            self._decide(question, "rule", None, now_s)
+
+    def model_changed(self, event: ModelChanged, now_s: float) -> None:
+        self.model_id, self.model_detail = event.model_id, event.detail
+        self._recorder.record(ModelSeen(at_s=now_s, model_id=event.model_id, detail=event.detail))
+        if event.model_id is None:
+            for prediction_id in tuple(self._questions):
+                self._decide(self._questions.pop(prediction_id), "rule", None, now_s)
+
+    def advance(self, now_s: float) -> None:
+        """Nobody waits for an answer longer than it is worth."""
+        while self._questions:
+            prediction_id, question = next(iter(self._questions.items()))
+            if question.until_s > now_s:
+                return
+            del self._questions[prediction_id]
+            self._counters.predictions_failed += 1
+            self._decide(question, "rule", None, now_s)
+
+    def deadline_s(self) -> float | None:
+        for question in self._questions.values():
+            return question.until_s
+        return None
+
+    def _decide(
+        self,
+        question: _Question,
+        by: Literal["model", "rule"],
+        probability: float | None,
+        now_s: float,
+    ) -> None:
+        is_wanted = probability is None or probability >= self.threshold
+        if not is_wanted:
+            self._counters.prefetch_unwanted += 1
+        elif by == "model":
+            self._counters.prefetch_wanted_by_model += 1
+        else:
+            self._counters.prefetch_wanted_by_rule += 1
+        self._recorder.record(
+            PrefetchDecided(
+                at_s=now_s,
+                title_url=question.session.title_url,
+                successor_url=question.successor_url,
+                share=question.share,
+                is_wanted=is_wanted,
+                by=by,
+                probability=probability,
+                threshold=self.threshold,
+            )
+        )
+        self._verdicts.append(
+            Verdict(
+                session=question.session,
+                successor_url=question.successor_url,
+                share=question.share,
+                is_wanted=is_wanted,
+            )
+        )

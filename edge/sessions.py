@@ -1,0 +1,281 @@
+"""Viewing sessions: who watches which title, and how far they have got.
+
+A session is one viewing of one title. Its name is CMCD's session id, or without CMCD the viewer's
+pseudonym (edge.viewers) and the title. Requests move its progress on (edge.progress); in between
+it runs with the time, and each checkpoint of the title is reported once.
+
+A session is over when it has been silent for `idle_s` after its buffer has played out. That a
+viewer starts something else does not end it by itself: several may share an address.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+
+import msgspec
+
+from cache.http.headers import Headers, get_one
+from cache.http.ranges import parse_range
+from edge.config import SessionsConfig
+from edge.fill import SIZE_UNKNOWN
+from edge.media_map import MediaMap, Place, StreamFormat, Title
+from edge.prefetch.successors import Successors
+from edge.progress import Progress
+from edge.records import CheckpointReached
+from edge.requests import shared_headers
+from edge.status import Counters
+from edge.viewers import Viewer, Viewers, device
+from nearcast import cmcd
+from nearcast.media import ByteRange, TrackKind
+from nearcast.record import Recorder
+from predictor.features import CHECKPOINTS
+
+# A wake-up computed from a position finds that position reached but for rounding.
+_ROUNDING = 1e-6
+_FORMATS: dict[str, StreamFormat] = {"d": "dash", "h": "hls"}
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
+    """Which version of a track a viewer is on."""
+
+    representation_id: str
+    rate_kbps: float
+
+
+class Session:
+    """One viewing of one title."""
+
+    def __init__(
+        self, name: str, title_url: str, runtime_s: float, viewer: Viewer, at_s: float
+    ) -> None:
+        self.name = name
+        self.title_url = title_url
+        self.viewer = viewer
+        self.progress = Progress(runtime_s)
+        self.started_s = at_s
+        self.last_seen_s = at_s
+        self.rungs: dict[TrackKind, Rung] = {}
+        self.shared_headers: Headers = ()
+        """What its requests send upstream: fetches on its behalf say the same."""
+        self.is_tv = False
+        self.is_mobile = False
+        self.next_checkpoint_index = 0
+        self.wake_s: float | None = None
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A session has played this share of its title."""
+
+    session: Session
+    share: float
+
+
+class Sessions:
+    """The open sessions. Feed it every request that was answered, in order."""
+
+    def __init__(
+        self,
+        config: SessionsConfig,
+        *,
+        media_map: MediaMap,
+        successors: Successors,
+        viewers: Viewers,
+        counters: Counters,
+        recorder: Recorder,
+    ) -> None:
+        self._config = config
+        self._map = media_map
+        self._successors = successors
+        self._viewers = viewers
+        self._counters = counters
+        self._recorder = recorder
+        self._sessions: OrderedDict[str, Session] = OrderedDict()  # seen longest ago first
+        self._wakes: list[tuple[float, int, str]] = []
+        self._sequence_no = 0
+        self._reached: list[Checkpoint] = []
+        self._started: list[Session] = []
+        self._ended: list[Session] = []
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def get(self, name: str) -> Session | None:
+        return self._sessions.get(name)
+
+    def observe(self, url: str, target: str, headers: Headers, client: str, at_s: float) -> None:
+        """A client asked for this URL at that time."""
+        for title in self._map.titles_of(url):
+            self._map.use(title.url)
+        places = self._map.places(url, _first_byte(headers))
+        if not places:
+            return
+        said = cmcd.from_request(target, headers) or cmcd.Cmcd()
+        agent = get_one(headers, "user-agent") or ""
+        peer = self._viewers.pseudonym(client, agent)
+        session, place = self._session(said, peer, places, at_s)
+        session.last_seen_s = max(at_s, session.last_seen_s)
+        session.shared_headers = shared_headers(headers)
+        session.is_tv, session.is_mobile = device(headers)
+        self._sessions.move_to_end(session.name)
+        self._map.use(session.title_url)
+        if place.segment_index is not None:
+            self._move_on(session, place, said, at_s)
+        self._schedule(session)
+
+    def _session(
+        self, said: cmcd.Cmcd, peer: str, places: tuple[Place, ...], at_s: float
+    ) -> tuple[Session, Place]:
+        """The session that a segment request belongs to, a new one if need be."""
+        prefix = f"{peer}/{said.session_id}" if said.session_id else peer
+        for place in places:
+            session = self._sessions.get(f"{prefix}/{place.title_url}")
+            if session is not None:
+                return session, place
+        place = self._likeliest(places, _FORMATS.get(said.stream_format or ""))
+        title = self._map.title(place.title_url)
+        assert title is not None, "the map forgets places with their title"
+        predecessor_url = self._successors.before(place.title_url)
+        viewer = self._viewers.choose(peer, predecessor_url)
+        episode = self._successors.episode(place.title_url)
+        viewer.begin(
+            place.title_url,
+            episode.series if episode is not None else None,
+            is_next=predecessor_url is not None and viewer.last_title_url == predecessor_url,
+            at_s=at_s,
+        )
+        name = f"{prefix}/{place.title_url}"
+        session = Session(name, place.title_url, title.runtime_s, viewer, at_s)
+        self._sessions[name] = session
+        self._started.append(session)
+        self._counters.sessions_started += 1
+        while len(self._sessions) > self._config.count_max:
+            self._end(next(iter(self._sessions.values())))
+        return session, place
+
+    def _likeliest(self, places: tuple[Place, ...], said: StreamFormat | None) -> Place:
+        """Of the titles that share a segment: the one of the format that the player names, else
+        the one whose manifest was used last."""
+
+        def order(place: Place) -> tuple[bool, int]:
+            title = self._map.title(place.title_url)
+            return (title.stream_format == said, title.used_no) if title else (False, 0)
+
+        return max(places, key=order)
+
+    def _move_on(self, session: Session, place: Place, said: cmcd.Cmcd, at_s: float) -> None:
+        title = self._map.title(session.title_url)
+        if title is None:
+            return
+        session.progress.runtime_s = title.runtime_s
+        session.rungs[place.kind] = _rung(title, place)
+        is_picture = place.kind == "video" or not title.representations("video")
+        session.progress.requested(
+            place.segment.start_s,
+            place.segment.end_s,
+            at_s,
+            buffer_s=said.buffer_s,
+            rate=said.playback_rate,
+            extends=is_picture,
+        )
+
+    # -- time
+
+    def advance(self, now_s: float) -> None:
+        """Let progress run, and end what has been silent for too long."""
+        while self._wakes and self._wakes[0][0] <= now_s:
+            wake_s, _, name = heapq.heappop(self._wakes)
+            session = self._sessions.get(name)
+            if session is None or session.wake_s != wake_s:
+                continue
+            session.wake_s = None
+            self._check(session, now_s)
+            if now_s >= self._idle_at_s(session):
+                self._end(session)
+            else:
+                self._schedule(session)
+
+    def deadline_s(self) -> float | None:
+        while self._wakes:
+            wake_s, _, name = self._wakes[0]
+            session = self._sessions.get(name)
+            if session is not None and session.wake_s == wake_s:
+                return wake_s
+            heapq.heappop(self._wakes)
+        return None
+
+    def take_reached(self) -> list[Checkpoint]:
+        reached, self._reached = self._reached, []
+        return reached
+
+    def take_started(self) -> list[Session]:
+        started, self._started = self._started, []
+        return started
+
+    def take_ended(self) -> list[Session]:
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _check(self, session: Session, now_s: float) -> None:
+        """Report the checkpoints reached; the last one when several were passed at once."""
+        share = session.progress.share(now_s)
+        last_s = max(session.last_seen_s, session.progress.played_out_s())
+        session.viewer.seen(session.title_url, share, min(now_s, last_s))
+        reached: float | None = None
+        while (
+            session.next_checkpoint_index < len(CHECKPOINTS)
+            and share + _ROUNDING >= CHECKPOINTS[session.next_checkpoint_index]
+        ):
+            reached = CHECKPOINTS[session.next_checkpoint_index]
+            session.next_checkpoint_index += 1
+            self._counters.checkpoints += 1
+            self._recorder.record(
+                CheckpointReached(at_s=now_s, title_url=session.title_url, share=reached)
+            )
+        if reached is not None:
+            self._reached.append(Checkpoint(session, reached))
+
+    def _schedule(self, session: Session) -> None:
+        """Wake when the next checkpoint will be reached, else when the session will be over."""
+        wake_s: float | None = None
+        if session.next_checkpoint_index < len(CHECKPOINTS):
+            wake_s = session.progress.when_s(CHECKPOINTS[session.next_checkpoint_index])
+        if wake_s is None:
+            wake_s = self._idle_at_s(session)
+        if wake_s != session.wake_s:
+            session.wake_s = wake_s
+            self._sequence_no += 1
+            heapq.heappush(self._wakes, (wake_s, self._sequence_no, session.name))
+            if len(self._wakes) > 4 * len(self._sessions) + 64:
+                self._drop_outdated()
+
+    def _drop_outdated(self) -> None:
+        self._wakes = [
+            item
+            for item in self._wakes
+            if (session := self._sessions.get(item[2])) is not None and session.wake_s == item[0]
+        ]
+        heapq.heapify(self._wakes)
+
+    def _idle_at_s(self, session: Session) -> float:
+        return max(session.last_seen_s, session.progress.played_out_s()) + self._config.idle_s
+
+    def _end(self, session: Session) -> None:
+        del self._sessions[session.name]
+        session.viewer.end()
+        self._ended.append(session)
+
+
+def _first_byte(headers: Headers) -> int:
+    selection = parse_range(get_one(headers, "range"), SIZE_UNKNOWN)
+    return selection.first if isinstance(selection, ByteRange) else 0
+
+
+def _rung(title: Title, place: Place) -> Rung:
+    for representation in title.representations(place.kind):
+        if representation.rendition.id == place.representation_id:
+            return Rung(
+                representation_id=place.representation_id,
+                rate_kbps=representation.rendition.average_kbps,
+            )
+    return Rung(representation_id=place.representation_id, rate_kbps=0.0)
