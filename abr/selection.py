@@ -12,8 +12,8 @@ from abr.throughput import ThroughputMeter
 from abr.title import Track
 from abr.view import HISTORY, View
 
-HOLD_HITS_MIN = 3
-"""So many edge hits in a row are taken to go on at the same rung."""
+HOLD_HITS_MIN = 2
+"""So many edge hits in a row are taken to go on at the same rung: an init segment and a segment."""
 ESTIMATE_SHARE_MIN = 0.1
 """Of the throughput, left for the video beside an audio track that would take nearly all of it."""
 

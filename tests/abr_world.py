@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from abr import events as ev
 from abr.config import PlayerConfig
-from abr.player import PlayerCore
 from abr.viewer import PlayItem, ViewerCore, ViewingPlan
 from nearcast.manifests import write_mpd
 from nearcast.media import Presentation, Rendition, Representation, Segment, TrackKind
@@ -18,7 +17,7 @@ from nearcast.record import ListRecorder
 
 BASE = "http://edge.test/media/film"
 MPD = f"{BASE}/manifest.mpd"
-CHUNK_BYTES = 4096
+CHUNK_BYTES = 16_384
 
 
 def representation(
@@ -75,15 +74,17 @@ class Flow:
 
 
 class World:
-    """`rate_kbps` maps a time to the link's rate and is constant within each 0.1 s."""
+    """`rate_kbps` maps a time to the link's rate and is constant within each 0.1 s; `flow_kbps`
+    bounds what the answer for one URL gets of it."""
 
     def __init__(
         self,
-        core: PlayerCore | ViewerCore,
+        core: ViewerCore,
         title: Presentation,
         *,
         rate_kbps: Callable[[float], float] | float = 8000.0,
         latency_s: float = 0.0,
+        flow_kbps: Callable[[str], float] = lambda url: float("inf"),
         cache_status: Callable[[str], str | None] = lambda url: None,
         failure: Callable[[ev.SendRequest], ev.ResponseFailed | None] = lambda request: None,
     ) -> None:
@@ -96,10 +97,12 @@ class World:
         self._sizes = _sizes(title)
         self._rate = rate_kbps if callable(rate_kbps) else lambda _, kbps=rate_kbps: kbps
         self._latency_s = latency_s
+        self._flow_kbps = flow_kbps
         self._cache_status = cache_status
         self._failure = failure
         self._flows: dict[int, Flow] = {}
         self.on_step: Callable[[], None] = lambda: None
+        self.delivered_bytes = 0.0
 
     def run(self, *, until_s: float = 1000.0) -> None:
         """Press play and go on until all is over."""
@@ -108,9 +111,17 @@ class World:
             self._step(until_s)
 
     @property
+    def open_count(self) -> int:
+        return len(self._flows)
+
+    @property
+    def open_media_urls(self) -> list[str]:
+        open_now = [flow.request for flow in self._flows.values()]
+        return [each.url for each in open_now if each.kind in ("init", "segment")]
+
+    @property
     def is_over(self) -> bool:
-        core = self.core
-        return core.is_done if isinstance(core, ViewerCore) else core.ended is not None
+        return self.core.is_done
 
     def feed(self, event: ev.Event) -> None:
         self.core.handle(event, self.now_s)
@@ -137,13 +148,16 @@ class World:
         times += [f.head_at_s for f in self._flows.values() if f.head_at_s is not None]
         due_s = self.core.deadline_s()
         times += [] if due_s is None else [due_s]
+        rates = [min(share, self._flow_kbps(flow.request.url) * 125.0) for flow in flowing]
         if share > 0:
-            times += [self.now_s + _to_next_chunk(flow) / share for flow in flowing]
+            pairs = zip(flowing, rates, strict=True)
+            times += [self.now_s + _to_next_chunk(flow) / rate for flow, rate in pairs]
         then_s = max(self.now_s, min(times))
-        moved_bytes = share * (then_s - self.now_s)
+        for flow, rate in zip(flowing, rates, strict=True):
+            moved = min(rate * (then_s - self.now_s), max(flow.left_bytes, 0.0))
+            flow.left_bytes -= moved
+            self.delivered_bytes += moved
         self.now_s = then_s
-        for flow in flowing:
-            flow.left_bytes -= moved_bytes
         for flow in list(self._flows.values()):
             if self._flows.get(flow.request.request_id) is flow:
                 self._tell(flow)
@@ -182,6 +196,7 @@ class World:
             flow.size_bytes = self._sizes[request.url]
         # Manifests come at once, so that what a test works out by hand need not know their size.
         flow.left_bytes = 0.0 if request.kind == "manifest" else float(flow.size_bytes)
+        self.delivered_bytes += flow.size_bytes - flow.left_bytes
         self.feed(
             ev.ResponseStarted(
                 request_id=request.request_id,
