@@ -24,9 +24,9 @@ from origin.packaging.boxes import (
     edit_shift,
     fragment_times,
 )
-from origin.packaging.decode import AUDIO_TIME_BASE, VIDEO_TIME_BASE, Source
 from origin.packaging.files import RenditionFiles
 from origin.packaging.ladder import Rung
+from origin.packaging.shaping import AUDIO_TIME_BASE, VIDEO_TIME_BASE, Source
 
 PRESETS: Final = (
     "ultrafast",

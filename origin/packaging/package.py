@@ -16,10 +16,11 @@ from nearcast.media import Rendition
 from nearcast.units import kbps
 from origin.catalog import AUDIO_HZ, VIDEO_HZ, RenditionEntry, SegmentEntry
 from origin.packaging.boxes import avc_codecs
-from origin.packaging.decode import Source, probe, read_frames
+from origin.packaging.decode import probe, read_frames
 from origin.packaging.encode import AudioEncoder, MadeSegment, VideoEncoder
 from origin.packaging.files import RenditionFiles
 from origin.packaging.ladder import Rung, make_ladder
+from origin.packaging.shaping import Source
 from origin.packaging.timing import Boundaries, Placed
 
 AUDIO_ID: Final = "audio"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from nearcast.seeds import Seeds
 from origin.catalog import AUDIO_HZ
-from origin.packaging.decode import AUDIO_TIME_BASE
+from origin.packaging.shaping import AUDIO_TIME_BASE
 
 Plane = NDArray[np.uint8]  # (height, width)
 

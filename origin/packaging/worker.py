@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import msgspec
 
 from nearcast.errors import NearcastError
-from origin.packaging.decode import Source
 from origin.packaging.ladder import Rung
 from origin.packaging.package import Packaged, PackageOrder, package
+from origin.packaging.shaping import Source
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
