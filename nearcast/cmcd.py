@@ -108,7 +108,7 @@ _PAIR = re.compile(
     r"(?:;[^,]*)?\s*(?:,|$)"
 )
 _FIRST_OF_LIST = re.compile(rf"\(\s*({_QUOTED}|[^\s;)]+)")
-_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{0,9})?")
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{0,9})?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -174,33 +174,59 @@ def _query(target: str) -> str:
 
 
 def _read(text: str) -> Cmcd | None:
+    pairs = _split_plain(text)
+    if pairs is None:
+        pairs = _split(text)
     fields: dict[str, Any] = {}
+    for name, raw in pairs:
+        key = _KEYS.get(name)
+        if key is not None:
+            value = _value(key, raw)
+            if value is not None:
+                fields[key.field] = value
+    return Cmcd(**fields) if fields else None
+
+
+def _split_plain(text: str) -> list[tuple[str, str | None]] | None:
+    """What `_split` gives, where commas and equal signs alone tell it; None elsewhere.
+
+    Players send plain text nearly always, and this takes a third of the time.
+    """
+    if "(" in text or ")" in text or ";" in text or "\\" in text:
+        return None
+    pairs: list[tuple[str, str | None]] = []
+    for part in text.split(",", KEY_COUNT_MAX)[:KEY_COUNT_MAX]:
+        name, equals, raw = part.partition("=")
+        if '"' in part and (raw.count('"') != 2 or raw[0] != '"' or raw.rstrip()[-1] != '"'):
+            return None
+        if equals:
+            pairs.append((name.lstrip(), raw.strip()))
+        else:
+            pairs.append((name.strip(), None))
+    return pairs
+
+
+def _split(text: str) -> list[tuple[str, str | None]]:
+    """Key and value of each pair; what is no pair is passed over up to the next comma."""
+    pairs: list[tuple[str, str | None]] = []
     position = 0
     for _ in range(KEY_COUNT_MAX):
         if position >= len(text):
             break
         match = _PAIR.match(text, position)
         if match is None:
-            comma = text.find(",", position)
-            if comma < 0:
+            position = text.find(",", position) + 1
+            if position == 0:
                 break
-            position = comma + 1
-            continue
-        position = match.end()
-        key = _KEYS.get(match[1])
-        if key is not None:
-            value = _value(key, match[2])
-            if value is not None:
-                fields[key.field] = value
-    return Cmcd(**fields) if fields else None
+        else:
+            position = match.end()
+            pairs.append((match[1], None if match[2] is None else match[2].strip()))
+    return pairs
 
 
-def _value(key: _Key, raw: str | None) -> str | float | bool | None:
-    if key.kind == "flag":
-        return True if raw is None or raw.strip() in ("?1", "true") else None
-    if raw is None:
-        return None
-    text = raw.strip()
+def _value(key: _Key, text: str | None) -> str | float | bool | None:
+    if text is None or key.kind == "flag":
+        return True if key.kind == "flag" and text in (None, "?1", "true") else None
     if text.startswith("("):
         first = _FIRST_OF_LIST.match(text)
         if first is None:
@@ -216,9 +242,11 @@ def _value(key: _Key, raw: str | None) -> str | float | bool | None:
 
 def _string(key: _Key, text: str) -> str | None:
     if len(text) >= 2 and text[0] == text[-1] == '"':
-        text = _ESCAPED.sub(r"\1", text[1:-1])
+        text = text[1:-1]
+        if "\\" in text:
+            text = _ESCAPED.sub(r"\1", text)
     if key.kind == "path":
-        text = unquote(text)
+        text = unquote(text) if "%" in text else text
     elif len(text) > STRING_LENGTH_MAX:
         return None
     return None if not text or _CONTROL.search(text) else text

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nearcast import cmcd as cmcd_module
 from nearcast.cache_status import CacheStatus, format_cache_status, parse_cache_status
 from nearcast.cmcd import Cmcd, from_request, strip_query, to_headers, to_query
 
@@ -68,6 +69,24 @@ def test_no_text_makes_cmcd_reading_raise(text: str) -> None:
     from_request("/a?CMCD=" + quote(text), ())
     from_request(text, (("CMCD-Object", text), ("cmcd-session", text)))
     assert "CMCD=" not in strip_query("/a?CMCD=" + quote(text) + "&x").partition("?")[2]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["br=1", " d = 2 ", 'sid="a"', 'sid="a,br=2"', "bs", "bs=?1", "=", '"', 'cid="a" b', ""]
+        )
+        | st.text(alphabet='abrs=" \n\x85,', max_size=12)
+    ).map(",".join)
+)
+def test_plain_text_is_split_as_any_other(text: str) -> None:
+    quick = cmcd_module._split_plain(text)
+    if quick is not None:
+        known = set(cmcd_module._KEYS)
+        thorough = cmcd_module._split(text)
+        assert [pair for pair in quick if pair[0] in known] == [
+            pair for pair in thorough if pair[0] in known
+        ]
 
 
 @given(st.text())

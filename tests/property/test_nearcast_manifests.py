@@ -246,7 +246,7 @@ def test_whatever_is_read_only_our_error_comes_out(text: str) -> None:
                 assert segment.url.startswith(("http://", "https://"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(presentations=presentations(), position=st.floats(0, 1), junk=st.binary(max_size=6))
 def test_a_damaged_mpd_gives_a_title_or_our_error(
     presentations: Presentation, position: float, junk: bytes
