@@ -190,7 +190,7 @@ def _read(text: str) -> Cmcd | None:
 def _split_plain(text: str) -> list[tuple[str, str | None]] | None:
     """What `_split` gives, where commas and equal signs alone tell it; None elsewhere.
 
-    Players send plain text nearly always, and this takes a third of the time.
+    Players send plain text nearly always, and this takes half the time.
     """
     if "(" in text or ")" in text or ";" in text or "\\" in text:
         return None
