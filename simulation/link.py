@@ -24,7 +24,6 @@ import msgspec
 
 from nearcast.errors import LocalProtocolError
 from nearcast.machine import EffectQueue
-from nearcast.units import bytes_per_s_from_kbps
 from simulation.trace import Trace
 
 # Bytes a flow may have waiting: 20 ms at 100 Mbit/s, which a late wake-up of a live proxy must not
@@ -281,8 +280,7 @@ class Link:
                 flow.is_in_turn = False
                 continue
             trace_s = now_s - self._start_s
-            rate = bytes_per_s_from_kbps(self._trace.rate_kbps_at(trace_s))
-            quantum_bytes = int(rate * QUANTUM_S)
+            quantum_bytes = int(self._trace.bytes_per_s_at(trace_s) * QUANTUM_S)
             quantum_bytes = max(QUANTUM_BYTES_MIN, min(quantum_bytes, QUANTUM_BYTES_MAX))
             self._served = flow
             self._quantum_bytes = min(quantum_bytes, flow.queued_bytes)

@@ -82,6 +82,10 @@ class Trace:
         """The rate at `time_s` >= 0."""
         return self.rates_kbps[self._row(self._local_s(time_s))]
 
+    def bytes_per_s_at(self, time_s: float) -> float:
+        """The same in bytes a second."""
+        return self._rates[0 if self._is_constant else self._row(self._local_s(time_s))]
+
     def sent_bytes(self, start_s: float, end_s: float) -> float:
         """What gets through from `start_s` to `end_s`, a fraction of a byte included."""
         if self._is_constant:
@@ -92,22 +96,31 @@ class Trace:
         """The earliest time at which `size_bytes` (> 0) that started at `start_s` are through."""
         if self._is_constant:
             return start_s + size_bytes / self._rates[0]
+        local_s = self._local_s(start_s)
+        row = self._row(local_s)
+        rate = self._rates[row]
+        if rate > 0 and local_s + size_bytes / rate <= self.times_s[row + 1]:
+            return start_s + size_bytes / rate  # nearly always: within one span
         total = self._sums[-1]
         target = self._position(start_s) + size_bytes
         # The remainder lies in (0, total]: a target on the seam belongs to the earlier turn, whose
         # last span may have rate zero.
         turns = math.ceil(target / total) - 1
         rest = min(target - turns * total, total)
-        row = max(bisect_left(self._sums, rest), 1)
-        rate = self._rates[row - 1]
-        in_span_s = (rest - self._sums[row - 1]) / rate if rate > 0 else 0.0
-        return max(turns * self.period_s + self.times_s[row - 1] + in_span_s, start_s)
+        row = max(bisect_left(self._sums, rest), 1) - 1
+        rate = self._rates[row]
+        in_span_s = (rest - self._sums[row]) / rate if rate > 0 else 0.0
+        return max(turns * self.period_s + self.times_s[row] + in_span_s, start_s)
 
     def _local_s(self, time_s: float) -> float:
         return time_s - math.floor(time_s / self.period_s) * self.period_s
 
     def _row(self, local_s: float) -> int:
-        return min(max(bisect_right(self.times_s, local_s) - 1, 0), len(self._rates) - 1)
+        """The span that holds `local_s`; a rounding error past either end is still inside."""
+        row = bisect_right(self.times_s, local_s) - 1
+        if row >= len(self._rates):
+            return len(self._rates) - 1
+        return row if row > 0 else 0
 
     def _position(self, time_s: float) -> float:
         """Bytes through since time 0."""

@@ -248,7 +248,8 @@ class _Connection:
         self._is_open = False
         self._is_closed = False
         self._is_held = False
-        self._delivered_bytes = 0
+        self._delivered_bytes = 0  # of head and body
+        self._told_bytes = 0  # of the body, to the listener
         self._has_started = False
         self._request_left_bytes = 0
 
@@ -274,7 +275,7 @@ class _Connection:
     def use(self, call: Call) -> None:
         """Send a request on this open connection."""
         self._call, call.connection = call, self
-        self._delivered_bytes = 0
+        self._delivered_bytes = self._told_bytes = 0
         self._has_started = False
         self._request_left_bytes = call.request.size_bytes()
         self.set_held(call.is_held)
@@ -314,7 +315,8 @@ class _Connection:
             body_bytes = min(
                 body_bytes, exchange.size_bytes - exchange.head_bytes - CHUNK_FRAME_BYTES
             )
-        if body_bytes > 0 and not call.is_over:
+        if body_bytes > self._told_bytes and not call.is_over:
+            self._told_bytes = body_bytes
             call.listener.arrived(body_bytes)
         is_whole = (
             body_bytes == announced_bytes
