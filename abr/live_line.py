@@ -5,7 +5,7 @@ from __future__ import annotations
 from abr.status import PlayerStatus
 from nearcast.units import BITS_PER_KBIT
 
-BAR_WIDTH = 10
+BAR_WIDTH = 5
 STATES = {"startup": "wait", "playing": "play", "stalled": "STALL", "ended": "end"}
 
 
@@ -35,7 +35,7 @@ def live_line(status: PlayerStatus, now_s: float, buffer_limit_s: float) -> str:
     rung = "-" if status.rung is None else f"{status.rung + 1}/{status.rung_count}"
     hits = f", {status.edge_hit_count}/{status.response_count} hits"
     return (
-        f"{STATES[status.state]:<5} {clock_text(position_s)}/{clock_text(status.duration_s)} "
-        f"[{bar}] {buffer_s:.0f} s, rung {rung}, net {rate_text(status.throughput_kbps)}, "
+        f"{STATES[status.state]} {clock_text(position_s)}/{clock_text(status.duration_s)} "
+        f"[{bar}] {buffer_s:.0f} s, rung {rung}, {rate_text(status.throughput_kbps)}, "
         f"{status.stall_count} stalls{hits if status.edge_hit_count else ''}"
     )

@@ -1,0 +1,61 @@
+"""Every controller, on any view: a rung of the ladder, and each row for itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from abr.controllers import CONTROLLERS, build_controller
+from abr.view import HISTORY, HORIZON, View, fill_sizes
+
+
+@st.composite
+def views(draw: st.DrawFn) -> View:
+    rows, rungs = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    steps = draw(st.lists(st.floats(50.0, 5000.0), min_size=rungs, max_size=rungs))
+    ladder_kbps = np.cumsum(steps)
+
+    def column(values: st.SearchStrategy[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array(draw(st.lists(values, min_size=rows, max_size=rows)))
+
+    left = column(st.integers(1, 10).map(float)).astype(np.int64)
+    durations_s = np.repeat(column(st.floats(0.2, 12.0))[:, None], HORIZON, axis=1)
+    durations_s[np.arange(HORIZON)[None, :] >= left[:, None]] = np.nan
+    unknown = np.full((rows, HORIZON, rungs), np.nan)
+    count = column(st.integers(0, HISTORY).map(float))
+    samples = np.repeat(column(st.floats(10.0, 1e6))[:, None], HISTORY, axis=1)
+    samples = samples * np.linspace(0.2, 1.0, HISTORY)
+    samples[np.arange(HISTORY)[None, :] < HISTORY - count[:, None]] = np.nan
+    started = column(st.booleans().map(float)) > 0
+    return View(
+        ladder_kbps=ladder_kbps,
+        buffer_s=np.where(started, column(st.floats(0.0, 60.0)), 0.0),
+        buffer_limit_s=column(st.floats(1.0, 60.0)),
+        durations_s=durations_s,
+        sizes_bits=fill_sizes(unknown, durations_s, ladder_kbps),
+        segment_index=np.where(started, 5, 0),
+        segments_left=left,
+        estimate_kbps=np.where(count > 0, column(st.floats(10.0, 1e6)), np.nan),
+        ttfb_s=column(st.floats(0.0, 3.0)),
+        samples_kbps=samples,
+        samples_bytes=samples,
+        samples_duration_s=samples,
+        samples_hit=~np.isnan(samples) & (column(st.booleans().map(float)) > 0)[:, None],
+        last_rung=np.where(started, rungs - 1, -1),
+        is_startup=~started,
+        is_stalled=started,
+    )
+
+
+@pytest.mark.parametrize("name", list(CONTROLLERS))
+@settings(max_examples=40, deadline=None)
+@given(view=views())
+def test_choice_is_on_the_ladder_and_each_row_is_for_itself(name: str, view: View) -> None:
+    controller = build_controller(name)
+    rung = controller.choose(view)
+    assert rung.shape == (view.row_count,)
+    assert ((rung >= 0) & (rung < view.rung_count)).all()
+    alone = [int(controller.choose(view.take(slice(n, n + 1)))[0]) for n in range(view.row_count)]
+    assert rung.tolist() == alone
