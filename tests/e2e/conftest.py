@@ -66,7 +66,7 @@ class Exchange:
     def send(self, data: bytes) -> None:
         self._end.sendall(data)
 
-    def reply(self, body: bytes = b"", status: int = 200, **headers: str | int) -> None:
+    def reply(self, body: bytes = b"", status: int = 200, **headers: Any) -> None:
         self.head(status, content_length=len(body), **headers)
         if self.method != "HEAD":
             self.send(body)
@@ -88,7 +88,7 @@ class FaultyOrigin:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._spawn(self._accept)
 
-    def serve(self, path: str, body: bytes, **headers: str | int) -> None:
+    def serve(self, path: str, body: bytes, **headers: Any) -> None:
         """A well-behaved path, fresh for a minute unless told otherwise."""
         headers.setdefault("cache_control", "max-age=60")
         self.routes[path] = lambda exchange: exchange.reply(body, **headers)
@@ -213,7 +213,7 @@ class EdgeProcess:
             connection.close()
 
     def get(self, target: str, **headers: str) -> Answer:
-        return self.request("GET", target, **headers)
+        return self.request("GET", target, None, **headers)
 
     def status(self) -> dict[str, Any]:
         status = json.loads(self.get("/.nearcast/status").body)
