@@ -10,21 +10,19 @@ function of events and `now_s`: nothing ticks.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 from abr import events as ev
-from abr.buffer import buffered_end_s
 from abr.client_data import ClientData
 from abr.config import PlayerConfig
 from abr.fetcher import Fetcher
+from abr.journal import Journal
 from abr.opening import Opening
 from abr.playback import TIME_S_TOLERANCE, Playback
-from abr.records import PlaybackChanged, RequestGivenUp, SegmentFetched
 from abr.report import EndReason, SessionReport
 from abr.requests import Requests
 from abr.rescue import Rescue
 from abr.selection import RungSelector
-from abr.status import PlayerStatus
+from abr.status import PlayerStatus, held_until_s, player_status
 from abr.tally import Tally
 from abr.throughput import ThroughputMeter
 from abr.title import ALIGNMENT_S_TOLERANCE, Title, Track
@@ -59,7 +57,7 @@ class PlayerCore:
         self._url = url
         self._session_id = session_id
         self._meter = meter
-        self._recorder = recorder
+        self._journal = Journal(recorder, session_id)
         self._watch_s = float("inf") if watch_s is None else watch_s
         self._is_next_episode = is_next_episode
         self._carried_kbps = carried_kbps
@@ -148,23 +146,8 @@ class PlayerCore:
         )
 
     def status(self) -> PlayerStatus:
-        main = self._fetchers[0] if self._fetchers else None
-        rung = main.last_rung if main and main.last_rung >= 0 else None
-        return PlayerStatus(
-            at_s=self._playback.at_s,
-            url=self._url,
-            state=self._playback.state,
-            position_s=self._playback.position_s,
-            buffered_end_s=self._buffered_end_s(),
-            duration_s=None if self._title is None else self._title.end_s,
-            bitrate_kbps=None if rung is None else self.last_kbps,
-            rung=rung,
-            rung_count=main.track.rung_count if main else 0,
-            throughput_kbps=self._meter.next_kbps(),
-            stall_count=self._playback.stall_count,
-            stalled_s=self._playback.stalled_s,
-            response_count=self._tally.response_count,
-            edge_hit_count=self._tally.edge_hit_count,
+        return player_status(
+            self._url, self._playback, self._title, self._fetchers, self._tally, self._meter
         )
 
     def _move_to(self, now_s: float) -> None:
@@ -178,11 +161,10 @@ class PlayerCore:
             is_whole = self._title is not None and self._playback.position_s >= self._title.end_s
             self._end("finished" if is_whole else "left")
         elif self._playback.state != before:
-            self._record_playback("stalled")
+            self._journal.changed("stalled", self._playback, self._now_s)
 
     def _buffered_end_s(self) -> float:
-        end_s = self._title.end_s if self._title else 0.0
-        return buffered_end_s((each.buffer for each in self._fetchers), end_s)
+        return held_until_s(self._title, self._fetchers)
 
     def _answer(self, event: ev.Event) -> None:
         transfer = self._requests.find(event)
@@ -223,19 +205,8 @@ class PlayerCore:
             return
         assert transfer.segment is not None
         fetcher.has_segment(transfer.segment, transfer.rung)
-        self._recorder.record(
-            SegmentFetched(
-                at_s=self._now_s,
-                session_id=self._session_id,
-                track=transfer.track,
-                start_s=transfer.segment.start_s,
-                rung=transfer.rung,
-                size_bytes=transfer.received_bytes,
-                duration_s=self._now_s - transfer.sent_s,
-                is_hit=transfer.is_hit,
-                buffer_s=fetcher.buffer.ahead_s(self._playback.position_s),
-            )
-        )
+        ahead_s = fetcher.buffer.ahead_s(self._playback.position_s)
+        self._journal.fetched(transfer, ahead_s, self._now_s)
 
     def _begin(self, title: Title) -> None:
         """The manifest is understood: set up the tracks."""
@@ -249,7 +220,7 @@ class PlayerCore:
         self._fetchers = [Fetcher(each, config.retry, config.buffer_s_max) for each in tracks]
 
     def _failed(self, transfer: Transfer, detail: str, status: int | None) -> None:
-        self._record_given_up(transfer, detail)
+        self._journal.gave_up(transfer, detail, self._now_s)
         if transfer.track is not None:
             self._fetcher(transfer).failed(transfer.rung, status, self._now_s, detail)
         elif not self._opening.failed(transfer, status, self._now_s):
@@ -298,13 +269,14 @@ class PlayerCore:
         if ahead_s >= goal_s - TIME_S_TOLERANCE or is_rest or is_full:
             playback.play()
             self._has_started = True
-            self._record_playback("playing")
+            self._journal.changed("playing", playback, self._now_s)
 
     def _abandon_if_late(self, fetcher: Fetcher) -> None:
         rung = self._rescue.rung(fetcher, self._playback, self._now_s)
         if rung is None or fetcher.transfer is None:
             return
-        self._record_given_up(fetcher.transfer, f"too late, fetched at rung {rung} instead")
+        detail = f"too late, fetched at rung {rung} instead"
+        self._journal.gave_up(fetcher.transfer, detail, self._now_s)
         self._requests.cancel(fetcher.transfer)
         self._close(fetcher.transfer)
         self._tally.abandon_count += 1
@@ -382,30 +354,5 @@ class PlayerCore:
         self._ended, self._detail = reason, detail
         self._playback.end()
         self._requests.cancel_all(self._now_s)
-        self._record_playback("ended", detail)
+        self._journal.changed("ended", self._playback, self._now_s, detail)
         self._effects.emit(ev.SessionEnded(reason=reason, detail=detail))
-
-    def _record_playback(
-        self, state: Literal["playing", "stalled", "ended"], detail: str = ""
-    ) -> None:
-        self._recorder.record(
-            PlaybackChanged(
-                at_s=self._now_s,
-                session_id=self._session_id,
-                state=state,
-                position_s=self._playback.position_s,
-                detail=detail,
-            )
-        )
-
-    def _record_given_up(self, transfer: Transfer, detail: str) -> None:
-        self._recorder.record(
-            RequestGivenUp(
-                at_s=self._now_s,
-                session_id=self._session_id,
-                track=transfer.track,
-                rung=transfer.rung,
-                received_bytes=transfer.received_bytes,
-                detail=detail,
-            )
-        )

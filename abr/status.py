@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from abr.playback import PlaybackState
+from abr.buffer import buffered_end_s
+from abr.fetcher import Fetcher
+from abr.playback import Playback, PlaybackState
+from abr.tally import Tally
+from abr.throughput import ThroughputMeter
+from abr.title import Title
 
 
 class PlayerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,3 +38,38 @@ class PlayerStatus(msgspec.Struct, frozen=True, kw_only=True):
         if self.state != "playing":
             return self.position_s
         return min(self.position_s + max(0.0, now_s - self.at_s), self.buffered_end_s)
+
+
+def held_until_s(title: Title | None, fetchers: Sequence[Fetcher]) -> float:
+    """The position up to which every track is here; 0 while the manifest is not."""
+    if title is None:
+        return 0.0
+    return buffered_end_s((each.buffer for each in fetchers), title.end_s)
+
+
+def player_status(
+    url: str,
+    playback: Playback,
+    title: Title | None,
+    fetchers: Sequence[Fetcher],
+    tally: Tally,
+    meter: ThroughputMeter,
+) -> PlayerStatus:
+    main = fetchers[0] if fetchers else None
+    rung = main.last_rung if main is not None and main.last_rung >= 0 else None
+    return PlayerStatus(
+        at_s=playback.at_s,
+        url=url,
+        state=playback.state,
+        position_s=playback.position_s,
+        buffered_end_s=held_until_s(title, fetchers),
+        duration_s=None if title is None else title.end_s,
+        bitrate_kbps=None if main is None or rung is None else float(main.track.ladder_kbps[rung]),
+        rung=rung,
+        rung_count=0 if main is None else main.track.rung_count,
+        throughput_kbps=meter.next_kbps(),
+        stall_count=playback.stall_count,
+        stalled_s=playback.stalled_s,
+        response_count=tally.response_count,
+        edge_hit_count=tally.edge_hit_count,
+    )
