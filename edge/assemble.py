@@ -111,7 +111,6 @@ class EdgeNode:
             FetchCatalog: self._catalogs.fetch,
             Predict: self._inference.ask,
         }
-        self._started_s = self._clock.now_s()
         self.address = ""
         self.admin_address: str | None = None
 
@@ -145,12 +144,9 @@ class EdgeNode:
         await self._let_go()
 
     def status(self) -> EdgeStatus:
-        """The core's figures up to this moment. It counts time from the clock's zero; we started
-        later."""
+        """The core's figures up to this moment."""
         self._ring.flush()
-        now_s = self._clock.now_s()
-        status = self._core.status(now_s)
-        return msgspec.structs.replace(status, uptime_s=now_s - self._started_s)
+        return self._core.status(self._clock.now_s())
 
     def figures(self) -> DriverFigures:
         return DriverFigures(

@@ -1,18 +1,20 @@
 """Asking whether upstream is a Nearcast origin, and what it offers.
 
-The core says when. What has not changed is not told again, and an upstream that turned out to be
-something else is asked rarely.
+The core says when. What has not changed is not told again, an upstream that is not there yet is
+asked until it is, and one that turned out to be something else is asked rarely.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from edge.events import CatalogLearned, Event, FetchCatalog
 from nearcast.clock import Clock
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 CATALOG_BYTES_MAX: Final = 16 << 20
 TIMEOUT_S: Final = 10.0
+RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Pauses while upstream does not answer; the last one repeats."""
 FOREIGN_RETRY_S: Final = 600.0
 """How long an upstream without a catalogue is left alone."""
 
@@ -51,24 +55,35 @@ class CatalogReader:
             self._task = self._spawn(self._fetch(effect.url), "catalog")
 
     async def _fetch(self, url: str) -> None:
-        headers = {"if-none-match": self._etag} if self._etag is not None else {}
-        try:
-            async with (
-                asyncio.timeout(TIMEOUT_S),
-                self._session.get(
-                    url,
-                    headers={"accept-encoding": "identity", **headers},
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None),
-                ) as response,
-            ):
-                if response.status == 304 or response.status >= 500:
-                    return  # nothing new, or nobody there for now
-                text = await _bounded(response) if response.status == 200 else None
-                etag = response.headers.get("etag")
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            logger.debug("catalog.unreachable detail=%r", error)
-            return
+        for number in itertools.count():
+            try:
+                await self._ask(url)
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                logger.debug("catalog.unreachable detail=%r", error)
+                await asyncio.sleep(RETRY_S[min(number, len(RETRY_S) - 1)])
+            else:
+                return
+
+    async def _ask(self, url: str) -> None:
+        """One try. Raises what aiohttp does when upstream does not answer."""
+        headers = {"accept-encoding": "identity"}
+        if self._etag is not None:
+            headers["if-none-match"] = self._etag
+        async with (
+            asyncio.timeout(TIMEOUT_S),
+            self._session.get(
+                URL(url, encoded=True),
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None),
+            ) as response,
+        ):
+            if response.status >= 500:
+                raise aiohttp.ClientError(f"status {response.status}")
+            if response.status == 304:
+                return
+            text = await _bounded(response) if response.status == 200 else None
+            etag = response.headers.get("etag")
         if text is not None and text == self._body:
             return
         catalog = _decode(text) if text is not None else None

@@ -203,11 +203,14 @@ class EdgeServer:
         at_s = self._clock.now_s()
         is_begun = False
         try:
+            if not hit.send_body:
+                is_begun = True
+                return await self._send_whole(sending, hit, b"")
             if content is not None and len(content) <= PIECE_BYTES:
                 is_begun = True
                 if hit.byte_range is not None:
                     content = content[hit.byte_range.first : hit.byte_range.last + 1]
-                return await self._send_whole(sending, hit, content if hit.send_body else b"")
+                return await self._send_whole(sending, hit, content)
             sending.body = await self._bodies.open(hit.object_id)
             is_begun = True
             return await self._send(sending, hit)
@@ -261,6 +264,8 @@ class EdgeServer:
                 return await self._send_whole(sending, effect, text)
             case PassThrough():
                 return await self._pass(sending, effect)
+            case ServeObject(send_body=False):
+                return await self._send_whole(sending, effect, b"")
             case ServeObject():
                 sending.body = await self._bodies.open(effect.object_id)
                 return await self._send(sending, effect)

@@ -47,6 +47,7 @@ PREFETCH_BUFFER_BYTES: Final = 64 * 1024
 PROGRESS_BYTES: Final = 64 * 1024
 CONNECTIONS_MAX: Final = 512
 """Above what the core lets be in flight (http.fills_max + http.passes_max), as a last bound."""
+PREFETCH_CONNECTIONS_EXTRA: Final = 32
 HEAD_BYTES_MAX: Final = 32 * 1024
 HEADER_COUNT_MAX: Final = 256
 IDLE_CONNECTION_S: Final = 30.0
@@ -101,7 +102,8 @@ class Upstream:
         )
         self._prefetch_session = _session(
             aiohttp.TCPConnector(
-                limit=max(1, config.prefetch.in_flight_max),
+                # Those that demand has joined are still here while the core starts others.
+                limit=PREFETCH_CONNECTIONS_EXTRA + config.prefetch.in_flight_max,
                 keepalive_timeout=IDLE_CONNECTION_S,
                 ttl_dns_cache=60,
                 socket_factory=_small_socket,

@@ -176,8 +176,12 @@ class EdgeProcess:
         self._lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read_lines, daemon=True)
         self._reader.start()
-        self.ready_line = self._lines.get(timeout=LIMIT_S)
-        assert self.ready_line, self.log()
+        try:
+            self.ready_line = self._lines.get(timeout=LIMIT_S)
+            assert self.ready_line, self.log()
+        except BaseException:
+            self.stop()
+            raise
         self.url = self.ready_line.split()[3]
         self.port = int(self.url.rpartition(":")[2])
 

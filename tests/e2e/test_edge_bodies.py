@@ -1,0 +1,211 @@
+"""Bodies that are read while they grow, on a real disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import google_crc32c
+import pytest
+
+from edge.drivers.bodies import Bodies, BodyMissing
+from edge.drivers.disk import DiskStore
+from edge.drivers.growing import BodyBroken, GrowingBody
+from edge.drivers.ring import HITS_MAX, HitRing
+from edge.events import (
+    Commit,
+    DropObject,
+    Event,
+    Hit,
+    HitsServed,
+    ObjectLost,
+    ObjectRead,
+    ReadObject,
+    SetInMemory,
+    StoredObject,
+)
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Exchange, FaultyOrigin, StartEdge
+
+LIMIT_S = 20.0
+CHUNK = bytes(range(256)) * 256
+OBJECT_ID = "0123456789abcdef"
+
+
+def within_limit(work: Coroutine[Any, Any, None]) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await work
+
+    asyncio.run(main())
+
+
+def stored(body: bytes) -> StoredObject:
+    return StoredObject(
+        object_id=OBJECT_ID,
+        url="http://origin/x",
+        status=200,
+        headers=(),
+        size_bytes=len(body),
+        crc32c=google_crc32c.value(body),
+        requested_wall_s=0.0,
+        received_wall_s=0.0,
+    )
+
+
+async def all_of(body: Any, size_bytes: int) -> bytes:
+    parts = []
+    offset = 0
+    while offset < size_bytes and (part := await body.read(offset, 100_000)):
+        parts.append(bytes(part))
+        offset += len(part)
+    return b"".join(parts)
+
+
+def test_reader_gets_what_arrives_and_the_break_only_behind_it() -> None:
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            body = GrowingBody(window_bytes=1 << 20, executor=executor)
+            reader = body.reader()
+            waiting = asyncio.ensure_future(reader.read(0, 10))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            body.append(CHUNK)
+            assert bytes(await waiting) == CHUNK[:10]
+            body.fail("cut off")
+            assert bytes(await reader.read(10, 1 << 20)) == CHUNK[10:]
+            with pytest.raises(BodyBroken, match="cut off"):
+                await reader.read(len(CHUNK), 10)
+
+    within_limit(main())
+
+
+def test_passing_body_waits_for_its_slowest_reader_and_keeps_a_window() -> None:
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            body = GrowingBody(window_bytes=4 * len(CHUNK), executor=executor)
+            fast, slow = body.reader(), body.reader()
+            body.become_passing()
+            for number in range(4):
+                body.append(CHUNK)
+                await fast.read(number * len(CHUNK), len(CHUNK))
+            room = asyncio.ensure_future(body.room())
+            await asyncio.sleep(0)
+            assert not room.done()  # the slow one has taken nothing yet
+            assert bytes(await slow.read(0, len(CHUNK))) == CHUNK
+            await slow.read(len(CHUNK), len(CHUNK))
+            await room
+            assert body.whole() is None
+            slow.close()
+            fast.close()
+            body.append(CHUNK)  # nobody reads: nothing is held
+            await body.room()
+
+    within_limit(main())
+
+
+def test_committed_object_is_served_before_during_and_after_its_way_to_disk(
+    tmp_path: Path,
+) -> None:
+    content = CHUNK * 200  # thirteen megabytes: beyond the window, so partly on disk alone
+    events: list[Event] = []
+
+    async def main() -> None:
+        store = DiskStore(tmp_path / "store")
+        store.open()
+        bodies = Bodies(store, events.append, memory_object_bytes_max=0)
+        body = bodies.begin(1)
+        reader = body.reader()
+        for _ in range(200):
+            body.append(CHUNK)
+            await bodies.room()
+        body.finish()
+        bodies.commit(Commit(fill_id=1, stored=stored(content), in_memory=True))
+        during = await bodies.open(OBJECT_ID)
+        assert await all_of(during, len(content)) == content
+        assert await all_of(reader, len(content)) == content
+        bodies.read(ReadObject(object_id=OBJECT_ID))
+        while not events:  # noqa: ASYNC110 - it is the list that is asked about
+            await asyncio.sleep(0)
+        assert events.pop() == ObjectRead(object_id=OBJECT_ID, text=content)
+        while bodies.in_memory(OBJECT_ID) is None:  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(0)
+        bodies.set_in_memory(SetInMemory(object_id=OBJECT_ID, in_memory=False))
+        assert bodies.in_memory(OBJECT_ID) is None
+        after = await bodies.open(OBJECT_ID)
+        bodies.drop(DropObject(object_id=OBJECT_ID))
+        assert await all_of(after, len(content)) == content  # an open body outlives its object
+        after.close()
+        during.close()
+        with pytest.raises(BodyMissing):
+            await bodies.open(OBJECT_ID)
+        assert [type(event) for event in events] == [ObjectLost]
+        await bodies.close()
+
+    within_limit(main())
+    again = DiskStore(tmp_path / "store")
+    again.open()
+    assert again.scan() == ()
+    again.close()
+
+
+def test_ring_tells_hits_in_order_and_in_bounded_batches() -> None:
+    told: list[Event] = []
+
+    def hit(number: int) -> Hit:
+        return Hit(
+            at_s=float(number),
+            target="/x",
+            headers=(),
+            client="::1",
+            object_id=OBJECT_ID,
+            sent_bytes=1,
+        )
+
+    async def main() -> None:
+        ring = HitRing(told.append)
+        for number in range(HITS_MAX + 3):
+            ring.append(hit(number))
+        assert len(told) == 1
+        ring.flush()
+        ring.flush()
+
+    within_limit(main())
+    batches = [event.hits for event in told if isinstance(event, HitsServed)]
+    assert [len(batch) for batch in batches] == [HITS_MAX, 3]
+    assert [one.at_s for batch in batches for one in batch] == list(range(HITS_MAX + 3))
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_object_over_the_limit_streams_through_without_being_kept(
+    origin: FaultyOrigin, start_edge: StartEdge, tmp_path: Path, is_announced: bool
+) -> None:
+    parts = 40
+    part = CHUNK * 16
+    path = f"/huge-{is_announced}"
+
+    def long(exchange: Exchange) -> None:
+        if is_announced:
+            exchange.head(content_length=parts * len(part), cache_control="max-age=60")
+        else:
+            exchange.head(cache_control="max-age=60")
+        for _ in range(parts):
+            exchange.send(part)
+
+    origin.routes[path] = long
+    settings = ("--store", str(tmp_path / "store"), "--set", "object_bytes_max=3MB")
+    with start_edge(origin.url, *settings) as process:
+        before_bytes = process.status()["process_rss_bytes"]
+        for _ in range(2):
+            answer = process.get(path)
+            assert answer.body == part * parts
+            assert not answer.is_hit
+        status = process.wait_status(lambda status: status["fills_in_flight"] == 0)
+        assert status["object_count"] == 0
+        # 42 MB went through; what is held of it is a window.
+        assert status["process_rss_bytes"] - before_bytes < 30_000_000
+    assert not list((tmp_path / "store").rglob("*.part"))
