@@ -28,6 +28,8 @@ class Playback:
         self.startup_s = 0.0
         self.stalled_s = 0.0
         self.stall_count = 0
+        self.has_started = False
+        """The first picture was shown."""
         self.stop_at_s = float("inf")
         self._at_s = now_s
         self._stall_s = 0.0
@@ -72,6 +74,7 @@ class Playback:
         """Start or go on, from the moment last advanced to."""
         assert self.state in ("startup", "stalled"), self.state
         self.state = "playing"
+        self.has_started = True
         self._stall_s = 0.0
 
     def end(self) -> None:

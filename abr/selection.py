@@ -37,7 +37,6 @@ class RungSelector:
         fetcher: Fetcher,
         playback: Playback,
         *,
-        has_started: bool,
         carried_kbps: float | None,
         others_kbps: float,
     ) -> int:
@@ -53,7 +52,7 @@ class RungSelector:
 
         def ask(kbps: float) -> int:
             for_video_kbps = max(kbps - others_kbps, kbps * ESTIMATE_SHARE_MIN)
-            view = self._view(fetcher, playback, for_video_kbps, has_started=has_started)
+            view = self._view(fetcher, playback, for_video_kbps)
             rung = int(self._controller.choose(view)[0])
             assert 0 <= rung < track.rung_count, (self._config.controller, rung)
             return rung
@@ -68,9 +67,7 @@ class RungSelector:
             rung = min(held, max(rung, ask(last_mile_kbps)))
         return rung
 
-    def _view(
-        self, fetcher: Fetcher, playback: Playback, estimate_kbps: float, *, has_started: bool
-    ) -> View:
+    def _view(self, fetcher: Fetcher, playback: Playback, estimate_kbps: float) -> View:
         durations_s, sizes_bits, index, left = fetcher.track.upcoming(fetcher.buffer.end_s)
         samples = list(self._meter.samples)
         missing = HISTORY - len(samples)
@@ -93,7 +90,7 @@ class RungSelector:
             samples_duration_s=history([each.duration_s for each in samples]),
             samples_hit=np.array([[*[False] * missing, *(each.is_hit for each in samples)]]),
             last_rung=np.array([fetcher.last_rung], dtype=np.int64),
-            is_startup=np.array([not has_started]),
+            is_startup=np.array([not playback.has_started]),
             is_stalled=np.array([playback.state == "stalled"]),
         )
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
-from abr.buffer import buffered_end_s
-from abr.fetcher import Fetcher
+from abr.downloads import Downloads
 from abr.playback import Playback, PlaybackState
 from abr.tally import Tally
 from abr.throughput import ThroughputMeter
-from abr.title import Title
 
 
 class PlayerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,30 +36,22 @@ class PlayerStatus(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.position_s + max(0.0, now_s - self.at_s), self.buffered_end_s)
 
 
-def held_until_s(title: Title | None, fetchers: Sequence[Fetcher]) -> float:
-    """The position up to which every track is here; 0 while the manifest is not."""
-    if title is None:
-        return 0.0
-    return buffered_end_s((each.buffer for each in fetchers), title.end_s)
-
-
 def player_status(
     url: str,
     playback: Playback,
-    title: Title | None,
-    fetchers: Sequence[Fetcher],
+    downloads: Downloads | None,
     tally: Tally,
     meter: ThroughputMeter,
 ) -> PlayerStatus:
-    main = fetchers[0] if fetchers else None
+    main = None if downloads is None else downloads.main
     rung = main.last_rung if main is not None and main.last_rung >= 0 else None
     return PlayerStatus(
         at_s=playback.at_s,
         url=url,
         state=playback.state,
         position_s=playback.position_s,
-        buffered_end_s=held_until_s(title, fetchers),
-        duration_s=None if title is None else title.end_s,
+        buffered_end_s=0.0 if downloads is None else downloads.end_s,
+        duration_s=None if downloads is None else downloads.title.end_s,
         bitrate_kbps=None if main is None or rung is None else float(main.track.ladder_kbps[rung]),
         rung=rung,
         rung_count=0 if main is None else main.track.rung_count,

@@ -51,7 +51,6 @@ class Tally:
         url: str,
         session_id: str,
         is_next_episode: bool,
-        has_started: bool,
         ended: EndReason,
         detail: str,
     ) -> SessionReport:
@@ -63,7 +62,7 @@ class Tally:
             url=url,
             session_id=session_id,
             is_next_episode=is_next_episode,
-            startup_s=playback.startup_s if has_started else None,
+            startup_s=playback.startup_s if playback.has_started else None,
             played_s=playback.played_s,
             stalled_s=playback.stalled_s,
             stall_count=playback.stall_count,

@@ -454,3 +454,15 @@ def test_late_news_of_a_cancelled_request_changes_nothing() -> None:
     core.handle(ev.BytesArrived(request_id=999, received_bytes=10), 1.0)
     core.handle(ev.ResponseEnded(request_id=999, size_bytes=10), 1.0)
     assert core.report() == before
+
+
+def test_rung_that_ends_early_does_not_leave_playback_waiting() -> None:
+    title = presentation((500.0, 1000.0), count=6)
+    short = msgspec.structs.replace(title.video[1], segments=title.video[1].segments[:5])
+    title = msgspec.structs.replace(title, video=(title.video[0], short))
+    # So slow that playback is stalled when it turns out that nothing is left at this rung.
+    config = msgspec.structs.replace(PLAIN, rebuffer_s=30.0, buffer_s_max=4.0)
+    world = World(viewer(config=config), title, rate_kbps=1400.0)
+    world.run()
+    assert segments_sent(world)[-1] in ("v1/5.m4s", "v0/6.m4s")
+    assert only_session(world).ended == "finished"

@@ -1,0 +1,161 @@
+"""All tracks of one title: what each fetches next, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from abr.buffer import buffered_end_s
+from abr.client_data import ClientData
+from abr.config import PlayerConfig
+from abr.events import RequestKind
+from abr.fetcher import Fetcher
+from abr.journal import Journal
+from abr.playback import Playback
+from abr.requests import Requests
+from abr.rescue import Rescue
+from abr.selection import RungSelector
+from abr.tally import Tally
+from abr.throughput import ThroughputMeter
+from abr.title import ALIGNMENT_S_TOLERANCE, Title, Track
+from abr.transfer import Transfer
+from nearcast.media import Segment
+
+
+class Downloads:
+    """The second stage of a title. All requests with a track are its own."""
+
+    def __init__(
+        self,
+        config: PlayerConfig,
+        title: Title,
+        *,
+        requests: Requests,
+        meter: ThroughputMeter,
+        tally: Tally,
+        journal: Journal,
+        client_data: ClientData,
+        carried_kbps: float | None,
+    ) -> None:
+        self.title = title
+        self._requests = requests
+        self._meter = meter
+        self._tally = tally
+        self._journal = journal
+        self._client_data = client_data
+        self._carried_kbps = carried_kbps
+        self._selector = RungSelector(config, meter)
+        self._rescue = Rescue(config.abandon, meter)
+        self._told_stall_count = 0
+        tracks = [title.main]
+        if title.audio_choices is not None:
+            rung = title.choose_audio(meter.next_kbps(), config.audio_share)
+            tracks.append(Track("audio", [title.audio_choices.representations[rung]]))
+        self._fetchers = [Fetcher(each, config.retry, config.buffer_s_max) for each in tracks]
+
+    @property
+    def main(self) -> Fetcher:
+        """The track that adapts."""
+        return self._fetchers[0]
+
+    @property
+    def end_s(self) -> float:
+        """The position up to which every track is here."""
+        return buffered_end_s((each.buffer for each in self._fetchers), self.title.end_s)
+
+    def is_full(self, position_s: float) -> bool:
+        """Nothing more can be fetched before playback goes on."""
+        return all(each.buffer.is_complete or each.is_full(position_s) for each in self._fetchers)
+
+    def exhausted(self) -> Fetcher | None:
+        """A track that failed more often than is borne once there is nothing to play."""
+        return next((each for each in self._fetchers if each.is_exhausted), None)
+
+    def of(self, transfer: Transfer) -> Fetcher:
+        """The track a request belongs to."""
+        return next(each for each in self._fetchers if each.track.kind == transfer.track)
+
+    def due_s(self, playback: Playback, now_s: float) -> Iterator[float | None]:
+        """When each track wants to act of its own accord."""
+        for fetcher in self._fetchers:
+            if fetcher.transfer is not None:
+                yield self._rescue.due_s(fetcher, playback, now_s)
+            elif fetcher.is_waiting(now_s):
+                yield fetcher.wait_until_s
+            elif not fetcher.buffer.is_complete and fetcher.is_full(playback.position_s):
+                yield playback.reaches_s(fetcher.room_at_s())
+
+    def act(self, playback: Playback, now_s: float) -> None:
+        """Give up what is too late, ask for what comes next."""
+        for fetcher in self._fetchers:
+            self._abandon_if_late(fetcher, playback, now_s)
+            self._fetch_next(fetcher, playback, now_s)
+
+    def _abandon_if_late(self, fetcher: Fetcher, playback: Playback, now_s: float) -> None:
+        rung = self._rescue.rung(fetcher, playback, now_s)
+        if rung is None or fetcher.transfer is None:
+            return
+        detail = f"too late, fetched at rung {rung} instead"
+        self._journal.gave_up(fetcher.transfer, detail, now_s)
+        self._requests.cancel(fetcher.transfer)
+        self._requests.close(fetcher.transfer, now_s)
+        self._tally.abandon_count += 1
+        fetcher.abandoned(rung)
+
+    def _fetch_next(self, fetcher: Fetcher, playback: Playback, now_s: float) -> None:
+        if fetcher.transfer is not None or fetcher.buffer.is_complete:
+            return
+        if fetcher.is_waiting(now_s) or fetcher.is_full(playback.position_s):
+            return
+        if self._is_ahead_of_main(fetcher):
+            return
+        if fetcher.planned_rung is None:
+            rung = self._choose(fetcher, playback)
+            fetcher.planned_rung = fetcher.nearest_allowed(rung, now_s)
+        rung = fetcher.planned_rung
+        segment = fetcher.due_segment(rung)
+        init = fetcher.missing_init(rung)
+        if segment is None:  # this rung ends earlier than the one before did
+            fetcher.buffer.is_complete = True
+        elif init is not None:
+            self._send(fetcher, "init", init, rung, playback, now_s)
+        else:
+            self._send(fetcher, "segment", segment, rung, playback, now_s)
+
+    def _is_ahead_of_main(self, fetcher: Fetcher) -> bool:
+        """Audio that is a segment ahead waits: on a slow link it would only delay the video."""
+        lead_s = fetcher.buffer.end_s - self.main.buffer.end_s
+        return not self.main.buffer.is_complete and lead_s > ALIGNMENT_S_TOLERANCE
+
+    def _choose(self, fetcher: Fetcher, playback: Playback) -> int:
+        if fetcher.forced_rung is not None:
+            return fetcher.forced_rung
+        others_kbps = sum(float(e.track.ladder_kbps[0]) for e in self._fetchers if e is not fetcher)
+        return self._selector.choose(
+            fetcher, playback, carried_kbps=self._carried_kbps, others_kbps=others_kbps
+        )
+
+    def _send(
+        self,
+        fetcher: Fetcher,
+        kind: RequestKind,
+        segment: Segment,
+        rung: int,
+        playback: Playback,
+        now_s: float,
+    ) -> None:
+        track = fetcher.track
+        following = track.segment_after(rung, segment.end_s) if kind == "segment" else None
+        cmcd = self._client_data.of_media(
+            kind,
+            track.kind,
+            segment,
+            following,
+            bitrate_kbps=float(track.ladder_kbps[rung]),
+            top_bitrate_kbps=float(track.ladder_kbps[-1]),
+            buffer_s=fetcher.buffer.ahead_s(playback.position_s),
+            throughput_kbps=self._meter.next_kbps(),
+            is_playing=playback.state == "playing",
+            is_starved=playback.stall_count > self._told_stall_count,
+        )
+        self._told_stall_count = playback.stall_count
+        fetcher.transfer = self._requests.send_media(kind, track.kind, segment, rung, cmcd, now_s)
