@@ -2,7 +2,7 @@
 
 A role's settings are one msgspec struct, nested structs being its sections; `forbid_unknown_fields`
 makes a typo an error. Environment variables are `NEARCAST_<ROLE>__SECTION__KEY`. A field whose name
-ends in `_bytes` also takes a size such as `10GB`.
+ends in `_bytes` or `_bytes_max` also takes a size such as `10GB`.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _convert(name: str, kind: Any, item: Any, where: str) -> Any:
     it is meant to be."""
     is_text = isinstance(item, str)
     try:
-        if is_text and name.endswith("_bytes") and item.strip().lower() != "null":
+        if is_text and name.endswith(("_bytes", "_bytes_max")) and item.strip().lower() != "null":
             item = parse_size(item)
         elif is_text and "tuple" in str(kind):
             item = [part.strip() for part in item.split(",") if part.strip()]
