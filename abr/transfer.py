@@ -7,6 +7,8 @@ from abr.throughput import SAMPLE_BYTES_MIN, Mark, ThroughputMeter
 from nearcast.cache_status import parse_cache_status
 from nearcast.media import Segment, TrackKind
 
+NOT_MODIFIED = 304
+
 
 class Transfer:
     """From `SendRequest` to its end. `track`, `rung` and `segment` are set for media."""
@@ -38,6 +40,7 @@ class Transfer:
         self.size_bytes: int | None = None
         self.is_hit: bool | None = None
         """None when the answer does not say."""
+        self._is_from_store = False
         self._head_mark: Mark | None = None
         self._body_mark: Mark | None = None
 
@@ -55,9 +58,13 @@ class Transfer:
         # The last entry is the cache nearest to us; those behind it are part of its backhaul.
         entries = parse_cache_status(cache_status) if cache_status else ()
         self.is_hit = entries[-1].is_hit if entries else None
-        self._head_mark = meter.mark(now_s, is_hit=bool(self.is_hit))
+        # What was revalidated is no hit, but its body did not cross the backhaul either.
+        self._is_from_store = bool(
+            self.is_hit or (entries and entries[-1].fwd_status == NOT_MODIFIED)
+        )
+        self._head_mark = meter.mark(now_s, is_hit=self._is_from_store)
         if self.track is not None:
-            meter.answered(now_s - self.sent_s, is_hit=bool(self.is_hit))
+            meter.answered(now_s - self.sent_s, is_hit=self._is_from_store)
 
     def arrived(self, meter: ThroughputMeter, received_bytes: int, now_s: float) -> None:
         """So much of the body is here."""
@@ -66,10 +73,10 @@ class Transfer:
             return
         self.progress_s = now_s
         self.received_bytes = received_bytes
-        meter.count(new_bytes, is_hit=bool(self.is_hit))
+        meter.count(new_bytes, is_hit=self._is_from_store)
         if self.first_s is None:
             self.first_s, self.first_bytes = now_s, received_bytes
-            self._body_mark = meter.mark(now_s, is_hit=bool(self.is_hit))
+            self._body_mark = meter.mark(now_s, is_hit=self._is_from_store)
 
     def finish(self, meter: ThroughputMeter, now_s: float) -> None:
         """It is over, complete or not: hand over what was measured.
@@ -84,5 +91,5 @@ class Transfer:
         elif self.received_bytes >= SAMPLE_BYTES_MIN and now_s > self._head_mark.at_s:
             mark = self._head_mark
         else:
-            mark = Mark(self.sent_s, self._head_mark.counted_bytes, bool(self.is_hit))
+            mark = Mark(self.sent_s, self._head_mark.counted_bytes, self._is_from_store)
         meter.measure(mark, now_s)

@@ -92,6 +92,13 @@ def test_only_the_nearest_cache_counts() -> None:
     assert source.meter.last_mile_kbps is None
 
 
+def test_revalidated_body_came_from_the_store() -> None:
+    source = Source()
+    source.fetch(700.0, status="edge; fwd=stale; fwd-status=304")
+    assert source.meter.end_to_end_kbps is None
+    assert source.meter.last_mile_kbps == pytest.approx(700.0)
+
+
 def test_lower_of_fast_and_slow_mean_follows_a_drop_quickly_and_a_rise_slowly() -> None:
     falling, rising = Source(), Source()
     for _ in range(8):
