@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+DESCRIPTORS = 65_536
 LISTEN_DEFAULT = "127.0.0.1:8081"
 
 
@@ -109,6 +110,7 @@ async def _serve(config: EdgeConfig) -> tuple[int, dict[str, Any]]:
     for option, address in (("--listen", config.listen), ("--admin", config.admin_listen)):
         if address is not None and not is_loopback(parse_listen(address, option)[0]):
             logger.warning("%s %s is open to other machines", option, address)
+    _raise_descriptor_limit()
     node = EdgeNode(config)
     with stop_signals() as stop:
         await node.start()
@@ -126,6 +128,18 @@ async def _serve(config: EdgeConfig) -> tuple[int, dict[str, Any]]:
             logger.info("edge.draining for=%.0fs; once more ends it at once", config.server.drain_s)
         await node.stop()
     return (1 if has_failed else 0), node.admin.report()
+
+
+def _raise_descriptor_limit() -> None:
+    """Every client of an object on disk holds two; the usual 1024 would end a full house."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _model(config: EdgeConfig) -> str:

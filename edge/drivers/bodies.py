@@ -158,6 +158,8 @@ class Bodies:
         if content is not None:
             self._memory[stored.object_id] = content
         if body.spool is None:
+            if content is None:
+                self._lost(stored.object_id, "it was not kept whole")
             return
         self._trusted.add(stored.object_id)
         self._committing[stored.object_id] = body

@@ -141,6 +141,11 @@ class Upstream:
             fill.body.fail(error.detail)
             self._tell(FillFailed(fill_id=fill_id, cause=error.cause, detail=error.detail))
             self._bodies.end(fill_id)
+        except Exception:  # a bug of ours must cost this one answer, not the node
+            logger.exception("fill.broken fill=%d", fill_id)
+            fill.body.fail("internal error")
+            self._tell(FillFailed(fill_id=fill_id, cause="broken", detail="internal error"))
+            self._bodies.end(fill_id)
         else:
             fill.body.finish()
             self._tell(ended)

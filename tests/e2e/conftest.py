@@ -157,7 +157,14 @@ def _read(
 class EdgeProcess:
     """A `nearcast edge` process that is ready; a context manager that ends it."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, *, file_bytes_max: int = 0) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        *,
+        file_bytes_max: int = 0,
+        environ: dict[str, str] | None = None,
+    ) -> None:
         self.log_file = folder / f"edge-{len(os.listdir(folder))}.log"
         limit = (
             f"resource.setrlimit(resource.RLIMIT_FSIZE, ({file_bytes_max}, {file_bytes_max}));"
@@ -172,6 +179,7 @@ class EdgeProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                env={**os.environ, **(environ or {})},
             )
         self._lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read_lines, daemon=True)
@@ -273,9 +281,7 @@ def start_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEdge]:
     whatever still runs is ended after the file's last test."""
     running: list[EdgeProcess] = []
 
-    def start(
-        upstream: str, *arguments: str, prefetch: bool = False, file_bytes_max: int = 0
-    ) -> EdgeProcess:
+    def start(upstream: str, *arguments: str, prefetch: bool = False, **limits: Any) -> EdgeProcess:
         edge = EdgeProcess(
             [
                 *("--upstream", upstream, "--listen", "127.0.0.1:0"),
@@ -283,7 +289,7 @@ def start_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEdge]:
                 *arguments,
             ],
             tmp_path_factory.mktemp("edge"),
-            file_bytes_max=file_bytes_max,
+            **limits,
         )
         running.append(edge)
         return edge

@@ -195,6 +195,41 @@ def test_clients_that_leave_do_not_disturb_those_who_stay(
     assert origin.count("/left") == 1
 
 
+def test_fetch_that_nobody_waits_for_any_more_is_given_up(
+    origin: FaultyOrigin, edge: EdgeProcess
+) -> None:
+    is_given_up = threading.Event()
+
+    def endless(exchange: Exchange) -> None:
+        exchange.head(content_length=1_000_000_000, cache_control="max-age=60")
+        try:
+            while True:
+                exchange.send(BODY)
+        except OSError:
+            is_given_up.set()
+
+    origin.routes["/given-up"] = endless
+    connection = edge.connect()
+    connection.request("GET", "/given-up")
+    connection.getresponse().read(1000)
+    connection.close()
+    assert is_given_up.wait(LIMIT_S)
+    edge.wait_status(lambda status: status["fills_in_flight"] == 0)
+
+
+def test_client_that_takes_nothing_is_let_go(origin: FaultyOrigin, start_edge: StartEdge) -> None:
+    origin.serve("/untaken", BODY * 30)
+    with start_edge(origin.url, "--set", "server.send_s=0.3") as process:
+        process.get("/untaken")
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", process.port))
+            client.sendall(b"GET /untaken HTTP/1.1\r\nhost: x\r\n\r\n")
+            process.wait_status(lambda status: status["request_count"] == 2)
+            status = process.wait_status(lambda status: status["connection_count"] == 1)
+        assert status["client_bytes"] < 2 * 30 * len(BODY)
+
+
 def test_full_disk_during_a_fill_costs_no_client_its_answer(
     origin: FaultyOrigin, start_edge: StartEdge, tmp_path: Path
 ) -> None:
@@ -272,6 +307,17 @@ def test_broken_model_leaves_the_rule_and_a_reason(
         status = process.wait_status(lambda status: "model.onnx" in status["model_detail"])
         assert status["model_id"] is None
         assert process.get("/with-rule").body == BODY
+
+
+def test_without_onnxruntime_the_rule_serves_and_the_status_says_how_to_get_it(
+    origin: FaultyOrigin, start_edge: StartEdge, tmp_path: Path
+) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('not installed')\n")
+    origin.serve("/without", BODY)
+    with start_edge(origin.url, prefetch=True, environ={"PYTHONPATH": str(tmp_path)}) as process:
+        status = process.wait_status(lambda status: "pip install" in status["model_detail"])
+        assert status["model_id"] is None
+        assert process.get("/without").body == BODY
 
 
 def test_killed_inference_process_is_replaced_while_serving_goes_on(
