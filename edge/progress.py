@@ -15,6 +15,9 @@ SEEK_TOLERANCE_S: Final = 1.0
 END_TOLERANCE_S: Final = 0.1
 """The last frame of the picture is shown a little before the end that the manifest rounds to."""
 
+ROUNDING_S: Final = 1e-6
+"""At the time that `when_s` names, `share` has got there: sums of floats meet within this."""
+
 
 class Progress:
     """One viewing of one title. Positions are on the title's time line."""
@@ -73,7 +76,7 @@ class Progress:
         if self.runtime_s <= 0:
             return 0.0
         position_s = self.position_s(now_s)
-        if position_s >= self.runtime_s - END_TOLERANCE_S:
+        if position_s >= self.runtime_s - END_TOLERANCE_S - ROUNDING_S:
             return 1.0
         return position_s / self.runtime_s
 
