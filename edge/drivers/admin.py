@@ -2,6 +2,7 @@
 
 On the main port they are answered to clients on this machine alone, everybody else's request for
 such a path goes its ordinary way; with an admin address they are answered there and nowhere else.
+A request that a proxy on this machine passes on (a TLS terminator, say) is not from this machine.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ METRICS_PATH: Final = "/metrics"
 STATUS_PATH: Final = "/.nearcast/status"
 HEALTH_PATH: Final = "/.nearcast/health"
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_PROXIED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -228,12 +231,12 @@ class Admin:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def special(self, path: str, client: str | None) -> Handler | None:
-        """Who answers this path on the main port instead of the core; None for the core."""
-        handler = self._handlers.get(path)
-        if handler is None or self._listen is not None or not is_loopback(client):
+    def special(self, request: web.BaseRequest) -> Handler | None:
+        """Who answers this request on the main port instead of the core; None for the core."""
+        handler = self._handlers.get(request.raw_path.partition("?")[0])
+        if handler is None or self._listen is not None or not is_loopback(request.remote):
             return None
-        return handler
+        return handler if _PROXIED.isdisjoint(name.lower() for name in request.headers) else None
 
     def report(self) -> dict[str, Any]:
         """The status as one JSON object: the core's figures, and the drivers' beside them."""

@@ -94,7 +94,7 @@ class EdgeServer:
         bodies: Bodies,
         upstream: Upstream,
         ring: HitRing,
-        special: Callable[[str, str | None], Special | None],
+        special: Callable[[web.BaseRequest], Special | None],
     ) -> None:
         self._config = config
         self._core = core
@@ -173,7 +173,7 @@ class EdgeServer:
     # Requests
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        special = self._special(request.raw_path.partition("?")[0], request.remote)
+        special = self._special(request)
         if special is not None:
             return await special(request)
         requested = Requested(

@@ -317,6 +317,23 @@ def test_metrics_and_status_agree(origin: FaultyOrigin, start_edge: StartEdge) -
     assert status["origin_bytes"] == len(BODY)
 
 
+def test_request_through_a_local_proxy_does_not_see_the_status(
+    origin: FaultyOrigin, edge: EdgeProcess
+) -> None:
+    assert edge.get("/metrics").status == 200
+    assert edge.get("/metrics", x_forwarded_for="192.0.2.1").status == 404  # the origin's answer
+    assert origin.count("/metrics") == 1
+
+
+def test_every_metric_is_explained(edge: EdgeProcess) -> None:
+    page = Path(__file__).parents[2] / "docs" / "metrics.md"
+    text = page.read_text()
+    families = text_string_to_metric_families(edge.get("/metrics").body.decode())
+    names = {family.name for family in families}
+    assert names
+    assert sorted(name for name in names if f"`{name}" not in text) == []
+
+
 def test_admin_address_serves_status_and_the_main_port_does_not(
     origin: FaultyOrigin, start_edge: StartEdge
 ) -> None:
