@@ -24,8 +24,9 @@ _NAME = re.compile(r"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]{0,63}")
 class HttpConfig(Section, frozen=True, kw_only=True):
     """What RFC 9111 leaves to the cache, and how long it waits for whom."""
 
-    default_freshness_s: NotNegative = 0.0
-    """Of responses that do not say how long they are fresh."""
+    default_freshness_s: NotNegative = 120.0
+    """Of responses that have a validator and do not say how long they are fresh, as from a plain
+    file server. RFC 9111 section 4.2.2 leaves it to the cache; 0 revalidates each time."""
     stale_if_error_s: NotNegative = 600.0
     """How long past its freshness an object may stand in for an upstream that fails."""
     negative_ttl_s: NotNegative = 2.0

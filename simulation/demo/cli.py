@@ -38,7 +38,7 @@ def demo(
     """Play one small evening twice at once, with prefetch off and on, and once more simulated.
 
     Makes a catalogue (kept for the next run), starts an origin, two edges behind equal backhauls
-    and ten players a side behind home and mobile links, all as processes on loopback.
+    and sixteen players a side behind home and mobile links, all as processes on loopback.
 
     Example: nearcast demo --json demo.json
              nearcast demo --media one.mp4 two.mp4

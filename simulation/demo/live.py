@@ -80,6 +80,7 @@ def run_live(plan: DemoPlan, library: Path, folder: Path, say: Callable[[str], N
                     "name": f"{side}-{viewer.id}",
                     "to": addresses[side].removeprefix("http://"),
                     "trace": viewer.last_mile,
+                    "offset_s": viewer.offset_s,
                     "delay_ms": LAST_MILE_DELAY_MS[viewer.last_mile],
                 }
                 for side in SIDES

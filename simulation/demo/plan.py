@@ -1,9 +1,9 @@
 """What the demo watches: a small evening, the same for every side.
 
-Two series of three episodes and two films, ten viewers. Eight watch through a series; one of them
-gives up half-way through the second episode, so that some of what was foreseen is not watched.
-Two watch films, for which there is nothing to foresee. Viewers of a series do not start together,
-so that even without prefetch the later ones find what the first one fetched.
+Two series of three episodes and two films, sixteen viewers. Twelve watch a series to its end, two
+give up past the middle of an episode, so that not all that is foreseen need be watched, and two
+watch films, for which there is nothing to foresee. Viewers of a series do not start together, so
+that even without prefetch the later ones find what the first one fetched.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import msgspec
 # Seconds between the end of an episode and the start of the next, as autoplay leaves.
 AUTOPLAY_GAP_S = 1.0
 EPISODE_S = 20.0
+ARRIVAL_S = 0.6  # between one viewer and the next
 FILM_S = 24.0
 # Small pictures and a quick encoder: the catalogue is made on the user's machine, while they wait.
 PICTURE = (640, 360)
 FRAME_RATE = 24
 RUNGS = ("144p", "216p", "360p")
 PRESET = "ultrafast"
+
+Protocol = Literal["dash", "hls"]
 
 
 class DemoTitle(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +49,8 @@ class DemoViewer(msgspec.Struct, frozen=True, kw_only=True):
     last_mile: str
     titles: tuple[str, ...]
     leaves_after_s: float | None = None
-    protocol: Literal["dash", "hls"] = "dash"
+    protocol: Protocol = "dash"
+    offset_s: float = 0.0
 
 
 class Backhaul(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,22 +93,35 @@ FILMS = (
 def demo_plan() -> DemoPlan:
     harbour = tuple(title.id for title in HARBOUR)
     orchard = tuple(title.id for title in ORCHARD)
-    viewers = (
-        DemoViewer(id="v01", start_s=0.0, last_mile="fibre", titles=harbour),
-        DemoViewer(id="v02", start_s=1.0, last_mile="wifi", titles=orchard),
-        DemoViewer(id="v03", start_s=2.0, last_mile="mobile", titles=("tide", "lantern")),
-        DemoViewer(id="v04", start_s=3.0, last_mile="cable", titles=harbour, protocol="hls"),
-        DemoViewer(id="v05", start_s=4.0, last_mile="mobile", titles=orchard),
-        DemoViewer(id="v06", start_s=5.0, last_mile="wifi", titles=harbour),
+    watchers: tuple[tuple[str, tuple[str, ...], Protocol, float | None], ...] = (
+        ("fibre", harbour, "dash", None),
+        ("wifi", orchard, "dash", None),
+        ("mobile", ("tide", "lantern"), "dash", None),
+        ("cable", harbour, "hls", None),
+        ("mobile", orchard, "dash", None),
+        ("wifi", harbour, "dash", None),
+        ("cable", orchard[:2], "dash", EPISODE_S * 0.55),
+        ("mobile", harbour, "dash", None),
+        ("fibre", orchard, "hls", None),
+        ("wifi", ("lantern",), "dash", None),
+        ("cable", harbour, "dash", None),
+        ("wifi", orchard, "dash", None),
+        ("mobile", harbour[:1], "dash", EPISODE_S * 0.6),
+        ("cable", orchard, "dash", None),
+        ("wifi", harbour, "hls", None),
+        ("mobile", orchard, "hls", None),
+    )
+    viewers = tuple(
         DemoViewer(
-            id="v07",
-            start_s=6.0,
-            last_mile="cable",
-            titles=orchard[:2],
-            leaves_after_s=EPISODE_S * 0.55,
-        ),
-        DemoViewer(id="v08", start_s=7.0, last_mile="mobile", titles=harbour),
-        DemoViewer(id="v09", start_s=8.0, last_mile="fibre", titles=orchard, protocol="hls"),
-        DemoViewer(id="v10", start_s=9.0, last_mile="wifi", titles=("lantern",)),
+            id=f"v{number:02d}",
+            start_s=number * ARRIVAL_S,
+            last_mile=last_mile,
+            # Viewers of one kind of link are not in the same place: each begins elsewhere in it.
+            offset_s=float(number * 37 % 240),
+            titles=titles,
+            protocol=protocol,
+            leaves_after_s=leaves_after_s,
+        )
+        for number, (last_mile, titles, protocol, leaves_after_s) in enumerate(watchers)
     )
     return DemoPlan(titles=(*HARBOUR, *ORCHARD, *FILMS), viewers=viewers, backhaul=Backhaul())

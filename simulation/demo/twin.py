@@ -25,7 +25,9 @@ def twin_scenario(plan: DemoPlan, titles: Iterable[Title], seed: int) -> Scenari
                 id=viewer.id,
                 titles=viewer.titles,
                 last_mile=LinkShape(
-                    trace=viewer.last_mile, delay_ms=LAST_MILE_DELAY_MS[viewer.last_mile]
+                    trace=viewer.last_mile,
+                    offset_s=viewer.offset_s,
+                    delay_ms=LAST_MILE_DELAY_MS[viewer.last_mile],
                 ),
                 start_s=viewer.start_s,
                 gap_s=AUTOPLAY_GAP_S,
