@@ -183,13 +183,17 @@ def _of_drivers(figures: DriverFigures) -> Iterator[Metric]:
             "Resident memory of the node's main process",
             value=figures.process_rss_bytes,
         )
-    for name, text in (
-        ("inference", "What the model takes for a batch, over the last answers"),
-        ("round_trip", "From the question to the model's answer, over the last answers"),
+    for name, prefix, text in (
+        ("inference", "", "What the model takes for a batch, over the last answers"),
+        (
+            "round_trip",
+            "round_trip_",
+            "From the question to the model's answer, over the last answers",
+        ),
     ):
         gauge = GaugeMetricFamily(f"nearcast_edge_{name}_seconds", text, labels=["quantile"])
         for label, field in _QUANTILES:
-            value = getattr(figures.inference, f"{name}_{field}_s")
+            value = getattr(figures.inference, f"{prefix}{field}_s")
             if value is not None:
                 gauge.add_metric([label], value)
         yield gauge

@@ -50,9 +50,9 @@ class InferenceFigures(msgspec.Struct, frozen=True, kw_only=True):
     batch_count: int
     dropped_count: int
     """Questions that were not asked, because the queue was full or there was no model."""
-    inference_p50_s: float | None
+    p50_s: float | None
     """What the model took for a batch, measured around it."""
-    inference_p99_s: float | None
+    p99_s: float | None
     round_trip_p50_s: float | None
     """From the question to the answer, collecting included."""
     round_trip_p99_s: float | None
@@ -122,8 +122,8 @@ class Inference:
             answer_count=self._answer_count,
             batch_count=self._batch_count,
             dropped_count=self._dropped_count,
-            inference_p50_s=quantile(self._run_times_s, 0.5),
-            inference_p99_s=quantile(self._run_times_s, 0.99),
+            p50_s=quantile(self._run_times_s, 0.5),
+            p99_s=quantile(self._run_times_s, 0.99),
             round_trip_p50_s=quantile(self._round_trips_s, 0.5),
             round_trip_p99_s=quantile(self._round_trips_s, 0.99),
         )

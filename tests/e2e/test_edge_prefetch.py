@@ -82,7 +82,10 @@ def test_successor_is_there_before_it_is_asked_for(
         assert status["prefetch_used_bytes"] == len(SEGMENT)
         if model == "default":
             assert status["inference"]["answer_count"] >= 1
-            assert 0 < status["inference"]["inference_p99_s"] < LIMIT_S
+            assert 0 < status["inference"]["p99_s"] < LIMIT_S
+            assert (
+                b'nearcast_edge_inference_seconds{quantile="0.99"}' in process.get("/metrics").body
+            )
 
 
 def test_prefetch_off_fetches_nothing_by_itself(
