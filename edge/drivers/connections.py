@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
+
+SERVER: Final = "nearcast"
 
 
 class CappedServer(web.Server):
@@ -64,6 +66,18 @@ class _Connection(web.RequestHandler):
             self._head_timer.cancel()
             self._head_timer = None
         super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What aiohttp answers itself, to heads it cannot read, names us and not its version."""
+        response = super().handle_error(request, status, exc, message)
+        response.headers["server"] = SERVER
+        return response
 
     def _is_idle(self) -> bool:
         """Whether the handler waits for a head that is not complete."""

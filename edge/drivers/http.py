@@ -21,7 +21,7 @@ from multidict import CIMultiDict
 from cache.http.headers import end_to_end
 from edge.config import EdgeConfig
 from edge.drivers.bodies import Bodies, Body, BodyMissing
-from edge.drivers.connections import CappedServer
+from edge.drivers.connections import SERVER, CappedServer
 from edge.drivers.growing import BodyBroken, GrowingReader
 from edge.drivers.ring import HitRing
 from edge.drivers.sockets import listening_socket, shown
@@ -46,7 +46,6 @@ logger = logging.getLogger(__name__)
 PIECE_BYTES: Final = 256 * 1024
 TRIES_MAX: Final = 3
 """Times an answer is asked for anew when the object that should be sent turns out to be gone."""
-SERVER: Final = "nearcast"
 
 Answer = ServeObject | ServeFill | ServeText | PassThrough
 Special = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

@@ -268,6 +268,43 @@ def test_requests_on_one_connection_are_answered_in_order(
     assert positions == sorted(positions)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /ok HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ncontent-length: 4\r\n",
+        b"POST /ok HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n",
+        b"POST /ok HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n",
+        b"GET /ok HTTP/1.1\r\nhost : x\r\n",
+        b"GET /ok HTTP/1.1\r\nhost: x\r\nbad\x00name: y\r\n",
+        b"GET /../../etc/passwd HTTP/1.1\r\nhost: x\r\n",
+        b"GET /%2e%2e/x HTTP/1.1\r\nhost: x\r\n",
+        b"GET /a%0d%0ab HTTP/1.1\r\nhost: x\r\n",
+        b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\nhost: x\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n",
+        b"GET /ok HTTP/1.1\r\nhost: x\r\nlong: " + b"a" * 70_000 + b"\r\n",
+        b"GET /ok HTTP/1.1\r\nhost: x\r\n" + b"many: x\r\n" * 3_000,
+        b"GET http://elsewhere.invalid/ok HTTP/1.1\r\nhost: x\r\n",
+        b"TRACE /ok HTTP/1.1\r\nhost: x\r\n",
+        b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n",
+        b"nonsense\r\n",
+    ],
+    ids=lambda head: head[:40].decode("latin-1"),
+)
+def test_bad_request_is_refused_and_asks_nothing_of_the_origin(
+    origin: FaultyOrigin, edge: EdgeProcess, head: bytes
+) -> None:
+    seen_before = len(origin.seen)
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=LIMIT_S) as client:
+        client.sendall(head + b"connection: close\r\n\r\n")
+        answer = client.makefile("rb").read()
+        status_line = answer.split(b"\r\n")[0].split()
+    assert b"aiohttp" not in answer.lower()
+    assert status_line[1][:1] in (b"4", b"5")
+    assert status_line[1] not in (b"500", b"502", b"504")
+    assert len(origin.seen) == seen_before
+    assert edge.get("/.nearcast/health").status == 200
+
+
 def test_restart_keeps_what_is_stored(
     origin: FaultyOrigin, start_edge: StartEdge, tmp_path: Path
 ) -> None:
