@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
+from typing import Final
 
 import msgspec
 
@@ -33,6 +34,9 @@ from predictor.features import CHECKPOINTS
 
 # A wake-up computed from a position finds that position reached but for rounding.
 _ROUNDING = 1e-6
+ROUND_AGAIN_S: Final = 0.001
+"""Soonest that a session that has just been looked at is looked at again."""
+
 _FORMATS: dict[str, StreamFormat] = {"d": "dash", "h": "hls"}
 
 
@@ -193,7 +197,7 @@ class Sessions:
             if now_s >= self._idle_at_s(session):
                 self._end(session)
             else:
-                self._schedule(session)
+                self._schedule(session, after_s=now_s + ROUND_AGAIN_S)
 
     def deadline_s(self) -> float | None:
         while self._wakes:
@@ -235,13 +239,15 @@ class Sessions:
         if reached is not None:
             self._reached.append(Checkpoint(session, reached))
 
-    def _schedule(self, session: Session) -> None:
-        """Wake when the next checkpoint will be reached, else when the session will be over."""
+    def _schedule(self, session: Session, *, after_s: float = 0.0) -> None:
+        """Wake when the next checkpoint will be reached, else when the session will be over; not
+        before `after_s`, so that no rounding can make one moment come for ever."""
         wake_s: float | None = None
         if session.next_checkpoint_index < len(CHECKPOINTS):
             wake_s = session.progress.when_s(CHECKPOINTS[session.next_checkpoint_index])
         if wake_s is None:
             wake_s = self._idle_at_s(session)
+        wake_s = max(wake_s, after_s)
         if wake_s != session.wake_s:
             session.wake_s = wake_s
             self._sequence_no += 1
