@@ -129,7 +129,7 @@ class EdgeNode:
                     logger.warning("store.damaged count=%d", self._store.damaged_count)
                 self._pump.feed(Restored(objects=restored))
             self._pump.wake()
-            self.address = await self._server.start()
+            self.address = await self._server.listener.start()
             self.admin_address = await self.admin.start()
             self._inference.start()
         except BaseException:
@@ -138,9 +138,9 @@ class EdgeNode:
 
     async def stop(self) -> None:
         """Take no more requests, finish those under way, put everything in order."""
-        await self._server.stop_listening()
+        await self._server.listener.stop_listening()
         self._pump.feed(Draining())
-        await self._server.close()
+        await self._server.listener.close()
         await self._let_go()
 
     def status(self) -> EdgeStatus:
@@ -150,8 +150,8 @@ class EdgeNode:
 
     def figures(self) -> DriverFigures:
         return DriverFigures(
-            connection_count=self._server.connection_count,
-            refused_connection_count=self._server.refused_count,
+            connection_count=self._server.listener.connection_count,
+            refused_connection_count=self._server.listener.refused_count,
             store_failure_count=self._bodies.store_failures,
             store_failure_last=self._bodies.store_failure_last,
             store_queued_bytes=self._bodies.queued_bytes,
@@ -162,7 +162,7 @@ class EdgeNode:
     async def _let_go(self) -> None:
         self._ring.flush()
         with contextlib.suppress(asyncio.CancelledError):
-            await self._server.close()
+            await self._server.listener.close()
         await self.admin.close()
         await self._inference.close()
         await self._pump.close()

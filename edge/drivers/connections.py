@@ -1,4 +1,5 @@
-"""Client connections: how many there may be, and how long a request head may take.
+"""Client connections: where they come in, how many there may be, how long a request head may take,
+and how they end.
 
 aiohttp's own timer watches connections without a request, but not one that sends its head a byte a
 minute; and it has no bound on their number.
@@ -7,12 +8,93 @@ minute; and it has no bound on their number.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
 
+from edge.config import EdgeConfig
+from edge.drivers.sockets import listening_socket, shown
+
 SERVER: Final = "nearcast"
+BACKLOG: Final = 1024
+CANCEL_S: Final = 0.5
+
+
+RequestHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Listener:
+    """Takes connections and hands their requests to `handler`. `start`, then `close`, which lets
+    answers under way finish."""
+
+    def __init__(self, config: EdgeConfig, handler: RequestHandler) -> None:
+        self._config = config
+        self._handler = handler
+        self._runner: web.ServerRunner | None = None
+        self._server: CappedServer | None = None
+        self._busy_count = 0
+        self._is_quiet = asyncio.Event()
+        self._is_quiet.set()
+
+    @property
+    def connection_count(self) -> int:
+        return len(self._server.connections) if self._server is not None else 0
+
+    @property
+    def refused_count(self) -> int:
+        """Connections closed at once, because there were too many."""
+        return self._server.refused_count if self._server is not None else 0
+
+    async def start(self) -> str:
+        """Listen; returns `host:port` as bound. Raises ConfigError when that cannot be done."""
+        settings = self._config.server
+        end = listening_socket(self._config.listen, "--listen")
+        self._server = CappedServer(
+            self._handle,
+            connections_max=settings.connections_max,
+            head_deadline_s=self._config.http.header_deadline_s,
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=settings.idle_s,
+            lingering_time=settings.idle_s,
+            auto_decompress=False,
+            max_line_size=settings.head_bytes_max,
+            max_field_size=settings.head_bytes_max,
+        )
+        # What is left after our own wait for answers under way is ended without another one.
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=CANCEL_S)
+        await self._runner.setup()
+        await web.SockSite(self._runner, end, backlog=BACKLOG).start()
+        return shown(end)
+
+    async def stop_listening(self) -> None:
+        if self._runner is not None:
+            for site in tuple(self._runner.sites):
+                await site.stop()
+
+    async def close(self) -> None:
+        """Finish what is being answered, within the time for draining. Closing twice is fine."""
+        await self.stop_listening()
+        if self._runner is None or self._server is None:
+            return
+        self._server.pre_shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.server.drain_s):
+                await self._is_quiet.wait()
+        runner, self._runner = self._runner, None
+        await runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._busy_count += 1
+        self._is_quiet.clear()
+        try:
+            return await self._handler(request)
+        finally:
+            self._busy_count -= 1
+            if self._busy_count == 0:
+                self._is_quiet.set()
 
 
 class CappedServer(web.Server):
@@ -20,7 +102,7 @@ class CappedServer(web.Server):
 
     def __init__(
         self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        handler: RequestHandler,
         *,
         connections_max: int,
         head_deadline_s: float,

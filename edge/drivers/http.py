@@ -21,10 +21,9 @@ from multidict import CIMultiDict
 from cache.http.headers import end_to_end
 from edge.config import EdgeConfig
 from edge.drivers.bodies import Bodies, Body, BodyMissing
-from edge.drivers.connections import SERVER, CappedServer
+from edge.drivers.connections import SERVER, Listener
 from edge.drivers.growing import BodyBroken, GrowingReader
 from edge.drivers.ring import HitRing
-from edge.drivers.sockets import listening_socket, shown
 from edge.drivers.upstream import Upstream, UpstreamError, lower_headers
 from edge.events import (
     AbortResponse,
@@ -82,7 +81,7 @@ class _Sending:
 
 
 class EdgeServer:
-    """One listening edge. `start`, then `close`, which lets answers under way finish."""
+    """Answers requests; `listener` takes them."""
 
     def __init__(
         self,
@@ -106,48 +105,7 @@ class EdgeServer:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[tuple[Answer, GrowingReader | None]]] = {}
         self._sending: dict[int, _Sending] = {}
-        self._runner: web.ServerRunner | None = None
-        self._server: CappedServer | None = None
-
-    @property
-    def connection_count(self) -> int:
-        return len(self._server.connections) if self._server is not None else 0
-
-    @property
-    def refused_count(self) -> int:
-        """Connections closed at once, because there were too many."""
-        return self._server.refused_count if self._server is not None else 0
-
-    async def start(self) -> str:
-        """Listen; returns `host:port` as bound. Raises ConfigError when that cannot be done."""
-        settings = self._config.server
-        end = listening_socket(self._config.listen, "--listen")
-        self._server = CappedServer(
-            self._handle,
-            connections_max=settings.connections_max,
-            head_deadline_s=self._config.http.header_deadline_s,
-            access_log=None,
-            handler_cancellation=True,
-            keepalive_timeout=settings.idle_s,
-            lingering_time=settings.idle_s,
-            auto_decompress=False,
-            max_line_size=settings.head_bytes_max,
-            max_field_size=settings.head_bytes_max,
-        )
-        self._runner = web.ServerRunner(self._server, shutdown_timeout=settings.drain_s)
-        await self._runner.setup()
-        await web.SockSite(self._runner, end, backlog=1024).start()
-        return shown(end)
-
-    async def stop_listening(self) -> None:
-        if self._runner is not None:
-            for site in tuple(self._runner.sites):
-                await site.stop()
-
-    async def close(self) -> None:
-        """Finish what is being answered, within the time for draining."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        self.listener = Listener(config, self._handle)
 
     # What the core wants
 
