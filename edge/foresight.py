@@ -127,12 +127,12 @@ class Foresight:
         url = self._texts.arrived(event)
         if url is not None and event.text is not None:
             self._learn(url, event.text, now_s)
-            self._planner.stir()
 
     def _learn(self, url: str, text: bytes, now_s: float) -> None:
         self._map.learn(url, text, now_s)
         if self._map.title(url) is None:
             self._planner.unreadable(url)
+        self._planner.learned()
 
     def restored(self) -> None:
         self._texts.restored()

@@ -118,9 +118,10 @@ class Sessions:
         agent = get_one(headers, "user-agent") or ""
         peer = self._viewers.pseudonym(client, agent)
         session, place = self._session(said, peer, places, at_s)
+        if not session.shared_headers:
+            session.is_tv, session.is_mobile = device(headers)
         session.last_seen_s = max(at_s, session.last_seen_s)
         session.shared_headers = shared_headers(headers)
-        session.is_tv, session.is_mobile = device(headers)
         self._sessions.move_to_end(session.name)
         self._map.use(session.title_url)
         if place.segment_index is not None:

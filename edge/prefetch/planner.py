@@ -30,6 +30,10 @@ from edge.residents import Residents
 from edge.sessions import Session
 from edge.texts import Texts
 
+REST_S = 1.0
+"""How long an intent with nothing to do is not looked at, unless something happens to it: with
+thousands of them, looking at all whenever a fill ends would cost more than the fill."""
+
 FAILED_MAX = 10_000
 """Failed URLs remembered; one pushed out early is tried again early."""
 
@@ -59,7 +63,10 @@ class Planner:
         self._fills = fills
         self._budget = Budget(config.prefetch.rate_kbps, config.prefetch.burst_s)
         self._staging = Staging(
-            config.prefetch.head_s, media_map=media_map, is_settled=self._is_settled
+            config.prefetch.head_s,
+            media_map=media_map,
+            is_settled=self._is_settled,
+            is_coming=lambda url: bool(open_fills.of_url(url)),
         )
         self._intents: OrderedDict[str, Intent] = OrderedDict()  # by session, oldest first
         self._running: dict[int, tuple[Intent, int]] = {}  # fill -> its intent, bytes expected
@@ -86,6 +93,7 @@ class Planner:
                 self._intents.popitem(last=False)
         if verdict.share >= self._config.rest_at:
             intent.is_rest_wanted = True
+        intent.rests_until_s = 0.0
         self.stir()
 
     def session_started(self, session: Session) -> None:
@@ -114,6 +122,12 @@ class Planner:
         """Something changed: there may be something to fetch now."""
         self._is_stirred = True
 
+    def learned(self) -> None:
+        """A manifest was read: who waited for it can go on."""
+        for intent in self._intents.values():
+            intent.rests_until_s = 0.0
+        self.stir()
+
     def received(self, size_bytes: int, now_s: float) -> None:
         """So much has arrived that nobody asked for."""
         if size_bytes:
@@ -123,7 +137,10 @@ class Planner:
         """A fill is over."""
         self.stir()
         running = self._running.pop(outcome.fill_id, None)
-        if running is None or outcome.result in ("stored", "not_modified"):
+        if running is None:
+            return
+        running[0].rests_until_s = 0.0
+        if outcome.result in ("stored", "not_modified"):
             return
         self._leave_alone(outcome.url, now_s)
         intent, _ = running
@@ -172,7 +189,11 @@ class Planner:
     def _start_next(self, now_s: float) -> bool:
         for with_rest in (False, True):
             for intent in tuple(self._intents.values()):
+                if intent.rests_until_s > now_s:
+                    continue
                 want = self._staging.next_want(intent, now_s, with_rest=with_rest)
+                if want is None and with_rest:
+                    intent.rests_until_s = now_s + REST_S
                 if want is not None and self._has_room(want):
                     fill_id = self._fills.prefetch(
                         want.url,

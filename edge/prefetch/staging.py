@@ -45,6 +45,8 @@ class Intent:
         self.is_rest_wanted = False
         self.next_index: dict[TrackKind, int] = {"video": 0, "audio": 0}
         """Segments before it are there, on their way, or not to be had."""
+        self.rests_until_s = 0.0
+        """Nothing was left to fetch for it a moment ago."""
 
 
 class Staging:
@@ -56,11 +58,14 @@ class Staging:
         *,
         media_map: MediaMap,
         is_settled: Callable[[str, Session, float], bool],
+        is_coming: Callable[[str], bool],
     ) -> None:
-        """`is_settled(url, session, now_s)`: it is here, on its way, or not to be had."""
+        """`is_settled(url, session, now_s)`: it is here, on its way, or not to be had;
+        `is_coming(url)`: it is on its way."""
         self._head_s = head_s
         self._map = media_map
         self._is_settled = is_settled
+        self._is_coming = is_coming
 
     def next_want(self, intent: Intent, now_s: float, *, with_rest: bool) -> Want | None:
         """None: nothing is left, or something that is on its way must come first."""
@@ -70,9 +75,14 @@ class Staging:
             if self._is_settled(intent.successor_url, session, now_s):
                 return None
             return Want(intent.successor_url, TEXT_BYTES_EXPECTED)
-        for url in _playlists(title, session.rungs.get("video")):
-            if url not in title.texts and not self._is_settled(url, session, now_s):
+        missing = [
+            url for url in _playlists(title, session.rungs.get("video")) if url not in title.texts
+        ]
+        for url in missing:
+            if not self._is_settled(url, session, now_s):
                 return Want(url, TEXT_BYTES_EXPECTED)
+        if any(self._is_coming(url) for url in missing):
+            return None  # until all are here, the nearest rung known may be the wrong one
         return self._next_piece(intent, title, now_s, with_rest=with_rest)
 
     def _next_piece(
