@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 LIMIT_S = 20.0
 BODY = bytes(range(256)) * 2000
 HASTY = (
-    *("--set", "http.fill_header_timeout_s=0.2", "--set", "http.connect_timeout_s=0.2"),
-    *("--set", "http.fill_idle_timeout_s=0.3", "--set", "http.stale_if_error_s=600"),
+    *("--set", "http.fill_header_timeout_s=0.5", "--set", "http.connect_timeout_s=0.5"),
+    *("--set", "http.fill_idle_timeout_s=0.3"),
 )
 
 
@@ -31,9 +31,16 @@ HASTY = (
 def edge(
     origin: FaultyOrigin, start_edge: StartEdge, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EdgeProcess]:
-    """Short of patience."""
+    """One for all tests of this file that need nothing special of it."""
     store = tmp_path_factory.mktemp("shared") / "store"
-    with start_edge(origin.url, "--store", str(store), *HASTY) as process:
+    with start_edge(origin.url, "--store", str(store)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def hasty_edge(origin: FaultyOrigin, start_edge: StartEdge) -> Iterator[EdgeProcess]:
+    """Short of patience."""
+    with start_edge(origin.url, *HASTY) as process:
         yield process
 
 
@@ -76,12 +83,12 @@ def test_stale_object_stands_in_for_an_upstream_that_fails(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_upstream_that_says_nothing_gives_504(
-    origin: FaultyOrigin, edge: EdgeProcess, method: str
+    origin: FaultyOrigin, hasty_edge: EdgeProcess, method: str
 ) -> None:
     is_over = threading.Event()
     origin.routes[f"/silent-{method}"] = lambda exchange: void(is_over.wait(LIMIT_S))
     try:
-        assert edge.request(method, f"/silent-{method}").status == 504
+        assert hasty_edge.request(method, f"/silent-{method}").status == 504
     finally:
         is_over.set()
 
@@ -91,7 +98,7 @@ def void(value: object) -> None:
 
 
 def test_upstream_that_stops_in_the_middle_cuts_the_answer(
-    origin: FaultyOrigin, edge: EdgeProcess
+    origin: FaultyOrigin, hasty_edge: EdgeProcess
 ) -> None:
     is_over = threading.Event()
 
@@ -102,7 +109,7 @@ def test_upstream_that_stops_in_the_middle_cuts_the_answer(
 
     origin.routes["/stops"] = stops
     try:
-        assert cut_short(edge, "/stops") == BODY[:1000]
+        assert cut_short(hasty_edge, "/stops") == BODY[:1000]
     finally:
         is_over.set()
 
