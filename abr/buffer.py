@@ -13,6 +13,7 @@ class Held(msgspec.Struct, frozen=True):
     start_s: float
     end_s: float
     rung: int
+    size_bytes: int
 
     @property
     def duration_s(self) -> float:
@@ -28,10 +29,10 @@ class TrackBuffer:
         self.held: list[Held] = []
         """Everything that ever was here, in order: played parts stay for the report."""
 
-    def append(self, end_s: float, rung: int, *, is_last: bool) -> None:
+    def append(self, end_s: float, rung: int, *, size_bytes: int, is_last: bool) -> None:
         """A segment is here that reaches `end_s`; what overlaps the end so far is left out."""
         if end_s > self.end_s:
-            self.held.append(Held(self.end_s, end_s, rung))
+            self.held.append(Held(self.end_s, end_s, rung, size_bytes))
             self.end_s = end_s
         self.is_complete = self.is_complete or is_last
 

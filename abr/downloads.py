@@ -74,6 +74,14 @@ class Downloads:
         """The track a request belongs to."""
         return next(each for each in self._fetchers if each.track.kind == transfer.track)
 
+    def closed(self, transfer: Transfer) -> None:
+        """A request has ended, one way or another."""
+        fetcher = self.of(transfer)
+        if transfer.kind == "init":
+            fetcher.init_transfer = None
+        elif fetcher.transfer is transfer:
+            fetcher.transfer = None
+
     def due_s(self, playback: Playback, now_s: float) -> Iterator[float | None]:
         """When each track wants to act of its own accord."""
         for fetcher in self._fetchers:
@@ -102,24 +110,26 @@ class Downloads:
         fetcher.abandoned(rung)
 
     def _fetch_next(self, fetcher: Fetcher, playback: Playback, now_s: float) -> None:
-        if fetcher.transfer is not None or fetcher.buffer.is_complete:
+        if fetcher.buffer.is_complete or fetcher.is_waiting(now_s):
             return
-        if fetcher.is_waiting(now_s) or fetcher.is_full(playback.position_s):
-            return
-        if self._is_ahead_of_main(fetcher):
-            return
-        if fetcher.planned_rung is None:
-            rung = self._choose(fetcher, playback)
-            fetcher.planned_rung = fetcher.nearest_allowed(rung, now_s)
-        rung = fetcher.planned_rung
-        segment = fetcher.due_segment(rung)
+        rung = fetcher.rung_under_way
+        segment = None
+        if rung is None:
+            if fetcher.is_full(playback.position_s) or self._is_ahead_of_main(fetcher):
+                return
+            if fetcher.planned_rung is None:
+                chosen = self._choose(fetcher, playback)
+                fetcher.planned_rung = fetcher.nearest_allowed(chosen, now_s)
+            rung = fetcher.planned_rung
+            segment = fetcher.due_segment(rung)
+            if segment is None:  # this rung ends earlier than the one before did
+                fetcher.buffer.is_complete = True
+                return
         init = fetcher.missing_init(rung)
-        if segment is None:  # this rung ends earlier than the one before did
-            fetcher.buffer.is_complete = True
-        elif init is not None:
-            self._send(fetcher, "init", init, rung, playback, now_s)
-        else:
-            self._send(fetcher, "segment", segment, rung, playback, now_s)
+        if init is not None and fetcher.init_transfer is None:
+            fetcher.init_transfer = self._send(fetcher, "init", init, rung, playback, now_s)
+        if segment is not None:
+            fetcher.transfer = self._send(fetcher, "segment", segment, rung, playback, now_s)
 
     def _is_ahead_of_main(self, fetcher: Fetcher) -> bool:
         """Audio that is a segment ahead waits: on a slow link it would only delay the video."""
@@ -142,7 +152,7 @@ class Downloads:
         rung: int,
         playback: Playback,
         now_s: float,
-    ) -> None:
+    ) -> Transfer:
         track = fetcher.track
         following = track.segment_after(rung, segment.end_s) if kind == "segment" else None
         cmcd = self._client_data.of_media(
@@ -158,4 +168,4 @@ class Downloads:
             is_starved=playback.stall_count > self._told_stall_count,
         )
         self._told_stall_count = playback.stall_count
-        fetcher.transfer = self._requests.send_media(kind, track.kind, segment, rung, cmcd, now_s)
+        return self._requests.send_media(kind, track.kind, segment, rung, cmcd, now_s)

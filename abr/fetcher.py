@@ -1,4 +1,8 @@
-"""One track's downloads: one request at a time, in order, with patience for failures."""
+"""One track's downloads: one segment at a time, in order, with patience for failures.
+
+The init segment of a rung is asked for together with the first segment at that rung, which spares a
+round trip at every start; a segment that overtakes its init waits for it.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +26,11 @@ class Fetcher:
         self.track = track
         self.buffer = TrackBuffer()
         self.transfer: Transfer | None = None
+        """The segment under way."""
+        self.init_transfer: Transfer | None = None
         self.last_rung = -1
         self.planned_rung: int | None = None
-        """Chosen for the next segment, whose init segment may have to come first."""
+        """Chosen for the next segment, whether or not it is under way."""
         self.forced_rung: int | None = None
         """Chosen by an abandonment; the controller is not asked."""
         self.abandon_count = 0
@@ -37,6 +43,15 @@ class Fetcher:
         self._failures_at: tuple[int, int] = (-1, 0)  # rung, failures in a row
         self._avoided_until_s: dict[int, float] = {}
         self._inits: set[int] = set()
+        self._early: tuple[Segment, int, int] | None = None
+        """A segment that came before the init segment of its rung."""
+
+    @property
+    def rung_under_way(self) -> int | None:
+        """Of the segment that is being fetched, or is here and waits for its init segment."""
+        if self.transfer is not None:
+            return self.transfer.rung
+        return None if self._early is None else self._early[1]
 
     @property
     def is_exhausted(self) -> bool:
@@ -73,11 +88,18 @@ class Fetcher:
         """The init segment of `rung` is here."""
         self._inits.add(rung)
         self._succeeded()
+        if self._early is not None and self._early[1] == rung:
+            segment, _, size_bytes = self._early
+            self._early = None
+            self.has_segment(segment, rung, size_bytes)
 
-    def has_segment(self, segment: Segment, rung: int) -> None:
+    def has_segment(self, segment: Segment, rung: int, size_bytes: int) -> None:
         """A segment is here."""
+        if self.missing_init(rung) is not None:
+            self._early = (segment, rung, size_bytes)
+            return
         is_last = self.track.segment_after(rung, segment.end_s) is None
-        self.buffer.append(segment.end_s, rung, is_last=is_last)
+        self.buffer.append(segment.end_s, rung, size_bytes=size_bytes, is_last=is_last)
         self.last_rung = rung
         self.planned_rung = self.forced_rung = None
         self.abandon_count = 0
@@ -95,7 +117,9 @@ class Fetcher:
         self.planned_rung, self.forced_rung = None, rung
 
     def failed(self, rung: int, status: int | None, now_s: float, detail: str) -> None:
-        """A request failed: wait, and avoid the rung if it keeps failing or is not there."""
+        """A request failed: wait, and avoid the rung if it keeps failing or is not there. What came
+        at this rung and cannot be played yet is let go: the next try may be at another one."""
+        self._early = None
         self.failure_count += 1
         self.failure_detail = detail
         at, count = self._failures_at

@@ -189,7 +189,7 @@ class PlayerCore:
             fetcher.has_init(transfer.rung)
             return
         assert transfer.segment is not None
-        fetcher.has_segment(transfer.segment, transfer.rung)
+        fetcher.has_segment(transfer.segment, transfer.rung, transfer.received_bytes)
         ahead_s = fetcher.buffer.ahead_s(self._playback.position_s)
         self._journal.fetched(transfer, ahead_s, self._now_s)
 
@@ -263,7 +263,7 @@ class PlayerCore:
     def _close(self, transfer: Transfer, *, is_complete: bool = False) -> None:
         self._requests.close(transfer, self._now_s, is_complete=is_complete)
         if self._downloads is not None and transfer.track is not None:
-            self._downloads.of(transfer).transfer = None
+            self._downloads.closed(transfer)
 
     def _end(self, reason: EndReason, detail: str = "") -> None:
         if self._ended is not None:

@@ -11,8 +11,8 @@ EndReason = Literal["finished", "left", "failed"]
 
 
 class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One title as one viewer saw it. Rates are those of the ladder that adapts (video, or audio
-    where there is no video), of what was played."""
+    """One title as one viewer saw it. Rates are of the track that adapts (video, or audio where
+    there is no video), of what was played."""
 
     url: str
     session_id: str
@@ -23,7 +23,8 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     stalled_s: float
     stall_count: int
     bitrate_kbps: float | None
-    """Mean over the media played; None when nothing was."""
+    """Bits of the segments played over their duration, which manifests cannot misstate; None when
+    nothing was played. `qoe_linear` rates by the ladder, as its authors do."""
     switch_count: int
     qoe_linear: float | None
     segment_count: int

@@ -11,6 +11,7 @@ from abr.qoe import qoe_linear, stall_penalty_of
 from abr.report import EndReason, SessionReport
 from abr.transfer import Transfer
 from nearcast.media import TrackKind
+from nearcast.units import kbps
 
 
 class Tally:
@@ -57,6 +58,7 @@ class Tally:
         played = [each for each in held if each.start_s < playback.position_s]
         rates_kbps = [ladder_kbps[each.rung] for each in played]
         spans_s = [min(each.end_s, playback.position_s) - each.start_s for each in played]
+        sent_kbps = [kbps(each.size_bytes, each.duration_s) for each in played]
         penalty = stall_penalty_of(ladder_kbps) if ladder_kbps else 0.0
         return SessionReport(
             url=url,
@@ -66,7 +68,7 @@ class Tally:
             played_s=playback.played_s,
             stalled_s=playback.stalled_s,
             stall_count=playback.stall_count,
-            bitrate_kbps=_mean(rates_kbps, spans_s),
+            bitrate_kbps=_mean(sent_kbps, spans_s),
             switch_count=sum(a.rung != b.rung for a, b in itertools.pairwise(played)),
             qoe_linear=qoe_linear(rates_kbps, playback.stalled_s, penalty),
             segment_count=len(played),

@@ -22,6 +22,9 @@ from nearcast.cmcd import strip_query, to_headers, to_query
 
 CONNECTIONS_MAX = 6
 """As browsers allow for one host over HTTP/1.1."""
+IDLE_CONNECTION_S = 120.0
+"""Idle connections are kept so long, as browsers do: a full buffer is no reason to pay a
+connection's set-up at the start of the next episode."""
 CONNECT_TIMEOUT_S = 10.0
 REDIRECTS_MAX = 5
 PROGRESS_BYTES = 16 * 1024
@@ -44,7 +47,7 @@ class ViewerDriver:
 
     async def run(self) -> ViewerReport:
         """Play until the plan is over or `leave` is called."""
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_CONNECTION_S)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
         async with aiohttp.ClientSession(
             connector=connector,

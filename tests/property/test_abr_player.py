@@ -161,12 +161,14 @@ def test_time_bytes_and_requests_add_up(conditions: Conditions) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(CONDITIONS)
-def test_one_request_per_track_at_a_time(conditions: Conditions) -> None:
+def test_one_segment_and_one_init_per_track_at_a_time(conditions: Conditions) -> None:
     world = build(conditions, ListRecorder())
 
     def check() -> None:
-        tracks = Counter(url.split("/")[-2][0] for url in world.open_media_urls)
-        assert all(count == 1 for count in tracks.values()), tracks
+        kinds = Counter(
+            (url.split("/")[-2][0], url.endswith("init.mp4")) for url in world.open_media_urls
+        )
+        assert all(count == 1 for count in kinds.values()), kinds
 
     world.on_step = check
     run(world, conditions)

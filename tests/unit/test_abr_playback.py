@@ -53,20 +53,20 @@ def test_end_stops_the_clock_at_the_moment_of_the_end() -> None:
 
 def test_track_that_is_complete_holds_nobody_up() -> None:
     video, audio = TrackBuffer(), TrackBuffer()
-    video.append(10.0, 1, is_last=False)
-    audio.append(4.0, 0, is_last=False)
+    video.append(10.0, 1, size_bytes=1, is_last=False)
+    audio.append(4.0, 0, size_bytes=1, is_last=False)
     assert buffered_end_s((video, audio), 12.0) == 4.0
-    audio.append(9.8, 0, is_last=True)
+    audio.append(9.8, 0, size_bytes=1, is_last=True)
     assert buffered_end_s((video, audio), 12.0) == 10.0
-    video.append(12.0, 1, is_last=True)
+    video.append(12.0, 1, size_bytes=1, is_last=True)
     assert buffered_end_s((video, audio), 12.0) == 12.0
 
 
 def test_overlap_is_held_once() -> None:
     buffer = TrackBuffer()
-    buffer.append(2.0, 0, is_last=False)
-    buffer.append(1.5, 1, is_last=False)
-    buffer.append(3.0, 1, is_last=False)
+    buffer.append(2.0, 0, size_bytes=1, is_last=False)
+    buffer.append(1.5, 1, size_bytes=1, is_last=False)
+    buffer.append(3.0, 1, size_bytes=1, is_last=False)
     assert [(each.start_s, each.end_s, each.rung) for each in buffer.held] == [
         (0.0, 2.0, 0),
         (2.0, 3.0, 1),

@@ -44,12 +44,12 @@ def test_fast_link_start_up_is_the_sum_of_its_parts() -> None:
     world = World(viewer(config=PLAIN), presentation(), rate_kbps=8000.0, latency_s=0.1)
     world.run()
     session = only_session(world)
-    # Manifest, init (1 byte) and segment (250 kB at 1 MB/s), a latency each.
-    assert session.startup_s == pytest.approx(0.3 + 1e-6 + 0.25)
+    # Manifest, then init (1 byte) and segment (250 kB at 1 MB/s) together: two latencies.
+    assert session.startup_s == pytest.approx(0.2 + 1e-6 + 0.25)
     assert session.stalled_s == 0.0
     assert session.played_s == pytest.approx(20.0)
     assert session.ended == "finished"
-    assert world.now_s == pytest.approx(0.55 + 20.0, abs=1e-4)
+    assert world.now_s == pytest.approx(0.45 + 20.0, abs=1e-4)
     assert session.received_bytes == pytest.approx(10 * 250_000, rel=0.01)
 
 
@@ -344,7 +344,8 @@ def test_answer_of_another_size_than_the_range_asked_for_ends_playback() -> None
     core.handle(
         ev.ResponseEnded(request_id=manifest.request_id, size_bytes=len(text), text=text), 0.1
     )
-    (init,) = [each for each in core.drain() if isinstance(each, ev.SendRequest)]
+    init, _segment = [each for each in core.drain() if isinstance(each, ev.SendRequest)]
+    assert init.kind == "init"
     assert init.byte_range is not None
     core.handle(
         ev.ResponseStarted(request_id=init.request_id, status=200, url=init.url, size_bytes=10_000),

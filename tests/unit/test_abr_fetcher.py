@@ -1,0 +1,48 @@
+"""A segment and its init segment travel together; whichever comes first, playback waits for both."""
+
+from __future__ import annotations
+
+import pytest
+
+from abr.config import RetryConfig
+from abr.fetcher import Fetcher
+from abr.title import Track
+from nearcast.media import Segment
+from tests.abr_world import presentation
+
+
+@pytest.fixture
+def fetcher() -> Fetcher:
+    track = Track("video", presentation((1000.0, 2000.0), count=4).video)
+    return Fetcher(track, RetryConfig(), buffer_s_max=25.0)
+
+
+def _due(fetcher: Fetcher, rung: int) -> Segment:
+    segment = fetcher.due_segment(rung)
+    assert segment is not None
+    return segment
+
+
+def test_segment_that_overtakes_its_init_waits_for_it(fetcher: Fetcher) -> None:
+    fetcher.has_segment(_due(fetcher, 1), 1, 1000)
+    assert fetcher.buffer.end_s == 0.0
+    assert fetcher.rung_under_way == 1
+    fetcher.has_init(1)
+    assert fetcher.buffer.end_s == pytest.approx(2.0)
+    assert fetcher.rung_under_way is None
+    assert [held.size_bytes for held in fetcher.buffer.held] == [1000]
+
+
+def test_init_of_another_rung_does_not_release_it(fetcher: Fetcher) -> None:
+    fetcher.has_segment(_due(fetcher, 1), 1, 1000)
+    fetcher.has_init(0)
+    assert fetcher.buffer.end_s == 0.0
+    assert fetcher.missing_init(1) is not None
+
+
+def test_failed_init_lets_the_waiting_segment_go(fetcher: Fetcher) -> None:
+    fetcher.has_segment(_due(fetcher, 1), 1, 1000)
+    fetcher.failed(1, 404, 10.0, "not found")
+    assert fetcher.rung_under_way is None
+    assert fetcher.nearest_allowed(1, 10.0) == 0
+    assert _due(fetcher, 0).start_s == 0.0
