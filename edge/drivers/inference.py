@@ -86,7 +86,6 @@ class Inference:
         self._asked: dict[int, tuple[float, int]] = {}  # question -> when, how many rows
         self._row_count = 0
         self._task: asyncio.Task[None] | None = None
-        self._is_closing = False
         self._restart_count = 0
         self._answer_count = 0
         self._batch_count = 0
@@ -129,12 +128,12 @@ class Inference:
         )
 
     async def close(self) -> None:
-        self._is_closing = True
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._bury()
 
     # The child's life
 
@@ -234,11 +233,12 @@ class Inference:
             return f"the inference process does not answer: {error}"
 
     async def _bury(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
+        """May be cancelled and called again: the child is forgotten only when it is gone."""
+        if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+                self._process.kill()
+            await self._process.wait()
+            self._process = None
 
     def _lost(self, detail: str) -> None:
         """The rule serves from here on; nothing asked so far will be answered."""

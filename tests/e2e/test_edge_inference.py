@@ -1,0 +1,136 @@
+"""The inference process, asked directly: what it answers, drops, refuses and survives."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from edge.config import EdgeConfig, InferenceConfig
+from edge.drivers.inference import Inference, quantile
+from edge.events import Event, ModelChanged, Predict, Predicted, PredictionFailed
+from nearcast.clock import SystemClock
+from predictor.features import FEATURE_COUNT
+
+LIMIT_S = 20.0
+ROW = (0.5,) * FEATURE_COUNT
+
+
+class Told:
+    """The events, and a way to wait for one."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._changed = asyncio.Condition()
+
+    def tell(self, event: Event) -> None:
+        self.events.append(event)
+        self._task = asyncio.ensure_future(self._notify())
+
+    async def until(self, is_there: Callable[[list[Event]], bool]) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: is_there(self.events))
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def with_inference(
+    settings: InferenceConfig, work: Callable[[Inference, Told], Awaitable[None]]
+) -> list[Event]:
+    """Run `work` beside a real inference process; the events it led to."""
+
+    async def main() -> list[Event]:
+        loop = asyncio.get_running_loop()
+        told = Told()
+
+        def spawn(task: Any, name: str) -> asyncio.Task[None]:
+            return loop.create_task(task, name=name)
+
+        config = EdgeConfig(upstream="http://127.0.0.1:9", inference=settings)
+        inference = Inference(config, SystemClock(), told.tell, spawn)
+        async with asyncio.timeout(LIMIT_S):
+            inference.start()
+            await told.until(lambda events: len(events) >= 1)
+            try:
+                await work(inference, told)
+            finally:
+                await inference.close()
+        return told.events
+
+    return asyncio.run(main())
+
+
+def question(number: int, row_count: int = 1) -> Predict:
+    return Predict(prediction_id=number, rows=(ROW,) * row_count)
+
+
+def test_answers_belong_to_their_questions_and_a_full_queue_drops() -> None:
+    async def work(inference: Inference, told: Told) -> None:
+        for number, row_count in ((1, 2), (2, 1), (3, 2), (4, 1)):
+            inference.ask(question(number, row_count))
+        await told.until(lambda events: sum(isinstance(one, Predicted) for one in events) == 3)
+        figures = inference.figures()
+        assert (figures.answer_count, figures.batch_count, figures.dropped_count) == (3, 1, 1)
+        assert figures.p50_s is not None
+        assert figures.round_trip_p99_s is not None
+        assert 0 < figures.p50_s < figures.round_trip_p99_s
+
+    events = with_inference(InferenceConfig(queue_max=4), work)
+    assert isinstance(events[0], ModelChanged)
+    assert events[0].model_id is not None
+    (dropped,) = [one for one in events if isinstance(one, PredictionFailed)]
+    assert (dropped.prediction_id, dropped.detail) == (3, "the queue is full")
+    answers = {one.prediction_id: one.probabilities for one in events if isinstance(one, Predicted)}
+    assert {number: len(row) for number, row in answers.items()} == {1: 2, 2: 1, 4: 1}
+    assert all(0 <= value <= 1 for row in answers.values() for value in row)
+
+
+def test_horizon_that_the_model_does_not_know_is_refused_by_name() -> None:
+    async def work(inference: Inference, told: Told) -> None:
+        inference.ask(question(1))
+
+    events = with_inference(InferenceConfig(horizon="1y"), work)
+    assert isinstance(events[0], ModelChanged)
+    assert events[0].model_id is None
+    assert "'1y'" in events[0].detail
+    assert isinstance(events[1], PredictionFailed)
+
+
+def test_questions_lost_in_a_crash_are_answered_as_failed() -> None:
+    async def work(inference: Inference, told: Told) -> None:
+        pid = inference.figures().pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)  # it takes the question and will never answer
+        inference.ask(question(1))
+        os.kill(pid, signal.SIGKILL)
+        await told.until(lambda events: isinstance(events[-1], PredictionFailed))
+        inference.ask(question(2))
+
+    events = with_inference(InferenceConfig(restarts_max=0), work)
+    assert [type(one) for one in events] == [
+        ModelChanged,
+        ModelChanged,
+        PredictionFailed,
+        PredictionFailed,
+    ]
+    assert "ended with status -9" in events[1].detail  # type: ignore[attr-defined]
+
+
+def test_memory_limit_keeps_a_model_from_loading_and_the_node_goes_on() -> None:
+    async def work(inference: Inference, told: Told) -> None:
+        await told.until(lambda events: isinstance(events[-1], ModelChanged))
+
+    events = with_inference(InferenceConfig(memory_bytes=1_000_000, restarts_max=0), work)
+    assert isinstance(events[-1], ModelChanged)
+    assert events[-1].model_id is None
+
+
+def test_quantiles() -> None:
+    assert quantile([], 0.5) is None
+    assert quantile([3.0], 0.99) == 3.0
+    assert quantile([float(number) for number in range(100)], 0.99) == 99.0
+    assert quantile([float(number) for number in range(100)], 0.5) == 50.0
