@@ -83,6 +83,8 @@ class PrefetchConfig(Section, frozen=True, kw_only=True):
     in_flight_max: Count = 2
     head_s: Positive = 30.0
     """How much of the successor is fetched first."""
+    start_s: Positive = 4.0
+    """How much of it is fetched at other rungs too that the player may start with."""
     head_at: Share = 0.5
     """Share of an episode after which its successor's first seconds may be fetched."""
     rest_at: Share = 0.75

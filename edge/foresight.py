@@ -183,6 +183,8 @@ class Foresight:
         """Pass on what the parts have found, then bring the prefetches in line."""
         for session in self._sessions.take_started():
             self._planner.session_started(session)
+        for session in self._sessions.take_begun():
+            self._planner.session_begun(session)
         for checkpoint in self._sessions.take_reached():
             self._judge.reached(checkpoint, now_s)
         for verdict in self._judge.take_verdicts():

@@ -26,7 +26,7 @@ from edge.progress import Progress
 from edge.records import CheckpointReached
 from edge.requests import shared_headers
 from edge.status import Counters
-from edge.viewers import Viewer, Viewers, device
+from edge.viewers import Rung, Viewer, Viewers, device
 from nearcast import cmcd
 from nearcast.media import ByteRange, TrackKind
 from nearcast.record import Recorder
@@ -38,13 +38,6 @@ ROUND_AGAIN_S: Final = 0.001
 """Soonest that a session that has just been looked at is looked at again."""
 
 _FORMATS: dict[str, StreamFormat] = {"d": "dash", "h": "hls"}
-
-
-class Rung(msgspec.Struct, frozen=True, kw_only=True):
-    """Which version of a track a viewer is on."""
-
-    representation_id: str
-    rate_kbps: float
 
 
 class Session:
@@ -60,6 +53,10 @@ class Session:
         self.started_s = at_s
         self.last_seen_s = at_s
         self.rungs: dict[TrackKind, Rung] = {}
+        self.first_rung: Rung | None = None
+        """What the picture began with."""
+        self.came_from: Rung | None = None
+        """What the picture of the title before was on, if this one follows it."""
         self.shared_headers: Headers = ()
         """What its requests send upstream: fetches on its behalf say the same."""
         self.is_tv = False
@@ -99,6 +96,7 @@ class Sessions:
         self._sequence_no = 0
         self._reached: list[Checkpoint] = []
         self._started: list[Session] = []
+        self._begun: list[Session] = []
         self._ended: list[Session] = []
 
     def __len__(self) -> int:
@@ -143,14 +141,16 @@ class Sessions:
         predecessor_url = self._successors.before(place.title_url)
         viewer = self._viewers.choose(peer, predecessor_url)
         episode = self._successors.episode(place.title_url)
+        is_next = predecessor_url is not None and viewer.last_title_url == predecessor_url
         viewer.begin(
             place.title_url,
             episode.series if episode is not None else None,
-            is_next=predecessor_url is not None and viewer.last_title_url == predecessor_url,
+            is_next=is_next,
             at_s=at_s,
         )
         name = f"{prefix}/{place.title_url}"
         session = Session(name, place.title_url, title.runtime_s, viewer, at_s)
+        session.came_from = viewer.last_rung if is_next else None
         self._sessions[name] = session
         self._started.append(session)
         self._counters.sessions_started += 1
@@ -173,7 +173,12 @@ class Sessions:
         if title is None:
             return
         session.progress.runtime_s = title.runtime_s
-        session.rungs[place.kind] = _rung(title, place)
+        rung = session.rungs[place.kind] = _rung(title, place)
+        if place.kind == "video":
+            session.viewer.last_rung = rung
+            if session.first_rung is None:
+                session.first_rung = rung
+                self._begun.append(session)
         is_picture = place.kind == "video" or not title.representations("video")
         session.progress.requested(
             place.segment.start_s,
@@ -216,6 +221,11 @@ class Sessions:
     def take_started(self) -> list[Session]:
         started, self._started = self._started, []
         return started
+
+    def take_begun(self) -> list[Session]:
+        """Sessions that have asked for their first picture."""
+        begun, self._begun = self._begun, []
+        return begun
 
     def take_ended(self) -> list[Session]:
         ended, self._ended = self._ended, []

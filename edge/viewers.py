@@ -18,6 +18,8 @@ import hashlib
 from collections import OrderedDict
 from typing import Final
 
+import msgspec
+
 from cache.http.headers import Headers, get_one
 from predictor.features import (
     CONTINUE_WITHIN_S,
@@ -58,6 +60,13 @@ _TV = (
 _MOBILE = ("mobile", "iphone", "ipad", "android")
 
 
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
+    """Which version of a track a viewer is on."""
+
+    representation_id: str
+    rate_kbps: float
+
+
 class Viewer:
     """One viewer's past, in memory."""
 
@@ -67,6 +76,10 @@ class Viewer:
         self.last_title_url: str | None = None
         self.last_series: str | None = None
         self.last_share = 0.0
+        self.last_rung: Rung | None = None
+        """Of the picture, on the last title."""
+        self.last_start: Rung | None = None
+        """What the last successor began with."""
         self.last_end_s: float | None = None
         self.run_length = 0
         self.plays_before = 0

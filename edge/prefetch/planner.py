@@ -26,6 +26,8 @@ from edge.open_fills import OpenFills
 from edge.prefetch.budget import Budget
 from edge.prefetch.judge import Verdict
 from edge.prefetch.staging import Intent, Staging, Want
+from edge.prefetch.starts import Starts, start_threshold
+from edge.prefetch.value import threshold
 from edge.residents import Residents
 from edge.sessions import Session
 from edge.texts import Texts
@@ -61,9 +63,11 @@ class Planner:
         self._ledger = ledger
         self._open = open_fills
         self._fills = fills
+        self._starts = Starts(start_threshold(config.prefetch, threshold(config.prefetch)))
         self._budget = Budget(config.prefetch.rate_kbps, config.prefetch.burst_s)
         self._staging = Staging(
             config.prefetch.head_s,
+            config.prefetch.start_s,
             media_map=media_map,
             is_settled=self._is_settled,
             is_coming=lambda url: bool(open_fills.of_url(url)),
@@ -93,8 +97,13 @@ class Planner:
                 self._intents.popitem(last=False)
         if verdict.share >= self._config.rest_at:
             intent.is_rest_wanted = True
+        intent.start_rungs = self._starts.likely(verdict.session)
         intent.rests_until_s = 0.0
         self.stir()
+
+    def session_begun(self, session: Session) -> None:
+        """A viewer has asked for the first picture of a title."""
+        self._starts.learn(session)
 
     def session_started(self, session: Session) -> None:
         """From now on this viewer asks for the title itself."""

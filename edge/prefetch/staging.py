@@ -2,6 +2,7 @@
 
     head   the manifest (and the playlists of an HLS title), the initialisation of the rung that
            the viewer is on now and its first `head_s`, picture and sound in step
+    start  the first `start_s` at other rungs that the player may well begin with
     rest   everything after that, once the viewer has come as far as `rest_at`
 
 The rung is looked up each time, so what is not fetched yet follows the viewer's switches. What is
@@ -17,8 +18,9 @@ from typing import Final
 import msgspec
 
 from edge.media_map import MediaMap, Title
-from edge.sessions import Rung, Session
-from nearcast.media import Representation, TrackKind
+from edge.sessions import Session
+from edge.viewers import Rung
+from nearcast.media import Representation, Segment, TrackKind
 from nearcast.units import bytes_per_s_from_kbps
 
 PLAYLISTS_MAX: Final = 16
@@ -45,6 +47,8 @@ class Intent:
         self.is_rest_wanted = False
         self.next_index: dict[TrackKind, int] = {"video": 0, "audio": 0}
         """Segments before it are there, on their way, or not to be had."""
+        self.start_rungs: tuple[Rung, ...] = ()
+        """Rungs beside the viewer's that the successor may begin with."""
         self.rests_until_s = 0.0
         """Nothing was left to fetch for it a moment ago."""
 
@@ -55,6 +59,7 @@ class Staging:
     def __init__(
         self,
         head_s: float,
+        start_s: float,
         *,
         media_map: MediaMap,
         is_settled: Callable[[str, Session, float], bool],
@@ -63,6 +68,7 @@ class Staging:
         """`is_settled(url, session, now_s)`: it is here, on its way, or not to be had;
         `is_coming(url)`: it is on its way."""
         self._head_s = head_s
+        self._start_s = start_s
         self._map = media_map
         self._is_settled = is_settled
         self._is_coming = is_coming
@@ -96,19 +102,45 @@ class Staging:
                 continue
             chosen[kind] = one
             if one.init is not None and not self._is_settled(one.init.url, session, now_s):
-                return Want(one.init.url, one.init.size_bytes or INIT_BYTES_EXPECTED)
+                return Want(one.init.url, _size_bytes(one, one.init))
         until_s = float("inf") if with_rest and intent.is_rest_wanted else self._head_s
+        return (
+            self._next_segment(intent, chosen, min(self._start_s, until_s), now_s)
+            or self._next_start(intent, title, now_s)
+            or self._next_segment(intent, chosen, until_s, now_s)
+        )
+
+    def _next_segment(
+        self, intent: Intent, chosen: dict[TrackKind, Representation], until_s: float, now_s: float
+    ) -> Want | None:
         while (track := _earliest(chosen, intent.next_index, until_s)) is not None:
             one = chosen[track]
             segment = one.segments[intent.next_index[track]]
-            if not self._is_settled(segment.url, session, now_s):
-                rate_bytes_per_s = bytes_per_s_from_kbps(one.rendition.average_kbps)
-                return Want(
-                    segment.url,
-                    segment.size_bytes or int(rate_bytes_per_s * segment.duration_s),
-                )
+            if not self._is_settled(segment.url, intent.session, now_s):
+                return Want(segment.url, _size_bytes(one, segment))
             intent.next_index[track] += 1
         return None
+
+    def _next_start(self, intent: Intent, title: Title, now_s: float) -> Want | None:
+        for rung in intent.start_rungs:
+            one = nearest(title.representations("video"), rung)
+            if one is None:
+                continue
+            pieces = [segment for segment in one.segments if segment.start_s < self._start_s]
+            if any(segment.byte_range for segment in pieces):
+                continue
+            if one.init is not None:
+                pieces.insert(0, one.init)
+            for piece in pieces:
+                if not self._is_settled(piece.url, intent.session, now_s):
+                    return Want(piece.url, _size_bytes(one, piece))
+        return None
+
+
+def _size_bytes(representation: Representation, segment: Segment) -> int:
+    """As the manifest says, else as its rate makes likely."""
+    rate_bytes_per_s = bytes_per_s_from_kbps(representation.rendition.average_kbps)
+    return segment.size_bytes or int(rate_bytes_per_s * segment.duration_s) or INIT_BYTES_EXPECTED
 
 
 def nearest(representations: Sequence[Representation], rung: Rung | None) -> Representation | None:

@@ -268,3 +268,31 @@ def test_the_budget_is_kept_on_average() -> None:
         allowed_bytes = 20_000 + (world.now_s - begin_s) * 10_000 + SEGMENT_BYTES["low"]
         assert spent_bytes <= allowed_bytes
     assert world.prefetched() != []
+
+
+def test_the_rung_that_a_viewer_starts_with_is_fetched_too() -> None:
+    world = World(prefetch=PrefetchConfig(head_s=8.0, start_s=4.0))
+    world.watch(1, 8.0, rung="low")
+    world.watch_on(1, 40.0, rung="high")  # it started low, and climbed
+    first = world.prefetched()
+    assert "/media/e2/high/2.m4s" in first
+    assert "/media/e2/low/1.m4s" in first
+    assert "/media/e2/low/2.m4s" not in first
+
+
+def test_a_rung_that_others_start_with_is_learnt() -> None:
+    world = World(prefetch=PrefetchConfig(head_s=8.0, start_s=4.0))
+    for no in range(6):  # all watch high, and begin the next title low
+        client = f"viewer {no}"
+        world.watch(1, 40.0, rung="high", client=client)
+        world.watch(2, 2.0, rung="low", client=client)
+        world.move_to(world.now_s + 500.0)
+    world.watch(2, 40.0, rung="high", client="another")
+    assert "/media/e3/low/1.m4s" in world.prefetched()
+    assert "/media/e3/low/2.m4s" not in world.prefetched()
+
+
+def test_a_rung_that_nobody_starts_with_is_not_fetched() -> None:
+    world = World(prefetch=PrefetchConfig(head_s=8.0, start_s=4.0))
+    world.watch(1, 40.0, rung="high")
+    assert not [path for path in world.prefetched() if "/low/" in path]
