@@ -40,14 +40,18 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
+    def fail(self, name: str, error: BaseException) -> None:
+        """Something of ours broke: log it, and let whoever waits on `failure` know the first."""
+        logger.error("task.failed name=%s", name, exc_info=error)
+        if not self.failure.done():
+            self.failure.set_exception(error)
+            self.failure.exception()  # marked as seen: whoever waits on `failure` still gets it
+
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if task.cancelled() or task.exception() is None:
-            return
-        logger.error("task.failed name=%s", task.get_name(), exc_info=task.exception())
-        if not self.failure.done():
-            self.failure.set_exception(task.exception() or RuntimeError(task.get_name()))
-            self.failure.exception()  # marked as seen: whoever waits on `failure` still gets it
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.fail(task.get_name(), error)
 
     async def close(self) -> None:
         """Cancel what runs and wait until it has ended."""
@@ -128,7 +132,10 @@ class Pump(Generic[EventT, EffectT]):
     def _due(self) -> None:
         self._timer = None
         self._timer_due_s = None
-        self.wake()
+        try:
+            self.wake()
+        except Exception as error:  # the loop would log it and go on without the machine
+            self.tasks.fail(f"{type(self._machine).__name__} timer", error)
 
 
 @contextlib.contextmanager

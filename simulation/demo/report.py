@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nearcast.units import format_size
 
 Figures = Mapping[str, float | None]
+GIVEN = "*"
 
 
 def _seconds(value: float) -> str:
@@ -55,7 +56,10 @@ def lines(live: Mapping[str, Figures], simulated: Mapping[str, Figures]) -> Iter
             _cell(side.get(key), show)
             for side in (live["off"], live["on"], simulated["off"], simulated["on"])
         ]
+        mark = GIVEN if key.startswith("inference") else ""
+        cells[2:] = [cell if cell == "-" else cell + mark for cell in cells[2:]]
         yield f"{label:<31}" + "".join(f"{cell:>12}" for cell in cells)
+    yield f"{GIVEN} given to the simulator, not measured by it"
 
 
 def _cell(value: float | None, show: object) -> str:

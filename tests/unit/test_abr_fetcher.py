@@ -1,4 +1,4 @@
-"""A segment and its init segment travel together; whichever comes first, playback waits for both."""
+"""A segment and its init travel together; whichever comes first, playback waits for both."""
 
 from __future__ import annotations
 

@@ -213,6 +213,25 @@ def test_a_failed_task_is_logged_and_reported(caplog: pytest.LogCaptureFixture) 
     in_loop(check)
 
 
+def test_a_machine_that_breaks_on_its_timer_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Echo):
+        def advance(self, now_s: float) -> None:
+            if self.due_s is not None and now_s >= self.due_s:
+                raise RuntimeError("no such segment")
+
+    async def check() -> None:
+        machine = Broken()
+        clock = SystemClock()
+        pump: Pump[str, str] = Pump(machine, lambda effect: None, clock)
+        machine.due_s = clock.now_s()
+        pump.feed("a")
+        with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError, match="no such segment"):
+            await pump.tasks.failure
+        await pump.close()
+
+    in_loop(check)
+
+
 def test_signals_set_the_event_once() -> None:
     async def check() -> None:
         with stop_signals() as stop:
