@@ -93,20 +93,18 @@ def _run(point: EntryPoint, name: str, arguments: Sequence[str]) -> int:
     )
     try:
         app = point.load()
+        if not isinstance(app, typer.Typer):
+            function = app
+            app = typer.Typer(add_completion=False, rich_markup_mode=None)
+            app.command()(function)
+        result = typer.main.get_command(app).main(
+            args=list(arguments), prog_name=f"nearcast {name}", standalone_mode=False
+        )
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] in _OWN_PACKAGES:
             raise  # a bug of ours, not something to install
         print(_missing(name, error.name), file=sys.stderr)
         return 2
-    if not isinstance(app, typer.Typer):
-        function = app
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command()(function)
-    command = typer.main.get_command(app)
-    try:
-        result = command.main(
-            args=list(arguments), prog_name=f"nearcast {name}", standalone_mode=False
-        )
     except NearcastError as error:
         print(f"nearcast {name}: {error}", file=sys.stderr)
         return error.exit_code
@@ -141,4 +139,7 @@ def run() -> None:
         # Without this the interpreter's last flush would fail once more, and say so.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
+    except KeyboardInterrupt:  # before the command was loaded
+        print("nearcast: interrupted", file=sys.stderr)
+        status = 130
     sys.exit(status)

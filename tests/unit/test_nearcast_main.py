@@ -148,6 +148,17 @@ def test_a_missing_package_is_named_with_its_extra(
     assert "pip install 'nearcast[media]'" in capsys.readouterr().err
 
 
+def test_a_package_that_is_missed_only_while_running_is_named_too(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def serve() -> None:
+        raise ModuleNotFoundError("No module named 'sqlalchemy'", name="sqlalchemy")
+
+    install(serve)
+    assert main(["try"]) == 2
+    assert "pip install 'nearcast[origin]'" in capsys.readouterr().err
+
+
 def test_a_package_of_no_extra_is_named_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
