@@ -107,7 +107,9 @@ def _model() -> Finding:
             detail=str(error),
             advice="edges serve on with the rule 'half watched'; reinstall to mend the file",
         )
-    return Finding(name="model", state="ok", detail=f"{model.manifest.model_id} answers its golden rows")
+    return Finding(
+        name="model", state="ok", detail=f"{model.manifest.model_id} answers its golden rows"
+    )
 
 
 def _open_files() -> Finding:
