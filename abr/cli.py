@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from abr.config import PlayerConfig
@@ -18,7 +17,8 @@ from abr.schedule import Schedule, ScheduledViewer, ScheduleReport, check_url, r
 from abr.summary import schedule_lines, session_lines
 from abr.viewer import PlayItem, ViewingPlan
 from nearcast.config import load
-from nearcast.errors import ConfigError, InputError
+from nearcast.errors import ConfigError
+from nearcast.json_file import JsonFile, check_json_file, write_json
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -54,9 +54,7 @@ def play(
             '"items": [{"url": "...", "watch_s": 30}]}}]}.',
         ),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON.")
-    ] = None,
+    json_file: JsonFile = None,
     config_file: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Settings as TOML.")
     ] = None,
@@ -92,8 +90,7 @@ def play(
     if print_config:
         print("\n".join(loaded.lines()))
         return
-    if json_file is not None and not json_file.absolute().parent.is_dir():
-        raise InputError(f"cannot write {json_file}: its folder does not exist")
+    check_json_file(json_file)
     wanted = _schedule(urls or [], schedule, duration)
     status = _run(config, wanted, json_file, is_single=schedule is None, is_quiet=quiet)
     raise typer.Exit(status)
@@ -142,8 +139,7 @@ def _run(
             print("\n".join(session_lines(session)))
     else:
         print("\n".join(schedule_lines(reports)))
-    if json_file is not None:
-        _write_json(json_file, reports[0] if is_single else ScheduleReport(viewers=tuple(reports)))
+    write_json(json_file, reports[0] if is_single else ScheduleReport(viewers=tuple(reports)))
     return status or _status(reports)
 
 
@@ -155,10 +151,3 @@ def _status(reports: list[ViewerReport]) -> int:
         return 0
     began = any(session.startup_s is not None for session in failed)
     return EXIT_FAILED if began else EXIT_BAD_INPUT
-
-
-def _write_json(file: Path, report: ViewerReport | ScheduleReport) -> None:
-    try:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    except OSError as error:
-        raise InputError(f"cannot write {file}: {error.strerror}") from error

@@ -7,11 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from nearcast.config import load
-from nearcast.errors import InputError
+from nearcast.json_file import JsonFile, check_json_file, write_json
 
 if TYPE_CHECKING:
     from edge.config import EdgeConfig
@@ -57,14 +56,11 @@ def edge(
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Show every setting and where it came from.")
     ] = False,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the final status here at the end."),
-    ] = None,
+    json_file: JsonFile = None,
 ) -> int:
     """Run a cache node in front of any HTTP origin.
 
-    Ctrl-C or SIGTERM lets answers under way finish and ends it.
+    Ctrl-C or SIGTERM lets answers under way finish and ends it; --json holds the status then.
 
     Example: nearcast edge --upstream http://127.0.0.1:8080 --store /var/cache/nearcast
     """
@@ -89,14 +85,12 @@ def edge(
         for line in loaded.lines():
             typer.echo(line)
         return 0
-    if json_file is not None:
-        _check_writable(json_file)
+    check_json_file(json_file)
 
     from nearcast.aio import run
 
     status, report = run(_serve(loaded.value))
-    if json_file is not None:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    write_json(json_file, report)
     return status
 
 
@@ -146,10 +140,3 @@ def _model(config: EdgeConfig) -> str:
     if not config.prefetch.enabled:
         return "off"
     return config.prefetch.model
-
-
-def _check_writable(file: Path) -> None:
-    try:
-        file.touch()
-    except OSError as error:
-        raise InputError(f"--json {file}: {error.strerror}") from error

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
 from nearcast.config import load
 from nearcast.errors import InputError
+from nearcast.json_file import JsonFile, check_json_file, write_json
 from nearcast.units import format_size
 from origin.catalog import catalog_of
 from origin.config import OriginConfig
@@ -25,9 +26,6 @@ app = typer.Typer(
 
 LIBRARY_DEFAULT = Path("library")
 Library = Annotated[Path, typer.Option("--library", help="Folder that holds the titles.")]
-JsonFile = Annotated[
-    Path | None, typer.Option("--json", help="Write the outcome to this file as JSON.")
-]
 
 
 @app.command(
@@ -74,6 +72,7 @@ def ingest(
     from origin.packaging.ladder import parse_rungs
     from origin.progress import BarWatcher, LineWatcher
 
+    check_json_file(json_file)
     if preset not in PRESETS:
         raise InputError(f"--preset {preset!r}: choose from {', '.join(PRESETS)}")
     orders = make_orders(
@@ -108,7 +107,7 @@ def ingest(
             results = Ingest(folder, settings, clock, watcher).run(orders)
     finally:
         folder.close()
-    _write_json(
+    write_json(
         json_file,
         {
             "titles": [
@@ -161,7 +160,7 @@ def serve(
     if print_config:
         for line in loaded.lines():
             print(line)
-        _write_json(json_file, msgspec.to_builtins(loaded.value))
+        write_json(json_file, msgspec.to_builtins(loaded.value))
         return 0
     from nearcast.aio import run
     from origin.assemble import serve as serve_library
@@ -185,7 +184,7 @@ def list_titles(library: Library = LIBRARY_DEFAULT, json_file: JsonFile = None) 
         size = format_size(lines[entry.id].size_bytes)
         print(f"{entry.id:<28} {entry.duration_s:>8.1f} s {size:>10}  {place:<24} {entry.name}")
     print(f"{len(lines)} titles, {format_size(sum(line.size_bytes for line in lines.values()))}")
-    _write_json(
+    write_json(
         json_file,
         {
             "revision": catalog.revision,
@@ -220,7 +219,7 @@ def verify(library: Library = LIBRARY_DEFAULT, json_file: JsonFile = None) -> in
     finally:
         folder.close()
     print(f"{title_count} titles, {len(damages)} damaged files")
-    _write_json(json_file, {"title_count": title_count, "damages": msgspec.to_builtins(damages)})
+    write_json(json_file, {"title_count": title_count, "damages": msgspec.to_builtins(damages)})
     return 1 if damages else 0
 
 
@@ -239,17 +238,8 @@ def remove(
     finally:
         folder.close()
     print(f"{title_id}: removed")
-    _write_json(json_file, {"removed": title_id})
+    write_json(json_file, {"removed": title_id})
 
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def _write_json(file: Path | None, value: Any) -> None:
-    if file is None:
-        return
-    try:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
-    except OSError as error:
-        raise InputError(f"cannot write {file}: {error.strerror}") from error

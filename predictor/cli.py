@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from nearcast.errors import InputError, NearcastError
+from nearcast.json_file import JsonFile, check_json_file, write_json
 
 if TYPE_CHECKING:
     from predictor.artifact import Manifest
@@ -47,7 +47,7 @@ def train_next_episode(
         Path | None, typer.Option(help="real ended plays to measure on, Parquet")
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same model")] = 1,
-    json: Annotated[Path | None, typer.Option(help="write the figures to this file")] = None,
+    json_file: JsonFile = None,
     plays: Annotated[int, typer.Option(hidden=True, min=400)] = 400_000,
     epochs: Annotated[int, typer.Option(hidden=True, min=1)] = 16,
 ) -> None:
@@ -66,7 +66,8 @@ def train_next_episode(
 
     statistics, data_sha256 = read_statistics(data)
     test_plays = read_plays(test) if test is not None else None
-    _check_writable(out, json)
+    _check_writable(out)
+    check_json_file(json_file)
     with _Progress() as progress:
         trained = next_episode.train(
             statistics,
@@ -78,8 +79,7 @@ def train_next_episode(
             on_progress=progress.show,
         )
     next_episode.write(out, trained)
-    if json is not None:
-        _write_json(json, trained.report)
+    write_json(json_file, trained.report)
     _print_report(trained.report, out)
 
 
@@ -96,7 +96,7 @@ def list_models(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="model folders, by default the shipped ones")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="write the list to this file")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Show what models say of themselves, without running them.
 
@@ -111,14 +111,13 @@ def list_models(
     }
     for name, manifest in found.items():
         _print_manifest(name, manifest)
-    if json is not None:
-        _write_json(json, found)
+    write_json(json_file, found)
 
 
 @models_app.command("verify")
 def verify_model(
     folder: Annotated[Path | None, typer.Argument(help="by default the shipped model")] = None,
-    json: Annotated[Path | None, typer.Option(help="write the result to this file")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Check a model's bytes, schema and answers on its golden rows; exit 2 if it may not serve.
 
@@ -132,15 +131,13 @@ def verify_model(
         model = NextEpisodeModel.load(chosen)
     except NearcastError as error:
         result["detail"] = str(error)
-        if json is not None:
-            _write_json(json, result)
+        write_json(json_file, result)
         raise
     result |= {"is_good": True, "model_id": model.manifest.model_id, "provider": model.provider}
     _print_manifest(str(chosen), model.manifest)
     golden_count = len(model.manifest.golden.inputs)
     typer.echo(f"  good: hash, schema and {golden_count} golden rows agree, on {model.provider}")
-    if json is not None:
-        _write_json(json, result)
+    write_json(json_file, result)
 
 
 class _Progress:
@@ -178,23 +175,14 @@ def _check_installed(*modules: str) -> None:
         )
 
 
-def _check_writable(out: Path, json: Path | None) -> None:
+def _check_writable(out: Path) -> None:
     """Find out before minutes of training, not after."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; name a folder")
-    if json is not None and not json.absolute().parent.is_dir():
-        raise InputError(f"--json {json}: there is no folder {json.absolute().parent}")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror or error}") from error
-
-
-def _write_json(path: Path, content: object) -> None:
-    try:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _print_manifest(folder: str, manifest: Manifest) -> None:

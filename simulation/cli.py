@@ -5,15 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
-from nearcast.errors import ConfigError, InputError
-
-JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")
-]
-
+from nearcast.errors import ConfigError
+from nearcast.json_file import JsonFile, check_json_file, write_json
 
 app = typer.Typer(
     help="The same edges, players and origin as live, on a virtual clock.",
@@ -26,16 +21,6 @@ app = typer.Typer(
 @app.callback()
 def simulate() -> None:
     """Keeps `run` a command of its own, beside those to come."""
-
-
-def write_json(file: Path | None, figures: object) -> None:
-    """Raises InputError when the file cannot be written."""
-    if file is None:
-        return
-    try:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
-    except OSError as error:
-        raise InputError(f"cannot write {file}: {error.strerror}") from error
 
 
 def shape(
@@ -83,6 +68,7 @@ def shape(
 
     Example: nearcast shape --trace mobile --delay-ms 30 --to 127.0.0.1:8081 --listen 127.0.0.1:9000
     """
+    check_json_file(json_file)
     from nearcast.aio import run
     from simulation.drivers.proxy import ProxyFigures
     from simulation.drivers.shape import run_proxies
@@ -131,6 +117,7 @@ def run(
 
     Example: nearcast simulate run evening --seed 7 --json evening.json
     """
+    check_json_file(json_file)
     from simulation.show import outcome_lines, timed_run
 
     done, wall_s = timed_run(scenario, seed)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 import typer
 
 from nearcast.errors import ModelError
+from nearcast.json_file import JsonFile, write_json
 
 State = Literal["ok", "missing", "broken"]
 
@@ -155,9 +155,7 @@ def findings() -> Iterator[Finding]:
 
 
 def doctor(
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the findings as JSON.")
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Check what this installation can do. Exit status 1 if something is broken.
 
@@ -168,7 +166,6 @@ def doctor(
         print(f"{finding.state:<8}{finding.name:<12}{finding.detail}")
         if finding.state != "ok" and finding.advice:
             print(f"{'':<20}-> {finding.advice}")
-    if json_file is not None:
-        json_file.write_text(json.dumps({"findings": msgspec.to_builtins(found)}, indent=2) + "\n")
+    write_json(json_file, {"findings": found})
     if any(finding.state == "broken" for finding in found):
         raise typer.Exit(1)

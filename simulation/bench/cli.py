@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
 from nearcast.errors import ConfigError
+from nearcast.json_file import JsonFile, check_json_file, write_json
 
 app = typer.Typer(
     help="Measure this machine. Every figure comes with its baseline from the same run.",
@@ -17,15 +15,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-
-JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")
-]
-
-
-def _write(json_file: Path | None, figures: Any) -> None:
-    if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 @app.command()
@@ -41,7 +30,7 @@ def edge(
 
     Example: nearcast bench edge --sizes 65536 --rounds 9 --json edge.json
     """
-    from simulation.bench.edge import as_json, run_bench, table
+    from simulation.bench.edge import run_bench, table
 
     try:
         sizes_bytes = tuple(int(size) for size in sizes.split(","))
@@ -53,10 +42,11 @@ def edge(
     unknown = sorted(set(wanted) - {"nginx"})
     if unknown:
         raise ConfigError(f"--peers {','.join(unknown)}: only nginx can be compared with")
+    check_json_file(json_file)
     rows = run_bench(sizes_bytes, rounds, wanted)
     for line in table(rows, rows[0].server):
         print(line)
-    _write(json_file, as_json(rows))
+    write_json(json_file, {"rows": rows})
 
 
 @app.command()
@@ -70,10 +60,11 @@ def inference(
     """
     from simulation.bench.inference import run_bench, table
 
+    check_json_file(json_file)
     rows = run_bench(calls)
     for line in table(rows):
         print(line)
-    _write(json_file, {"rows": msgspec.to_builtins(rows)})
+    write_json(json_file, {"rows": rows})
 
 
 @app.command()
@@ -87,7 +78,8 @@ def simulate(
     """
     from simulation.bench.simulate import run_bench, table
 
+    check_json_file(json_file)
     figures = run_bench(scenario)
     for line in table(figures):
         print(line)
-    _write(json_file, msgspec.to_builtins(figures))
+    write_json(json_file, figures)

@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -250,7 +250,3 @@ def table(rows: tuple[BenchRow, ...], baseline: str) -> Iterator[str]:
 
 def _or_dash(value: float | None, style: str) -> str:
     return "-" if value is None else format(value, style)
-
-
-def as_json(rows: tuple[BenchRow, ...]) -> Mapping[str, object]:
-    return {"rows": msgspec.to_builtins(rows)}

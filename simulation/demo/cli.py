@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
 from nearcast.clock import SystemClock
 from nearcast.errors import InputError
+from nearcast.json_file import JsonFile, check_json_file, write_json
 
 
 def demo(
@@ -31,9 +29,7 @@ def demo(
         Path | None,
         typer.Option(metavar="DIR", help="Keep every process's log and report in this folder."),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Play one small evening twice at once, with prefetch off and on, and once more simulated.
 
@@ -58,6 +54,7 @@ def demo(
     files = tuple(media or ()) + tuple(more_media or ())
     if more_media and not media:
         raise InputError("name footage with --media FILE")
+    check_json_file(json_file)
     plan = demo_plan()
     library = library_of(plan, files, cache_folder())
     was_made = make_library(plan, files, library, say)
@@ -75,12 +72,4 @@ def demo(
     for line in verdicts(live, simulated):
         print(line)
     print(f"\n{wall_s:.0f} s in all{', the catalogue was made anew' if was_made else ''}")
-    if json_file is not None:
-        _write(json_file, {**live, "simulated": simulated, "wall_s": wall_s})
-
-
-def _write(file: Path, figures: Mapping[str, Any]) -> None:
-    try:
-        file.write_text(json.dumps(msgspec.to_builtins(figures), indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {file}: {error.strerror}") from error
+    write_json(json_file, {**live, "simulated": simulated, "wall_s": wall_s})
