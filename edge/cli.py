@@ -98,11 +98,12 @@ async def _serve(config: EdgeConfig) -> tuple[int, dict[str, Any]]:
     import asyncio
 
     from edge.assemble import EdgeNode
-    from edge.drivers.sockets import is_loopback, parse_listen
+    from edge.drivers.sockets import is_loopback
+    from nearcast.address import parse_address
     from nearcast.aio import stop_signals
 
     for option, address in (("--listen", config.listen), ("--admin", config.admin_listen)):
-        if address is not None and not is_loopback(parse_listen(address, option)[0]):
+        if address is not None and not is_loopback(parse_address(address, option)[0]):
             logger.warning("%s %s is open to other machines", option, address)
     _raise_descriptor_limit()
     node = EdgeNode(config)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from nearcast.config import Section
-from nearcast.errors import ConfigError, InputError
+from nearcast.errors import InputError
 from nearcast.units import s_from_ms
 from simulation.link import Link
 from simulation.trace import Trace, find_trace, read_trace
@@ -79,14 +79,6 @@ class ProxySpec(LinkShape, frozen=True, kw_only=True):
     to: str
     listen: str = "127.0.0.1:0"
     name: str = "link"
-
-
-def parse_address(text: str, what: str) -> tuple[str, int]:
-    """Host and port of `127.0.0.1:8080`, `[::1]:8080` or `:8080` (loopback)."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"{what} {text!r}: write it as HOST:PORT, for example 127.0.0.1:8080")
-    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def read_links(path: Path) -> tuple[ProxySpec, ...]:

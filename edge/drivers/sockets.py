@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from typing import Final
 
+from nearcast.address import parse_address
 from nearcast.errors import ConfigError
 
 UNSENT_BYTES: Final = 256 * 1024
@@ -14,18 +15,10 @@ UNACKNOWLEDGED_MS: Final = 30_000
 """A client whose machine has vanished is given up after this."""
 
 
-def parse_listen(text: str, option: str) -> tuple[str, int]:
-    """`127.0.0.1:8081`, `[::1]:8081` or `:8081` (all addresses). Raises ConfigError."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
-        raise ConfigError(f"{option} {text!r}: write it as HOST:PORT, for example 127.0.0.1:8081")
-    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)
-
-
 def listening_socket(text: str, option: str) -> socket.socket:
     """Bound, not yet listening; the options are inherited by every connection. Raises
     ConfigError."""
-    host, port = parse_listen(text, option)
+    host, port = parse_address(text, option)
     try:
         found = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG

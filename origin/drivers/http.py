@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 from aiohttp import web
 from multidict import CIMultiDict
 
+from nearcast.address import parse_address
 from nearcast.errors import ConfigError, NearcastError
 from origin.config import OriginConfig
 from origin.core import OriginAnswer, OriginCore
@@ -52,7 +53,7 @@ class OriginServer:
 
     async def start(self) -> str:
         """Listen; returns `host:port` as bound. Raises ConfigError when that cannot be done."""
-        host, port = parse_listen(self._config.listen)
+        host, port = parse_address(self._config.listen, "listen")
         limits = self._config.limits
         server = web.Server(
             self._handle,
@@ -200,14 +201,6 @@ class OriginServer:
             return response
         await response.write_eof()
         return response
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """`127.0.0.1:8080`, `[::1]:8080` or `:8080` (all addresses). Raises ConfigError."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65_535:
-        raise ConfigError(f"listen {text!r}: write it as HOST:PORT, for example 127.0.0.1:8080")
-    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)
 
 
 def _open_at(path: Path, offset: int) -> BinaryIO:

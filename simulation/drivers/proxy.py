@@ -22,11 +22,12 @@ from typing import cast
 
 import msgspec
 
+from nearcast.address import LOOPBACK, parse_address
 from nearcast.clock import Clock
 from nearcast.errors import InputError
 from simulation.drivers.streams import Direction, Socket, Stream
 from simulation.link import EndDelivered, LinkCounters
-from simulation.links import ProxySpec, parse_address
+from simulation.links import ProxySpec
 
 logger = logging.getLogger(__name__)
 
@@ -170,8 +171,8 @@ class ShapedProxy:
         up, down = spec.build(start_s=clock.now_s())
         self.up = Direction(up, clock)
         self.down = Direction(down, clock)
-        self._target = parse_address(spec.to, f"{spec.name}: to")
-        self._listen = parse_address(spec.listen, f"{spec.name}: listen")
+        self._target = parse_address(spec.to, f"{spec.name}: to", host_default=LOOPBACK)
+        self._listen = parse_address(spec.listen, f"{spec.name}: listen", host_default=LOOPBACK)
         self._server: asyncio.Server | None = None
         self._bound = self._listen
         self._connections: dict[int, _Connection] = {}

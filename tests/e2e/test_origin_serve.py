@@ -22,7 +22,6 @@ from nearcast.media import Presentation
 from nearcast.messages import Catalog
 from origin.assemble import Origin
 from origin.config import OriginConfig
-from origin.drivers.http import parse_listen
 from origin.drivers.storage import LibraryFolder
 
 WAIT_S = 30.0
@@ -260,11 +259,3 @@ def test_settings_are_shown_with_their_source_and_typos_refused(
     assert "freshness.manifest_s = 5    # --set" in capfd.readouterr().out
     assert main([*show, "freshness.manifst_s=5"]) == 2
     assert "freshness.manifst_s" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:0", ("::1", 0)), (":9", ("0.0.0.0", 9))],
-)
-def test_addresses_to_listen_on(text: str, address: tuple[str, int]) -> None:
-    assert parse_listen(text) == address

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from nearcast.errors import ConfigError, InputError
+from nearcast.errors import InputError
 from simulation.link import BytesOffered, FlowOpened
-from simulation.links import UP_KBPS_DEFAULT, LinkShape, ProxySpec, parse_address, read_links
+from simulation.links import UP_KBPS_DEFAULT, LinkShape, ProxySpec, read_links
 
 
 def test_up_is_a_rate_of_its_own_unless_given() -> None:
@@ -41,15 +41,6 @@ def test_offset_begins_the_trace_in_its_middle(tmp_path: Path) -> None:
 def test_contradictions_and_unknown_fields_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(fields, LinkShape)
-
-
-def test_addresses() -> None:
-    assert parse_address("10.0.0.1:80", "to") == ("10.0.0.1", 80)
-    assert parse_address(":80", "to") == ("127.0.0.1", 80)
-    assert parse_address("[::1]:80", "to") == ("::1", 80)
-    for text in ("host", "host:", "host:http", "host:70000"):
-        with pytest.raises(ConfigError, match="HOST:PORT"):
-            parse_address(text, "to")
 
 
 @pytest.mark.parametrize(
