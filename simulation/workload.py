@@ -16,7 +16,7 @@ from nearcast.errors import InputError
 from nearcast.media import Rendition
 from nearcast.seeds import Seeds
 from nearcast.units import bytes_per_s_from_kbps, kbps
-from origin.catalog import RenditionDetail, RenditionEntry, SegmentEntry, Title, TitleDetail
+from origin.catalog import RenditionEntry, SegmentEntry, Title
 from simulation.scenario import (
     AudienceSpec,
     CatalogSpec,
@@ -235,38 +235,4 @@ def _viewer(
         start_s=start_s,
         gap_s=audience.gap_s,
         leaves_after_s=leaves_after_s,
-    )
-
-
-def title_of_detail(detail: TitleDetail) -> Title:
-    """A title as a running origin describes it at /v1/titles/<id>, for the twin of a live run."""
-    entry = detail.title
-    return Title(
-        id=entry.id,
-        name=entry.name,
-        duration_s=entry.duration_s,
-        created_wall_s=detail.created_wall_s,
-        renditions=tuple(_rendition_of_detail(each) for each in detail.renditions),
-        series=entry.series,
-        season_no=entry.season_no,
-        episode_no=entry.episode_no,
-        edition_no=detail.edition_no,
-    )
-
-
-def _rendition_of_detail(detail: RenditionDetail) -> RenditionEntry:
-    inits = [file for file in detail.files if file.duration_s is None]
-    if len(inits) != 1:
-        raise InputError(f"rendition {detail.rendition.id} has {len(inits)} init segments, not one")
-    return RenditionEntry(
-        rendition=detail.rendition,
-        init_size_bytes=inits[0].size_bytes,
-        init_crc32c=int(inits[0].crc32c, 16),
-        segments=tuple(
-            SegmentEntry(
-                file.start_s or 0.0, file.duration_s, file.size_bytes, int(file.crc32c, 16)
-            )
-            for file in detail.files
-            if file.duration_s is not None
-        ),
     )

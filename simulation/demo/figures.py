@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from abr.report import ViewerReport
 from edge.status import EdgeStatus
 from origin.catalog import TitleDetail
 from simulation.demo.live import LiveSide
@@ -18,9 +17,8 @@ from simulation.world import World
 
 
 def live_figures(side: LiveSide) -> Mapping[str, Any]:
-    """The figures of one live side, from its players' reports and its edge's last status."""
-    viewers = msgspec.convert(side.players["viewers"], tuple[ViewerReport, ...])
-    sessions = tuple(session for viewer in viewers for session in viewer.sessions)
+    """The figures of one live side, from its viewers' reports and its edge's last status."""
+    sessions = tuple(session for viewer in side.viewers for session in viewer.sessions)
     inference = side.edge.get("inference") or {}
     return _plain(
         figures(

@@ -8,19 +8,22 @@ sides run at the same time, so that whatever else the machine does, it does to b
 
 from __future__ import annotations
 
-import json
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from abr.report import ViewerReport
+from abr.schedule import Schedule, ScheduledViewer, ScheduleReport
+from nearcast.messages import CATALOG_PATH, Catalog
 from origin.catalog import TITLES_PREFIX, TitleDetail
-from simulation.demo.plan import AUTOPLAY_GAP_S, LAST_MILE_DELAY_MS, DemoPlan, DemoViewer
+from simulation.demo.plan import SIDES, DemoPlan
 from simulation.demo.processes import Processes, Running
+from simulation.links import LinkShape, ProxySpec
+from simulation.world import viewing_plan
 
-SIDES = ("off", "on")
 PLAY_S_MAX = 150.0
 ANSWER_S = 10.0
 
@@ -33,10 +36,10 @@ class Evening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveSide(msgspec.Struct, frozen=True, kw_only=True):
-    """What one side left behind: the players' report and the edge's last status, as JSON
-    objects."""
+    """What one side left behind: the viewers' reports and the edge's last status, a JSON object
+    that holds the drivers' figures too."""
 
-    players: Mapping[str, Any]
+    viewers: tuple[ViewerReport, ...]
     edge: Mapping[str, Any]
 
 
@@ -53,19 +56,12 @@ def run_live(plan: DemoPlan, library: Path, folder: Path, say: Callable[[str], N
             )
             for title in plan.titles
         }
+        catalog = msgspec.json.decode(_get(upstream + CATALOG_PATH), type=Catalog)
         backhauls = _links(
             processes,
             folder,
             "backhauls",
-            [
-                {
-                    "name": side,
-                    "to": upstream.removeprefix("http://"),
-                    "rate_kbps": plan.backhaul.rate_kbps,
-                    "delay_ms": plan.backhaul.delay_ms,
-                }
-                for side in SIDES
-            ],
+            [_link(side, upstream, plan.backhaul) for side in SIDES],
         )
         edges = {
             side: _edge(processes, folder, side, f"http://{backhauls[side]}") for side in SIDES
@@ -76,25 +72,27 @@ def run_live(plan: DemoPlan, library: Path, folder: Path, say: Callable[[str], N
             folder,
             "last-miles",
             [
-                {
-                    "name": f"{side}-{viewer.id}",
-                    "to": addresses[side].removeprefix("http://"),
-                    "trace": viewer.last_mile,
-                    "offset_s": viewer.offset_s,
-                    "delay_ms": LAST_MILE_DELAY_MS[viewer.last_mile],
-                }
+                _link(f"{side}-{viewer.id}", addresses[side], viewer.last_mile)
                 for side in SIDES
                 for viewer in plan.viewers
             ],
         )
         say(f"playing: {len(plan.viewers)} viewers a side, both sides at once")
-        players = {side: _players(processes, folder, side, plan, last_miles) for side in SIDES}
+        successors = catalog.successors()
+        players = {
+            side: _players(
+                processes, folder, side, live_schedule(plan, side, last_miles, successors)
+            )
+            for side in SIDES
+        }
         for process in players.values():
             process.wait(PLAY_S_MAX)
         sides = {
             side: LiveSide(
-                players=json.loads((folder / f"players-{side}.json").read_bytes()),
-                edge=json.loads(_get(f"{addresses[side]}/.nearcast/status")),
+                viewers=msgspec.json.decode(
+                    (folder / f"players-{side}.json").read_bytes(), type=ScheduleReport
+                ).viewers,
+                edge=msgspec.json.decode(_get(f"{addresses[side]}/.nearcast/status")),
             )
             for side in SIDES
         }
@@ -106,11 +104,32 @@ def _url(line: str) -> str:
     return next(word for word in line.split() if word.startswith("http://")).rstrip("/")
 
 
+def live_schedule(
+    plan: DemoPlan, side: str, last_miles: Mapping[str, str], successors: Mapping[str, str]
+) -> Schedule:
+    """What the players of one side are told: the same as the viewers of the twin."""
+    return Schedule(
+        viewers=tuple(
+            ScheduledViewer(
+                plan=viewing_plan(viewer, viewer.id, last_miles[f"{side}-{viewer.id}"], successors),
+                start_s=viewer.start_s,
+            )
+            for viewer in plan.viewers
+        )
+    )
+
+
+def _link(name: str, to_url: str, shape: LinkShape) -> ProxySpec:
+    to = to_url.removeprefix("http://")
+    return ProxySpec(name=name, to=to, **msgspec.structs.asdict(shape))
+
+
 def _links(
-    processes: Processes, folder: Path, name: str, links: list[dict[str, object]]
+    processes: Processes, folder: Path, name: str, links: Sequence[ProxySpec]
 ) -> dict[str, str]:
+    """Addresses by the links' names."""
     file = folder / f"{name}.links.json"
-    file.write_text(json.dumps(links))
+    file.write_bytes(msgspec.json.encode(links))
     line = processes.start(name, "shape", "--links", str(file)).line()
     return dict(word.split("=", 1) for word in line.split()[1:])
 
@@ -130,40 +149,13 @@ def _edge(processes: Processes, folder: Path, side: str, upstream: str) -> Runni
     )
 
 
-def _players(
-    processes: Processes, folder: Path, side: str, plan: DemoPlan, last_miles: Mapping[str, str]
-) -> Running:
-    viewers = [
-        {"start_s": viewer.start_s, "plan": _viewing(viewer, last_miles[f"{side}-{viewer.id}"])}
-        for viewer in plan.viewers
-    ]
-    schedule = folder / f"schedule-{side}.json"
-    schedule.write_text(json.dumps({"viewers": viewers}))
+def _players(processes: Processes, folder: Path, side: str, schedule: Schedule) -> Running:
+    file = folder / f"schedule-{side}.json"
+    file.write_bytes(msgspec.json.encode(schedule))
     report = folder / f"players-{side}.json"
     return processes.start(
-        f"players-{side}", "play", "--schedule", str(schedule), "--json", str(report), "--quiet"
+        f"players-{side}", "play", "--schedule", str(file), "--json", str(report), "--quiet"
     )
-
-
-def _viewing(viewer: DemoViewer, address: str) -> dict[str, object]:
-    return {
-        "viewer_id": viewer.id,
-        "items": viewing_items(viewer, f"http://{address}"),
-    }
-
-
-def viewing_items(viewer: DemoViewer, base_url: str) -> list[dict[str, object]]:
-    """The items of the viewer's `abr.viewer.ViewingPlan`; the twin plays the same ones."""
-    name = "manifest.mpd" if viewer.protocol == "dash" else "master.m3u8"
-    return [
-        {
-            "url": f"{base_url}/media/{title}/{name}",
-            "gap_s": AUTOPLAY_GAP_S if number else 0.0,
-            "is_next_episode": number > 0 and "-s01e" in title,
-            "watch_s": viewer.leaves_after_s if title == viewer.titles[-1] else None,
-        }
-        for number, title in enumerate(viewer.titles)
-    ]
 
 
 def _get(url: str) -> bytes:

@@ -12,6 +12,9 @@ from typing import Literal
 
 import msgspec
 
+from simulation.links import LinkShape
+from simulation.scenario import ViewerSpec
+
 # Seconds between the end of an episode and the start of the next, as autoplay leaves.
 AUTOPLAY_GAP_S = 1.0
 EPISODE_S = 20.0
@@ -23,7 +26,13 @@ FRAME_RATE = 24
 RUNGS = ("144p", "216p", "360p")
 PRESET = "ultrafast"
 
-Protocol = Literal["dash", "hls"]
+# The same on both sides of the comparison; each way, as to an origin on another continent.
+BACKHAUL = LinkShape(rate_kbps=8_000.0, delay_ms=50.0)
+# Each way, between a viewer and the edge.
+LAST_MILE_DELAY_MS = {"fibre": 4.0, "cable": 8.0, "wifi": 10.0, "mobile": 25.0}
+
+SIDES = ("off", "on")
+"""Of the comparison: prefetch off, prefetch on."""
 
 
 class DemoTitle(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,36 +47,12 @@ class DemoTitle(msgspec.Struct, frozen=True, kw_only=True):
     episode_no: int | None = None
 
 
-class DemoViewer(msgspec.Struct, frozen=True, kw_only=True):
-    """One viewer: when they start, behind which link, and what they watch in a row.
-
-    `leaves_after_s`: how much of the last title they watch, None for all of it.
-    """
-
-    id: str
-    start_s: float
-    last_mile: str
-    titles: tuple[str, ...]
-    leaves_after_s: float | None = None
-    protocol: Protocol = "dash"
-    offset_s: float = 0.0
-
-
-class Backhaul(msgspec.Struct, frozen=True, kw_only=True):
-    """The link between an edge and the origin, the same on both sides of the comparison."""
-
-    rate_kbps: float = 8_000.0
-    delay_ms: float = 50.0  # each way: an origin on another continent
-
-
-# Each way, between a viewer and the edge.
-LAST_MILE_DELAY_MS = {"fibre": 4.0, "cable": 8.0, "wifi": 10.0, "mobile": 25.0}
-
-
 class DemoPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Viewers and links are a scenario's: the live side and its twin are made of the same ones."""
+
     titles: tuple[DemoTitle, ...]
-    viewers: tuple[DemoViewer, ...]
-    backhaul: Backhaul
+    viewers: tuple[ViewerSpec, ...]
+    backhaul: LinkShape
 
 
 def _episode(series: str, episode_no: int, seed: int) -> DemoTitle:
@@ -93,7 +78,7 @@ FILMS = (
 def demo_plan() -> DemoPlan:
     harbour = tuple(title.id for title in HARBOUR)
     orchard = tuple(title.id for title in ORCHARD)
-    watchers: tuple[tuple[str, tuple[str, ...], Protocol, float | None], ...] = (
+    watchers: tuple[tuple[str, tuple[str, ...], Literal["dash", "hls"], float | None], ...] = (
         ("fibre", harbour, "dash", None),
         ("wifi", orchard, "dash", None),
         ("mobile", ("tide", "lantern"), "dash", None),
@@ -112,16 +97,21 @@ def demo_plan() -> DemoPlan:
         ("mobile", orchard, "hls", None),
     )
     viewers = tuple(
-        DemoViewer(
+        ViewerSpec(
             id=f"v{number:02d}",
-            start_s=number * ARRIVAL_S,
-            last_mile=last_mile,
-            # Viewers of one kind of link are not in the same place: each begins elsewhere in it.
-            offset_s=float(number * 37 % 240),
             titles=titles,
+            last_mile=LinkShape(
+                trace=last_mile,
+                # Viewers of one kind of link are not in the same place: each begins elsewhere in
+                # it.
+                offset_s=float(number * 37 % 240),
+                delay_ms=LAST_MILE_DELAY_MS[last_mile],
+            ),
+            start_s=number * ARRIVAL_S,
+            gap_s=AUTOPLAY_GAP_S,
             protocol=protocol,
             leaves_after_s=leaves_after_s,
         )
         for number, (last_mile, titles, protocol, leaves_after_s) in enumerate(watchers)
     )
-    return DemoPlan(titles=(*HARBOUR, *ORCHARD, *FILMS), viewers=viewers, backhaul=Backhaul())
+    return DemoPlan(titles=(*HARBOUR, *ORCHARD, *FILMS), viewers=viewers, backhaul=BACKHAUL)

@@ -4,50 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nearcast.errors import InputError
 from origin.catalog import RenditionDetail, RenditionEntry, SegmentEntry, Title, TitleDetail
-from simulation.demo.plan import AUTOPLAY_GAP_S, LAST_MILE_DELAY_MS, DemoPlan
-from simulation.links import LinkShape
-from simulation.scenario import EdgeSpec, Scenario, TitleSpec, ViewerSpec
+from simulation.demo.plan import SIDES, DemoPlan
+from simulation.scenario import EdgeSpec, Scenario, TitleSpec
 
 
 def twin_scenario(plan: DemoPlan, titles: Iterable[Title], seed: int) -> Scenario:
     """What `run_live` plays, for the virtual clock; the world is given `titles` beside it."""
-    backhaul = LinkShape(rate_kbps=plan.backhaul.rate_kbps, delay_ms=plan.backhaul.delay_ms)
     return Scenario(
         seed=seed,
         titles=tuple(TitleSpec(id=title.id, duration_s=title.duration_s) for title in titles),
         edges=tuple(
-            EdgeSpec(name=side, backhaul=backhaul, settings={"prefetch.enabled": side == "on"})
-            for side in ("off", "on")
+            EdgeSpec(name=side, backhaul=plan.backhaul, settings={"prefetch.enabled": side == "on"})
+            for side in SIDES
         ),
-        viewers=tuple(
-            ViewerSpec(
-                id=viewer.id,
-                titles=viewer.titles,
-                last_mile=LinkShape(
-                    trace=viewer.last_mile,
-                    offset_s=viewer.offset_s,
-                    delay_ms=LAST_MILE_DELAY_MS[viewer.last_mile],
-                ),
-                start_s=viewer.start_s,
-                gap_s=AUTOPLAY_GAP_S,
-                leaves_after_s=viewer.leaves_after_s,
-                protocol=viewer.protocol,
-            )
-            for viewer in plan.viewers
-        ),
+        viewers=plan.viewers,
     )
 
 
 def twin_title(detail: TitleDetail) -> Title:
-    """The title that the origin described, as the simulated origin holds it: sizes, no bytes."""
+    """A title as a running origin describes it at /v1/titles/<id>, as the simulated origin holds
+    it: sizes, no bytes."""
     entry = detail.title
     return Title(
         id=entry.id,
         name=entry.name,
         duration_s=entry.duration_s,
         created_wall_s=detail.created_wall_s,
-        renditions=tuple(_rendition(rendition) for rendition in detail.renditions),
+        renditions=tuple(_rendition(each) for each in detail.renditions),
         series=entry.series,
         season_no=entry.season_no,
         episode_no=entry.episode_no,
@@ -56,18 +41,18 @@ def twin_title(detail: TitleDetail) -> Title:
 
 
 def _rendition(detail: RenditionDetail) -> RenditionEntry:
-    init, *segments = detail.files
+    inits = [file for file in detail.files if file.duration_s is None]
+    if len(inits) != 1:
+        raise InputError(f"rendition {detail.rendition.id} has {len(inits)} init segments, not one")
     return RenditionEntry(
         rendition=detail.rendition,
-        init_size_bytes=init.size_bytes,
-        init_crc32c=int(init.crc32c, 16),
+        init_size_bytes=inits[0].size_bytes,
+        init_crc32c=int(inits[0].crc32c, 16),
         segments=tuple(
             SegmentEntry(
-                start_s=segment.start_s or 0.0,
-                duration_s=segment.duration_s or 0.0,
-                size_bytes=segment.size_bytes,
-                crc32c=int(segment.crc32c, 16),
+                file.start_s or 0.0, file.duration_s, file.size_bytes, int(file.crc32c, 16)
             )
-            for segment in segments
+            for file in detail.files
+            if file.duration_s is not None
         ),
     )

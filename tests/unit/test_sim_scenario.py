@@ -7,7 +7,7 @@ import pytest
 
 from nearcast.errors import InputError
 from simulation.scenario import SHIPPED_SCENARIOS, Scenario, read_scenario, scenario_of
-from simulation.workload import title_of_detail, titles_of, viewers_of
+from simulation.workload import titles_of, viewers_of
 
 HOME = {"rate_kbps": 20_000, "delay_ms": 5}
 
@@ -124,8 +124,3 @@ def test_series_viewers_watch_episodes_in_order_and_some_give_up() -> None:
     assert all(viewer.titles == tuple(sorted(viewer.titles)) for viewer in series)
     gave_up = [viewer for viewer in series if viewer.leaves_after_s is not None]
     assert 0.5 < len(gave_up) / len(series) < 0.8  # 1 - 0.7^3 = 0.66
-
-
-def test_title_that_an_origin_describes_is_the_title_it_has() -> None:
-    for title in titles_of(scenario()):
-        assert title_of_detail(title.detail()) == title
