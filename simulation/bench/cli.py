@@ -33,7 +33,7 @@ def edge(
     from simulation.bench.edge import run_bench, table
 
     try:
-        sizes_bytes = tuple(int(size) for size in sizes.split(","))
+        sizes_bytes = tuple(dict.fromkeys(int(size) for size in sizes.split(",")))
     except ValueError:
         raise ConfigError(f"--sizes {sizes}: give whole numbers, such as 4096,65536") from None
     if not all(0 < size <= 1 << 26 for size in sizes_bytes):

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -120,7 +121,7 @@ async def _measure(
         for server in servers if number % 2 == 0 else reversed(servers):
             seen[server.name].append(await _run(server, targets))
     baseline = seen[servers[0].name]
-    return [_row(name, size_bytes, runs, baseline) for name, runs in seen.items()]
+    return [as_row(name, size_bytes, runs, baseline) for name, runs in seen.items()]
 
 
 async def _run(server: _Server, targets: tuple[str, ...]) -> tuple[Load, float | None]:
@@ -137,12 +138,13 @@ async def _run(server: _Server, targets: tuple[str, ...]) -> tuple[Load, float |
     return load, (after_s - before_s) / load.request_count
 
 
-def _row(
+def as_row(
     name: str,
     size_bytes: int,
     runs: list[tuple[Load, float | None]],
     baseline: list[tuple[Load, float | None]],
 ) -> BenchRow:
+    """Rounds of one server beside those of the baseline: what was seen, and CPU per request."""
     pairs = list(zip(runs, baseline, strict=True))
     cpu = [own for _, own in runs if own is not None]
     cpu_ratios = [one[1] / two[1] for one, two in pairs if one[1] and two[1]]
@@ -162,7 +164,7 @@ def _row(
 
 
 @contextlib.contextmanager
-def _process(name: str, arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+def _process(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         arguments,
         stdout=subprocess.PIPE,
@@ -193,7 +195,7 @@ def _ready_line(name: str, process: subprocess.Popen[str]) -> str:
 @contextlib.contextmanager
 def _static(root: Path) -> Iterator[_Server]:
     arguments = [sys.executable, "-m", "simulation.bench.static_server", str(root)]
-    with _process("aiohttp-file", arguments) as process:
+    with _process(arguments) as process:
         yield _Server("aiohttp-file", process, int(_ready_line("aiohttp-file", process)))
 
 
@@ -203,7 +205,7 @@ def _edge(upstream_port: int, store: Path) -> Iterator[_Server]:
     arguments += ["--upstream", f"http://127.0.0.1:{upstream_port}", "--listen", "127.0.0.1:0"]
     arguments += ["--store", str(store), "--set", "http.default_freshness_s=3600"]
     arguments += ["--set", "prefetch.enabled=false"]
-    with _process("edge", arguments) as process:
+    with _process(arguments) as process:
         line = _ready_line("edge", process)
         port = int(line.split("http://127.0.0.1:")[1].split()[0].rstrip("/"))
         yield _Server("edge", process, port)
@@ -211,14 +213,12 @@ def _edge(upstream_port: int, store: Path) -> Iterator[_Server]:
 
 @contextlib.contextmanager
 def _nginx(binary: str, root: Path, folder: Path) -> Iterator[_Server]:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     config = folder / "nginx.conf"
     config.write_text(NGINX_CONFIG.format(folder=folder, root=root, port=port))
-    with _process("nginx", [binary, "-c", str(config), "-p", str(folder)]) as process:
+    with _process([binary, "-c", str(config), "-p", str(folder)]) as process:
         asyncio.run(_accepting(port))
         yield _Server("nginx", process, port)
 

@@ -24,7 +24,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadFailed(Exception):
-    """The server answered something that is no measurement: an error, or no Content-Length."""
+    """What the server answered is no measurement: an error, no Content-Length, nothing at all. The
+    message completes "it answered ..."."""
 
 
 class _Connection(asyncio.Protocol):
@@ -39,6 +40,7 @@ class _Connection(asyncio.Protocol):
         self.body_bytes = 0
         self.latencies_s: list[float] = []
         self.failure: str | None = None
+        self._is_closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -72,11 +74,16 @@ class _Connection(asyncio.Protocol):
             self.latencies_s.append(self._loop.time() - self._sent_at_s)
             self._ask()
 
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._is_closing:
+            self.failure = "by closing the connection"
+
     def _fail(self, reason: str) -> None:
         self.failure = reason
         self.close()
 
     def close(self) -> None:
+        self._is_closing = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -105,6 +112,8 @@ async def generate(
         if connection.failure is not None:
             raise LoadFailed(connection.failure)
     latencies_s = tuple(latency for one in connections for latency in one.latencies_s)
+    if not latencies_s:
+        raise LoadFailed(f"nothing within {duration_s:g} s")
     return Load(
         request_count=len(latencies_s),
         body_bytes=sum(one.body_bytes for one in connections),
