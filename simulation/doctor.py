@@ -31,7 +31,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     advice: str = ""
 
 
-def _package(name: str, module: str, extra: str, purpose: str) -> Finding:
+def _package(
+    name: str, module: str, extra: str, purpose: str, *, distribution: str | None = None
+) -> Finding:
+    """`distribution`: what brings the module, where that has another name."""
     try:
         importlib.import_module(module)
     except ImportError as error:
@@ -45,7 +48,7 @@ def _package(name: str, module: str, extra: str, purpose: str) -> Finding:
     return Finding(
         name=name,
         state="ok",
-        detail=f"{purpose}: {module} {importlib.metadata.version(module)}",
+        detail=f"{purpose}: {module} {importlib.metadata.version(distribution or module)}",
     )
 
 
@@ -82,8 +85,14 @@ def _runtime() -> Finding:
             detail="onnxruntime and onnxruntime-gpu are both installed and break each other",
             advice="pip uninstall both, then install exactly one of nearcast[cpu], nearcast[gpu]",
         )
-    extra = "gpu" if present == ["onnxruntime-gpu"] else "cpu"
-    return _package("inference", "onnxruntime", extra, "next-episode model on edges")
+    distribution = present[0] if present else packages[0]
+    return _package(
+        "inference",
+        "onnxruntime",
+        "gpu" if distribution == "onnxruntime-gpu" else "cpu",
+        "next-episode model on edges",
+        distribution=distribution,
+    )
 
 
 def _is_installed(distribution: str) -> bool:
