@@ -9,60 +9,14 @@ from contextlib import contextmanager
 import msgspec
 
 from nearcast.clock import SystemClock
-from nearcast.units import format_size
+from simulation.figure_text import GIVEN_NOTE, LABEL_WIDTH, TEXTS, row, simulated_cell
 from simulation.scenario import read_scenario, scenario_path
 from simulation.world import EdgeOutcome, Outcome, World
 
 WIDTH = 80
-LABEL_WIDTH = 31
 CELL_WIDTH = 16
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.3f} s"
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value * 1e3:.2f} ms"
-
-
-def _share(value: float) -> str:
-    return f"{value * 100:.1f} %"
-
-
-def _rate(value: float) -> str:
-    return f"{value:.0f} kbit/s"
-
-
-def _count(value: float) -> str:
-    return f"{value:.0f}"
-
-
-def _plain(value: float) -> str:
-    return f"{value:.3f}"
-
-
-ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("sessions", "titles played", _count),
-    ("sessions_failed", "of these, failed", _count),
-    ("startup_p50_s", "start-up p50", _seconds),
-    ("startup_p95_s", "start-up p95", _seconds),
-    ("next_episode_startup_p50_s", "next episode, start-up p50", _seconds),
-    ("next_episode_startup_p95_s", "next episode, start-up p95", _seconds),
-    ("next_episode_hit_ratio", "next-episode starts from edge", _share),
-    ("byte_hit_ratio", "bytes served from the edge", _share),
-    ("rebuffer_ratio", "rebuffer ratio", _share),
-    ("stall_count", "stalls", _count),
-    ("bitrate_kbps_mean", "mean bitrate", _rate),
-    ("switch_count", "changes of rung", _count),
-    ("qoe_linear_mean", "QoE (linear, per segment)", _plain),
-    ("client_bytes", "bytes to viewers", format_size),
-    ("origin_bytes", "bytes from the origin", format_size),
-    ("prefetch_bytes", "of these, prefetched", format_size),
-    ("prefetch_waste_bytes", "prefetched in vain", format_size),
-    ("prefetch_precision", "prefetch precision", _share),
-    ("inference_p99_s", "inference p99 (given)", _milliseconds),
-)
+KEYS = tuple(key for key in TEXTS if key != "inference_p50_s")
+"""The simulator is given one time for all inferences."""
 
 
 def outcome_lines(outcome: Outcome, wall_s: float) -> Iterator[str]:
@@ -73,6 +27,7 @@ def outcome_lines(outcome: Outcome, wall_s: float) -> Iterator[str]:
         yield from _table(
             [(name, outcome.edges[name]) for name in names[first : first + per_table]]
         )
+        yield GIVEN_NOTE
         yield ""
     for name, edge in outcome.edges.items():
         if edge.status.prefetch_enabled and edge.status.model_id is None:
@@ -88,10 +43,9 @@ def outcome_lines(outcome: Outcome, wall_s: float) -> Iterator[str]:
 def _table(columns: Sequence[tuple[str, EdgeOutcome]]) -> Iterator[str]:
     heads = "".join(f"{name[: CELL_WIDTH - 1]:>{CELL_WIDTH}}" for name, _ in columns)
     yield f"{'edge':<{LABEL_WIDTH}}{heads}"
-    for key, label, show in ROWS:
-        values = [getattr(edge.figures, key) for _, edge in columns]
-        cells = ["-" if value is None else show(value) for value in values]
-        yield f"{label:<{LABEL_WIDTH}}" + "".join(f"{cell:>{CELL_WIDTH}}" for cell in cells)
+    for key in KEYS:
+        cells = [simulated_cell(key, getattr(edge.figures, key)) for _, edge in columns]
+        yield row(key, cells, CELL_WIDTH)
 
 
 def timed_run(scenario: str, seed: int | None) -> tuple[Outcome, float]:

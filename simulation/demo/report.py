@@ -4,67 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from nearcast.units import format_size
+from simulation.demo.plan import SIDES
+from simulation.figure_text import GIVEN_NOTE, LABEL_WIDTH, cell, row, simulated_cell
 
 Figures = Mapping[str, float | None]
-GIVEN = "*"
 
-
-def _seconds(value: float) -> str:
-    return f"{value:.2f} s"
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value * 1e3:.2f} ms"
-
-
-def _share(value: float) -> str:
-    return f"{value * 100:.1f} %"
-
-
-def _rate(value: float) -> str:
-    return f"{value:.0f} kbit/s"
-
-
-def _count(value: float) -> str:
-    return f"{value:.0f}"
-
-
-ROWS = (
-    ("next_episode_startup_p50_s", "next episode, start-up p50", _seconds),
-    ("next_episode_startup_p95_s", "next episode, start-up p95", _seconds),
-    ("next_episode_hit_ratio", "next-episode starts from edge", _share),
-    ("startup_p50_s", "every title, start-up p50", _seconds),
-    ("byte_hit_ratio", "bytes served from the edge", _share),
-    ("rebuffer_ratio", "rebuffer ratio", _share),
-    ("bitrate_kbps_mean", "mean bitrate", _rate),
-    ("origin_bytes", "bytes from the origin", format_size),
-    ("prefetch_bytes", "of these, prefetched", format_size),
-    ("prefetch_precision", "prefetch precision", _share),
-    ("inference_p50_s", "inference p50", _milliseconds),
-    ("inference_p99_s", "inference p99", _milliseconds),
-    ("sessions", "titles played", _count),
+CELL_WIDTH = 12
+KEYS = (
+    "next_episode_startup_p50_s",
+    "next_episode_startup_p95_s",
+    "next_episode_hit_ratio",
+    "startup_p50_s",
+    "byte_hit_ratio",
+    "rebuffer_ratio",
+    "bitrate_kbps_mean",
+    "origin_bytes",
+    "prefetch_bytes",
+    "prefetch_precision",
+    "inference_p50_s",
+    "inference_p99_s",
+    "sessions",
 )
 
 
 def lines(live: Mapping[str, Figures], simulated: Mapping[str, Figures]) -> Iterator[str]:
     """A heading and one line per figure; `-` where a side has nothing to measure."""
-    yield f"{'':<31}{'measured':^24}{'simulated':^24}".rstrip()
-    yield f"{'prefetch':<31}" + f"{'off':>12}{'on':>12}" * 2
-    for key, label, show in ROWS:
-        cells = [
-            _cell(side.get(key), show)
-            for side in (live["off"], live["on"], simulated["off"], simulated["on"])
-        ]
-        mark = GIVEN if key.startswith("inference") else ""
-        cells[2:] = [cell if cell == "-" else cell + mark for cell in cells[2:]]
-        yield f"{label:<31}" + "".join(f"{cell:>12}" for cell in cells)
-    yield f"{GIVEN} given to the simulator, not measured by it"
-
-
-def _cell(value: float | None, show: object) -> str:
-    assert callable(show)
-    return "-" if value is None else str(show(value))
+    yield f"{'':<{LABEL_WIDTH}}{'measured':^24}{'simulated':^24}".rstrip()
+    yield f"{'prefetch':<{LABEL_WIDTH}}" + f"{'off':>12}{'on':>12}" * 2
+    for key in KEYS:
+        measured = [cell(key, live[side].get(key)) for side in SIDES]
+        twins = [simulated_cell(key, simulated[side].get(key)) for side in SIDES]
+        yield row(key, [*measured, *twins], CELL_WIDTH)
+    yield GIVEN_NOTE
 
 
 def verdicts(live: Mapping[str, Figures], simulated: Mapping[str, Figures]) -> Sequence[str]:
@@ -96,7 +67,7 @@ def _claim(label: str, figures: Figures, key: str, least: float) -> str:
 
 
 def _agreement(live: Mapping[str, Figures], simulated: Mapping[str, Figures]) -> Iterator[str]:
-    for side in ("off", "on"):
+    for side in SIDES:
         for key, within, relative in (
             ("next_episode_hit_ratio", 0.05, False),
             ("byte_hit_ratio", 0.05, False),
