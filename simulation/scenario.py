@@ -122,7 +122,8 @@ class AudienceSpec(Section, frozen=True, kw_only=True):
 
 
 class Costs(Section, frozen=True, kw_only=True):
-    """What processing takes, in seconds: the medians of a small node (docs/results)."""
+    """What processing takes, in seconds: assumed once, about what a small node needs. They are part
+    of a scenario, so that whoever has measured their own node can say so."""
 
     hit_s: float = 0.0002  # from request to first byte of a hit
     miss_s: float = 0.001  # the same for everything the edge's core is asked about
