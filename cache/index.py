@@ -232,7 +232,7 @@ class Index:
 
     # -- being used
 
-    def touch(self, object_id: str, now_s: float) -> Use:
+    def touch(self, object_id: str) -> Use:
         """The object was sent to a client. One that has left meanwhile is no error: hits are
         reported in batches, later than they happen."""
         entry = self._entries.get(object_id)

@@ -105,7 +105,7 @@ class Desk:
         answer = from_store(ask, entry, status, self._epoch_s + now_s)
         is_first_use = False
         if isinstance(answer, ServeObject) and answer.send_body:
-            is_first_use = self._residents.touch(entry.stored.object_id, now_s) > 0
+            is_first_use = self._residents.touch(entry.stored.object_id) > 0
         self._ledger.answer(answer, is_prefetched=is_first_use)
 
     def _hit_status(self, entry: HotEntry, now_s: float) -> CacheStatus:

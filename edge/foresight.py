@@ -62,7 +62,6 @@ class Foresight:
         self._config = config.prefetch
         self._catalog_url = upstream_url + CATALOG_PATH
         self._effects = effects
-        self._counters = counters
         self._recorder = recorder
         self._catalog_asked_s: float | None = None
         self._map = MediaMap(upstream_url, config.sessions, counters=counters, recorder=recorder)
@@ -138,7 +137,6 @@ class Foresight:
         self._texts.restored()
 
     def catalog_learned(self, event: CatalogLearned, now_s: float) -> None:
-        self._counters.catalogs += 1
         self._successors.learn(event)
         self._recorder.record(
             CatalogSeen(

@@ -15,7 +15,7 @@ from nearcast.record import Recorder
 
 
 class _Open:
-    __slots__ = ("fill_id", "is_answered", "is_prefetched", "source", "status", "url")
+    __slots__ = ("is_answered", "is_prefetched", "source", "status", "url")
 
     def __init__(self) -> None:
         self.is_answered = False
@@ -23,7 +23,6 @@ class _Open:
         self.source: AnswerSource = "own"
         self.status: int | None = None
         self.url = ""
-        self.fill_id: int | None = None
 
 
 class Ledger:
@@ -69,7 +68,6 @@ class Ledger:
             self._counters.answers_store += 1
         elif isinstance(answer, ServeFill):
             entry.source = "fill"
-            entry.fill_id = answer.fill_id
             self._counters.answers_stream += 1
         elif isinstance(answer, PassThrough):
             entry.source = "upstream"
@@ -79,11 +77,6 @@ class Ledger:
             self._counters.answers_own += 1
         entry.status = None if isinstance(answer, PassThrough) else answer.status
         self._effects.emit(answer)
-
-    def fill_of(self, request_id: int) -> int | None:
-        """The fill that an open request is being answered from."""
-        entry = self._open.get(request_id)
-        return entry.fill_id if entry is not None else None
 
     def close(self, request_id: int, sent_bytes: int, now_s: float) -> bool:
         """The request is over. False when it was not open."""

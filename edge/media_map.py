@@ -147,7 +147,6 @@ class MediaMap:
         except RemoteProtocolError as error:
             self._ignored(url, str(error), now_s)
             return
-        self._counters.manifests_read += 1
         for title in self.titles_of(url):
             self._recorder.record(
                 TitleLearned(at_s=now_s, url=title.url, segment_count=title.segment_count)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from cache.http.conditional import updated
 from cache.http.headers import Headers
-from cache.http.vary import secondary_key, vary_names
+from cache.http.vary import vary_names
 from cache.index import Index
 from edge.config import EdgeConfig
 from edge.events import (
@@ -26,7 +26,6 @@ from edge.events import (
 )
 from edge.hot import VARIANTS_MAX, HotEntry, HotTable
 from edge.records import ObjectLeft
-from edge.requests import varying_headers
 from edge.status import Counters
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
@@ -156,10 +155,10 @@ class Residents:
 
     # -- being used
 
-    def touch(self, object_id: str, now_s: float) -> int:
+    def touch(self, object_id: str) -> int:
         """The object is being sent. Its size when it was prefetched and this is its first use,
         else 0."""
-        use = self.index.touch(object_id, now_s)
+        use = self.index.touch(object_id)
         if use.is_loaded and not self._is_memory_only:
             self._effects.emit(SetInMemory(object_id=object_id, in_memory=True))
         self._unload(use.unloaded)
@@ -217,8 +216,3 @@ def object_id_of(url: str, vary: Headers, received_wall_s: float, fill_id: int) 
     shares its file. The wall time keeps it apart from those of earlier runs."""
     text = f"{url}\n{vary}\n{received_wall_s!r}\n{fill_id}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def vary_key(response_headers: Headers, request_headers: Headers) -> Headers | None:
-    """The request fields an answer is stored under; None when it matches no request."""
-    return secondary_key(response_headers, varying_headers(request_headers))

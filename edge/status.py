@@ -18,7 +18,6 @@ class Counters:
         "answers_store",
         "answers_stream",
         "answers_upstream",
-        "catalogs",
         "checkpoints",
         "client_bytes",
         "collapsed",
@@ -32,7 +31,6 @@ class Counters:
         "hits_dropped",
         "late_answers",
         "manifests_ignored",
-        "manifests_read",
         "pass_bytes",
         "predictions_asked",
         "predictions_failed",
@@ -60,7 +58,6 @@ class Counters:
     answers_stream: int
     """Sent from a fill while it was being fetched."""
     answers_upstream: int
-    catalogs: int
     checkpoints: int
     client_bytes: int
     collapsed: int
@@ -76,7 +73,6 @@ class Counters:
     late_answers: int
     """Predictions that came too late or for nobody."""
     manifests_ignored: int
-    manifests_read: int
     pass_bytes: int
     predictions_asked: int
     predictions_failed: int

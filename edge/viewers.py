@@ -168,9 +168,9 @@ class Viewers:
             return max(following, key=lambda viewer: (viewer.last_share, -(viewer.last_end_s or 0)))
         if idle:
             return max(idle, key=lambda viewer: viewer.last_end_s or 0.0)
-        return self._new(peer, viewers)
+        return self._new(viewers)
 
-    def _new(self, peer: str, viewers: list[Viewer]) -> Viewer:
+    def _new(self, viewers: list[Viewer]) -> Viewer:
         if len(viewers) >= PEER_VIEWERS_MAX:
             viewers.pop(0)
             self._count -= 1

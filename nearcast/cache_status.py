@@ -13,14 +13,8 @@ from typing import Final
 import http_sf
 import msgspec
 
-FIELD_NAME: Final = "cache-status"
-
 TEXT_LENGTH_MAX: Final = 4096
 """A longer field is not read: a dozen caches with details fit several times."""
-
-FORWARD_REASONS: Final = frozenset(
-    ("bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale", "partial")
-)
 
 _TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*")
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")

@@ -1,7 +1,6 @@
 """Every error Nearcast raises on purpose.
 
-Each carries the facts as attributes and, where it can reach HTTP, a `status_hint`. The command line
-turns a `NearcastError` into one line on stderr and `exit_code`.
+The command line turns a `NearcastError` into one line on stderr and `exit_code`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ class NearcastError(Exception):
     """The root: a message for the user, not a traceback."""
 
     exit_code = 2
-    status_hint: int | None = None
 
 
 class ConfigError(NearcastError):
@@ -30,28 +28,6 @@ class LocalProtocolError(NearcastError):
 
 class RemoteProtocolError(NearcastError):
     """A peer sent nonsense: a manifest, a header or a body that breaks its specification."""
-
-    status_hint = 502
-
-
-class FillError(NearcastError):
-    """An object could not be fetched from upstream."""
-
-    status_hint = 502
-
-
-class FillTimeout(FillError):
-    """Upstream did not answer, or stopped sending, within the configured time."""
-
-    status_hint = 504
-
-
-class FillRefused(FillError):
-    """Upstream cannot be reached, or the node is not allowed to fetch this address."""
-
-
-class IntegrityError(FillError):
-    """Fewer, more or other bytes than announced."""
 
 
 class ModelError(NearcastError):

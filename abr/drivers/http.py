@@ -117,7 +117,7 @@ class ViewerDriver:
                 return _failed(request, f"the answer is coded as {coding}, which was not asked for")
             size_bytes = response.content_length
             if request.want_text and (size_bytes or 0) > TEXT_BYTES_MAX:
-                return _too_large(request, response.status)
+                return _too_large(request)
             statuses = response.headers.getall("Cache-Status", [])
             self._feed(
                 ev.ResponseStarted(
@@ -140,7 +140,7 @@ class ViewerDriver:
             received_bytes += len(chunk)
             if request.want_text:
                 if received_bytes > TEXT_BYTES_MAX:
-                    return _too_large(request, response.status)
+                    return _too_large(request)
                 text += chunk
             if told_bytes == 0 or received_bytes - told_bytes >= PROGRESS_BYTES:
                 told_bytes = received_bytes
@@ -175,7 +175,7 @@ def _failed(request: ev.SendRequest, detail: str, status: int | None = None) -> 
     return ev.ResponseFailed(request_id=request.request_id, detail=detail, status=status)
 
 
-def _too_large(request: ev.SendRequest, status: int) -> ev.ResponseFailed:
+def _too_large(request: ev.SendRequest) -> ev.ResponseFailed:
     limit_mib = TEXT_BYTES_MAX >> 20
     return _failed(request, f"the manifest is larger than {limit_mib} MiB", 413)
 

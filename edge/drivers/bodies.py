@@ -48,7 +48,7 @@ class Body(Protocol):
     """Something to send. `close` when done with it."""
 
     async def read(self, offset: int, limit_bytes: int) -> Buffer:
-        """Some bytes from `offset` on; empty at the end. Raises BodyBroken."""
+        """Some bytes from `offset` on; empty at the end. Raises BodyMissing or BodyBroken."""
 
     def close(self) -> None: ...
 

@@ -61,8 +61,6 @@ class StoreError(NearcastError):
     `is_full`: there is no room, which evicting something cures.
     """
 
-    status_hint = 500
-
     def __init__(self, message: str, *, is_full: bool = False) -> None:
         super().__init__(message)
         self.is_full = is_full

@@ -5,13 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
-from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
 _DIGITS = re.compile(r"[0-9]{1,15}")
-_NUMBER_DIGITS_MAX: Final = 15
 
 
 class NumberedUrls(msgspec.Struct, frozen=True):

@@ -114,7 +114,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule(object_id=OBJECT_IDS)
     def touch(self, object_id: str) -> None:
-        use = self.index.touch(object_id, self.now_s)
+        use = self.index.touch(object_id)
         first_use = object_id in self.unused
         assert use.prefetched_bytes == (self.sizes[object_id] if first_use else 0)
         self.used_bytes += use.prefetched_bytes
@@ -382,7 +382,7 @@ def test_lru_equals_brute_force(requests: list[tuple[int, int]], capacity_bytes:
         if known:
             recent.remove(known[0])
             recent.append(known[0])
-            index.touch(object_id, 0)
+            index.touch(object_id)
         elif size_bytes <= capacity_bytes:
             while sum(size for _, size in recent) + size_bytes > capacity_bytes:
                 recent.pop(0)

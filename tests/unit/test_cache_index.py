@@ -31,7 +31,7 @@ def test_room_is_made_by_the_policy_and_bytes_are_counted() -> None:
     index = lru_index()
     for object_id in ("a", "b", "c"):
         assert index.add(object_id, 30, 0).evicted == ()
-    index.touch("a", 1)
+    index.touch("a")
     assert index.add("d", 40, 2).evicted == ("b",)
     assert index.sizes() == {"a": 30, "c": 30, "d": 40}
     assert index.size_bytes == 100
@@ -69,8 +69,8 @@ def test_the_first_use_of_a_prefetched_object_moves_it_to_main() -> None:
     index = lru_index()
     index.add("next", 40, 0, prefetch_until_s=100)
     assert index.prefetched_bytes == 40
-    assert index.touch("next", 1).prefetched_bytes == 40
-    assert index.touch("next", 2).prefetched_bytes == 0
+    assert index.touch("next").prefetched_bytes == 40
+    assert index.touch("next").prefetched_bytes == 0
     assert (index.prefetched_bytes, index.size_bytes) == (0, 40)
     assert (index.prefetch_used_bytes, index.prefetch_wasted_bytes) == (40, 0)
     assert index.segment("next") == "main"
@@ -123,7 +123,7 @@ def test_a_prefetch_can_be_kept_longer_but_not_shorter() -> None:
     assert index.extend("a", 20)
     assert index.deadline_s() == 30
     assert index.expire(15) == ()
-    index.touch("a", 16)
+    index.touch("a")
     assert not index.extend("a", 40)
 
 
@@ -135,7 +135,7 @@ def test_pinned_objects_stay() -> None:
     assert index.pin("p")
     assert index.expire(100) == ()
     assert index.add("b", 50, 0).refusal == "pinned full"
-    assert index.touch("p", 101).prefetched_bytes == 10
+    assert index.touch("p").prefetched_bytes == 10
     assert index.unpin("a")
     assert not index.unpin("a")
     assert index.add("b", 50, 0).evicted == ("a",)
@@ -153,7 +153,7 @@ def test_a_removed_prefetch_is_waste() -> None:
 
 def test_a_late_hit_on_an_evicted_object_changes_nothing() -> None:
     index = lru_index()
-    use = index.touch("gone", 0)
+    use = index.touch("gone")
     assert (use.prefetched_bytes, use.is_loaded, use.unloaded) == (0, False, ())
     assert len(index) == 0
 
@@ -163,10 +163,10 @@ def test_memory_holds_the_objects_used_last() -> None:
     assert index.add("a", 30, 0).is_in_memory
     assert index.add("b", 20, 0).is_in_memory
     assert not index.add("big", 31, 0).is_in_memory
-    index.touch("a", 1)
+    index.touch("a")
     admission = index.add("c", 10, 2)
     assert (admission.is_in_memory, admission.unloaded) == (True, ("b",))
-    use = index.touch("b", 3)
+    use = index.touch("b")
     assert (use.is_loaded, use.unloaded) == (True, ("a",))
     assert index.memory_bytes == 30
     index.remove("b")
@@ -177,9 +177,9 @@ def test_prefetched_and_restored_objects_enter_memory_when_used() -> None:
     index = lru_index(memory_capacity_bytes=50)
     assert not index.add("next", 10, 0, prefetch_until_s=9).is_in_memory
     assert not index.add("old", 10, 0, is_restored=True).is_in_memory
-    assert index.touch("next", 1).is_loaded
-    assert index.touch("old", 1).is_loaded
-    assert not index.touch("old", 1).is_loaded
+    assert index.touch("next").is_loaded
+    assert index.touch("old").is_loaded
+    assert not index.touch("old").is_loaded
 
 
 def test_admission_is_asked_for_demand_alone() -> None:
