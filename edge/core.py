@@ -43,6 +43,7 @@ from edge.responses import Responses
 from edge.router import Router
 from edge.snapshot import snapshot
 from edge.status import Counters, EdgeStatus
+from edge.uncacheable import Uncacheable
 from nearcast.errors import LocalProtocolError
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
@@ -79,6 +80,7 @@ class EdgeCore:
             counters=self._counters,
             recorder=recorder,
         )
+        uncacheable = Uncacheable(config.http.uncacheable_s)
         self._responses = Responses(
             config,
             epoch_s=epoch_s,
@@ -86,6 +88,7 @@ class EdgeCore:
             desk=desk,
             residents=self._residents,
             counters=self._counters,
+            uncacheable=uncacheable,
         )
         self._fills = Fills(
             config,
@@ -94,6 +97,7 @@ class EdgeCore:
             desk=desk,
             residents=self._residents,
             counters=self._counters,
+            uncacheable=uncacheable,
         )
         self._router = Router(
             config,
@@ -104,7 +108,7 @@ class EdgeCore:
             residents=self._residents,
             open_fills=self._open_fills,
             fills=self._fills,
-            uncacheable=self._responses.uncacheable,
+            uncacheable=uncacheable,
         )
         self._foresight = Foresight(
             config,

@@ -25,6 +25,7 @@ from edge.requests import Ask, shared_headers
 from edge.residents import Residents, object_id_of
 from edge.responses import Responses
 from edge.status import Counters
+from edge.uncacheable import Uncacheable
 
 
 class Fills:
@@ -39,6 +40,7 @@ class Fills:
         desk: Desk,
         residents: Residents,
         counters: Counters,
+        uncacheable: Uncacheable,
     ) -> None:
         self._http = config.http
         self._object_bytes_max = config.object_bytes_max
@@ -47,6 +49,7 @@ class Fills:
         self._desk = desk
         self._residents = residents
         self._counters = counters
+        self._uncacheable = uncacheable
 
     # -- asking for something
 
@@ -102,7 +105,7 @@ class Fills:
         unasked_bytes = self._open.count(fill, event.received_bytes)
         if fill.received_bytes > self._object_bytes_max and fill.is_storable:
             fill.bar("too large")
-            self._responses.uncacheable.add(fill.url, now_s)
+            self._uncacheable.add(fill.url, now_s)
             self._drop_if_useless(fill, now_s)
         return unasked_bytes
 

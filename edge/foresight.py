@@ -29,12 +29,12 @@ from edge.media_map import MediaMap
 from edge.open_fills import OpenFills
 from edge.prefetch.judge import Judge
 from edge.prefetch.planner import Planner
-from edge.prefetch.successors import Successors
 from edge.records import CatalogSeen
 from edge.residents import Residents
 from edge.sessions import Sessions
 from edge.snapshot import Watching
 from edge.status import Counters
+from edge.successors import Successors
 from edge.texts import Texts
 from edge.viewers import Viewers
 from nearcast.machine import EffectQueue

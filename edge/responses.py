@@ -43,6 +43,7 @@ class Responses:
         desk: Desk,
         residents: Residents,
         counters: Counters,
+        uncacheable: Uncacheable,
     ) -> None:
         self._http = config.http
         self._object_bytes_max = config.object_bytes_max
@@ -51,7 +52,7 @@ class Responses:
         self._desk = desk
         self._residents = residents
         self._counters = counters
-        self.uncacheable = Uncacheable(config.http.uncacheable_s)
+        self._uncacheable = uncacheable
 
     def headers(self, event: FillHeaders, now_s: float) -> None:
         fill = self._open.get(event.fill_id)
@@ -140,9 +141,9 @@ class Responses:
             fill.bar("too large")
         fill.vary = secondary_key(fill.response_headers, fill.headers) or ()
         if fill.is_storable:
-            self.uncacheable.forget(fill.url)
+            self._uncacheable.forget(fill.url)
         elif fill.status < 500:
-            self.uncacheable.add(fill.url, now_s)
+            self._uncacheable.add(fill.url, now_s)
             if fill.revalidates is not None:  # what is stored is no longer what is there
                 self._residents.invalidate(fill.url, now_s)
 

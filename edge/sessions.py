@@ -21,11 +21,11 @@ from cache.http.ranges import parse_range
 from edge.config import SessionsConfig
 from edge.fill import SIZE_UNKNOWN
 from edge.media_map import MediaMap, Place, StreamFormat, Title
-from edge.prefetch.successors import Successors
 from edge.progress import Progress
 from edge.records import CheckpointReached
 from edge.requests import shared_headers
 from edge.status import Counters
+from edge.successors import Successors
 from edge.viewers import Rung, Viewer, Viewers, device
 from nearcast import cmcd
 from nearcast.media import ByteRange, TrackKind

@@ -13,13 +13,13 @@ from typing import Literal
 import msgspec
 
 from edge.config import EdgeConfig
-from edge.context import watch_context
 from edge.events import Effect, ModelChanged, Predict, Predicted, PredictionFailed
-from edge.prefetch.successors import Successors
+from edge.prefetch.context import watch_context
 from edge.prefetch.value import threshold
 from edge.records import ModelSeen, PrefetchDecided
 from edge.sessions import Checkpoint, Session
 from edge.status import Counters
+from edge.successors import Successors
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 from predictor.features import vector

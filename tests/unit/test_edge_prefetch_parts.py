@@ -6,7 +6,7 @@ import pytest
 
 from edge.config import EdgeConfig, PrefetchConfig
 from edge.events import CatalogLearned, Commit, ObjectRead, ReadObject, Restored
-from edge.prefetch.successors import Successors
+from edge.successors import Successors
 from nearcast.config import load
 from nearcast.errors import ConfigError
 from nearcast.messages import Catalog, TitleEntry

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.prefetch.successors import Episode
 from edge.sessions import Session
+from edge.successors import Episode
 from predictor.features import WatchContext
 
 _S_PER_H: Final = 3600.0
