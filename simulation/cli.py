@@ -72,7 +72,7 @@ def shape(
     from nearcast.aio import run
     from simulation.drivers.proxy import ProxyFigures
     from simulation.drivers.shape import run_proxies
-    from simulation.links import ProxySpec, read_links
+    from simulation.link_shape import ProxySpec, read_links
 
     alone = {
         "trace": trace,

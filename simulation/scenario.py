@@ -17,7 +17,7 @@ import msgspec
 
 from nearcast.config import Section
 from nearcast.errors import InputError
-from simulation.links import LinkShape
+from simulation.link_shape import LinkShape
 
 Setting = str | int | float | bool
 

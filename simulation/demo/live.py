@@ -21,7 +21,7 @@ from nearcast.messages import CATALOG_PATH, Catalog
 from origin.catalog import TITLES_PREFIX, TitleDetail
 from simulation.demo.plan import SIDES, DemoPlan
 from simulation.demo.processes import Processes, Running
-from simulation.links import LinkShape, ProxySpec
+from simulation.link_shape import LinkShape, ProxySpec
 from simulation.world import viewing_plan
 
 PLAY_S_MAX = 150.0

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from simulation.links import LinkShape
+from simulation.link_shape import LinkShape
 from simulation.scenario import ViewerSpec
 
 # Seconds between the end of an episode and the start of the next, as autoplay leaves.

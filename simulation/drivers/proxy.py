@@ -27,7 +27,7 @@ from nearcast.clock import Clock
 from nearcast.errors import InputError
 from simulation.drivers.streams import Direction, Socket, Stream
 from simulation.link import EndDelivered, LinkCounters
-from simulation.links import ProxySpec
+from simulation.link_shape import ProxySpec
 
 logger = logging.getLogger(__name__)
 

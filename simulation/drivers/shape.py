@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from nearcast.aio import stop_signals
 from nearcast.clock import SystemClock
 from simulation.drivers.proxy import ProxyFigures, ShapedProxy
-from simulation.links import ProxySpec
+from simulation.link_shape import ProxySpec
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from simulation.demo.catalogue import library_of, make_library
 from simulation.demo.figures import live_figures, simulated_figures
 from simulation.demo.live import run_live
 from simulation.demo.plan import DemoPlan, DemoTitle
-from simulation.links import LinkShape
+from simulation.link_shape import LinkShape
 from simulation.scenario import ViewerSpec
 
 EPISODE_S = 6.0

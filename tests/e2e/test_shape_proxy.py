@@ -13,7 +13,7 @@ import pytest
 from nearcast.clock import SystemClock
 from nearcast.errors import InputError
 from simulation.drivers.proxy import ShapedProxy
-from simulation.links import ProxySpec
+from simulation.link_shape import ProxySpec
 
 LIMIT_S = 15.0
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

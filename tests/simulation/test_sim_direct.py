@@ -10,7 +10,7 @@ from abr.viewer import PlayItem, ViewerCore, ViewingPlan
 from nearcast.record import DigestRecorder
 from origin.core import OriginCore
 from origin.library import MemoryLibrary
-from simulation.links import LinkShape
+from simulation.link_shape import LinkShape
 from simulation.origin_node import OriginNode
 from simulation.scenario import Scenario, scenario_of
 from simulation.scheduler import Scheduler

@@ -8,7 +8,7 @@ import pytest
 
 from nearcast.errors import InputError
 from simulation.link import BytesOffered, FlowOpened
-from simulation.links import UP_KBPS_DEFAULT, LinkShape, ProxySpec, read_links
+from simulation.link_shape import UP_KBPS_DEFAULT, LinkShape, ProxySpec, read_links
 
 
 def test_up_is_a_rate_of_its_own_unless_given() -> None:
