@@ -1,1 +1,24 @@
-"""The client: a player core, bitrate controllers, and the drivers that do its I/O."""
+"""The client: a player core, bitrate controllers, and the drivers that do its I/O.
+
+Where to look, in the order of reading:
+
+    viewer, player      several titles in a row; one, from pressing play to its end
+    events              what they are told and what they want done
+
+    opening, loading    from a URL to a presentation: its requests; its texts
+    title               the presentation as it is played
+    downloads, fetcher  all its tracks; one of them
+    requests, transfer  all its requests; one of them, and what it teaches
+    throughput          what the network gives
+    selection           which rung is next
+    controllers, view   who is asked; what they see
+    rescue, abandon     giving up a segment that comes too late; the rule
+    buffer, playback    what is here; where the picture is
+
+    client_data         what is told to the edge (CMCD)
+    tally, qoe, report  counting a title; one figure for it; what is said about it
+    status, live_line   the same while it plays, and on a terminal
+    journal, records    what is written down
+    schedule, summary   many viewers in one process; reports for people
+    config, assemble, drivers, cli
+"""

@@ -1,1 +1,32 @@
-"""The cache node: a core that decides, and the drivers that do its I/O."""
+"""The cache node: a core that decides, and the drivers that do its I/O.
+
+Where to look, in the order of reading:
+
+    core, events        wires the parts; what it is told and what it wants done
+
+    a request
+    requests            reads its head: which URL it means, or why it is refused
+    router              which way it goes
+    hot, residents      what is stored: the table hits are read from; the store and its index
+    desk, answers       gives it its one answer; how that answer is made
+    ledger              the open requests, and what was sent
+
+    a fetch from upstream
+    fill, open_fills    one; all that are open
+    responses           what the head of upstream's answer means
+    fills               how requests join one, and how it ends
+    uncacheable         URLs not worth waiting for
+
+    what comes next
+    media_map, texts    which second of which title a URL is; manifests already stored
+    successors          what follows what
+    sessions, progress  who watches what, and how far they are
+    viewers             the same viewer over several titles
+    prefetch            whether to fetch the successor, and which piece of it when
+    foresight           wires these
+
+    config              the settings
+    status, snapshot    the figures, and how they are gathered
+    records             what is written down for reports
+    assemble, drivers, cli
+"""

@@ -1,1 +1,22 @@
-"""The same edges and players on a virtual clock; and the demo that runs both."""
+"""The same edges and players on a virtual clock; and the demo that runs both.
+
+Where to look, in the order of reading:
+
+    world                       a whole network, built from a scenario and run
+    scenario, workload          what is simulated; what of it is drawn by the seed
+    scheduler                   virtual time, and how machines are driven in it
+
+    trace, link, link_shape     rate over time; one direction of a link; its settings
+    wire, transport             links with somebody at each end; HTTP over them
+    origin_node, viewer_node    real cores with simulated I/O
+    edge_node, edge_transfers   the same for an edge; its fills and answers
+    prediction                  its model
+
+    report, figure_text, show   figures; how they look; a run for a person
+    records, checks             what is written down; what must always hold
+    scenarios, traces           those that come with Nearcast
+    trace_maker                 made the traces
+
+    demo, bench, doctor         real processes, beside the simulated ones
+    drivers, cli                `nearcast shape`, `nearcast simulate`
+"""

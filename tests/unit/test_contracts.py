@@ -1,6 +1,7 @@
 """The import contract "Cores do no I/O" names every core: a new module is one unless it is named
 here."""
 
+import ast
 import re
 import tomllib
 from fnmatch import fnmatchcase
@@ -61,6 +62,23 @@ def test_nothing_is_excused_that_is_not_there(pattern: str) -> None:
     roots = settings()["roots"]
     assert isinstance(roots, list)
     assert any(fnmatchcase(name, pattern) for name in modules(roots))
+
+
+@pytest.mark.parametrize("role", ["edge", "abr", "simulation"])
+def test_the_map_of_a_package_shows_all_of_it(role: str) -> None:
+    """The docstring of its __init__ says where to look; nothing is missing, nothing is gone."""
+    folder = ROOT / role
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    assert text is not None
+    there = {file.stem for file in folder.glob("*.py")} - {"__init__"}
+    there |= {file.parent.name for file in folder.glob("*/__init__.py")}
+    first_columns = [
+        re.split(r"\s{2,}", line.strip())[0].split(", ")
+        for line in text.splitlines()
+        if line.startswith("    ")
+    ]
+    named = [name for names in first_columns for name in names if " " not in name]
+    assert sorted(named) == sorted(there)
 
 
 def test_cores_ask_neither_the_environment_nor_the_process() -> None:
