@@ -25,7 +25,7 @@ Where to look, in the order of reading:
     prefetch            whether to fetch the successor, and which piece of it when
     foresight           wires these
 
-    config              the settings
+    config, pacing      the settings; what drivers keep to, live and simulated
     status, snapshot    the figures, and how they are gathered
     records             what is written down for reports
     assemble, drivers, cli

@@ -15,6 +15,7 @@ import msgspec
 from edge import events
 from edge.config import EdgeConfig
 from edge.core import EdgeCore
+from edge.pacing import CONNECTIONS_MAX, HITS_MAX
 from nearcast.errors import LocalProtocolError
 from nearcast.record import Recorder
 from simulation.edge_transfers import CatalogReader, Fill, Passing, Waiter, target_of
@@ -23,9 +24,6 @@ from simulation.scenario import Costs
 from simulation.scheduler import Scheduler, SimulatedPump, Timer
 from simulation.transport import Answer, Call, Client, Exchange, Request, Server
 from simulation.wire import Path
-
-DEMAND_CONNECTIONS_MAX = 512  # as the live driver
-RING_HITS_MAX = 256  # as the live ring, which is read when it is full
 
 
 class Predictor(Protocol):
@@ -71,7 +69,7 @@ class EdgeNode:
         self.hit_count = 0
         self._upstream, self._prefetcher = (
             Client(backhaul, origin, scheduler, connection_limit=limit, name=name)
-            for limit in (DEMAND_CONNECTIONS_MAX, config.prefetch.in_flight_max)
+            for limit in (CONNECTIONS_MAX, config.prefetch.in_flight_max)
         )
         self._recorder = recorder
         self._costs = costs
@@ -188,7 +186,7 @@ class EdgeNode:
 
     def _report_hit(self, hit: events.Hit) -> None:
         self._ring.append(hit)
-        if len(self._ring) >= RING_HITS_MAX:
+        if len(self._ring) >= HITS_MAX:
             self.flush_hits()
         elif self._flush_timer is None:
             self._flush_timer = self.scheduler.after(self._costs.hit_batch_s, self.flush_hits)

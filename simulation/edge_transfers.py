@@ -14,17 +14,13 @@ import msgspec
 
 from edge import events
 from edge.config import HttpConfig
+from edge.pacing import FOREIGN_RETRY_S, PROGRESS_BYTES
 from nearcast.manifests import is_manifest
 from nearcast.manifests.limits import TEXT_BYTES_MAX
 from nearcast.media import ByteRange
 from nearcast.messages import Catalog
 from simulation.scheduler import Scheduler
 from simulation.transport import Answer, Client, Exchange, Headers, Request
-
-# As the live drivers: how often they tell of progress, and how long they leave an upstream alone
-# that has no catalogue.
-PROGRESS_BYTES = 64 * 1024
-FOREIGN_RETRY_S = 600.0
 
 
 class Node(Protocol):

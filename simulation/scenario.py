@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from edge.pacing import HITS_DELAY_S
 from nearcast.config import Section
 from nearcast.errors import InputError
 from simulation.link_shape import LinkShape
@@ -131,7 +132,7 @@ class Costs(Section, frozen=True, kw_only=True):
     disk_read_s: float = 0.0005
     predict_s: float = 0.006  # the batch of 5 ms included
     player_s: float = 0.0005  # from the end of one answer to the next request
-    hit_batch_s: float = 0.01  # how long a hit waits in the counter ring
+    hit_batch_s: float = HITS_DELAY_S  # how long a hit waits in the counter ring
 
 
 class Scenario(Section, frozen=True, kw_only=True):

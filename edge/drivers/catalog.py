@@ -17,6 +17,7 @@ import msgspec
 from yarl import URL
 
 from edge.events import CatalogLearned, Event, FetchCatalog
+from edge.pacing import FOREIGN_RETRY_S
 from nearcast.clock import Clock
 from nearcast.messages import Catalog
 
@@ -26,8 +27,6 @@ CATALOG_BYTES_MAX: Final = 16 << 20
 TIMEOUT_S: Final = 10.0
 RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses while upstream does not answer; the last one repeats."""
-FOREIGN_RETRY_S: Final = 600.0
-"""How long an upstream without a catalogue is left alone."""
 
 
 class CatalogReader:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 from edge.events import Event, Hit, HitsServed
-
-HITS_MAX: Final = 256
-DELAY_S: Final = 0.01
+from edge.pacing import HITS_DELAY_S, HITS_MAX
 
 
 class HitRing:
-    """Holds at most HITS_MAX hits for at most DELAY_S."""
+    """Holds at most HITS_MAX hits for at most HITS_DELAY_S."""
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
@@ -28,7 +25,7 @@ class HitRing:
         if len(self._hits) >= HITS_MAX:
             self.flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(DELAY_S, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(HITS_DELAY_S, self.flush)
 
     def flush(self) -> None:
         """Tell the core now, so that it counts every hit up to here."""

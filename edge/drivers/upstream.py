@@ -37,6 +37,7 @@ from edge.events import (
     ResumeFill,
     StartFill,
 )
+from edge.pacing import CONNECTIONS_MAX, PROGRESS_BYTES
 from nearcast.errors import RemoteProtocolError
 from nearcast.manifests import is_manifest
 from nearcast.manifests.limits import TEXT_BYTES_MAX
@@ -44,9 +45,6 @@ from nearcast.manifests.limits import TEXT_BYTES_MAX
 logger = logging.getLogger(__name__)
 
 PREFETCH_BUFFER_BYTES: Final = 64 * 1024
-PROGRESS_BYTES: Final = 64 * 1024
-CONNECTIONS_MAX: Final = 512
-"""Above what the core lets be in flight (http.fills_max + http.passes_max), as a last bound."""
 PREFETCH_CONNECTIONS_EXTRA: Final = 32
 HEAD_BYTES_MAX: Final = 32 * 1024
 HEADER_COUNT_MAX: Final = 256
