@@ -14,7 +14,7 @@ import pytest
 from edge.drivers.bodies import Bodies, BodyMissing
 from edge.drivers.disk import DiskStore
 from edge.drivers.growing import BodyBroken, GrowingBody
-from edge.drivers.ring import HITS_MAX, HitRing
+from edge.drivers.ring import HitRing
 from edge.events import (
     Commit,
     DropObject,
@@ -27,6 +27,7 @@ from edge.events import (
     SetInMemory,
     StoredObject,
 )
+from edge.pacing import HITS_MAX
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Exchange, FaultyOrigin, StartEdge
