@@ -72,6 +72,7 @@ class EdgeCore:
             effects=self._effects,
             ledger=self._ledger,
             residents=self._residents,
+            counters=self._counters,
         )
         self._open_fills = OpenFills(
             config,

@@ -15,6 +15,7 @@ from edge.hot import HotEntry
 from edge.ledger import Ledger
 from edge.requests import Ask, Refusal
 from edge.residents import Residents
+from edge.status import Counters
 from nearcast.cache_status import CacheStatus
 from nearcast.machine import EffectQueue
 
@@ -30,6 +31,7 @@ class Desk:
         effects: EffectQueue[Effect],
         ledger: Ledger,
         residents: Residents,
+        counters: Counters,
     ) -> None:
         self._name = config.name
         self._passes_max = config.http.passes_max
@@ -37,6 +39,7 @@ class Desk:
         self._effects = effects
         self._ledger = ledger
         self._residents = residents
+        self._counters = counters
 
     def hit(self, ask: Ask, entry: HotEntry, now_s: float) -> ServeObject | ServeText:
         """The answer of a fresh entry. Changes nothing and hands out nothing."""
@@ -56,7 +59,7 @@ class Desk:
         is_collapsed: bool = False,
         detail: str | None = None,
     ) -> None:
-        """A stored object that upstream was asked about first: confirmed, or standing in."""
+        """A stored object that upstream was asked about first, and confirmed."""
         status = CacheStatus(
             cache=self._name,
             fwd=fwd,
@@ -66,6 +69,28 @@ class Desk:
             detail=detail,
         )
         self._serve(ask, entry, status, now_s)
+
+    def serve_stale(
+        self,
+        ask: Ask,
+        entry: HotEntry,
+        now_s: float,
+        *,
+        detail: str,
+        fwd_status: int | None = None,
+        is_collapsed: bool = False,
+    ) -> None:
+        """A stored object past its time: it stands in, or is renewed behind this answer."""
+        self._counters.stale_served += 1
+        self.serve_forwarded(
+            ask,
+            entry,
+            now_s,
+            fwd="stale",
+            fwd_status=fwd_status,
+            is_collapsed=is_collapsed,
+            detail=detail,
+        )
 
     def serve_fill(self, waiter: Waiter, fill: Fill) -> bool:
         """Let a waiter read a fill whose head is here. False when a short text answered it."""

@@ -110,12 +110,10 @@ class Responses:
             ):
                 continue
             self._open.forget(fill, waiter.ask.request_id)
-            self._counters.stale_served += 1
-            self._desk.serve_forwarded(
+            self._desk.serve_stale(
                 waiter.ask,
                 entry,
                 now_s,
-                fwd="stale",
                 fwd_status=fwd_status,
                 is_collapsed=waiter.is_collapsed,
                 detail=detail[:_DETAIL_LENGTH_MAX],

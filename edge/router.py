@@ -84,7 +84,7 @@ class Router:
         entry, reuse = self._look_up(ask, now_s)
         if entry is not None and reuse != "validate":
             if reuse == "stale":
-                self._desk.serve_forwarded(ask, entry, now_s, fwd="stale", detail="renewing")
+                self._desk.serve_stale(ask, entry, now_s, detail="renewing")
                 self._fills.revalidate(ask, entry, now_s)
             else:
                 self._desk.serve_hit(ask, entry, now_s)

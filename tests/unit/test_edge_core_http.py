@@ -239,6 +239,7 @@ def test_a_stale_object_stands_in_for_a_failing_upstream(failure: str) -> None:
     assert served.status == 200
     assert status_of(served).fwd == "stale"
     assert int(get_one(served.headers, "age") or 0) == 100
+    assert bench.core.status(100.0).stale_served == 1
 
 
 def test_must_revalidate_forbids_standing_in() -> None:
@@ -280,6 +281,7 @@ def test_stale_while_revalidate_serves_at_once_and_renews_behind() -> None:
     fill = one(effects, StartFill)
     assert get_one(fill.headers, "if-none-match") == '"v"'
     assert [e for e in bench.ask("/a") if isinstance(e, StartFill)] == []
+    assert bench.core.status(20.0).stale_served == 2
 
 
 def test_a_client_can_ask_for_a_check() -> None:
