@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
@@ -129,7 +130,7 @@ class Bodies:
             body.spool = Spool(
                 self._store,
                 self._thread,
-                on_written=body.trim,
+                on_written=_weakly(body.trim),
                 on_failure=lambda detail: self._spool_failed(fill_id, detail),
             )
         self._fills[fill_id] = body
@@ -320,6 +321,18 @@ class Bodies:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _weakly(method: Callable[[int], None]) -> Callable[[int], None]:
+    """A body and its spool that held each other would keep their bytes until the garbage collector
+    comes by: hundreds of bodies later, where the disk is slower than the misses."""
+    held = weakref.WeakMethod(method)
+
+    def call(count_bytes: int) -> None:
+        if (found := held()) is not None:
+            found(count_bytes)
+
+    return call
 
 
 def _open(store: DiskStore, object_id: str, is_new_to_us: bool) -> OpenBody:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -83,6 +85,32 @@ def test_reader_gets_what_arrives_and_the_break_only_behind_it() -> None:
                 await reader.read(len(CHUNK), 10)
 
     within_limit(main())
+
+
+def test_stored_body_is_let_go_without_the_garbage_collector(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = DiskStore(tmp_path)
+        store.open()
+        bodies = Bodies(store, lambda event: None, memory_object_bytes_max=0)
+        body = bodies.begin(1)
+        for _ in range(20):  # more than a batch, so that its spool reports what is written
+            body.append(CHUNK)
+        body.finish()
+        gone = weakref.ref(body)
+        content = body.whole()
+        assert content is not None
+        bodies.commit(Commit(fill_id=1, stored=stored(content), in_memory=False))
+        del body
+        await bodies.close()
+        await asyncio.sleep(0)  # what waits to be told that it is stored
+        assert gone() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        within_limit(main())
+    finally:
+        gc.enable()
 
 
 def test_passing_body_waits_for_its_slowest_reader_and_keeps_a_window() -> None:
