@@ -210,6 +210,7 @@ class PlayerCore:
     def _failed(self, transfer: Transfer, detail: str, status: int | None) -> None:
         self._journal.gave_up(transfer, detail, self._now_s)
         if self._downloads is not None and transfer.track is not None:
+            detail = f"{transfer.url}: {detail}"
             self._downloads.of(transfer).failed(transfer.rung, status, self._now_s, detail)
         elif not self._opening.failed(transfer, status, self._now_s):
             self._end("failed", f"{transfer.url}: {detail}")

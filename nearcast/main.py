@@ -7,13 +7,17 @@ point names a Typer app, or a function to be run as a Typer command.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points, version
+from typing import TYPE_CHECKING
 
+# What takes long to import is imported where it is used: until `run` is reached, Ctrl-C would show
+# a traceback.
 from nearcast.errors import NearcastError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.metadata import EntryPoint
 
 COMMAND_GROUP = "nearcast.commands"
 
@@ -51,12 +55,16 @@ Try:
 
 def commands() -> dict[str, EntryPoint]:
     """The commands of this installation, ours first."""
+    from importlib.metadata import entry_points
+
     found = {point.name: point for point in entry_points(group=COMMAND_GROUP)}
     names = [*(name for name in SUMMARIES if name in found), *sorted(set(found) - set(SUMMARIES))]
     return {name: found[name] for name in names}
 
 
 def overview() -> str:
+    from importlib.metadata import version
+
     lines = [
         f"nearcast {version('nearcast')}: video from near the viewer, before it is asked for",
         "",
@@ -75,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview())
         return 0
     if arguments[0] in ("--version", "-V", "version"):
+        from importlib.metadata import version
+
         print(f"nearcast {version('nearcast')}")
         return 0
     name, rest = arguments[0], arguments[1:]
@@ -86,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(point: EntryPoint, name: str, arguments: Sequence[str]) -> int:
+    import logging
+
     import typer
 
     logging.basicConfig(

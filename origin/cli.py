@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
     help="Make streaming titles of video files, and serve them over HTTP.",
+    epilog="Example: nearcast origin ingest film.mp4 && nearcast origin serve",
 )
 
 LIBRARY_DEFAULT = Path("library")

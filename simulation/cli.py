@@ -12,6 +12,7 @@ from nearcast.json_file import JsonFile, check_json_file, write_json
 
 app = typer.Typer(
     help="The same edges, players and origin as live, on a virtual clock.",
+    epilog="Example: nearcast simulate run evening",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -121,6 +121,8 @@ def read_frames(path: Path, source: Source) -> Iterator[Frame]:
 
 
 def _opened(path: Path) -> InputContainer:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name the video files in it")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     try:

@@ -11,6 +11,7 @@ from nearcast.json_file import JsonFile, check_json_file, write_json
 
 app = typer.Typer(
     help="Measure this machine. Every figure comes with its baseline from the same run.",
+    epilog="Example: nearcast bench inference",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

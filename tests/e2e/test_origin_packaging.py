@@ -368,7 +368,7 @@ def test_what_cannot_be_packaged_is_refused_with_the_reason(
         (sound, "no video stream"),
         (short, r"ends after \d+\.\d\d s|cut off or damaged after"),
         (tmp_path / "none.mp4", "no such file"),
-        (tmp_path, "no such file"),
+        (tmp_path, "is a folder"),
     ]:
         with pytest.raises(InputError, match=reason):
             make(path)

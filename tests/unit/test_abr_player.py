@@ -289,7 +289,7 @@ def test_what_is_buffered_is_played_before_giving_up() -> None:
     session = only_session(world)
     assert session.ended == "failed"
     assert session.played_s == pytest.approx(12.0)
-    assert "HTTP 502" in session.detail
+    assert "/v0/7.m4s: HTTP 502" in session.detail
 
 
 def test_request_that_brings_nothing_is_given_up_and_repeated() -> None:

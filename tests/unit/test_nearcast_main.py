@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated
 
@@ -180,3 +182,20 @@ def test_a_missing_module_of_our_own_is_a_bug_and_shown_as_one(
     monkeypatch.setattr(EntryPoint, "load", load)
     with pytest.raises(ModuleNotFoundError, match=name):
         main(["demo"])
+
+
+@pytest.mark.parametrize("command", ["origin", "simulate", "bench"])
+def test_help_of_a_group_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main([command, "--help"])
+    assert f"Example: nearcast {command} " in capsys.readouterr().out
+
+
+def test_little_is_imported_before_an_interrupt_is_caught() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-S", "-c", "import sys, nearcast.main; print(*sys.modules)"],
+        cwd=Path(command_line.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {"logging", "importlib.metadata", "typer"}.isdisjoint(shown.stdout.split())
