@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from cache.http.conditional import updated
+from cache.http.freshness import has_validator
 from cache.http.headers import Headers
 from cache.http.vary import vary_names
 from cache.index import Index
@@ -69,11 +70,12 @@ class Residents:
     def entries(self) -> Iterator[HotEntry]:
         return self._table.entries()
 
-    def default_freshness_s(self, status: int) -> float:
-        """Of responses that do not say; errors have one of their own."""
+    def default_freshness_s(self, status: int, headers: Headers) -> float:
+        """Of responses that do not say. Errors have one of their own; an answer without a
+        validator is made for the moment, and nothing could confirm it later."""
         if status in (404, 410):
             return self._http.negative_ttl_s
-        return self._http.default_freshness_s
+        return self._http.default_freshness_s if has_validator(headers) else 0.0
 
     # -- coming in
 
@@ -148,7 +150,7 @@ class Residents:
         return self._put(stored)
 
     def _put(self, stored: StoredObject) -> HotEntry:
-        default_freshness_s = self.default_freshness_s(stored.status)
+        default_freshness_s = self.default_freshness_s(stored.status, stored.headers)
         entry = HotEntry.of(stored, default_freshness_s=default_freshness_s)
         self._table.put(entry)
         return entry

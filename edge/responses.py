@@ -131,7 +131,9 @@ class Responses:
             fill.status,
             fill.headers,
             fill.response_headers,
-            default_freshness_s=self._residents.default_freshness_s(fill.status),
+            default_freshness_s=self._residents.default_freshness_s(
+                fill.status, fill.response_headers
+            ),
         )
         if not verdict.is_storable:
             fill.bar(verdict.reason)

@@ -8,6 +8,7 @@ has millions of segments.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from nearcast.errors import InputError
 from nearcast.media import Rendition
 from nearcast.messages import TitleEntry
+from nearcast.units import format_size
 from origin.catalog import (
     DASH_NAME,
     MASTER_NAME,
@@ -33,6 +35,8 @@ from origin.catalog import (
 DATABASE_NAME: Final = "catalog.db"
 SCHEMA_VERSION: Final = 1
 BUSY_S: Final = 10.0
+FREE_BYTES_MIN: Final = 1_000_000
+"""Less is taken for the reason of whatever SQLite complains about."""
 
 _schema = sql.MetaData()
 _meta = sql.Table(
@@ -243,9 +247,19 @@ class Database:
                 f"{title_id!r} clashes with a title that was added meanwhile: {error.orig}"
             ) from error
         except DBAPIError as error:
-            raise InputError(f"{self._file}: {error.orig}") from error
+            raise InputError(f"{self._file}: {error.orig}{self._space_note()}") from error
         except SQLAlchemyError as error:
             raise InputError(f"{self._file}: {error}") from error
+
+    def _space_note(self) -> str:
+        """SQLite calls a full disk an I/O error, even on reading: its log needs a little room."""
+        try:
+            free_bytes = shutil.disk_usage(self._file.parent).free
+        except OSError:
+            return ""
+        if free_bytes >= FREE_BYTES_MIN:
+            return ""
+        return f"; the disk is full ({format_size(free_bytes)} free): make room and try again"
 
 
 def _prepare(connection: Any, record: object) -> None:

@@ -43,7 +43,7 @@ def demo(
     from simulation.demo.figures import live_figures, simulated_figures
     from simulation.demo.live import run_live
     from simulation.demo.plan import demo_plan
-    from simulation.demo.report import lines, verdicts
+    from simulation.demo.report import lines, reason, verdicts
 
     clock = SystemClock()
     begun_s = clock.now_s()
@@ -70,6 +70,9 @@ def demo(
         print(line)
     print()
     for line in verdicts(live, simulated):
+        print(line)
+    print()
+    for line in reason(evening.sides["off"].viewers, evening.sides["on"].viewers):
         print(line)
     print(f"\n{wall_s:.0f} s in all{', the catalogue was made anew' if was_made else ''}")
     write_json(json_file, {**live, "simulated": simulated, "wall_s": wall_s})

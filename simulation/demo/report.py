@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
+from abr.report import ViewerReport
 from simulation.demo.plan import SIDES
 from simulation.figure_text import GIVEN_NOTE, LABEL_WIDTH, cell, row, simulated_cell
 
 Figures = Mapping[str, float | None]
 
 CELL_WIDTH = 12
+SLOWEST_COUNT = 3
+"""About what lies beyond the p95 of the demo's starts, and its neighbours."""
 KEYS = (
     "next_episode_startup_p50_s",
     "next_episode_startup_p95_s",
@@ -57,6 +61,30 @@ def verdicts(live: Mapping[str, Figures], simulated: Mapping[str, Figures]) -> S
             claims.append(f"{word} {label}: {two:.3f} against {one:.3f}")
     claims += _agreement(live, simulated)
     return claims
+
+
+def reason(off: Sequence[ViewerReport], on: Sequence[ViewerReport]) -> Iterator[str]:
+    """What makes the p95 of each side: the same starts of the same viewers, side by side."""
+    pairs = [
+        (one, two)
+        for viewer_off, viewer_on in zip(off, on, strict=True)
+        for one, two in zip(viewer_off.sessions, viewer_on.sessions, strict=False)
+        if one.is_next_episode and one.startup_s is not None and two.startup_s is not None
+    ]
+    crossed = [(one, two) for one, two in pairs if not one.started_from_edge]
+    if not crossed:
+        return
+    before_s, after_s = (
+        statistics.median(session.startup_s or 0.0 for session in side)
+        for side in zip(*crossed, strict=True)
+    )
+    count = f"{len(crossed)} of {len(pairs)}"
+    yield f"{count} next-episode starts crossed the backhaul without prefetch:"
+    yield f"  median {before_s:.3f} s, and {after_s:.3f} s for the same starts with it"
+    slowest = sorted(pairs, key=lambda pair: pair[1].startup_s or 0.0)[-SLOWEST_COUNT:]
+    if all(one.started_from_edge and two.started_from_edge for one, two in slowest):
+        yield f"the {len(slowest)} slowest starts with prefetch were edge hits on both sides:"
+        yield "  that p95 is their own last mile, which an edge cannot shorten"
 
 
 def _claim(label: str, figures: Figures, key: str, least: float) -> str:

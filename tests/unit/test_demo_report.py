@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from simulation.demo.report import lines, verdicts
+from abr.report import SessionReport, ViewerReport, viewer_report
+from simulation.demo.report import lines, reason, verdicts
 
 GOOD: dict[str, dict[str, float | None]] = {
     "off": {
@@ -90,3 +91,42 @@ def test_the_table_fits_a_terminal_and_marks_what_was_given() -> None:
     assert inference.split()[2:] == ["-", "2.00", "ms", "-", "2.00", "ms*"]
     (hits,) = (line for line in table if line.startswith("next-episode starts"))
     assert hits.split()[-8:] == ["20.0", "%", "95.0", "%", "20.0", "%", "95.0", "%"]
+
+
+def viewer(startup_s: float, *, from_edge: bool) -> ViewerReport:
+    session = SessionReport(
+        url="http://edge.test/media/pond-s01e02/manifest.mpd",
+        session_id="a-2",
+        is_next_episode=True,
+        startup_s=startup_s,
+        played_s=20.0,
+        stalled_s=0.0,
+        stall_count=0,
+        bitrate_kbps=800.0,
+        switch_count=0,
+        qoe_linear=1.0,
+        segment_count=10,
+        abandon_count=0,
+        response_count=12,
+        edge_hit_count=12 if from_edge else 0,
+        received_bytes=1,
+        hit_bytes=0,
+        started_from_edge=from_edge,
+        ended="finished",
+    )
+    return viewer_report("a", (session,))
+
+
+def test_starts_that_crossed_the_backhaul_are_compared_with_themselves() -> None:
+    off = [viewer(0.9, from_edge=False), *(viewer(0.2, from_edge=True) for _ in range(3))]
+    on = [viewer(0.1, from_edge=True), *(viewer(0.3, from_edge=True) for _ in range(3))]
+    said = "\n".join(reason(off, on))
+    assert "1 of 4 next-episode starts" in said
+    assert "median 0.900 s, and 0.100 s" in said
+    assert "edge hits on both sides" in said
+
+
+def test_last_mile_is_not_blamed_for_starts_that_missed() -> None:
+    off = [viewer(0.9, from_edge=False)]
+    assert "last mile" not in "\n".join(reason(off, [viewer(0.8, from_edge=False)]))
+    assert list(reason([viewer(0.2, from_edge=True)], [viewer(0.2, from_edge=True)])) == []

@@ -37,6 +37,25 @@ def status_of(answer: ServeObject | ServeFill | ServeText) -> CacheStatus:
     return parse_cache_status(text)[-1]
 
 
+@pytest.mark.parametrize(
+    ("headers", "is_kept"),
+    [
+        ((("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT"),), True),
+        ((("etag", '"a"'),), True),
+        ((), False),
+    ],
+)
+def test_what_says_no_lifetime_is_kept_only_if_it_could_be_confirmed(
+    headers: Headers, is_kept: bool
+) -> None:
+    bench = Bench()
+    started = bench.ask("/a")
+    bench.head(started, headers=headers)
+    ended = bench.end(started)
+    assert any(isinstance(effect, Commit) for effect in ended) == is_kept
+    assert (bench.hit("/a") is not None) == is_kept
+
+
 def test_a_miss_is_fetched_once_stored_and_then_hit() -> None:
     bench = Bench()
     started = bench.ask("/a?x=1&CMCD=bl%3D2000")
