@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -95,7 +96,15 @@ def ingest(
         replace=replace,
     )
     clock = SystemClock()
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupted = threading.Event()
+
+    def interrupt(number: int, frame: object) -> None:
+        # Raising alone is not enough: Python drops what is raised while it runs a finaliser.
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     folder = LibraryFolder(library, must_exist=False)
     try:
         console = Console(stderr=True)
@@ -105,7 +114,7 @@ def ingest(
             else LineWatcher(lambda line: print(line, flush=True), clock.now_s)
         )
         with watcher:
-            results = Ingest(folder, settings, clock, watcher).run(orders)
+            results = Ingest(folder, settings, clock, watcher, interrupted).run(orders)
     finally:
         folder.close()
     write_json(
@@ -240,7 +249,3 @@ def remove(
         folder.close()
     print(f"{title_id}: removed")
     write_json(json_file, {"removed": title_id})
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt

@@ -127,7 +127,10 @@ class Ingest:
         settings: IngestSettings,
         clock: Clock,
         watcher: IngestWatcher,
+        interrupted: threading.Event,
     ) -> None:
+        """`interrupted`, once set, ends `run` with KeyboardInterrupt."""
+        self._interrupted = interrupted
         self._library = library
         self._settings = settings
         self._clock = clock
@@ -152,6 +155,8 @@ class Ingest:
                 while waiting:
                     # A limited wait, so that an interrupt is seen at once on every platform.
                     done, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+                    if self._interrupted.is_set():
+                        raise KeyboardInterrupt
                     for future in done:
                         failure = future.exception()
                         if isinstance(failure, Exception):

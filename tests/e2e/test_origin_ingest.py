@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,12 @@ import pytest
 
 pytest.importorskip("av", reason="PyAV is not installed")
 
+from nearcast.clock import SystemClock
 from nearcast.main import main
+from origin.drivers.ingest import Ingest, IngestOrder, IngestSettings, make_orders
 from origin.drivers.storage import LibraryFolder
+from origin.packaging.worker import Started
+from origin.progress import LineWatcher
 
 WAIT_S = 30.0
 
@@ -184,6 +189,35 @@ def test_an_interrupted_ingest_leaves_nothing(
     assert process.wait(WAIT_S) == 130
     assert left_behind(library) == []
     assert titles(library, tmp_path) == []
+
+
+def test_an_interrupt_that_python_swallowed_still_ends_the_ingest(
+    long_clip: Path, tmp_path: Path
+) -> None:
+    interrupted = threading.Event()
+
+    class Watcher(LineWatcher):
+        def started(self, order: IngestOrder, started: Started) -> None:
+            interrupted.set()
+
+    clock = SystemClock()
+    settings = IngestSettings(
+        rungs=("36p",),
+        segment_duration_s=0.5,
+        preset="slower",
+        jobs=1,
+        thread_count=1,
+        replace=False,
+    )
+    folder = LibraryFolder(tmp_path / "library", must_exist=False)
+    try:
+        watcher = Watcher(lambda line: None, clock.now_s)
+        ingest = Ingest(folder, settings, clock, watcher, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ingest.run(make_orders([long_clip], title_id="film"))
+    finally:
+        folder.close()
+    assert left_behind(tmp_path / "library") == []
 
 
 def test_a_killed_ingest_leaves_no_title_and_runs_again(
