@@ -33,8 +33,8 @@ class Origin:
         self._folder.close()
 
 
-async def serve(config: OriginConfig) -> int:
-    """Serve until SIGTERM or Ctrl-C, then finish what is under way."""
+async def serve(config: OriginConfig) -> dict[str, float]:
+    """Serve until SIGTERM or Ctrl-C, then finish what is under way; what was counted."""
     origin = Origin(config)
     with stop_signals() as stop:
         try:
@@ -45,4 +45,4 @@ async def serve(config: OriginConfig) -> int:
             await stop.wait()
         finally:
             await origin.close()
-    return 0
+    return origin.metrics.totals()

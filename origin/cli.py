@@ -172,10 +172,12 @@ def serve(
             print(line)
         write_json(json_file, msgspec.to_builtins(loaded.value))
         return 0
+    check_json_file(json_file)
     from nearcast.aio import run
     from origin.assemble import serve as serve_library
 
-    return run(serve_library(loaded.value))
+    write_json(json_file, {"totals": run(serve_library(loaded.value))})
+    return 0
 
 
 @app.command("list", epilog="Example: nearcast origin list --library library")

@@ -34,5 +34,14 @@ class OriginMetrics:
     def answered(self, status: int) -> None:
         self.requests.labels(status=f"{status // 100}xx").inc()
 
+    def totals(self) -> dict[str, float]:
+        """Every figure by its name and labels, for a report at the end."""
+        return {
+            "/".join((sample.name, *sample.labels.values())): sample.value
+            for family in self.registry.collect()
+            for sample in family.samples
+            if not sample.name.endswith("_created")
+        }
+
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import json
 import shutil
 import signal
 import subprocess
@@ -232,6 +233,20 @@ def test_the_process_says_where_it_listens_and_ends_when_told(
         process.send_signal(number)  # the connection is still open, and idle
         assert process.wait(WAIT_S) == 0
         connection.close()
+
+
+def test_what_was_served_is_reported_at_the_end(title_library: Path, tmp_path: Path) -> None:
+    report = tmp_path / "served.json"
+    with running(title_library, "--json", str(report)) as (process, _, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
+        connection.request("GET", EPISODE + "/master.m3u8")
+        size_bytes = len(connection.getresponse().read())
+        connection.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_S) == 0
+    totals = json.loads(report.read_text())["totals"]
+    assert totals["nearcast_origin_requests_total/2xx"] == 1
+    assert totals["nearcast_origin_sent_bytes_total"] == size_bytes
 
 
 def test_a_port_in_use_and_a_missing_library_are_named(
