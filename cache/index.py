@@ -24,8 +24,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from cache.admission import ADMISSION_POLICIES
-from cache.eviction import EVICTION_POLICIES
+from cache.admission import AdmissionParams, build_admission
+from cache.eviction import EvictionParams, build_eviction
 from nearcast.config import Section
 from nearcast.errors import LocalProtocolError
 
@@ -46,6 +46,8 @@ class CacheConfig(Section, frozen=True, kw_only=True):
     object_count_max: Annotated[int, msgspec.Meta(gt=0)] = 1_000_000
     eviction: str = "s3fifo"
     admission: str = "always"
+    eviction_params: EvictionParams = EvictionParams()
+    admission_params: AdmissionParams = AdmissionParams()
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,8 +92,12 @@ class Index:
     def __init__(self, config: CacheConfig) -> None:
         """Raises ConfigError when a policy's name is unknown."""
         self.config = config
-        self._policy = EVICTION_POLICIES.get(config.eviction)(config.capacity_bytes)
-        self._admission = ADMISSION_POLICIES.get(config.admission)(config.capacity_bytes)
+        self._policy = build_eviction(
+            config.eviction, config.capacity_bytes, config.eviction_params
+        )
+        self._admission = build_admission(
+            config.admission, config.capacity_bytes, config.admission_params
+        )
         self._entries: dict[str, _Entry] = {}
         self._bytes: dict[Segment, int] = {"main": 0, "prefetched": 0, "pinned": 0}
         # Expiries of the prefetched, soonest first. Entries of objects that have left the segment
@@ -221,6 +227,7 @@ class Index:
         ):
             if len(self._policy):
                 victim = self._policy.victim()
+                self._admission.evicted(victim, self._entries[victim].size_bytes)
                 self._forget(victim)
                 evicted.append(victim)
             else:
@@ -238,6 +245,7 @@ class Index:
         entry = self._entries.get(object_id)
         if entry is None:
             return Use()
+        self._admission.hit(object_id)
         used_bytes = 0
         if entry.is_unused_prefetch:
             entry.is_unused_prefetch = False

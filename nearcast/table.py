@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
+import msgspec
+
+from nearcast.config import Section
 from nearcast.errors import ConfigError
 
 PartT = TypeVar("PartT")
@@ -32,3 +35,18 @@ class Table(Generic[PartT]):
             raise ConfigError(
                 f"no {self.family} is called {name!r}; choose from: {known}"
             ) from None
+
+
+def sections(name: str, params: Mapping[str, type[Section]], module: str) -> type[Section]:
+    """A settings struct with one section for each part of a family, all at their defaults, so that
+    a new part needs no place among the settings."""
+    made: type[Section] = msgspec.defstruct(  # type: ignore[assignment]  # as `bases` says
+        name,
+        [(part, kind, kind()) for part, kind in params.items()],
+        bases=(Section,),
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        module=module,
+    )
+    return made

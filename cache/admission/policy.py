@@ -8,15 +8,28 @@ already decided that they are wanted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
+
+from nearcast.config import Section
 
 
 class AdmissionPolicy(Protocol):
-    """A gate before the store. Deterministic."""
+    """A gate before the store. Deterministic; no method takes the time."""
 
     def admits(self, object_id: str, size_bytes: int) -> bool:
         """Whether to store this object now. Asking may change what is remembered."""
 
+    def hit(self, object_id: str) -> None:
+        """A resident object was used."""
 
-AdmissionFactory = Callable[[int], AdmissionPolicy]
-"""Makes a policy for a tier of that many bytes."""
+    def evicted(self, object_id: str, size_bytes: int) -> None:
+        """The eviction policy let this object go to make room."""
+
+
+class AdmissionPart(msgspec.Struct, frozen=True):
+    """A policy and the struct of its parameters; `build` is given the tier's bytes and those."""
+
+    params: type[Section]
+    build: Callable[[int, Any], AdmissionPolicy]

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import msgspec
 
+from nearcast.config import Section
 
-class SecondHitParams(msgspec.Struct, frozen=True, kw_only=True):
+
+class SecondHitParams(Section, frozen=True, kw_only=True):
     """`memory_share`: how many bytes of objects are remembered, as a share of the tier's bytes;
     `memory_count_max` bounds the list itself (about 200 bytes an entry)."""
 
@@ -42,3 +44,9 @@ class SecondHit:
             _, forgotten_bytes = self._seen.popitem(last=False)
             self._seen_bytes -= forgotten_bytes
         return False
+
+    def hit(self, object_id: str) -> None:
+        pass
+
+    def evicted(self, object_id: str, size_bytes: int) -> None:
+        pass

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import msgspec
 
+from nearcast.config import Section
 
-class SizeLimitParams(msgspec.Struct, frozen=True, kw_only=True):
+
+class SizeLimitParams(Section, frozen=True, kw_only=True):
     """`object_share_max`: of the tier's bytes, for one object."""
 
     object_share_max: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.02
@@ -25,3 +27,9 @@ class SizeLimit:
 
     def admits(self, object_id: str, size_bytes: int) -> bool:
         return size_bytes <= self._size_bytes_max
+
+    def hit(self, object_id: str) -> None:
+        pass
+
+    def evicted(self, object_id: str, size_bytes: int) -> None:
+        pass

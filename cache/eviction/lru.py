@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from nearcast.config import Section
+
 
 class Lru:
     """Evict what was used longest ago.
@@ -14,8 +16,8 @@ class Lru:
     9(2), 1970.
     """
 
-    def __init__(self, capacity_bytes: int) -> None:
-        del capacity_bytes  # the order does not depend on it
+    def __init__(self, capacity_bytes: int, params: Section | None = None) -> None:
+        del capacity_bytes, params  # the order depends on neither
         self._order: OrderedDict[str, None] = OrderedDict()
 
     def insert(self, object_id: str, size_bytes: int) -> None:

@@ -1,18 +1,43 @@
-"""The family's table."""
+"""The family's table, and the settings that follow from it."""
 
 from __future__ import annotations
 
-from cache.eviction.lru import Lru
-from cache.eviction.policy import EvictionFactory
-from cache.eviction.s3fifo import S3Fifo
-from cache.eviction.sieve import Sieve
-from nearcast.table import Table
+from typing import TYPE_CHECKING
 
-EVICTION_POLICIES: Table[EvictionFactory] = Table(
+from cache.eviction.arc import Arc, ArcParams
+from cache.eviction.gdsf import Gdsf, GdsfParams
+from cache.eviction.lru import Lru
+from cache.eviction.policy import EvictionPart, EvictionPolicy
+from cache.eviction.s3fifo import S3Fifo, S3FifoParams
+from cache.eviction.sieve import Sieve
+from nearcast.config import Section
+from nearcast.table import Table, sections
+
+EVICTION_POLICIES: Table[EvictionPart] = Table(
     "eviction policy",
     {
-        "s3fifo": S3Fifo,
-        "sieve": Sieve,
-        "lru": Lru,
+        "s3fifo": EvictionPart(S3FifoParams, S3Fifo),
+        "sieve": EvictionPart(Section, Sieve),
+        "lru": EvictionPart(Section, Lru),
+        "arc": EvictionPart(ArcParams, Arc),
+        "gdsf": EvictionPart(GdsfParams, Gdsf),
     },
 )
+
+if TYPE_CHECKING:
+    EvictionParams = Section
+else:
+    EvictionParams = sections(
+        "EvictionParams",
+        {name: EVICTION_POLICIES.get(name).params for name in EVICTION_POLICIES},
+        __name__,
+    )
+
+
+def build_eviction(
+    name: str, capacity_bytes: int, params: EvictionParams | None = None
+) -> EvictionPolicy:
+    """The policy called `name` for a tier of that many bytes. Raises ConfigError that lists the
+    names there are."""
+    part = EVICTION_POLICIES.get(name)
+    return part.build(capacity_bytes, part.params() if params is None else getattr(params, name))

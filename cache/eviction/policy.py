@@ -9,7 +9,14 @@ in the table runs the contract suite in tests/property/test_cache_contract.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
+
+from nearcast.config import Section
+
+GHOST_COUNT_MAX = 1_000_000
+"""Bounds a list of evicted ids (about 200 bytes an entry) where objects are tiny."""
 
 
 class EvictionPolicy(Protocol):
@@ -31,5 +38,8 @@ class EvictionPolicy(Protocol):
         """How many objects are held."""
 
 
-EvictionFactory = Callable[[int], EvictionPolicy]
-"""Makes a policy for a tier of that many bytes."""
+class EvictionPart(msgspec.Struct, frozen=True):
+    """A policy and the struct of its parameters; `build` is given the tier's bytes and those."""
+
+    params: type[Section]
+    build: Callable[[int, Any], EvictionPolicy]

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import msgspec
 
-GHOST_COUNT_MAX = 1_000_000
-"""Bounds the ghost's memory (about 200 bytes an entry) where objects are tiny."""
+from cache.eviction.policy import GHOST_COUNT_MAX
+from nearcast.config import Section
 
 
-class S3FifoParams(msgspec.Struct, frozen=True, kw_only=True):
+class S3FifoParams(Section, frozen=True, kw_only=True):
     """Defaults are the paper's. Shares are of the tier's bytes."""
 
     small_share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.1

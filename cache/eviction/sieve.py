@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nearcast.config import Section
+
 
 class _Node:
     __slots__ = ("is_marked", "newer", "object_id", "older")
@@ -23,8 +25,8 @@ class Sieve:
     to scans, as its authors say.
     """
 
-    def __init__(self, capacity_bytes: int) -> None:
-        del capacity_bytes  # the order does not depend on it
+    def __init__(self, capacity_bytes: int, params: Section | None = None) -> None:
+        del capacity_bytes, params  # the order depends on neither
         self._nodes: dict[str, _Node] = {}
         self._newest: _Node | None = None
         self._oldest: _Node | None = None

@@ -16,10 +16,10 @@ Outcome = Literal["send", "not_modified", "failed"]
 
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
-# A 304 describes what is stored; it cannot change how those bytes are framed or coded, and it
-# must not plant one client's cookie (RFC 9111, 3.2).
+# A 304 describes what is stored; it cannot change how those bytes are framed, coded or named
+# (RFC 9111, 3.2).
 _NOT_UPDATED = frozenset(
-    {"content-length", "content-encoding", "content-type", "content-range", "set-cookie"}
+    {"content-length", "content-encoding", "content-range", "content-md5", "etag"}
 )
 
 _IN_NOT_MODIFIED = frozenset(
@@ -27,6 +27,7 @@ _IN_NOT_MODIFIED = frozenset(
         "cache-control",
         "cdn-cache-control",
         "content-location",
+        "nearcast-cache-control",
         "date",
         "etag",
         "expires",
@@ -61,6 +62,12 @@ def evaluate(method: str, request_headers: Headers, response_headers: Headers) -
     """
     etag = stored_etag(response_headers)
     modified_wall_s = parse_date(get_one(response_headers, "last-modified"))
+    # A cache without a Last-Modified goes by Date (RFC 9111, 4.3.2), for reading alone.
+    dated_wall_s = (
+        modified_wall_s
+        if get_all(response_headers, "last-modified")
+        else parse_date(get_one(response_headers, "date"))
+    )
     if_match = _etags(request_headers, "if-match")
     if if_match:
         if "*" not in if_match and not _any_match(if_match, etag, is_weak=False):
@@ -76,9 +83,9 @@ def evaluate(method: str, request_headers: Headers, response_headers: Headers) -
             return "not_modified" if is_read else "failed"
         return "send"
     since_wall_s = parse_date(get_one(request_headers, "if-modified-since"))
-    if not is_read or since_wall_s is None or modified_wall_s is None:
+    if not is_read or since_wall_s is None or dated_wall_s is None:
         return "send"
-    return "send" if _is_later(modified_wall_s, since_wall_s) else "not_modified"
+    return "send" if _is_later(dated_wall_s, since_wall_s) else "not_modified"
 
 
 def _is_later(modified_wall_s: float | None, limit_wall_s: float | None) -> bool:
@@ -139,18 +146,30 @@ def revalidation_headers(stored_headers: Headers) -> Headers:
 def confirms(stored_headers: Headers, fresh_headers: Headers) -> bool:
     """Whether a 304 with `fresh_headers` is about what we hold (RFC 9111, 4.3.4).
 
-    False when it names another entity tag: the stored response must then be fetched anew.
+    False when it names another entity tag, or without one another Last-Modified: the stored
+    response must then be fetched anew.
     """
     fresh_etag, etag = stored_etag(fresh_headers), stored_etag(stored_headers)
-    return fresh_etag is None or etag is None or etags_match_weakly(fresh_etag, etag)
+    if fresh_etag is not None and etag is not None:
+        return etags_match_weakly(fresh_etag, etag)
+    modified_wall_s = parse_date(get_one(stored_headers, "last-modified"))
+    fresh_wall_s = parse_date(get_one(fresh_headers, "last-modified"))
+    return modified_wall_s is None or fresh_wall_s is None or modified_wall_s == fresh_wall_s
 
 
-def updated(stored_headers: Headers, fresh_headers: Headers) -> Headers:
-    """Stored fields after a 304: each field it carries replaces the stored one.
+def updated(
+    stored_headers: Headers, fresh_headers: Headers, *, with_cookies: bool = False
+) -> Headers:
+    """Stored fields after a 304 or a HEAD: each field it carries replaces the stored one.
 
-    A stored Age that the 304 does not repeat goes: it counted from the earlier response.
+    A stored Age that is not repeated goes: it counted from the earlier response. The entity tag
+    stays as it is stored, for it may have been the stronger of the two. `with_cookies`: otherwise
+    a Set-Cookie for one client is not planted in what all will get.
     """
-    fresh = tuple(field for field in storable(fresh_headers) if field[0] not in _NOT_UPDATED)
+    kept = _NOT_UPDATED if with_cookies else _NOT_UPDATED | {"set-cookie"}
+    if stored_etag(stored_headers) is None:
+        kept -= {"etag"}
+    fresh = tuple(field for field in storable(fresh_headers) if field[0] not in kept)
     named = {name for name, _ in fresh} | {"age"}
     return tuple(field for field in stored_headers if field[0] not in named) + fresh
 

@@ -1,15 +1,21 @@
-"""Cache-Control as a struct (RFC 9111, 5.2; RFC 5861; RFC 8246).
+"""Cache-Control as a struct (RFC 9111, 5.2; RFC 5861; RFC 8246), and the fields that stand in its
+place for us (RFC 9213).
 
 Never raises. What cannot be read is taken the careful way: a lifetime that is no number, or is
 given twice with different values, counts as 0 (RFC 9111, 4.2.1), a permission to serve stale that
 is no number is not given, unknown directives are ignored. The qualified forms
 `private="field"` and `no-cache="field"` count as the unqualified ones, as RFC 9111 5.2.2.4 allows.
+
+`Nearcast-Cache-Control` and `CDN-Cache-Control`, in this order, replace Cache-Control and Expires
+when they are valid: they are structured dictionaries, so one mistake in them makes the whole field
+count as absent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import http_sf
 import msgspec
 
 from cache.http.headers import Headers, get_all, split_list
@@ -37,7 +43,15 @@ class Directives(msgspec.Struct, frozen=True, kw_only=True):
     min_fresh_s: int | None = None
     stale_while_revalidate_s: int | None = None
     stale_if_error_s: int | None = None
+    is_targeted: bool = False
+    """It came from a field meant for caches like us: Expires counts for nothing."""
 
+
+TARGETED_FIELDS = ("nearcast-cache-control", "cdn-cache-control")
+"""Whose word holds before Cache-Control's, the first valid one (RFC 9213, 2.2)."""
+
+_TARGETED_LENGTH_MAX = 4096
+_TARGETED = frozenset(TARGETED_FIELDS)
 
 _FLAGS = {
     "no-store": "no_store",
@@ -51,6 +65,7 @@ _FLAGS = {
     "no-transform": "no_transform",
     "only-if-cached": "only_if_cached",
 }
+_QUALIFIED = frozenset({"no-cache", "private"})
 _LIFETIMES = {"max-age": "max_age_s", "s-maxage": "s_maxage_s"}
 _PERMISSIONS = {
     "stale-while-revalidate": "stale_while_revalidate_s",
@@ -61,7 +76,39 @@ _PERMISSIONS = {
 
 
 def response_directives(headers: Headers) -> Directives:
+    """What the response tells this cache: the first valid targeted field, else Cache-Control."""
+    for name in TARGETED_FIELDS if any(field in _TARGETED for field, _ in headers) else ():
+        targeted = parse_targeted(get_all(headers, name))
+        if targeted is not None:
+            return targeted
     return parse_cache_control(get_all(headers, "cache-control"))
+
+
+def parse_targeted(lines: tuple[str, ...]) -> Directives | None:
+    """A targeted field (RFC 9213, 2.1); None when it is absent, empty or no valid dictionary.
+
+    A directive whose value is of the wrong kind says nothing, but it does not undo the others; a
+    lifetime below 0 counts as 0. `no-cache` and `private` that name fields count as unqualified.
+    """
+    text = ", ".join(lines)
+    if not text.strip() or len(text) > _TARGETED_LENGTH_MAX:
+        return None
+    try:
+        members = http_sf.parse(text.encode("ascii"), tltype="dictionary")
+    except (http_sf.StructuredFieldError, ValueError, OverflowError, RecursionError):
+        return None
+    found: dict[str, bool | int] = {"is_targeted": True}
+    for name, member in members.items():
+        value = member[0] if isinstance(member, tuple) else member
+        if name in _FLAGS:
+            is_qualified = name in _QUALIFIED and isinstance(value, str)
+            if value is True or is_qualified:
+                found[_FLAGS[name]] = True
+        elif isinstance(value, int) and not isinstance(value, bool):
+            field = _LIFETIMES.get(name) or _PERMISSIONS.get(name)
+            if field is not None:
+                found[field] = min(max(value, 0), DELTA_S_MAX)
+    return msgspec.convert(found, Directives) if len(members) else None
 
 
 def request_directives(headers: Headers) -> Directives:

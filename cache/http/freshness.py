@@ -21,16 +21,40 @@ from cache.http.directives import (
 )
 from cache.http.headers import Headers, get_all, get_list, get_one
 
-HEURISTIC_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 404, 410})
-"""May be fresh without saying for how long (RFC 9110, 15.1), of those we understand."""
+HEURISTIC_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
+"""May be fresh without saying for how long (RFC 9110, 15.1)."""
 
-UNDERSTOOD_STATUSES = HEURISTIC_STATUSES | {302, 303, 307}
-"""All we store. 206 is left out: parts are cut from whole objects, never stored. Of the errors
-only "there is no such thing" is kept, so that one client's odd request cannot make a refusal
-stick for all (CPDoS)."""
+KEPT_STATUSES = frozenset({200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 410})
+"""All we store unless told otherwise. Of the errors only "there is no such thing", so that one
+client's odd request cannot make a refusal stick for all (CPDoS). 206 is judged by what a part
+needs beyond this (`cache.http.parts`)."""
+
+UNDERSTOOD_STATUSES = KEPT_STATUSES | {206, 400, 403, 405, 414, 500, 501, 502, 503, 504}
+"""Whose meaning for a cache we know: what `must-understand` asks for (RFC 9111, 5.2.2.3)."""
+
+NEGATIVE_STATUSES = frozenset({404, 410})
 
 Reuse = Literal["fresh", "stale", "validate"]
 """fresh: serve. stale: serve, and revalidate meanwhile. validate: ask upstream first."""
+
+
+class StorageRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What RFC 9111 leaves to the cache about responses that do not say all themselves."""
+
+    default_freshness_s: float = 0.0
+    """Of a response with a validator that names no lifetime."""
+    negative_ttl_s: float = 0.0
+    """Of a 404 or 410 that names none."""
+    heuristic_fraction: float = 0.0
+    """Of the time since Last-Modified, for a response that names no lifetime (4.2.2); 0: off."""
+    heuristic_s_max: float = 86_400.0
+    stores_set_cookie: bool = False
+    """Keep what carries Set-Cookie without `public` or `s-maxage` too (7.3 leaves it to us)."""
+    stores_any_status: bool = False
+    """Keep errors and unknown statuses that name a lifetime."""
+
+
+_NO_RULES = StorageRules()
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -64,13 +88,18 @@ def is_storable(
     request_headers: Headers,
     response_headers: Headers,
     *,
-    default_freshness_s: float = 0.0,
+    received_wall_s: float | None = None,
+    rules: StorageRules = _NO_RULES,
 ) -> Verdict:
-    """Whether a shared cache may, and usefully can, store this response."""
+    """Whether a shared cache may, and usefully can, store this response.
+
+    `received_wall_s` counts for a response without Date; while that is not known, any Expires
+    that is a date counts as a lifetime.
+    """
     control = response_directives(response_headers)
     if method != "GET":
         return Verdict(False, "method")
-    if status not in UNDERSTOOD_STATUSES:
+    if not _is_status_kept(status, control, rules):
         return Verdict(False, "status")
     # must-understand overrides no-store for a status we understand (RFC 9111, 5.2.2.3).
     if control.no_store and not control.must_understand:
@@ -83,18 +112,33 @@ def is_storable(
     if get_all(request_headers, "authorization") and not (is_shared or control.must_revalidate):
         return Verdict(False, "authorization")
     # RFC 9111 7.3 leaves cookies to the cache; one viewer's session must not reach another.
-    if get_all(response_headers, "set-cookie") and not is_shared:
+    if (
+        get_all(response_headers, "set-cookie")
+        and not is_shared
+        and not (
+            rules.stores_set_cookie
+            and _explicit_lifetime_s(control, response_headers, received_wall_s)
+        )
+    ):
         return Verdict(False, "set-cookie")
     if "*" in get_list(response_headers, "vary"):
         return Verdict(False, "vary *")
-    lifetime_s = _explicit_lifetime_s(control, response_headers, None)
-    if lifetime_s is None and status in HEURISTIC_STATUSES:
-        lifetime_s = default_freshness_s
-    is_ever_fresh = bool(lifetime_s) and not control.no_cache
+    lifetime_s = _explicit_lifetime_s(control, response_headers, received_wall_s)
+    if lifetime_s is None:
+        lifetime_s = _implied_lifetime_s(status, control, response_headers, received_wall_s, rules)
+    is_ever_fresh = lifetime_s > 0 and not control.no_cache
     if not is_ever_fresh and not (status == 200 and has_validator(response_headers)):
         # Neither fresh for a moment nor worth a conditional request: storing it is only cost.
         return Verdict(False, "no lifetime, no validator")
     return Verdict(True)
+
+
+def _is_status_kept(status: int, control: Directives, rules: StorageRules) -> bool:
+    if control.must_understand and status not in UNDERSTOOD_STATUSES:
+        return False
+    if rules.stores_any_status:
+        return 200 <= status <= 599 and status not in (206, 304)
+    return status in KEPT_STATUSES
 
 
 def has_validator(headers: Headers) -> bool:
@@ -106,13 +150,37 @@ def has_validator(headers: Headers) -> bool:
 
 
 def freshness_lifetime_s(
-    status: int, headers: Headers, *, received_wall_s: float, default_freshness_s: float = 0.0
+    status: int, headers: Headers, *, received_wall_s: float, rules: StorageRules = _NO_RULES
 ) -> float:
-    """s-maxage, else max-age, else Expires - Date, else the default (RFC 9111, 4.2.1)."""
-    lifetime_s = _explicit_lifetime_s(response_directives(headers), headers, received_wall_s)
+    """s-maxage, else max-age, else Expires - Date, else by the rules (RFC 9111, 4.2.1)."""
+    control = response_directives(headers)
+    lifetime_s = _explicit_lifetime_s(control, headers, received_wall_s)
     if lifetime_s is not None:
         return lifetime_s
-    return default_freshness_s if status in HEURISTIC_STATUSES else 0.0
+    return _implied_lifetime_s(status, control, headers, received_wall_s, rules)
+
+
+def _implied_lifetime_s(
+    status: int,
+    control: Directives,
+    headers: Headers,
+    received_wall_s: float | None,
+    rules: StorageRules,
+) -> float:
+    """Of a response that names none (RFC 9111, 4.2.2). `public` makes any status fit for it."""
+    if status not in HEURISTIC_STATUSES and not control.public:
+        return 0.0
+    modified_wall_s = parse_date(get_one(headers, "last-modified"))
+    if rules.heuristic_fraction > 0 and modified_wall_s is not None:
+        date_wall_s = parse_date(get_one(headers, "date"))
+        made_wall_s = date_wall_s if date_wall_s is not None else received_wall_s
+        if made_wall_s is not None:
+            unchanged_s = max(made_wall_s - modified_wall_s, 0.0)
+            return min(unchanged_s * rules.heuristic_fraction, rules.heuristic_s_max)
+    if status in NEGATIVE_STATUSES:
+        return rules.negative_ttl_s
+    # An answer without a validator is made for the moment: nothing could confirm it later.
+    return rules.default_freshness_s if has_validator(headers) else 0.0
 
 
 def _explicit_lifetime_s(
@@ -127,8 +195,8 @@ def _explicit_lifetime_s(
         return float(control.s_maxage_s)
     if control.max_age_s is not None:
         return float(control.max_age_s)
-    if not get_all(headers, "expires"):
-        return None
+    if control.is_targeted or not get_all(headers, "expires"):
+        return None  # a targeted field stands in place of Expires too (RFC 9213, 2.2)
     expires_wall_s = parse_date(get_one(headers, "expires"))
     if expires_wall_s is None:
         return 0.0
@@ -170,7 +238,7 @@ def describe(
     *,
     requested_wall_s: float,
     received_wall_s: float,
-    default_freshness_s: float = 0.0,
+    rules: StorageRules = _NO_RULES,
 ) -> Freshness:
     """All that deciding on reuse needs, computed once per stored response.
 
@@ -186,10 +254,7 @@ def describe(
             headers, requested_wall_s=requested_wall_s, received_wall_s=received_wall_s
         ),
         lifetime_s=freshness_lifetime_s(
-            status,
-            headers,
-            received_wall_s=received_wall_s,
-            default_freshness_s=default_freshness_s,
+            status, headers, received_wall_s=received_wall_s, rules=rules
         ),
         must_validate=control.no_cache,
         can_be_stale=can_be_stale,

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from cache.admission import ADMISSION_POLICIES
-from cache.eviction import EVICTION_POLICIES, EvictionPolicy
+from cache.eviction import EVICTION_POLICIES, EvictionPolicy, build_eviction
 from cache.eviction.s3fifo import S3Fifo
 from cache.eviction.sieve import Sieve
 from cache.index import CacheConfig, Index
@@ -205,7 +205,7 @@ def test_the_index_keeps_its_books_under_every_policy(eviction: str) -> None:
 def test_a_policy_holds_exactly_what_it_was_given(
     eviction: str, calls: list[tuple[str, int]]
 ) -> None:
-    policy = EVICTION_POLICIES.get(eviction)(10)
+    policy = build_eviction(eviction, 10)
     held: set[str] = set()
     for verb, number in calls:
         object_id = str(number)

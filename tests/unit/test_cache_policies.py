@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cache.admission import ADMISSION_POLICIES
+from cache.admission import build_admission
 from cache.admission.second_hit import SecondHit, SecondHitParams
 from cache.eviction import EvictionPolicy
 from cache.eviction.lru import Lru
@@ -147,6 +147,6 @@ def test_second_hit_memory_is_bounded_in_bytes_and_count() -> None:
 
 
 def test_size_limit_is_a_share_of_the_tier() -> None:
-    gate = ADMISSION_POLICIES.get("size_limit")(1000)
+    gate = build_admission("size_limit", 1000)
     assert gate.admits("a", 20)
     assert not gate.admits("a", 21)
