@@ -1,0 +1,84 @@
+"""GDSF: a price per byte, and an inflation that lets old prices fall behind."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Annotated
+
+import msgspec
+
+from nearcast.config import Section
+
+
+class GdsfParams(Section, frozen=True, kw_only=True):
+    """`cost_per_byte`: fetching an object costs 1 and this for each of its bytes. 0, the published
+    form, spares requests: small objects stay, and byte hits suffer. 1e-6: a megabyte costs as
+    much as a request does."""
+
+    cost_per_byte: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class _Entry:
+    __slots__ = ("sequence_no", "size_bytes", "use_count")
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.use_count = 1
+        self.sequence_no = 0
+
+
+class Gdsf:
+    """Evict what saves least per byte: uses x fetch cost / size, on top of the last victim's level.
+
+    Each use sets an object's priority to that level plus its own worth, so that what was popular
+    once is overtaken. O(log n) a use; the heap keeps outdated entries until they surface or
+    outnumber the others. Of equals, the one used longest ago goes.
+    Source: Cherkasova, "Improving WWW Proxies Performance with Greedy-Dual-Size-Frequency Caching
+    Policy", HP Laboratories HPL-98-69R1, 1998.
+    """
+
+    def __init__(self, capacity_bytes: int, params: GdsfParams | None = None) -> None:
+        del capacity_bytes  # the order does not depend on it
+        self._cost_per_byte = (params or GdsfParams()).cost_per_byte
+        self._entries: dict[str, _Entry] = {}
+        # Lowest first; an entry counts while its sequence number is its object's.
+        self._heap: list[tuple[float, int, str]] = []
+        self._level = 0.0
+        self._sequence_no = 0
+
+    def insert(self, object_id: str, size_bytes: int) -> None:
+        assert object_id not in self._entries, object_id
+        entry = self._entries[object_id] = _Entry(size_bytes)
+        self._push(object_id, entry)
+
+    def hit(self, object_id: str) -> None:
+        entry = self._entries[object_id]
+        entry.use_count += 1
+        self._push(object_id, entry)
+
+    def remove(self, object_id: str) -> None:
+        del self._entries[object_id]
+
+    def victim(self) -> str:
+        while True:
+            item = heapq.heappop(self._heap)
+            if self._is_current(item):
+                self._level, _, object_id = item
+                del self._entries[object_id]
+                return object_id
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _push(self, object_id: str, entry: _Entry) -> None:
+        self._sequence_no += 1
+        entry.sequence_no = self._sequence_no
+        worth = entry.use_count * (1 / (entry.size_bytes or 1) + self._cost_per_byte)
+        heapq.heappush(self._heap, (self._level + worth, self._sequence_no, object_id))
+        if len(self._heap) > 4 * len(self._entries) + 64:
+            self._heap = [item for item in self._heap if self._is_current(item)]
+            heapq.heapify(self._heap)
+
+    def _is_current(self, item: tuple[float, int, str]) -> bool:
+        entry = self._entries.get(item[2])
+        return entry is not None and entry.sequence_no == item[1]
