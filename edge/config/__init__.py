@@ -1,0 +1,29 @@
+"""The settings of an edge: one module per section."""
+
+from edge.config.http import HttpConfig
+from edge.config.node import EdgeConfig
+from edge.config.server import ServerConfig
+from edge.config.service import (
+    KeyRules,
+    QueryRule,
+    ServiceConfig,
+    ServiceRules,
+    TlsRules,
+    TokenRules,
+)
+from edge.config.watching import InferenceConfig, PrefetchConfig, SessionsConfig
+
+__all__ = [
+    "EdgeConfig",
+    "HttpConfig",
+    "InferenceConfig",
+    "KeyRules",
+    "PrefetchConfig",
+    "QueryRule",
+    "ServerConfig",
+    "ServiceConfig",
+    "ServiceRules",
+    "SessionsConfig",
+    "TlsRules",
+    "TokenRules",
+]
