@@ -15,6 +15,10 @@ sent) or `ClientLeft` (before or in the middle of the answer, also after `AbortR
 client that left before it was answered gets no answer.
 
 Fills: `StartFill` -> `FillHeaders` -> `FillProgress`* -> `FillEnded`, or `FillFailed` at any point.
+The core times them: the driver tells of progress often enough (edge.pacing), says `FillBlocked` when
+it is our own side that does not read, and gives up what the core cancels. Of the times, only that
+for connecting is the driver's. `StreamOnly`: the fill will not be stored, so nothing need be kept of
+it but what its readers have not taken yet.
 After `FillEnded` the core says `Commit` or `Discard`; after `FillFailed` the driver has already
 let go (but for cause "disk", after which the fill goes on in memory for its waiters, ends with
 `FillEnded` and is answered `Discard`). `CancelFill` ends a fill without a further event. Waiters
@@ -96,8 +100,19 @@ class FillHeaders(Event, frozen=True, kw_only=True):
 
 
 class FillProgress(Event, frozen=True, kw_only=True):
+    """So much of the body is here. Told each PROGRESS_BYTES, and at least once in PROGRESS_S while
+    bytes arrive: the core takes longer silence for upstream's."""
+
     fill_id: int
     received_bytes: int
+
+
+class FillBlocked(Event, frozen=True, kw_only=True):
+    """Whether it is our own side that does not read on: a reader or the disk is behind. Told when
+    it changes; while it is so, upstream's silence is not its fault."""
+
+    fill_id: int
+    is_blocked: bool
 
 
 class FillEnded(Event, frozen=True, kw_only=True):
@@ -181,6 +196,10 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     requested_wall_s: float
     received_wall_s: float
     is_prefetch: bool = False
+    part_first: int = 0
+    """Where in the resource the body begins..."""
+    part_of_bytes: int | None = None
+    """...when it is only a part of one of so many bytes; None: the body is the whole."""
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,6 +284,13 @@ class ResumeFill(Effect, frozen=True, kw_only=True):
 
 
 class CancelFill(Effect, frozen=True, kw_only=True):
+    fill_id: int
+
+
+class StreamOnly(Effect, frozen=True, kw_only=True):
+    """This fill will not be stored: write nothing, let go what its readers have taken. Those it
+    has got so far are all it will have. Not said of manifests, whose text is wanted whole."""
+
     fill_id: int
 
 

@@ -4,6 +4,20 @@ One immutable entry per resident object, with everything that serving it needs w
 was stored or refreshed. Looking up changes nothing, so the hit path can do it without telling
 anyone (docs/adr/0004-hits-read-only.md). Changing an object means putting another entry in its
 place.
+
+**What a driver may decide from an entry by itself.** For a GET or HEAD whose URL has exactly one
+entry (`HotTable.plain`), while `is_plain` and `now < fresh_until_wall_s`, and when the request
+carries none of Cache-Control, Pragma, Authorization, Cookie, If-Match, If-Unmodified-Since,
+If-Range or a body:
+
+- no condition and no Range: 200 with `fields`, Age = `now - made_wall_s` rounded down, and
+  Cache-Status after `cache_status_before`;
+- If-None-Match with one entity tag whose bytes, less a leading `W/`, equal `etag`: 304 with
+  `not_modified_fields`, whatever If-Modified-Since says;
+- no If-None-Match, and If-Modified-Since that is byte for byte `last_modified`: 304 likewise;
+- one Range `first-last`, `first-` or `-n` within `stored.size_bytes`, no condition: 206.
+
+Everything else, and every doubt, is a question to `EdgeCore.find_hit` or `Requested`.
 """
 
 from __future__ import annotations
@@ -12,14 +26,18 @@ from collections.abc import Iterator
 
 import msgspec
 
-from cache.http.freshness import Freshness, describe
-from cache.http.headers import Headers
+from cache.http.conditional import not_modified_headers, stored_etag
+from cache.http.dates import parse_date
+from cache.http.freshness import Freshness, StorageRules, describe
+from cache.http.headers import Headers, get_all, get_one, without
 from cache.http.vary import is_match, vary_names
 from edge.events import StoredObject
 from edge.requests import varying_headers
 
 VARIANTS_MAX = 8
 """Stored responses of one URL that differ by Vary; the one stored first makes room."""
+
+_MADE_PER_ANSWER = frozenset({"age", "cache-status", "content-length"})
 
 
 class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,20 +46,65 @@ class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
     stored: StoredObject
     freshness: Freshness
     is_varied: bool
+    is_plain: bool
+    """A whole 200 for everyone that needs no validation: the driver may serve it while fresh."""
+    fresh_until_wall_s: float
+    made_wall_s: float
+    """Age counts from here."""
+    etag: bytes | None
+    """As sent but for a leading `W/`, for the weak comparison of If-None-Match."""
+    last_modified: bytes | None
+    """As sent, when it is a date."""
+    last_modified_wall_s: float | None
+    fields: Headers
+    """Of a 200 answer with the whole body, but for Age and Cache-Status; Date is the origin's."""
+    not_modified_fields: Headers
+    """Of a 304, likewise."""
+    cache_status_before: str
+    """What the caches between us and the origin said; ours goes after it. May be empty."""
 
     @classmethod
-    def of(cls, stored: StoredObject, *, default_freshness_s: float) -> HotEntry:
+    def of(cls, stored: StoredObject, rules: StorageRules) -> HotEntry:
+        freshness = describe(
+            stored.status,
+            stored.headers,
+            requested_wall_s=stored.requested_wall_s,
+            received_wall_s=stored.received_wall_s,
+            rules=rules,
+        )
+        is_varied = vary_names(stored.headers) != ()
+        etag = stored_etag(stored.headers)
+        last_modified = get_one(stored.headers, "last-modified")
+        last_modified_wall_s = parse_date(last_modified)
+        common = without(stored.headers, _MADE_PER_ANSWER)
+        accepts: Headers = () if get_all(common, "accept-ranges") else (("accept-ranges", "bytes"),)
         return cls(
             stored=stored,
-            freshness=describe(
-                stored.status,
-                stored.headers,
-                requested_wall_s=stored.requested_wall_s,
-                received_wall_s=stored.received_wall_s,
-                default_freshness_s=default_freshness_s,
+            freshness=freshness,
+            is_varied=is_varied,
+            is_plain=(
+                stored.status == 200
+                and stored.part_of_bytes is None
+                and not is_varied
+                and not freshness.must_validate
             ),
-            is_varied=vary_names(stored.headers) != (),
+            fresh_until_wall_s=freshness.fresh_until_wall_s,
+            made_wall_s=freshness.received_wall_s - freshness.initial_age_s,
+            etag=_opaque(etag) if etag is not None else None,
+            last_modified=(
+                last_modified.encode("utf-8", "surrogateescape")
+                if last_modified is not None and last_modified_wall_s is not None
+                else None
+            ),
+            last_modified_wall_s=last_modified_wall_s,
+            fields=(*common, *accepts, ("content-length", str(stored.size_bytes))),
+            not_modified_fields=not_modified_headers(common),
+            cache_status_before=", ".join(get_all(stored.headers, "cache-status")),
         )
+
+
+def _opaque(etag: str) -> bytes:
+    return etag.removeprefix("W/").encode("utf-8", "surrogateescape")
 
 
 class HotTable:
@@ -53,6 +116,13 @@ class HotTable:
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def plain(self, url: str) -> HotEntry | None:
+        """The entry a driver may serve by itself while it is fresh; see the top of this file."""
+        entries = self._by_url.get(url)
+        if entries is None or len(entries) != 1 or not entries[0].is_plain:
+            return None
+        return entries[0]
 
     def match(self, url: str, request_headers: Headers) -> HotEntry | None:
         """The newest entry that may answer a request with these fields, fresh or not."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from cache.http.conditional import updated
-from cache.http.freshness import has_validator
+from cache.http.freshness import StorageRules
 from cache.http.headers import Headers
 from cache.http.vary import vary_names
 from cache.index import Index
@@ -46,7 +46,14 @@ class Residents:
         recorder: Recorder,
     ) -> None:
         self.index = Index(config.cache())
-        self._http = config.http
+        self.rules = StorageRules(
+            default_freshness_s=config.http.default_freshness_s,
+            negative_ttl_s=config.http.negative_ttl_s,
+            heuristic_fraction=config.http.heuristic_fraction,
+            heuristic_s_max=config.http.heuristic_s_max,
+            stores_set_cookie=config.http.store_set_cookie,
+            stores_any_status=config.http.store_any_status,
+        )
         self._is_memory_only = config.store is None
         self._table = HotTable()
         self._effects = effects
@@ -69,13 +76,6 @@ class Residents:
 
     def entries(self) -> Iterator[HotEntry]:
         return self._table.entries()
-
-    def default_freshness_s(self, status: int, headers: Headers) -> float:
-        """Of responses that do not say. Errors have one of their own; an answer without a
-        validator is made for the moment, and nothing could confirm it later."""
-        if status in (404, 410):
-            return self._http.negative_ttl_s
-        return self._http.default_freshness_s if has_validator(headers) else 0.0
 
     # -- coming in
 
@@ -139,7 +139,7 @@ class Residents:
             url=old.url,
             vary=old.vary,
             status=old.status,
-            headers=updated(old.headers, fresh_headers),
+            headers=updated(old.headers, fresh_headers, with_cookies=self.rules.stores_set_cookie),
             size_bytes=old.size_bytes,
             crc32c=old.crc32c,
             requested_wall_s=requested_wall_s,
@@ -150,8 +150,7 @@ class Residents:
         return self._put(stored)
 
     def _put(self, stored: StoredObject) -> HotEntry:
-        default_freshness_s = self.default_freshness_s(stored.status, stored.headers)
-        entry = HotEntry.of(stored, default_freshness_s=default_freshness_s)
+        entry = HotEntry.of(stored, self.rules)
         self._table.put(entry)
         return entry
 

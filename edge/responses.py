@@ -21,7 +21,9 @@ from edge.config import EdgeConfig
 from edge.desk import Desk
 from edge.events import FillHeaders
 from edge.fill import Fill, Waiter
+from edge.hot import HotEntry
 from edge.open_fills import OpenFills
+from edge.requests import Ask
 from edge.residents import Residents
 from edge.status import Counters
 from edge.uncacheable import Uncacheable
@@ -103,11 +105,7 @@ class Responses:
         """Upstream failed: serve what is stored, if stale, where that is allowed."""
         for waiter in tuple(fill.waiting.values()):
             entry = self._residents.match(fill.url, waiter.ask.headers)
-            if entry is None or not may_serve_on_error(
-                entry.freshness,
-                self._epoch_s + now_s,
-                default_stale_if_error_s=self._http.stale_if_error_s,
-            ):
+            if entry is None or not self._may_stand_in(entry, now_s):
                 continue
             self._open.forget(fill, waiter.ask.request_id)
             self._desk.serve_stale(
@@ -118,6 +116,20 @@ class Responses:
                 is_collapsed=waiter.is_collapsed,
                 detail=detail[:_DETAIL_LENGTH_MAX],
             )
+
+    def stand_in_now(self, ask: Ask, entry: HotEntry | None, detail: str, now_s: float) -> bool:
+        """Upstream is known to be failing: serve the entry where that is allowed."""
+        if entry is None or not self._may_stand_in(entry, now_s):
+            return False
+        self._desk.serve_stale(ask, entry, now_s, detail=detail)
+        return True
+
+    def _may_stand_in(self, entry: HotEntry, now_s: float) -> bool:
+        return may_serve_on_error(
+            entry.freshness,
+            self._epoch_s + now_s,
+            default_stale_if_error_s=self._http.stale_if_error_s,
+        )
 
     def refuse_waiting(self, fill: Fill, status: int, detail: str) -> None:
         for waiter in tuple(fill.waiting.values()):
@@ -131,9 +143,8 @@ class Responses:
             fill.status,
             fill.headers,
             fill.response_headers,
-            default_freshness_s=self._residents.default_freshness_s(
-                fill.status, fill.response_headers
-            ),
+            received_wall_s=fill.response_wall_s,
+            rules=self._residents.rules,
         )
         if not verdict.is_storable:
             fill.bar(verdict.reason)

@@ -65,7 +65,7 @@ _FLAGS = {
     "no-transform": "no_transform",
     "only-if-cached": "only_if_cached",
 }
-_QUALIFIED = frozenset({"no-cache", "private"})
+_PERMITTING = frozenset({"public", "immutable", "must-understand"})
 _LIFETIMES = {"max-age": "max_age_s", "s-maxage": "s_maxage_s"}
 _PERMISSIONS = {
     "stale-while-revalidate": "stale_while_revalidate_s",
@@ -87,8 +87,8 @@ def response_directives(headers: Headers) -> Directives:
 def parse_targeted(lines: tuple[str, ...]) -> Directives | None:
     """A targeted field (RFC 9213, 2.1); None when it is absent, empty or no valid dictionary.
 
-    A directive whose value is of the wrong kind says nothing, but it does not undo the others; a
-    lifetime below 0 counts as 0. `no-cache` and `private` that name fields count as unqualified.
+    A value of the wrong kind does not undo the other directives; a number that is none, or is
+    below 0, counts as 0. `no-cache` and `private` that name fields count as unqualified.
     """
     text = ", ".join(lines)
     if not text.strip() or len(text) > _TARGETED_LENGTH_MAX:
@@ -101,13 +101,13 @@ def parse_targeted(lines: tuple[str, ...]) -> Directives | None:
     for name, member in members.items():
         value = member[0] if isinstance(member, tuple) else member
         if name in _FLAGS:
-            is_qualified = name in _QUALIFIED and isinstance(value, str)
-            if value is True or is_qualified:
+            # A permission must be said plainly; a prohibition holds however it is said.
+            if value is True or (value is not False and name not in _PERMITTING):
                 found[_FLAGS[name]] = True
-        elif isinstance(value, int) and not isinstance(value, bool):
-            field = _LIFETIMES.get(name) or _PERMISSIONS.get(name)
-            if field is not None:
-                found[field] = min(max(value, 0), DELTA_S_MAX)
+        elif name in _LIFETIMES or name in _PERMISSIONS:
+            field = _LIFETIMES.get(name) or _PERMISSIONS[name]
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            found[field] = min(max(int(value), 0), DELTA_S_MAX) if is_number else 0
     return msgspec.convert(found, Directives) if len(members) else None
 
 

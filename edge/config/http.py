@@ -20,6 +20,15 @@ class HttpConfig(Section, frozen=True, kw_only=True):
     """How long past its freshness an object may stand in for an upstream that fails."""
     negative_ttl_s: NotNegative = 2.0
     """How long a 404 or 410 is kept that does not say so itself; other errors are never kept."""
+    heuristic_fraction: Share = 0.0
+    """Share of the time since Last-Modified for which a response is fresh that does not say so
+    itself, in place of the two above (RFC 9111, 4.2.2). 0: off."""
+    heuristic_s_max: NotNegative = 86_400.0
+    store_set_cookie: bool = False
+    """Keep answers with Set-Cookie that name a lifetime, though neither `public` nor s-maxage."""
+    store_any_status: bool = False
+    """Keep errors and unknown statuses too, if they name a lifetime: one client's odd request can
+    then make a refusal stick for all."""
     uncacheable_s: NotNegative = 5.0
     """How long a URL that turned out not to be storable is passed through without queueing."""
     connect_timeout_s: Positive = 3.0

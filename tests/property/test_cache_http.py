@@ -48,7 +48,12 @@ def test_no_header_breaks_a_decision(
     times = {"requested_wall_s": requested_wall_s, "received_wall_s": received_wall_s}
     verdict = is_storable("GET", 200, request_headers, headers)
     assert verdict.is_storable != bool(verdict.reason)
-    freshness = describe(200, headers, **times)
+    freshness = describe(
+        200,
+        headers,
+        requested_wall_s=times["requested_wall_s"],
+        received_wall_s=times["received_wall_s"],
+    )
     assert 0 <= freshness.lifetime_s <= DELTA_S_MAX
     now_wall_s = received_wall_s + 5
     age_now_s = age_s(freshness, now_wall_s)

@@ -120,17 +120,33 @@ def test_a_304_updates_what_it_names_but_not_what_describes_the_bytes() -> None:
         ("x-a", "3"),
     )
     assert updated(stored, fresh) == (
-        ("content-type", "video/mp4"),
         ("content-length", "5"),
+        ("content-type", "text/html"),
         ("cache-control", "max-age=2"),
         ("x-a", "3"),
     )
+    assert ("set-cookie", "a=b") in updated(stored, fresh, with_cookies=True)
+
+
+def test_the_stored_tag_stays_and_a_missing_one_is_learnt() -> None:
+    assert updated((("etag", '"a"'),), (("etag", 'W/"a"'),)) == (("etag", '"a"'),)
+    assert updated((), (("etag", '"a"'),)) == (("etag", '"a"'),)
 
 
 def test_a_304_for_another_tag_confirms_nothing() -> None:
     assert confirms(STORED, ())
     assert confirms(STORED, (("etag", 'W/"a"'),))
     assert not confirms(STORED, (("etag", '"b"'),))
+    assert confirms(STORED, (("last-modified", MODIFIED),))
+    assert not confirms(STORED, (("last-modified", LATE),))
+    assert confirms(STORED, (("etag", '"a"'), ("last-modified", LATE)))
+
+
+def test_what_has_no_last_modified_is_read_by_its_date() -> None:
+    since = (("if-modified-since", MODIFIED),)
+    assert evaluate("GET", since, (("date", EARLY),)) == "not_modified"
+    assert evaluate("GET", since, (("date", LATE),)) == "send"
+    assert evaluate("GET", since, (("date", EARLY), ("last-modified", "nonsense"))) == "send"
 
 
 def test_our_304_leaves_out_what_describes_the_body() -> None:

@@ -6,6 +6,7 @@ from cache.http.dates import format_date
 from cache.http.directives import Directives
 from cache.http.freshness import (
     Reuse,
+    StorageRules,
     age_s,
     current_age_s,
     describe,
@@ -82,25 +83,26 @@ def test_answers_to_authorised_requests_need_the_origins_word(directive: str) ->
 
 
 def test_a_default_lifetime_makes_a_bare_response_storable_but_not_an_unusual_one() -> None:
-    assert is_storable("GET", 200, (), (), default_freshness_s=5).is_storable
-    assert not is_storable("GET", 302, (), (), default_freshness_s=5).is_storable
+    rules = StorageRules(default_freshness_s=5)
+    assert is_storable("GET", 200, (), (ETAG,), rules=rules).is_storable
+    assert not is_storable("GET", 302, (), (ETAG,), rules=rules).is_storable
 
 
 def test_lifetime_precedence() -> None:
     date = ("date", format_date(NOW_WALL_S))
     expires = ("expires", format_date(NOW_WALL_S + 30))
+    rules = StorageRules(default_freshness_s=7)
 
     def lifetime_s(headers: Headers, status: int = 200) -> float:
-        return freshness_lifetime_s(
-            status, headers, received_wall_s=NOW_WALL_S - 100, default_freshness_s=7
-        )
+        return freshness_lifetime_s(status, headers, received_wall_s=NOW_WALL_S - 100, rules=rules)
 
     assert lifetime_s(control("max-age=10, s-maxage=20", date, expires)) == 20
     assert lifetime_s(control("max-age=10", date, expires)) == 10
     assert lifetime_s((date, expires)) == 30
     assert lifetime_s((expires,)) == 130
-    assert lifetime_s(()) == 7
-    assert lifetime_s((), status=302) == 0
+    assert lifetime_s((ETAG,)) == 7
+    assert lifetime_s(()) == 0
+    assert lifetime_s((ETAG,), status=302) == 0
     assert lifetime_s((("expires", "0"),)) == 0
     assert lifetime_s((expires, ("expires", "0"))) == 0
     assert lifetime_s((date, ("expires", format_date(NOW_WALL_S - 1)))) == 0
