@@ -20,34 +20,42 @@ app = typer.Typer(
 
 @app.command()
 def edge(
-    sizes: Annotated[
-        str, typer.Option(help="Object sizes in bytes, separated by commas.")
-    ] = "4096,65536,524288",
-    rounds: Annotated[int, typer.Option(min=1, max=101, help="Paired rounds per size.")] = 5,
-    peers: Annotated[str, typer.Option(help="Servers to compare with: nginx.")] = "nginx",
+    peers: Annotated[
+        str, typer.Option(help="Caches to compare with; those not installed are left out.")
+    ] = "nginx,varnish",
+    cells: Annotated[str, typer.Option(help="What to measure; all: every cell.")] = "all",
+    rounds: Annotated[int, typer.Option(min=1, max=101, help="Paired rounds.")] = 7,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Three short rounds: a look, not a result.")
+    ] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Cost of a hit: the edge against nginx (if installed) and plain aiohttp.
+    """The edge's speed goals: hits, misses, TLS, connections, against tuned peers.
 
-    Example: nearcast bench edge --sizes 65536 --rounds 9 --json edge.json
+    Example: nearcast bench edge --cells hits,tls --rounds 9 --json edge.json
     """
-    from simulation.bench.edge import run_bench, table
+    from simulation.bench.edge import CELLS, Plan, run_bench, table
+    from simulation.bench.peers import PEERS
 
-    try:
-        sizes_bytes = tuple(dict.fromkeys(int(size) for size in sizes.split(",")))
-    except ValueError:
-        raise ConfigError(f"--sizes {sizes}: give whole numbers, such as 4096,65536") from None
-    if not all(0 < size <= 1 << 26 for size in sizes_bytes):
-        raise ConfigError(f"--sizes {sizes}: each must be between 1 and {1 << 26} bytes")
-    wanted = tuple(peer.strip() for peer in peers.split(",") if peer.strip())
-    unknown = sorted(set(wanted) - {"nginx"})
-    if unknown:
-        raise ConfigError(f"--peers {','.join(unknown)}: only nginx can be compared with")
+    plan = Plan(
+        cells=tuple(CELLS) if cells == "all" else _choice("--cells", cells, tuple(CELLS)),
+        peers=_choice("--peers", peers, PEERS),
+        round_count=3 if quick else rounds,
+        round_s=0.15 if quick else 0.4,
+    )
     check_json_file(json_file)
-    rows = run_bench(sizes_bytes, rounds, wanted)
-    for line in table(rows, rows[0].server):
+    outcome = run_bench(plan, lambda note: typer.echo(note, err=True))
+    for line in table(outcome):
         print(line)
-    write_json(json_file, {"rows": rows})
+    write_json(json_file, outcome)
+
+
+def _choice(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        raise ConfigError(f"{option} {','.join(unknown)}: choose from {', '.join(known)}")
+    return wanted
 
 
 @app.command()

@@ -1,122 +1,123 @@
-"""A closed-loop HTTP/1.1 load generator: n connections, each asks again once it is answered.
+"""What a load generator is told and what it says: one JSON line each way.
 
-It parses just enough of an answer (status and Content-Length) to know where it ends, and drops
-bodies as they come, so that it costs less than the servers it measures.
+A generator runs as a process of its own (`simulation.bench.generator`), so that what it costs is
+never taken from a server under test. It connects first and says so, then waits for the word to
+begin: what connections and TLS handshakes cost stays out of the cost of a request.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
-_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)\r\n", re.IGNORECASE)
+from nearcast.errors import NearcastError
+from simulation.bench.processes import LOAD_CORE, Process, process
+
+SAMPLES_MAX = 2000
+"""Of each kind of time in an answer: enough for a p99, few enough for one line of JSON."""
 
 
-class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run saw. `latencies_s` are of complete answers, unsorted."""
+class Ask(msgspec.Struct, frozen=True):
+    """One request: `target` and `headers` may hold one `%d`, replaced by a number that is new in
+    every request. `size_bytes` is the length of the body that must come."""
+
+    target: str
+    size_bytes: int
+    headers: str = ""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections that each ask again once they are answered, or at a steady rate."""
+
+    port: int
+    asks: tuple[Ask, ...]
+    connection_count: int
+    duration_s: float
+    status: int = 200
+    first_number: int = 0
+    rate_per_s: float | None = None
+    is_tls: bool = False
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
+    """What one run saw. Times are sorted and thinned out evenly; all answers were checked for
+    status and length."""
 
     request_count: int
     body_bytes: int
     duration_s: float
-    latencies_s: tuple[float, ...]
+    ttfb_s: tuple[float, ...]
+    latency_s: tuple[float, ...]
+
+    @property
+    def requests_per_s(self) -> float:
+        return self.request_count / self.duration_s
 
 
-class LoadFailed(Exception):
-    """What the server answered is no measurement: an error, no Content-Length, nothing at all. The
-    message completes "it answered ..."."""
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """Why a run is no measurement; completes "it answered ..."."""
+
+    failure: str
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, requests: tuple[bytes, ...], offset: int) -> None:
-        self._requests = requests
-        self._next = offset
-        self._loop = asyncio.get_running_loop()
-        self._head = b""
-        self._body_left = 0
-        self._sent_at_s = 0.0
-        self._transport: asyncio.Transport | None = None
-        self.body_bytes = 0
-        self.latencies_s: list[float] = []
-        self.failure: str | None = None
-        self._is_closing = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._ask()
-
-    def _ask(self) -> None:
-        assert self._transport is not None
-        self._sent_at_s = self._loop.time()
-        self._transport.write(self._requests[self._next % len(self._requests)])
-        self._next += 1
-
-    def data_received(self, data: bytes) -> None:
-        if self._body_left == 0:
-            self._head += data
-            end = self._head.find(b"\r\n\r\n")
-            if end < 0:
-                return
-            head, data = self._head[: end + 4], self._head[end + 4 :]
-            self._head = b""
-            length = _CONTENT_LENGTH.search(head)
-            if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 206")) or length is None:
-                self._fail(head[:60].decode("latin-1"))
-                return
-            self._body_left = int(length[1])
-        self._body_left -= len(data)
-        self.body_bytes += len(data)
-        if self._body_left < 0:
-            self._fail("more bytes than announced")
-        elif self._body_left == 0:
-            self.latencies_s.append(self._loop.time() - self._sent_at_s)
-            self._ask()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self._is_closing:
-            self.failure = "by closing the connection"
-
-    def _fail(self, reason: str) -> None:
-        self.failure = reason
-        self.close()
-
-    def close(self) -> None:
-        self._is_closing = True
-        if self._transport is not None:
-            self._transport.abort()
+class Connected(msgspec.Struct, frozen=True, tag="connected"):
+    """All connections are open."""
 
 
-async def generate(
-    port: int, targets: tuple[str, ...], *, connection_count: int, duration_s: float
-) -> Load:
-    """Ask 127.0.0.1:`port` for `targets` in turn. Raises LoadFailed on an unusable answer."""
-    loop = asyncio.get_running_loop()
-    requests = tuple(
-        f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode() for target in targets
-    )
-    started_s = loop.time()
-    connections = []
-    for number in range(connection_count):
-        _, connection = await loop.create_connection(
-            lambda offset=number: _Connection(requests, offset),  # type: ignore[misc]
-            "127.0.0.1",
-            port,
-        )
-        connections.append(connection)
-    await asyncio.sleep(duration_s)
-    took_s = loop.time() - started_s
-    for connection in connections:
-        connection.close()
-        if connection.failure is not None:
-            raise LoadFailed(connection.failure)
-    latencies_s = tuple(latency for one in connections for latency in one.latencies_s)
-    if not latencies_s:
-        raise LoadFailed(f"nothing within {duration_s:g} s")
-    return Load(
-        request_count=len(latencies_s),
-        body_bytes=sum(one.body_bytes for one in connections),
-        duration_s=took_s,
-        latencies_s=latencies_s,
-    )
+Word = Load | Failed | Connected
+
+
+def percentile(ordered: tuple[float, ...], share: float) -> float:
+    """Of sorted values; the one below."""
+    return ordered[int(share * (len(ordered) - 1))]
+
+
+class Generator:
+    """A generator process, one job at a time."""
+
+    def __init__(self, child: Process) -> None:
+        self._child = child
+        self._number = 0
+
+    def connect(self, job: Job) -> None:
+        """Open the connections. Raises NearcastError when that fails."""
+        numbered = msgspec.structs.replace(job, first_number=self._number)
+        self._tell(msgspec.json.encode(numbered).decode())
+        self._hear()
+
+    def begin(self) -> None:
+        self._tell("go")
+
+    def result(self) -> Load:
+        """Wait for the end of the job. Raises NearcastError for an answer that was not right."""
+        load = self._hear()
+        assert isinstance(load, Load), load
+        self._number += load.request_count + 10_000  # and those that were under way
+        return load
+
+    def run(self, job: Job) -> Load:
+        self.connect(job)
+        self.begin()
+        return self.result()
+
+    def _tell(self, line: str) -> None:
+        assert self._child.popen.stdin is not None
+        self._child.popen.stdin.write(line + "\n")
+        self._child.popen.stdin.flush()
+
+    def _hear(self) -> Word:
+        word: Word = msgspec.json.decode(self._child.first_line(), type=Word)
+        if isinstance(word, Failed):
+            raise NearcastError(f"a server answered {word.failure}; nothing was measured")
+        return word
+
+
+@contextmanager
+def generator(name: str = "generator") -> Iterator[Generator]:
+    """A generator on the load core, for as long as the context is open."""
+    arguments = [sys.executable, "-m", "simulation.bench.generator"]
+    with process(name, arguments, core=LOAD_CORE) as child:
+        yield Generator(child)

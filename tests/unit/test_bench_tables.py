@@ -1,64 +1,94 @@
 """Benchmarks: figures relative to the baseline of the same round, tables that fit a terminal."""
 
+from collections.abc import Callable
+
 import pytest
 
 from nearcast.main import main
-from simulation.bench.edge import BenchRow, as_row
 from simulation.bench.edge import table as edge_table
 from simulation.bench.inference import InferenceRow
 from simulation.bench.inference import table as inference_table
 from simulation.bench.load import Load
+from simulation.bench.report import Goal, Outcome, server_rows, server_table
+from simulation.bench.rounds import Sample, Spread, take_turns
 from simulation.bench.simulate import SimulateFigures
 from simulation.bench.simulate import table as simulate_table
 
 
-def load(request_count: int, latency_s: float = 0.001) -> Load:
-    return Load(
+def sample(request_count: int, cpu_s_per_request: float | None, latency_s: float = 1.0) -> Sample:
+    load = Load(
         request_count=request_count,
         body_bytes=0,
         duration_s=2.0,
-        latencies_s=(latency_s,) * request_count,
+        ttfb_s=(latency_s,),
+        latency_s=(latency_s,),
     )
+    cpu_s = None if cpu_s_per_request is None else cpu_s_per_request * request_count
+    return Sample(load=load, cpu_s=cpu_s)
 
 
 def test_ratios_are_of_the_same_round_and_their_median() -> None:
     # A slow second round that hits both changes rates, not ratios.
-    baseline: list[tuple[Load, float | None]]
-    own: list[tuple[Load, float | None]]
-    baseline = [(load(1000), 10e-6), (load(100), 100e-6), (load(1000), 10e-6)]
-    own = [(load(500), 20e-6), (load(50), 200e-6), (load(800), 12e-6)]
-    row = as_row("edge", 4096, own, baseline)
-    assert row.throughput_ratio == 0.5
-    assert row.cpu_ratio == pytest.approx(2.0)
+    base = [sample(1000, 10e-6), sample(100, 100e-6), sample(1000, 10e-6)]
+    own = [sample(500, 20e-6), sample(50, 200e-6), sample(800, 12e-6)]
+    row, _ = server_rows("hits", "hit", {"edge": own, "nginx": base}, "nginx")
+    assert row.throughput is not None
+    assert row.throughput.median == 0.5
+    assert row.cpu is not None
+    assert row.cpu.median == pytest.approx(2.0)
+    assert row.cpu.low == pytest.approx(1.6)  # quartile of 1.2, 2, 2
     assert row.requests_per_s == 250
     assert row.cpu_us_per_request == pytest.approx(20)
 
 
 def test_where_cpu_cannot_be_read_only_its_figures_are_missing() -> None:
-    row = as_row("edge", 4096, [(load(10), None)], [(load(10), None)])
-    assert row.cpu_ratio is None
-    assert row.cpu_us_per_request is None
-    assert row.throughput_ratio == 1.0
-    *_, line = edge_table((row,), "nginx")
-    assert line.split() == ["4096", "edge", "5", "-", "-", "1.00", "1.0"]
+    (row,) = server_rows("hits", "hit", {"edge": [sample(10, None)]}, "edge")
+    assert row.cpu is None
+    assert row.throughput is not None
+    *_, line = server_table((row,))
+    assert line.split() == ["hit", "edge", "5", "-", "-", "1.00", "1000.0"]
+    assert goal(None).verdict == "?"
 
 
-def test_p99_is_over_all_rounds() -> None:
-    row = as_row("edge", 1, [(load(99), None), (load(1, 0.5), None)], [(load(1), None)] * 2)
-    assert row.p99_ms == pytest.approx(1.0)
+def test_servers_take_turns_forwards_and_then_backwards() -> None:
+    order: list[str] = []
+
+    def turn(name: str) -> Callable[[], Sample]:
+        def run() -> Sample:
+            order.append(name)
+            return sample(1, None)
+
+        return run
+
+    seen = take_turns({name: turn(name) for name in "abc"}, 3)
+    assert "".join(order) == "abccbaabc"
+    assert {name: len(samples) for name, samples in seen.items()} == {"a": 3, "b": 3, "c": 3}
+
+
+def goal(value: float | None, wanted: float | None = 0.8) -> Goal:
+    return Goal(
+        cell="hits",
+        work="a hit while fills, inference and eviction run",
+        measure="p99 x without any of them",
+        unit="x",
+        goal=wanted,
+        value=None if value is None else Spread(value, value, value),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "verdict"), [(0.8, 0.8, "ok"), (0.81, 0.8, "short"), (9.0, None, "")]
+)
+def test_a_goal_is_met_up_to_its_value(value: float, wanted: float | None, verdict: str) -> None:
+    assert goal(value, wanted).verdict == verdict
 
 
 def test_tables_fit_a_terminal() -> None:
-    rows = (
-        BenchRow(
-            server="aiohttp-file",
-            size_bytes=67_108_864,
-            requests_per_s=123_456.7,
-            cpu_us_per_request=98_765.4,
-            cpu_ratio=12.34,
-            throughput_ratio=0.98,
-            p99_ms=1234.5,
-        ),
+    rows = server_rows(
+        "hits",
+        "hit 64 KB, CMCD in the query",
+        {"nginx-cache-and-more": [sample(246_913, 98_765.4e-6, 12.345)]},
+        "nginx-cache-and-more",
     )
     inference = (
         InferenceRow(
@@ -79,7 +109,8 @@ def test_tables_fit_a_terminal() -> None:
         cost_ratio=5.0,
         speed_ratio=360.0,
     )
-    for lines in (edge_table(rows, "nginx"), inference_table(inference), simulate_table(simulate)):
+    outcome = Outcome(goals=(goal(12345.678, 1234.56),), servers=rows)
+    for lines in (edge_table(outcome), inference_table(inference), simulate_table(simulate)):
         made = list(lines)
         assert len(made) > 1
         assert all(len(line) <= 80 for line in made)
@@ -88,9 +119,9 @@ def test_tables_fit_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("edge", "--sizes", "many"), "--sizes many"),
-        (("edge", "--sizes", "0"), "between 1 and"),
-        (("edge", "--peers", "varnish"), "--peers varnish"),
+        (("edge", "--cells", "hits,speed"), "--cells speed: choose from hits"),
+        (("edge", "--peers", "squid"), "--peers squid: choose from nginx, varnish"),
+        (("edge", "--rounds", "0"), "--rounds"),
         (("simulate", "--scenario", "nowhere"), "neither a file nor a shipped scenario"),
     ],
 )
