@@ -1,7 +1,9 @@
-"""One byte range of a resource whose size is known (RFC 9110, 14).
+"""Byte ranges of a resource whose size is known (RFC 9110, 14).
 
-Several ranges, other units and text that is no range are ignored, which the RFC allows and which
-leaves nothing to attack: the answer is then the whole resource.
+An answer is one part or the whole. Several ranges that overlap or touch are one range; several
+that do not get the whole resource, which the RFC allows and which leaves nothing to attack. More
+than RANGES_MAX are refused (416), as is what lies past the end. Other units and text that is no
+range are ignored.
 """
 
 from __future__ import annotations
@@ -18,35 +20,73 @@ UNSATISFIABLE: Final = "unsatisfiable"
 Selection = ByteRange | Literal["unsatisfiable"] | None
 """The bytes to send (206), nothing to send (416), or the whole resource (200)."""
 
-_RANGE = re.compile(r"bytes=[ \t]*(\d*)-(\d*)[ \t]*", re.IGNORECASE | re.ASCII)
-_LENGTH_MAX = 256
+RANGES_MAX: Final = 8
+"""Of one request. Players ask for one; more are an attack on whoever has to cut them
+(CVE-2011-3192)."""
+
+_UNIT = re.compile(r"bytes=(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
+_SPEC = re.compile(r"(\d*)-(\d*)", re.ASCII)
+_LENGTH_MAX = 512
 # 18 digits fit 2^63: anything longer lies past the end of every resource.
 _DIGITS_MAX = 18
 
 
 def parse_range(text: str | None, size_bytes: int) -> Selection:
     """What `text`, the value of Range, selects of `size_bytes` bytes. Never raises."""
-    if text is None or len(text) > _LENGTH_MAX:
-        return None
-    match = _RANGE.fullmatch(text.strip(" \t"))
+    match = _UNIT.match(text.strip(" \t")) if text is not None else None
     if match is None:
         return None
-    if not match[1]:
-        if not match[2]:
+    if match[1].count(",") >= RANGES_MAX:
+        return UNSATISFIABLE
+    if len(match[1]) > _LENGTH_MAX:
+        return None
+    found: list[ByteRange] = []
+    is_any_given = False
+    for text_of_one in match[1].split(","):
+        spec = _SPEC.fullmatch(text_of_one.strip(" \t"))
+        if spec is None:
+            if not text_of_one.strip(" \t") and "," in match[1]:
+                continue  # empty members of a list say nothing (RFC 9110, 5.6.1)
             return None
-        suffix_bytes = _position(match[2])
+        one = _one(spec[1], spec[2], size_bytes)
+        if one is None:
+            return None
+        is_any_given = True
+        if one != UNSATISFIABLE:
+            found.append(one)
+    if not found:
+        return UNSATISFIABLE if is_any_given else None
+    return _joined(found)
+
+
+def _one(first_digits: str, last_digits: str, size_bytes: int) -> Selection:
+    if not first_digits:
+        if not last_digits:
+            return None
+        suffix_bytes = _position(last_digits)
         if suffix_bytes == 0:
             return UNSATISFIABLE
         if size_bytes == 0:
             return None  # all of nothing cannot be written as a Content-Range
         return ByteRange(max(size_bytes - suffix_bytes, 0), size_bytes - 1)
-    first = _position(match[1])
-    last = _position(match[2]) if match[2] else size_bytes - 1
-    if match[2] and last < first:
+    first = _position(first_digits)
+    last = _position(last_digits) if last_digits else size_bytes - 1
+    if last_digits and last < first:
         return None
     if first >= size_bytes:
         return UNSATISFIABLE
     return ByteRange(first, min(last, size_bytes - 1))
+
+
+def _joined(ranges: list[ByteRange]) -> ByteRange | None:
+    """All of them as one range; None when there is a gap between two."""
+    ranges.sort(key=lambda one: one.first)
+    last = ranges[0].last
+    for one in ranges[1:]:
+        if one.first > last + 1:
+            return None
+        last = max(last, one.last)
+    return ByteRange(ranges[0].first, last)
 
 
 def _position(digits: str) -> int:
