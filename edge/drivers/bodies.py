@@ -11,13 +11,17 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import google_crc32c
 
+from edge.drivers.body import Body, BodyMissing, MemoryBody
 from edge.drivers.disk import DiskStore, ObjectMissing, OpenBody, StoreError
-from edge.drivers.growing import Buffer, GrowingBody, Spool, StoreThread
+from edge.drivers.file_reads import FileReads
+from edge.drivers.growing import GrowingBody
+from edge.drivers.held import FileBody, HeldFile
+from edge.drivers.spool import Spool
+from edge.drivers.store_thread import StoreThread
 from edge.events import (
     Commit,
     DropObject,
@@ -28,6 +32,7 @@ from edge.events import (
     ReadObject,
     SetInMemory,
     StoredObject,
+    StreamOnly,
     UpdateStored,
 )
 
@@ -36,60 +41,8 @@ logger = logging.getLogger(__name__)
 WINDOW_BYTES_MIN: Final = 8 << 20
 VERIFY_BYTES_MAX: Final = 16 << 20
 """Larger objects are not read through before their first use; that would keep a client waiting."""
-READER_THREADS: Final = 4
 
 Tell = Callable[[Event], None]
-
-
-class BodyMissing(Exception):
-    """The object's body is not here; the core has been told."""
-
-
-class Body(Protocol):
-    """Something to send. `close` when done with it."""
-
-    async def read(self, offset: int, limit_bytes: int) -> Buffer:
-        """Some bytes from `offset` on; empty at the end. Raises BodyMissing or BodyBroken."""
-
-    def close(self) -> None: ...
-
-
-class MemoryBody:
-    """A body in RAM."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = memoryview(content)
-
-    async def read(self, offset: int, limit_bytes: int) -> Buffer:
-        return self._content[offset : offset + limit_bytes]
-
-    def close(self) -> None:
-        pass
-
-
-class FileBody:
-    """An open file of the store, read in a thread: a cold disk must not stop the loop."""
-
-    def __init__(self, body: OpenBody, readers: ThreadPoolExecutor) -> None:
-        self._fd = body.fd
-        self._readers = readers
-        self._reading: asyncio.Future[bytes] | None = None
-        self.object_id = body.stored.object_id
-
-    async def read(self, offset: int, limit_bytes: int) -> Buffer:
-        loop = asyncio.get_running_loop()
-        self._reading = loop.run_in_executor(self._readers, os.pread, self._fd, limit_bytes, offset)
-        try:
-            return await asyncio.shield(self._reading)
-        except OSError as error:
-            raise BodyMissing(f"cannot read it: {error.strerror}") from error
-
-    def close(self) -> None:
-        """A read under way in its thread ends first: the number could be another file's by then."""
-        if self._reading is not None and not self._reading.done():
-            self._reading.add_done_callback(lambda _: os.close(self._fd))
-        else:
-            os.close(self._fd)
 
 
 class Bodies:
@@ -108,7 +61,7 @@ class Bodies:
         self._store = store
         self._tell = tell
         self._thread = StoreThread()
-        self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="edge-read")
+        self._reads = FileReads()
         self._window_bytes = max(WINDOW_BYTES_MIN, memory_object_bytes_max)
         self._fills: dict[int, GrowingBody] = {}
         self._memory: dict[str, bytes] = {}
@@ -125,7 +78,7 @@ class Bodies:
     # Fills
 
     def begin(self, fill_id: int) -> GrowingBody:
-        body = GrowingBody(window_bytes=self._window_bytes, executor=self._readers)
+        body = GrowingBody(window_bytes=self._window_bytes, reads=self._reads, thread=self._thread)
         if self._store is not None:
             body.spool = Spool(
                 self._store,
@@ -139,15 +92,17 @@ class Bodies:
     def fill(self, fill_id: int) -> GrowingBody | None:
         return self._fills.get(fill_id)
 
-    async def room(self) -> None:
-        """Return when the disk keeps up with what arrives."""
-        await self._thread.room()
-
     def end(self, fill_id: int) -> None:
         """The fill is over and not kept; its readers still get what is there."""
         body = self._fills.pop(fill_id, None)
         if body is not None and body.spool is not None:
             body.spool.abandon()
+
+    def stream_only(self, effect: StreamOnly) -> None:
+        """Keep no more of this fill than its readers need."""
+        body = self._fills.get(effect.fill_id)
+        if body is not None:
+            body.become_passing()
 
     def commit(self, effect: Commit) -> None:
         stored = effect.stored
@@ -261,21 +216,25 @@ class Bodies:
         """The bytes if they are in RAM."""
         return self._memory.get(object_id)
 
-    async def open(self, object_id: str) -> Body:
-        """The body, wherever it is. Raises BodyMissing, after the core was told."""
+    def held_file(self, object_id: str) -> HeldFile | None:
+        """The object's bytes in an open file, known to be undamaged. None: `open` it."""
+        return None
+
+    async def open(self, object_id: str, first: int = 0, size_bytes: int | None = None) -> Body:
+        """The body, wherever it is, or the part of it. Raises BodyMissing, after the core was
+        told."""
         content = self._memory.get(object_id)
         if content is not None:
-            return MemoryBody(content)
+            return MemoryBody(content, first, size_bytes)
         growing = self._committing.get(object_id)
         if growing is not None:
-            return growing.reader()
+            return growing.reader(first)
         if self._store is None:
             self._lost(object_id, "not in memory")
             raise BodyMissing(object_id)
-        loop = asyncio.get_running_loop()
-        opening = loop.run_in_executor(
-            self._readers, _open, self._store, object_id, object_id not in self._trusted
-        )
+        is_new_to_us = object_id not in self._trusted
+        store = self._store
+        opening = self._reads.submit(lambda: _open(store, object_id, is_new_to_us))
         try:
             body = await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -287,9 +246,13 @@ class Bodies:
         except StoreError as error:
             self._note(str(error))
             raise BodyMissing(object_id) from error
-        if body.stored.size_bytes <= VERIFY_BYTES_MAX:
+        whole_bytes = body.stored.size_bytes
+        if whole_bytes <= VERIFY_BYTES_MAX:
             self._trusted.add(object_id)
-        return FileBody(body, self._readers)
+        held = HeldFile(body.fd, 0, whole_bytes, self._reads, lambda held: os.close(held.fd))
+        return FileBody(
+            held, first, whole_bytes - first if size_bytes is None else size_bytes, self._reads
+        )
 
     def restore(self) -> tuple[StoredObject, ...]:
         """What the store holds; call it before anything else. Blocks while it looks."""
@@ -303,7 +266,7 @@ class Bodies:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._thread.close()
-        self._readers.shutdown()
+        self._reads.close()
         if self._store is not None:
             self._store.close()
 

@@ -6,16 +6,17 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 import pytest
 
-from edge.drivers.bodies import Bodies, BodyMissing
+from edge.drivers.bodies import Bodies
+from edge.drivers.body import Body, BodyBroken, BodyMissing, next_piece
 from edge.drivers.disk import DiskStore
-from edge.drivers.growing import BodyBroken, GrowingBody
+from edge.drivers.file_reads import FileReads
+from edge.drivers.growing import GrowingBody
 from edge.drivers.ring import HitRing
 from edge.events import (
     Commit,
@@ -60,29 +61,49 @@ def stored(body: bytes) -> StoredObject:
     )
 
 
-async def all_of(body: Any, size_bytes: int) -> bytes:
+async def all_of(body: Body) -> bytes:
     parts = []
-    offset = 0
-    while offset < size_bytes and (part := await body.read(offset, 100_000)):
+    while part := await next_piece(body, 100_000):
         parts.append(bytes(part))
-        offset += len(part)
     return b"".join(parts)
 
 
 def test_reader_gets_what_arrives_and_the_break_only_behind_it() -> None:
     async def main() -> None:
-        with ThreadPoolExecutor(1) as executor:
-            body = GrowingBody(window_bytes=1 << 20, executor=executor)
-            reader = body.reader()
-            waiting = asyncio.ensure_future(reader.read(0, 10))
-            await asyncio.sleep(0)
-            assert not waiting.done()
-            body.append(CHUNK)
-            assert bytes(await waiting) == CHUNK[:10]
-            body.fail("cut off")
-            assert bytes(await reader.read(10, 1 << 20)) == CHUNK[10:]
-            with pytest.raises(BodyBroken, match="cut off"):
-                await reader.read(len(CHUNK), 10)
+        body = GrowingBody(window_bytes=1 << 20, reads=FileReads())
+        reader = body.reader()
+        waiting = asyncio.ensure_future(next_piece(reader, 10))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        body.append(CHUNK)
+        assert bytes(await waiting) == CHUNK[:10]
+        body.fail("cut off")
+        assert reader.failure is None  # there is still something to take
+        assert bytes(await next_piece(reader, 1 << 20)) == CHUNK[10:]
+        with pytest.raises(BodyBroken, match="cut off"):
+            await next_piece(reader, 10)
+
+    within_limit(main())
+
+
+def test_one_reader_that_breaks_does_not_reach_the_others() -> None:
+    async def main() -> None:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: told.append(str(context["exception"]))
+        )
+        body = GrowingBody(window_bytes=1 << 20, reads=FileReads())
+
+        def broken() -> None:
+            raise ValueError("a bug")
+
+        body.reader().when_more(broken)
+        gone = body.reader()
+        gone.when_more(lambda: told.append("closed ones are not called"))
+        gone.close()
+        body.reader().when_more(lambda: told.append("woken"))
+        body.append(CHUNK)
+        assert told == ["a bug", "woken"]
 
     within_limit(main())
 
@@ -115,24 +136,25 @@ def test_stored_body_is_let_go_without_the_garbage_collector(tmp_path: Path) -> 
 
 def test_passing_body_waits_for_its_slowest_reader_and_keeps_a_window() -> None:
     async def main() -> None:
-        with ThreadPoolExecutor(1) as executor:
-            body = GrowingBody(window_bytes=4 * len(CHUNK), executor=executor)
-            fast, slow = body.reader(), body.reader()
-            body.become_passing()
-            for number in range(4):
-                body.append(CHUNK)
-                await fast.read(number * len(CHUNK), len(CHUNK))
-            room = asyncio.ensure_future(body.room())
-            await asyncio.sleep(0)
-            assert not room.done()  # the slow one has taken nothing yet
-            assert bytes(await slow.read(0, len(CHUNK))) == CHUNK
-            await slow.read(len(CHUNK), len(CHUNK))
-            await room
-            assert body.whole() is None
-            slow.close()
-            fast.close()
-            body.append(CHUNK)  # nobody reads: nothing is held
-            await body.room()
+        body = GrowingBody(window_bytes=4 * len(CHUNK), reads=FileReads())
+        fast, slow = body.reader(), body.reader()
+        body.become_passing()
+        for _ in range(4):
+            body.append(CHUNK)
+            await next_piece(fast, len(CHUNK))
+        room = asyncio.Event()
+        body.when_room(room.set)
+        await asyncio.sleep(0)
+        assert not room.is_set()  # the slow one has taken nothing yet
+        assert not body.has_room
+        assert bytes(await next_piece(slow, len(CHUNK))) == CHUNK
+        await room.wait()
+        assert body.has_room
+        assert body.whole() is None
+        slow.close()
+        fast.close()
+        body.append(CHUNK)  # nobody reads: nothing is held
+        assert body.has_room
 
     within_limit(main())
 
@@ -151,12 +173,12 @@ def test_committed_object_is_served_before_during_and_after_its_way_to_disk(
         reader = body.reader()
         for _ in range(200):
             body.append(CHUNK)
-            await bodies.room()
+            await body.room()
         body.finish()
         bodies.commit(Commit(fill_id=1, stored=stored(content), in_memory=True))
         during = await bodies.open(OBJECT_ID)
-        assert await all_of(during, len(content)) == content
-        assert await all_of(reader, len(content)) == content
+        assert await all_of(during) == content
+        assert await all_of(reader) == content
         bodies.read(ReadObject(object_id=OBJECT_ID))
         while not events:  # noqa: ASYNC110 - it is the list that is asked about
             await asyncio.sleep(0)
@@ -167,7 +189,7 @@ def test_committed_object_is_served_before_during_and_after_its_way_to_disk(
         assert bodies.in_memory(OBJECT_ID) is None
         after = await bodies.open(OBJECT_ID)
         bodies.drop(DropObject(object_id=OBJECT_ID))
-        assert await all_of(after, len(content)) == content  # an open body outlives its object
+        assert await all_of(after) == content  # an open body outlives its object
         after.close()
         during.close()
         with pytest.raises(BodyMissing):
