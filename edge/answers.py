@@ -15,13 +15,14 @@ from cache.http.freshness import age_s
 from cache.http.headers import Headers, get_all, without
 from cache.http.ranges import UNSATISFIABLE, content_range, select_range, unsatisfied_range
 from edge.events import PassThrough, ServeFill, ServeObject, ServeText
+from edge.forwarding import passed_headers
 from edge.hot import HotEntry
-from edge.requests import Ask, passed_headers
+from edge.requests import Ask
 from nearcast.cache_status import CacheStatus, format_cache_status
 from nearcast.media import ByteRange
 
-_OWN: Final = frozenset({"age", "cache-status", "content-length", "content-range"})
-RETRY_AFTER_S: Final = "1"
+_MADE_HERE: Final = frozenset({"age", "cache-status", "content-length"})
+RETRY_AFTER_S: Final = 1
 DETAIL_LENGTH_MAX: Final = 80
 
 
@@ -89,17 +90,26 @@ def passed(ask: Ask, status: CacheStatus) -> PassThrough:
     return PassThrough(
         request_id=ask.request_id,
         method=ask.method,
-        url=ask.url,
+        url=ask.whole_url,
         headers=passed_headers(ask.headers),
         cache_status=format_cache_status(status),
     )
 
 
 def refused(
-    request_id: int, method: str, status: int, detail: str, cache: str, headers: Headers = ()
+    request_id: int,
+    method: str,
+    status: int,
+    detail: str,
+    cache: str,
+    headers: Headers = (),
+    *,
+    retry_after_s: int | None = None,
 ) -> ServeText:
     """An error of our own; those that may pass soon carry Retry-After."""
-    retry: Headers = (("retry-after", RETRY_AFTER_S),) if status in (502, 503, 504) else ()
+    if retry_after_s is None and status in (502, 503, 504):
+        retry_after_s = RETRY_AFTER_S
+    retry: Headers = (("retry-after", str(retry_after_s)),) if retry_after_s is not None else ()
     line = cache_status_line(CacheStatus(cache=cache, detail=detail[:DETAIL_LENGTH_MAX]), ())
     return ServeText(
         request_id=request_id,
@@ -122,7 +132,7 @@ def cache_status_line(status: CacheStatus, upstream: Headers) -> tuple[str, str]
 
 
 def _shape(ask: Ask, status: int, headers: Headers, size_bytes: int | None) -> _Shape:
-    common = without(headers, _OWN)
+    common = without(headers, _MADE_HERE)
     send_body = ask.method != "HEAD"
     if status == 200:
         outcome = evaluate(ask.method, ask.headers, headers)
@@ -136,7 +146,7 @@ def _shape(ask: Ask, status: int, headers: Headers, size_bytes: int | None) -> _
                 return _Shape(416, (("content-range", unsatisfied_range(size_bytes)),), None, False)
             if isinstance(selection, ByteRange):
                 partial = (
-                    *common,
+                    *without(common, ("content-range",)),
                     ("content-length", str(selection.size_bytes)),
                     ("content-range", content_range(selection, size_bytes)),
                 )

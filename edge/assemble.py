@@ -43,6 +43,7 @@ from edge.events import (
     SetFillPriority,
     SetInMemory,
     StartFill,
+    StreamOnly,
     UpdateStored,
 )
 from edge.status import EdgeStatus
@@ -102,6 +103,7 @@ class EdgeNode:
             PauseFill: self._upstream.pause,
             ResumeFill: self._upstream.resume,
             CancelFill: self._upstream.cancel,
+            StreamOnly: self._bodies.stream_only,
             Commit: self._bodies.commit,
             Discard: lambda effect: self._bodies.end(effect.fill_id),
             UpdateStored: self._bodies.update,

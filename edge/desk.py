@@ -118,6 +118,13 @@ class Desk:
     def refuse(self, request_id: int, method: str, status: int, detail: str) -> None:
         self._ledger.answer(refused(request_id, method, status, detail, self._name))
 
+    def refuse_for(self, ask: Ask, status: int, detail: str, retry_after_s: int) -> None:
+        """An error that is known to last so long."""
+        answer = refused(
+            ask.request_id, ask.method, status, detail, self._name, retry_after_s=retry_after_s
+        )
+        self._ledger.answer(answer)
+
     def refuse_head(self, request_id: int, method: str, refusal: Refusal) -> None:
         self._ledger.answer(
             refused(request_id, method, refusal.status, refusal.detail, self._name, refusal.headers)

@@ -15,10 +15,10 @@ sent) or `ClientLeft` (before or in the middle of the answer, also after `AbortR
 client that left before it was answered gets no answer.
 
 Fills: `StartFill` -> `FillHeaders` -> `FillProgress`* -> `FillEnded`, or `FillFailed` at any point.
-The core times them: the driver tells of progress often enough (edge.pacing), says `FillBlocked` when
-it is our own side that does not read, and gives up what the core cancels. Of the times, only that
-for connecting is the driver's. `StreamOnly`: the fill will not be stored, so nothing need be kept of
-it but what its readers have not taken yet.
+The core times them: the driver tells of progress often enough (edge.pacing), says `FillBlocked`
+when it is our own side that does not read, and gives up what the core cancels. Of the times, only
+that for connecting is the driver's. `StreamOnly`: the fill will not be stored, so nothing need be
+kept of it but what its readers have not taken yet.
 After `FillEnded` the core says `Commit` or `Discard`; after `FillFailed` the driver has already
 let go (but for cause "disk", after which the fill goes on in memory for its waiters, ends with
 `FillEnded` and is answered `Discard`). `CancelFill` ends a fill without a further event. Waiters
@@ -91,6 +91,16 @@ class HitsServed(Event, frozen=True, kw_only=True):
 
     hits: tuple[Hit, ...]
     dropped: int = 0
+
+
+class PassAnswered(Event, frozen=True, kw_only=True):
+    """The head of the answer to a `PassThrough` is here; `status` None: there will be none. Told
+    before the answer is sent on, for each but a GET: the core then knows what a write has made
+    doubtful before its client does."""
+
+    passed: PassThrough
+    status: int | None
+    headers: Headers = ()
 
 
 class FillHeaders(Event, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@
     coming   the head is here: who fits (Vary, Range) is answered at once and reads while it grows
     spent    a 304 did the work; only the end of the exchange is still to come
 
-`is_prefetch` means that nobody has asked for it so far; it ends for good with the first waiter.
+`is_prefetch` means that nobody has asked for it so far; it ends for good with the first waiter. A
+fill that failed before its head may be followed by one more for the same waiters (`is_retry`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import msgspec
 from cache.http.headers import Headers, get_one
 from cache.http.ranges import parse_range
 from cache.http.vary import secondary_key, vary_names
+from edge.forwarding import varying_headers
 from edge.records import FillResult
-from edge.requests import Ask, is_varied_by_unsent, varying_headers
+from edge.requests import Ask
 from nearcast.media import ByteRange
 
 FillState = Literal["asked", "coming", "spent"]
@@ -77,6 +79,14 @@ class Fill:
         self.requested_wall_s = requested_wall_s
         self.state: FillState = "asked"
         self.is_paused = False
+        """By us, since demand comes first."""
+        self.is_blocked = False
+        """Our side does not read on: its readers or the disk are behind."""
+        self.is_retry = False
+        self.is_stream_only = False
+        """The driver keeps no more of it than its readers need."""
+        self.first_request_id: int | None = None
+        """Of who asked for it, if anyone had."""
         self.waiting: dict[int, Waiter] = {}
         self.readers: set[int] = set()
         self.status = 0
@@ -123,7 +133,9 @@ class Fill:
     def fit(self, ask: Ask, range_wait_bytes_max: int) -> Fit:
         """Whether the response that is coming answers this request."""
         names = vary_names(self.response_headers)
-        if names is None or is_varied_by_unsent(names, ask.headers):
+        if names is None:  # Vary: * answers the request that it was fetched for, and no other
+            return "fits" if ask.request_id == self.first_request_id else "personal"
+        if ask.service.forwarding.is_varied_by_unsent(names, ask.headers):
             return "personal"
         if (
             names

@@ -5,27 +5,45 @@ in `edge.responses`; here is how requests come and go, and how a body ends:
 
     whole           offered to the residents if it may be stored, else let go
     cut off         its readers' connections are closed, so that no client mistakes half an object
-                    for a whole one; who still waits for the head is served what is stored, or 502
-                    or 504
+                    for a whole one; who still waits for the head is fetched for once more where
+                    the budget for that allows, else served what is stored, or 502 or 504
+    silent          for too long: given up here, and then as if it had been cut off
     unwanted        when its last client has left it is cancelled, unless most of it is there
 
-Events for a fill that is not open (cancelled a moment ago) change nothing.
+Events for a fill that is not open (cancelled a moment ago) change nothing. While upstream is known
+to be failing (edge.upstreams) nothing is fetched, and who asks is answered at once.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from cache.http.headers import Headers
 from edge.config import EdgeConfig
 from edge.desk import Desk
-from edge.events import FillEnded, FillFailed, FillProgress, StoredObject
+from edge.events import (
+    CancelFill,
+    Effect,
+    FailureCause,
+    FillBlocked,
+    FillEnded,
+    FillFailed,
+    FillHeaders,
+    FillProgress,
+    StoredObject,
+)
 from edge.fill import Fill, Waiter
 from edge.hot import HotEntry
 from edge.open_fills import OpenFills
-from edge.requests import Ask, shared_headers
+from edge.requests import Ask
 from edge.residents import Residents, object_id_of
 from edge.responses import Responses
 from edge.status import Counters
 from edge.uncacheable import Uncacheable
+from nearcast.machine import EffectQueue
+
+_RETRIED: Final = frozenset({"refused", "broken"})
+"""A timeout has cost its clients too much time already; the others are upstream's own doing."""
 
 
 class Fills:
@@ -35,6 +53,7 @@ class Fills:
         self,
         config: EdgeConfig,
         *,
+        effects: EffectQueue[Effect],
         fills: OpenFills,
         responses: Responses,
         desk: Desk,
@@ -44,6 +63,7 @@ class Fills:
     ) -> None:
         self._http = config.http
         self._object_bytes_max = config.object_bytes_max
+        self._effects = effects
         self._open = fills
         self._responses = responses
         self._desk = desk
@@ -53,7 +73,7 @@ class Fills:
 
     # -- asking for something
 
-    def join(self, ask: Ask, fwd: str) -> bool:
+    def join(self, ask: Ask, fwd: str, now_s: float) -> bool:
         """Wait for an open fill of this URL. False when there is none that fits."""
         for fill in self._open.of_url(ask.url):
             if fill.is_open_to(ask):
@@ -65,7 +85,7 @@ class Fills:
             self._desk.pass_on(ask, fwd=fwd, detail="too many wait for this")
             return True
         if fill.is_prefetch:
-            self._open.turn_into_demand(fill)
+            self._open.turn_into_demand(fill, now_s)
         waiter = Waiter(ask=ask, fwd=fwd, is_collapsed=True)
         if fill.state == "asked":
             self._open.wait(fill, waiter)
@@ -74,14 +94,27 @@ class Fills:
         return True
 
     def start(self, ask: Ask, fwd: str, entry: HotEntry | None, now_s: float) -> None:
-        """Fetch for a request; `entry` is what a 304 would confirm."""
-        fill = self._open.start(ask.url, shared_headers(ask.headers), now_s, confirms=entry)
-        self._open.wait(fill, Waiter(ask=ask, fwd=fwd))
+        """Fetch for a request, unless upstream is known to be failing; `entry` is what a 304
+        would confirm."""
+        headers = ask.service.forwarding.shared(ask.headers)
+        trouble = self._open.upstreams.trouble(ask.url, headers, now_s)
+        if trouble is None:
+            fill = self._open.start(ask.url, headers, now_s, confirms=entry)
+            self._open.wait(fill, Waiter(ask=ask, fwd=fwd))
+            return
+        self._counters.upstream_spared += 1
+        if not self._responses.stand_in_now(ask, entry, trouble.detail, now_s):
+            self._desk.refuse_for(ask, trouble.status, trouble.detail, trouble.retry_after_s)
 
     def revalidate(self, ask: Ask, entry: HotEntry, now_s: float) -> None:
         """Renew an entry that was served stale; nobody waits for it."""
-        if not self._open.is_full and not self._open.of_url(ask.url):
-            self._open.start(ask.url, shared_headers(ask.headers), now_s, confirms=entry)
+        headers = ask.service.forwarding.shared(ask.headers)
+        if (
+            not self._open.is_full
+            and not self._open.of_url(ask.url)
+            and self._open.upstreams.trouble(ask.url, headers, now_s) is None
+        ):
+            self._open.start(ask.url, headers, now_s, confirms=entry)
 
     def prefetch(self, url: str, headers: Headers, until_s: float, now_s: float) -> int:
         """Fetch what nobody has asked for yet, to be kept until `until_s`."""
@@ -93,9 +126,24 @@ class Fills:
     def spoil(self, url: str) -> None:
         """Something changed at upstream: what is being fetched must not be stored."""
         for fill in self._open.of_url(url):
-            fill.bar("invalidated")
+            self._open.bar(fill, "invalidated")
 
     # -- how it goes on and ends
+
+    def headers(self, event: FillHeaders, now_s: float) -> None:
+        fill = self._open.get(event.fill_id)
+        if fill is None or fill.state != "asked":
+            return
+        self._open.upstreams.answered(fill.fill_id, fill.url, fill.headers, event.status, now_s)
+        self._responses.headers(event, now_s)
+        if self._open.get(event.fill_id) is fill:
+            self._open.heard(fill, now_s)
+            self._open.stream_only(fill)
+
+    def blocked(self, event: FillBlocked, now_s: float) -> None:
+        fill = self._open.get(event.fill_id)
+        if fill is not None:
+            self._open.block(fill, event.is_blocked, now_s)
 
     def progress(self, event: FillProgress, now_s: float) -> int:
         """Returns how many bytes have arrived that nobody had asked for yet."""
@@ -103,10 +151,13 @@ class Fills:
         if fill is None:
             return 0
         unasked_bytes = self._open.count(fill, event.received_bytes)
+        self._open.heard(fill, now_s)
         if fill.received_bytes > self._object_bytes_max and fill.is_storable:
-            fill.bar("too large")
+            self._open.bar(fill, "too large")
             self._uncacheable.add(fill.url, now_s)
             self._drop_if_useless(fill, now_s)
+        elif not fill.is_storable:
+            self._open.stream_only(fill)  # a manifest may have turned out too long to be read
         return unasked_bytes
 
     def ended(self, event: FillEnded, now_s: float) -> int:
@@ -163,20 +214,67 @@ class Fills:
         if fill is None:
             return
         if event.cause == "disk":
-            fill.bar("disk")
+            self._open.bar(fill, "disk")
             self._drop_if_useless(fill, now_s)
             return
-        self._responses.stand_in(fill, f"upstream {event.cause}", now_s)
-        status = 504 if event.cause == "timeout" else 502
-        self._responses.refuse_waiting(fill, status, f"upstream {event.cause}")
-        self._abort_readers(fill)
-        self._open.close(fill, "failed", f"{event.cause}: {event.detail}", now_s)
+        self._broken(fill, event.cause, event.detail, now_s)
 
-    def request_over(self, request_id: int) -> None:
-        """A request got all it wanted. The fill goes on: others will want the rest."""
+    def advance(self, now_s: float) -> None:
+        """Give up the fills of which nothing was heard for too long."""
+        for fill in self._open.take_silent(now_s):
+            self._effects.emit(CancelFill(fill_id=fill.fill_id))
+            self._broken(fill, "timeout", "no answer in time", now_s)
+
+    def deadline_s(self) -> float | None:
+        return self._open.deadline_s()
+
+    def _broken(self, fill: Fill, cause: FailureCause, detail: str, now_s: float) -> None:
+        """The rest of it will not come, and the driver has let go of it."""
+        self._count_failure(fill, cause)
+        if fill.state == "asked":
+            if self._try_again(fill, cause, detail, now_s):
+                return
+            self._open.upstreams.failed(fill.fill_id, fill.url, now_s)
+        self._responses.stand_in(fill, f"upstream {cause}", now_s)
+        status = 504 if cause == "timeout" else 502
+        self._responses.refuse_waiting(fill, status, f"upstream {cause}")
+        self._abort_readers(fill)
+        self._open.close(fill, "failed", f"{cause}: {detail}", now_s)
+
+    def _try_again(self, fill: Fill, cause: FailureCause, detail: str, now_s: float) -> bool:
+        """Fetch once more for the same clients, where that is worth it and paid for."""
+        if fill.is_retry or not fill.waiting or cause not in _RETRIED:
+            return False
+        if not self._open.upstreams.take_retry(fill.url):
+            return False
+        waiting = tuple(fill.waiting.values())
+        for waiter in waiting:
+            self._open.forget(fill, waiter.ask.request_id)
+        self._open.close(fill, "failed", f"{cause}: {detail}", now_s)
+        confirms = self._residents.get(fill.revalidates) if fill.revalidates is not None else None
+        again = self._open.start(fill.url, fill.headers, now_s, confirms=confirms)
+        again.is_retry = True
+        for waiter in waiting:
+            self._open.wait(again, waiter)
+        return True
+
+    def _count_failure(self, fill: Fill, cause: FailureCause) -> None:
+        if fill.state == "coming" and cause != "timeout":
+            self._counters.upstream_cut += 1
+        elif cause == "refused":
+            self._counters.upstream_refused += 1
+        elif cause == "timeout":
+            self._counters.upstream_timeouts += 1
+        else:
+            self._counters.upstream_broken += 1
+
+    def request_over(self, request_id: int, now_s: float) -> None:
+        """A request got all it wanted. The fill goes on if others may want the rest."""
         fill = self._open.of_request(request_id)
         if fill is not None:
             self._open.forget(fill, request_id)
+            if fill.is_stream_only:
+                self._drop_if_useless(fill, now_s)
 
     def client_left(self, request_id: int, now_s: float) -> None:
         """A client went away before it had all."""

@@ -2,7 +2,8 @@
 
 Opening, closing, pausing and counting happen here and nowhere else, so that every fill that was
 started is closed once, and every byte from upstream is counted once: as demand, or as prefetched
-while nobody had asked for it.
+while nobody had asked for it. So it is here too that each fill is timed while upstream is to be
+heard of, and that its upstream's health is told of its start and its end.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cache.http.conditional import revalidation_headers
-from cache.http.headers import Headers
+from cache.http.headers import Headers, get_one
 from edge.config import EdgeConfig
+from edge.deadlines import Deadlines
 from edge.events import (
     CancelFill,
     Discard,
@@ -20,13 +22,18 @@ from edge.events import (
     ResumeFill,
     SetFillPriority,
     StartFill,
+    StreamOnly,
 )
 from edge.fill import Fill, FillOutcome, Waiter
 from edge.hot import HotEntry
+from edge.pacing import PROGRESS_S
 from edge.records import FillDone, FillResult
 from edge.requests import Ask
 from edge.status import Counters
+from edge.upstreams import Upstreams
 from nearcast.machine import EffectQueue
+from nearcast.manifests import is_manifest
+from nearcast.manifests.limits import TEXT_BYTES_MAX
 from nearcast.record import Recorder
 
 
@@ -42,7 +49,12 @@ class OpenFills:
         counters: Counters,
         recorder: Recorder,
     ) -> None:
+        self.upstreams = Upstreams(config.http, counters)
         self._fills_max = config.http.fills_max
+        self._head_patience_s = config.http.connect_timeout_s + config.http.fill_header_timeout_s
+        # Progress is told that much late at most, and nobody is to be cut off for that.
+        self._body_patience_s = config.http.fill_idle_timeout_s + PROGRESS_S
+        self._deadlines = Deadlines()
         self._epoch_s = epoch_s
         self._effects = effects
         self._counters = counters
@@ -111,6 +123,8 @@ class OpenFills:
         )
         self._next_id += 1
         self._open[fill.fill_id] = fill
+        self.upstreams.started(fill.fill_id, url)
+        self.heard(fill, now_s)
         self._by_url.setdefault(url, []).append(fill)
         if fill.is_prefetch:
             self._counters.fills_prefetch += 1
@@ -129,6 +143,8 @@ class OpenFills:
         return fill
 
     def wait(self, fill: Fill, waiter: Waiter) -> None:
+        if fill.first_request_id is None and not waiter.is_collapsed:
+            fill.first_request_id = waiter.ask.request_id
         fill.waiting[waiter.ask.request_id] = waiter
         self._of_request[waiter.ask.request_id] = fill
 
@@ -146,25 +162,73 @@ class OpenFills:
         """The request waited for something that does not answer it: route it again."""
         self._resubmitted.append(ask)
 
+    # -- time
+
+    def heard(self, fill: Fill, now_s: float) -> None:
+        """Upstream gave a sign, or is now expected to give one."""
+        if fill.is_paused or fill.is_blocked:
+            self._deadlines.clear(fill.fill_id)
+        else:
+            is_asked = fill.state == "asked"
+            patience_s = self._head_patience_s if is_asked else self._body_patience_s
+            self._deadlines.set(fill.fill_id, now_s + patience_s)
+
+    def block(self, fill: Fill, is_blocked: bool, now_s: float) -> None:
+        """Whether our own side keeps upstream waiting."""
+        fill.is_blocked = is_blocked
+        self.heard(fill, now_s)
+
+    def deadline_s(self) -> float | None:
+        """When to look for silent ones."""
+        return self._deadlines.next_s()
+
+    def take_silent(self, now_s: float) -> list[Fill]:
+        """The fills of which nothing was heard for too long."""
+        return [self._open[fill_id] for fill_id in self._deadlines.take_overdue(now_s)]
+
+    # -- what is not kept
+
+    def bar(self, fill: Fill, detail: str) -> None:
+        """It must not be stored; the first reason stays."""
+        fill.bar(detail)
+        self.stream_only(fill)
+
+    def stream_only(self, fill: Fill) -> None:
+        """Tell the driver to keep no more of it than its readers need, if that is so and it has
+        its readers. A manifest is kept until it is whole: it may not be stored, but is read."""
+        if fill.is_storable or fill.is_stream_only or fill.state != "coming":
+            return
+        content_type = get_one(fill.response_headers, "content-type")
+        expected_bytes = max(fill.size_bytes or 0, fill.received_bytes)
+        if not (
+            fill.status == 200
+            and expected_bytes <= TEXT_BYTES_MAX
+            and is_manifest(content_type, fill.url)
+        ):
+            fill.is_stream_only = True
+            self._effects.emit(StreamOnly(fill_id=fill.fill_id))
+
     # -- prefetches give way
 
-    def turn_into_demand(self, fill: Fill) -> None:
+    def turn_into_demand(self, fill: Fill, now_s: float) -> None:
         fill.is_prefetch = False
         del self._prefetches[fill.fill_id]
         self._demand.add(fill.fill_id)
         self._counters.prefetch_joined_bytes += fill.prefetch_bytes
         self._effects.emit(SetFillPriority(fill_id=fill.fill_id, priority="demand"))
-        self.resume(fill)
+        self.resume(fill, now_s)
 
-    def pause(self, fill: Fill) -> None:
+    def pause(self, fill: Fill, now_s: float) -> None:
         if not fill.is_paused:
             fill.is_paused = True
             self._effects.emit(PauseFill(fill_id=fill.fill_id))
+            self.heard(fill, now_s)
 
-    def resume(self, fill: Fill) -> None:
+    def resume(self, fill: Fill, now_s: float) -> None:
         if fill.is_paused:
             fill.is_paused = False
             self._effects.emit(ResumeFill(fill_id=fill.fill_id))
+            self.heard(fill, now_s)
 
     # -- counting and closing
 
@@ -217,6 +281,8 @@ class OpenFills:
         for request_id in tuple(fill.readers):
             self.forget(fill, request_id)
         del self._open[fill.fill_id]
+        self._deadlines.clear(fill.fill_id)
+        self.upstreams.ended(fill.fill_id, fill.url)
         fills = self._by_url[fill.url]
         fills.remove(fill)
         if not fills:

@@ -9,7 +9,9 @@ CONNECTIONS_MAX: Final = 512
 (http.fills_max + http.passes_max): a last bound."""
 
 PROGRESS_BYTES: Final = 64 * 1024
-"""A fill tells of its progress each time that so much more is here."""
+"""A fill tells of its progress each time that so much more is here..."""
+PROGRESS_S: Final = 1.0
+"""...and when bytes arrive this long after it last told."""
 
 HITS_MAX: Final = 256
 HITS_DELAY_S: Final = 0.01

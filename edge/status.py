@@ -18,6 +18,7 @@ class Counters:
         "answers_store",
         "answers_stream",
         "answers_upstream",
+        "breaker_openings",
         "checkpoints",
         "client_bytes",
         "collapsed",
@@ -46,6 +47,12 @@ class Counters:
         "revalidations",
         "sessions_started",
         "stale_served",
+        "upstream_broken",
+        "upstream_cut",
+        "upstream_refused",
+        "upstream_retries",
+        "upstream_spared",
+        "upstream_timeouts",
     )
 
     def __init__(self) -> None:
@@ -58,6 +65,7 @@ class Counters:
     answers_stream: int
     """Sent from a fill while it was being fetched."""
     answers_upstream: int
+    breaker_openings: int
     checkpoints: int
     client_bytes: int
     collapsed: int
@@ -92,6 +100,16 @@ class Counters:
     revalidations: int
     sessions_started: int
     stale_served: int
+    upstream_broken: int
+    """Fetches that ended before their head, or whose head was no HTTP."""
+    upstream_cut: int
+    """Bodies that ended too early or too late; never stored."""
+    upstream_refused: int
+    """Fetches without a connection."""
+    upstream_retries: int
+    upstream_spared: int
+    """Misses answered at once, since upstream was known to be failing."""
+    upstream_timeouts: int
 
 
 class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +145,16 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     fills_stored: int
     fills_failed: int
     fills_cancelled: int
+
+    upstream_refused: int
+    upstream_broken: int
+    upstream_timeouts: int
+    upstream_cut: int
+    upstream_retry_count: int
+    upstream_spared_count: int
+    breaker_opening_count: int
+    upstreams_troubled: int
+    """Upstreams that are left alone for now, or being tried again."""
 
     object_count: int
     object_bytes: int

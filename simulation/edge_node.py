@@ -60,8 +60,6 @@ class EdgeNode:
     ) -> None:
         self.name = name
         self.core = core
-        self.http = config.http
-        self.object_bytes_max = config.object_bytes_max
         self.scheduler = scheduler
         self.backhaul = backhaul
         self.objects: dict[str, Held] = {}
@@ -99,6 +97,7 @@ class EdgeNode:
             events.PauseFill: lambda effect: self._with_fill(effect.fill_id, Fill.pause),
             events.ResumeFill: lambda effect: self._with_fill(effect.fill_id, Fill.resume),
             events.CancelFill: self._cancel_fill,
+            events.StreamOnly: self._stream_only,
             events.Commit: self._commit,
             events.Discard: lambda effect: self.fills.pop(effect.fill_id, None),
             events.UpdateStored: self._update_stored,
@@ -333,6 +332,11 @@ class EdgeNode:
         fill = self.fills.get(fill_id)
         if fill is not None:
             act(fill)
+
+    def _stream_only(self, effect: events.StreamOnly) -> None:
+        fill = self.fills.get(effect.fill_id)
+        if fill is not None:
+            fill.is_stream_only = True
 
     def _cancel_fill(self, effect: events.CancelFill) -> None:
         fill = self.fills.pop(effect.fill_id, None)

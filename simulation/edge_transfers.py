@@ -1,7 +1,7 @@
 """Transfers of a simulated edge: fills with their waiters, answers passed through, the catalogue.
 
 Each listens to its own exchange with upstream and tells the edge's core what the live drivers would
-tell it, as often and with the same deadlines.
+tell it, as often. Silence is the core's to notice.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from edge import events
-from edge.config import HttpConfig
-from edge.pacing import FOREIGN_RETRY_S, PROGRESS_BYTES
+from edge.pacing import FOREIGN_RETRY_S, PROGRESS_BYTES, PROGRESS_S
 from nearcast.manifests import is_manifest
 from nearcast.manifests.limits import TEXT_BYTES_MAX
 from nearcast.media import ByteRange
@@ -27,8 +26,6 @@ class Node(Protocol):
     """The edge these transfers belong to."""
 
     scheduler: Scheduler
-    http: HttpConfig
-    object_bytes_max: int
     feed: Callable[[events.Event], None]
 
     def fill_failed(self, fill: Fill, cause: events.FailureCause, detail: str) -> None: ...
@@ -53,7 +50,7 @@ class Waiter:
 
 
 class Fill:
-    """An object on its way from upstream; listens to its own transfer and watches its time."""
+    """An object on its way from upstream; listens to its own transfer."""
 
     def __init__(self, node: Node, effect: events.StartFill, client: Client) -> None:
         self.fill_id = effect.fill_id
@@ -66,11 +63,9 @@ class Fill:
         self._answer: Answer | None = None
         self._received_bytes = 0
         self._told_bytes = 0
+        self._told_s = 0.0
         self._is_over = False
-        self._is_paused = False
-        self._heard_s = node.scheduler.now_s()
-        self._patience_s = node.http.connect_timeout_s + node.http.fill_header_timeout_s
-        node.scheduler.after(self._patience_s, self._check_time)
+        self.is_stream_only = False
         request = Request(method="GET", target=target_of(effect.url), headers=effect.headers)
         self._call = client.send(request, self)
 
@@ -81,12 +76,9 @@ class Fill:
             waiter.exchange.finish()
 
     def pause(self) -> None:
-        self._is_paused = True
         self._client.hold(self._call)
 
     def resume(self) -> None:
-        self._is_paused = False
-        self._heard_s = self._node.scheduler.now_s()
         self._client.release(self._call)
 
     def cancel(self) -> None:
@@ -95,24 +87,20 @@ class Fill:
 
     def started(self, answer: Answer) -> None:
         self._answer = answer
-        self._heard_s = self._node.scheduler.now_s()
-        self._patience_s = self._node.http.fill_idle_timeout_s
+        self._told_s = self._node.scheduler.now_s()
         self.announced_text = answer.text
         self._node.feed(
             events.FillHeaders(fill_id=self.fill_id, status=answer.status, headers=answer.headers)
         )
 
     def arrived(self, received_bytes: int) -> None:
-        self._heard_s = self._node.scheduler.now_s()
         self._received_bytes = received_bytes
-        if received_bytes > self._node.object_bytes_max:
-            self.cancel()
-            self._node.fill_failed(self, "too_large", "larger than object_bytes_max")
-            return
         for waiter in self._waiters:
             waiter.offer(received_bytes)
-        if received_bytes - self._told_bytes >= PROGRESS_BYTES:
-            self._told_bytes = received_bytes
+        now_s = self._node.scheduler.now_s()
+        is_much = received_bytes - self._told_bytes >= PROGRESS_BYTES
+        if is_much or now_s - self._told_s >= PROGRESS_S:
+            self._told_bytes, self._told_s = received_bytes, now_s
             self._node.feed(
                 events.FillProgress(fill_id=self.fill_id, received_bytes=received_bytes)
             )
@@ -141,20 +129,6 @@ class Fill:
         assert self._answer is not None
         content_type = dict(self._answer.headers).get("content-type")
         return self._answer.status == 200 and is_manifest(content_type, self._effect.url)
-
-    def _check_time(self) -> None:
-        """Wakes when patience would end if nothing was heard since; else sleeps on."""
-        if self._is_over:
-            return
-        scheduler = self._node.scheduler
-        due_s = self._heard_s + self._patience_s
-        if self._is_paused:
-            scheduler.after(self._patience_s, self._check_time)
-        elif due_s > scheduler.now_s():
-            scheduler.at(due_s, self._check_time)
-        else:
-            self.cancel()
-            self._node.fill_failed(self, "timeout", "no answer in time")
 
 
 class Passing:

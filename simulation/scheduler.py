@@ -97,19 +97,30 @@ class SimulatedPump(Generic[EventT, EffectT]):
         self._scheduler = scheduler
         self._waiting: deque[EventT] = deque()
         self._turning = False
+        self._is_stopped = False
         self._timer: Timer | None = None
         self._turn_s = -1.0
         self._turns_at_one_time = 0
 
     def feed(self, event: EventT) -> None:
         """Tell the machine, then do what it wants done."""
+        if self._is_stopped:
+            return
         self._waiting.append(event)
         if not self._turning:
             self._turn()
 
+    def stop(self) -> None:
+        """The machine is no more: what it is told from now on goes nowhere."""
+        self._is_stopped = True
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def wake(self) -> None:
         """Let the machine act on the time alone."""
-        if not self._turning:
+        if not self._turning and not self._is_stopped:
             self._machine.advance(self._scheduler.now_s())
             self._turn()
 

@@ -26,6 +26,7 @@ Headers = tuple[tuple[str, str], ...]
 # What every request and answer carries beside the fields our cores set: request line or status
 # line, Host, User-Agent, Accept, Date, Server, Connection.
 HEAD_BYTES_BASE = 160
+REFUSED = "connection refused"
 CHUNK_FRAME_BYTES = 5  # the last chunk of a body whose length was not announced
 
 
@@ -148,6 +149,11 @@ class Exchange:
             self.is_over = True
             self._connection.break_off()
 
+    def drop_connection(self) -> None:
+        """Close the connection behind what was sent; whoever uses it next finds it gone."""
+        self.is_over = True
+        self._connection.break_off()
+
     def take(self, room_bytes: int) -> int:
         """How much goes on the link now."""
         size_bytes = min(room_bytes, self._available_bytes - self._offered_bytes)
@@ -173,6 +179,7 @@ class Client:
         self.server = server
         self.scheduler = scheduler
         self.connection_count = 0  # opened in all
+        self.is_refused = False  # nobody listens at the other end
         self._limit = connection_limit
         self._idle: list[_Connection] = []
         self._open_count = 0
@@ -266,11 +273,22 @@ class _Connection:
     def _connected(self) -> None:
         if self._is_closed:
             return
+        if self._client.is_refused:
+            self._refused()
+            return
         self._is_open = True
         self._client.path.up.open(self._id, self._up)
         self._client.path.down.open(self._id, self)
         assert self._call is not None
         self.use(self._call)
+
+    def _refused(self) -> None:
+        self._is_closed = True
+        call = self._call
+        self._client.closed(self)
+        if call is not None and not call.is_over:
+            call.is_over = True
+            call.listener.failed(REFUSED)
 
     def use(self, call: Call) -> None:
         """Send a request on this open connection."""

@@ -33,6 +33,7 @@ class Wire:
     def __init__(self, link: Link, scheduler: Scheduler) -> None:
         self.link = link
         self._receivers: dict[int, Receiver] = {}
+        self._held_back: list[LinkEvent] | None = None
         self._pump: SimulatedPump[LinkEvent, LinkEvent] = SimulatedPump(
             link, self._perform, scheduler
         )
@@ -47,7 +48,20 @@ class Wire:
         if self._receivers.pop(flow_id, None) is not None:
             self.feed(FlowDropped(flow_id))
 
+    def cut(self) -> None:
+        """Nothing comes out any more, until `mend`: as when a route is lost and found again."""
+        if self._held_back is None:
+            self._held_back = []
+
+    def mend(self) -> None:
+        held_back, self._held_back = self._held_back, None
+        for effect in held_back or ():
+            self._perform(effect)
+
     def _perform(self, effect: LinkEvent) -> None:
+        if self._held_back is not None:
+            self._held_back.append(effect)
+            return
         receiver = self._receivers.get(effect.flow_id)
         if receiver is None:
             return  # dropped while the effect was on its way

@@ -78,6 +78,17 @@ _COUNTERS: Final = (
         {"stored": "fills_stored", "failed": "fills_failed", "cancelled": "fills_cancelled"},
     ),
     (
+        "nearcast_edge_upstream_failures",
+        "Fetches that upstream failed, by how",
+        "cause",
+        {
+            "refused": "upstream_refused",
+            "broken": "upstream_broken",
+            "timeout": "upstream_timeouts",
+            "cut": "upstream_cut",
+        },
+    ),
+    (
         "nearcast_edge_predictions",
         "Questions to the model, by what became of them",
         "outcome",
@@ -102,6 +113,17 @@ _PLAIN_COUNTERS: Final = (
     ("nearcast_edge_collapsed_requests", "Requests that joined a fetch", "collapsed_count"),
     ("nearcast_edge_stale_answers", "Answers that were stale", "stale_served"),
     ("nearcast_edge_revalidations", "Objects that a 304 renewed", "revalidation_count"),
+    ("nearcast_edge_upstream_retries", "Fetches tried once more", "upstream_retry_count"),
+    (
+        "nearcast_edge_upstream_spared_requests",
+        "Misses answered at once while upstream was failing",
+        "upstream_spared_count",
+    ),
+    (
+        "nearcast_edge_upstream_breaker_openings",
+        "Times that a failing upstream was left alone",
+        "breaker_opening_count",
+    ),
     ("nearcast_edge_evictions", "Objects that made room", "eviction_count"),
     ("nearcast_edge_sessions", "Viewing sessions begun", "sessions_started"),
     ("nearcast_edge_checkpoints", "Progress checkpoints reached", "checkpoint_count"),
@@ -125,6 +147,11 @@ _GAUGES: Final = (
     ("nearcast_edge_open_fills", "Fetches under way", "fills_in_flight"),
     ("nearcast_edge_open_prefetches", "Of these, prefetches", "prefetches_in_flight"),
     ("nearcast_edge_open_passes", "Requests being passed through", "passes_in_flight"),
+    (
+        "nearcast_edge_upstreams_troubled",
+        "Upstreams left alone for now, or being tried again",
+        "upstreams_troubled",
+    ),
     ("nearcast_edge_open_sessions", "Viewing sessions under way", "session_count"),
     (
         "nearcast_edge_prefetch_resident_bytes",

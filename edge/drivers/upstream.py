@@ -3,7 +3,8 @@
 Prefetches have connections of their own with small receive buffers. Only then does not reading
 stop the link: with the kernel's buffers megabytes would go on arriving after `PauseFill`.
 
-Deadlines are ours and not aiohttp's: its read timeout would fire while a fill is paused.
+The core times fills; of the times only that for connecting is kept here. Of requests passed through
+all are.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from edge.events import (
     CancelFill,
     Event,
     FailureCause,
+    FillBlocked,
     FillEnded,
     FillFailed,
     FillHeaders,
@@ -37,7 +39,7 @@ from edge.events import (
     ResumeFill,
     StartFill,
 )
-from edge.pacing import CONNECTIONS_MAX, PROGRESS_BYTES
+from edge.pacing import CONNECTIONS_MAX, PROGRESS_BYTES, PROGRESS_S
 from nearcast.errors import RemoteProtocolError
 from nearcast.manifests import is_manifest
 from nearcast.manifests.limits import TEXT_BYTES_MAX
@@ -88,7 +90,7 @@ class Upstream:
         spawn: Spawn,
     ) -> None:
         self._http = config.http
-        self._object_bytes_max = config.object_bytes_max
+        self._loop = asyncio.get_running_loop()
         self._bodies = bodies
         self._tell = tell
         self._spawn = spawn
@@ -162,19 +164,15 @@ class Upstream:
             except RemoteProtocolError as error:
                 raise UpstreamError("broken", str(error)) from error
             self._tell(FillHeaders(fill_id=effect.fill_id, status=response.status, headers=headers))
-            if announced_bytes is not None and announced_bytes > self._object_bytes_max:
-                body.become_passing()
             crc32c = 0
-            told_bytes = 0
+            told_bytes, told_s = 0, self._loop.time()
             while chunk := await self._chunk(fill, response):
                 body.append(chunk)
                 crc32c = google_crc32c.extend(crc32c, chunk)
-                is_too_large = body.size_bytes > self._object_bytes_max and not body.is_passing
-                if body.size_bytes - told_bytes >= PROGRESS_BYTES or is_too_large:
-                    told_bytes = body.size_bytes
+                now_s = self._loop.time()
+                if body.size_bytes - told_bytes >= PROGRESS_BYTES or now_s - told_s >= PROGRESS_S:
+                    told_bytes, told_s = body.size_bytes, now_s
                     self._tell(FillProgress(fill_id=effect.fill_id, received_bytes=told_bytes))
-                if is_too_large:  # the core has just heard, and lets nobody new read it
-                    body.become_passing()
             if (
                 announced_bytes is not None
                 and response.status not in (204, 304)
@@ -200,25 +198,24 @@ class Upstream:
         self, session: aiohttp.ClientSession, effect: StartFill
     ) -> aiohttp.ClientResponse:
         try:
-            async with asyncio.timeout(
-                self._http.connect_timeout_s + self._http.fill_header_timeout_s
-            ):
-                return await session.get(
-                    URL(effect.url, encoded=True),
-                    headers=effect.headers,
-                    allow_redirects=False,
-                    timeout=self._timeouts(self._http.fill_header_timeout_s),
-                )
+            return await session.get(
+                URL(effect.url, encoded=True),
+                headers=effect.headers,
+                allow_redirects=False,
+                timeout=self._timeouts(),
+            )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _translated(error) from error
 
     async def _chunk(self, fill: _Fill, response: aiohttp.ClientResponse) -> bytes:
         await fill.may_read.wait()
-        await fill.body.room()
-        await self._bodies.room()
+        if not fill.body.has_room:
+            fill_id = fill.effect.fill_id
+            self._tell(FillBlocked(fill_id=fill_id, is_blocked=True))
+            await fill.body.room()
+            self._tell(FillBlocked(fill_id=fill_id, is_blocked=False))
         try:
-            async with asyncio.timeout(self._http.fill_idle_timeout_s):
-                return await response.content.readany()
+            return await response.content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _translated(error) from error
 
@@ -252,7 +249,7 @@ class Upstream:
                     headers=without(effect.headers, _EXPECTS),
                     data=sent() if upload is not None else None,
                     allow_redirects=False,
-                    timeout=self._timeouts(None),
+                    timeout=self._timeouts(),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _translated(error) from error
@@ -269,9 +266,9 @@ class Upstream:
         await self.session.close()
         await self._prefetch_session.close()
 
-    def _timeouts(self, head_s: float | None) -> aiohttp.ClientTimeout:
+    def _timeouts(self) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(
-            total=None, connect=head_s, sock_connect=self._http.connect_timeout_s, sock_read=None
+            total=None, connect=None, sock_connect=self._http.connect_timeout_s, sock_read=None
         )
 
 

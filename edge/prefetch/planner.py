@@ -175,10 +175,10 @@ class Planner:
         )
         for fill in prefetches:
             if must_wait:
-                self._open.pause(fill)
+                self._open.pause(fill, now_s)
             else:
-                self._open.resume(fill)
-        if must_wait or self._is_stopped:
+                self._open.resume(fill, now_s)
+        if must_wait or self._is_stopped or self._open.upstreams.troubled_count:
             return
         running_count = len(prefetches)
         while self._is_stirred and running_count < self._config.in_flight_max:

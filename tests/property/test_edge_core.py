@@ -5,6 +5,7 @@ what the core counts as resident is what the driver was told to hold
 a fill that was given up causes nothing any more
 every fill ends once: Commit, Discard, CancelFill or a failure
 looking for a hit changes nothing
+nobody waits for an upstream that says nothing for longer than the patience that is set
 prefetches do not start or run while a client waits for upstream, nor beyond their budget
 """
 
@@ -29,6 +30,7 @@ from edge.events import (
     Event,
     FailureCause,
     FetchCatalog,
+    FillBlocked,
     FillEnded,
     FillFailed,
     FillHeaders,
@@ -56,6 +58,7 @@ from edge.events import (
     SetInMemory,
     StartFill,
     StoredObject,
+    StreamOnly,
     UpdateStored,
 )
 from nearcast.media import ByteRange
@@ -67,6 +70,8 @@ CAPACITY = 400_000
 RATE_KBPS = 400.0
 RATE_BYTES_PER_S = 50_000.0
 BURST_S = 1.0
+PATIENCE_S = 20.0
+"""More than one fetch may take to give its head."""
 TEXTS = episode_texts()
 MANIFESTS = [f"/media/e{no}/{name}" for no in (1, 2, 3) for name in ("manifest.mpd", "master.m3u8")]
 SEGMENTS = [
@@ -114,6 +119,8 @@ class Fetch:
         self.effect = effect
         self.priority = effect.priority
         self.is_paused = False
+        self.is_blocked = False
+        self.is_stream_only = False
         self.has_head = False
         self.received_bytes = 0
         self.size_bytes = 0
@@ -147,6 +154,7 @@ class EdgeMachine(RuleBasedStateMachine):
         self.ended: dict[int, int] = {}
         """Fills whose end was told and not yet answered, and their size."""
         self.dead: list[int] = []
+        self.streamed: set[int] = set()
         self.held: dict[str, int] = {}
         self.sent: list[Hit] = []
         self.reads: list[str] = []
@@ -202,7 +210,11 @@ class EdgeMachine(RuleBasedStateMachine):
             case CancelFill(fill_id=fill_id):
                 del self.fetches[fill_id]
                 self.dead.append(fill_id)
+            case StreamOnly(fill_id=fill_id):
+                assert not self.fetches[fill_id].is_stream_only
+                self.fetches[fill_id].is_stream_only = True
             case Commit(fill_id=fill_id, stored=stored):
+                assert fill_id not in self.streamed, "what is not kept cannot be stored"
                 assert self.ended.pop(fill_id) == stored.size_bytes
                 assert stored.object_id not in self.held
                 self.held[stored.object_id] = stored.size_bytes
@@ -334,12 +346,22 @@ class EdgeMachine(RuleBasedStateMachine):
         path = fetch.effect.url.removeprefix(UPSTREAM)
         self.arrive(fetch, fetch.size_bytes)
         del self.fetches[fill_id]
+        if fetch.is_stream_only:
+            self.streamed.add(fill_id)
         self.ended[fill_id] = fetch.size_bytes
         self.feed(
             FillEnded(fill_id=fill_id, size_bytes=fetch.size_bytes, crc32c=0, text=TEXTS.get(path))
         )
         assert fill_id not in self.ended, "an ended fill was neither kept nor let go"
         self.dead.append(fill_id)
+
+    @precondition(lambda self: self.fetches)
+    @rule(data=st.data())
+    def fill_is_blocked(self, data: st.DataObject) -> None:
+        """Readers or the disk fall behind, or catch up."""
+        fetch = self.pick(data, list(self.fetches))
+        fetch.is_blocked = not fetch.is_blocked
+        self.feed(FillBlocked(fill_id=fetch.effect.fill_id, is_blocked=fetch.is_blocked))
 
     def arrive(self, fetch: Fetch, arrived_bytes: int) -> None:
         fresh_bytes = arrived_bytes - fetch.received_bytes
@@ -437,6 +459,9 @@ class EdgeMachine(RuleBasedStateMachine):
         self.now_s = until_s
         self.core.advance(self.now_s)
         self.take(self.core.drain())
+        if step_s > PATIENCE_S:
+            held_up = [f for f in self.fetches.values() if f.is_blocked or f.is_paused]
+            assert not self.waiting or held_up, "somebody waits for an upstream that is silent"
 
     @precondition(lambda self: self.now_s > 1000.0)
     @rule()
