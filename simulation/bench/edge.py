@@ -6,14 +6,16 @@ ends them. Ratios are evidence; absolute rates of one shared machine are not.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
+from nearcast.errors import NearcastError
 from nearcast.table import Table
-from simulation.bench.cells import hits
+from simulation.bench.cells import collapse, hits, misses, tls, variants
 from simulation.bench.load import generator
 from simulation.bench.peers import INSTALL, binary
 from simulation.bench.processes import raise_descriptor_limit
@@ -24,6 +26,10 @@ CELLS: Table[Callable[[Stage], Outcome]] = Table(
     "cell",
     {
         "hits": hits.run,
+        "variants": variants.run,
+        "tls": tls.run,
+        "misses": misses.run,
+        "collapse": collapse.run,
     },
 )
 
@@ -39,6 +45,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_bench(plan: Plan, tell: Callable[[str], None]) -> Outcome:
     """All cells of the plan. Raises NearcastError when a server does not start or answers wrong."""
+    if sys.platform != "linux":
+        raise NearcastError("nearcast bench edge needs Linux: cores, /proc and epoll")
     notes = [
         f"{peer} is not installed and left out ({INSTALL[peer]})"
         for peer in plan.peers

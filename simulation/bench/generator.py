@@ -1,7 +1,7 @@
 """A load generator that costs as little as Python can: one loop, no callbacks, no bodies.
 
-Heads are read as usual and looked at; the rest of a body is dropped in the kernel (MSG_TRUNC, on
-Linux), so that the generator neither copies it nor hides what servers differ in. When time is up
+Heads are read as usual and looked at; the rest of a body is dropped in the kernel (MSG_TRUNC), so
+that the generator neither copies it nor hides what servers differ in. When time is up
 no connection asks again, and the answers under way are waited for and counted: what a server did
 in a run is exactly what was counted.
 
@@ -30,7 +30,6 @@ LATE_S = 20.0
 """For answers under way when time is up."""
 
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: *(\d+)\r\n")
-_TRUNC = getattr(socket, "MSG_TRUNC", 0) if sys.platform == "linux" else 0
 
 
 class LoadFailed(Exception):
@@ -109,7 +108,7 @@ class Run:
         )
 
     def _loop(self, until_s: float) -> None:
-        poll, connections = _poller(self._connections), self._connections
+        poll, connections = _poller(self._connections).poll, self._connections
         open_count = len(connections)
         while open_count:
             events = poll(LATE_S)
@@ -126,7 +125,7 @@ class Run:
 
     def _paced(self, started_s: float, until_s: float, interval_s: float) -> None:
         """Each connection asks on its own grid; one that is late waits for its answer first."""
-        poll, connections = _poller(self._connections), self._connections
+        poll, connections = _poller(self._connections).poll, self._connections
         waiting = [
             (started_s + interval_s * index / len(connections), fd)
             for index, fd in enumerate(connections)
@@ -182,7 +181,7 @@ class Run:
         if self._job.is_tls:  # records must be decrypted, so there is nothing to drop
             count = connection.sock.recv_into(self._buffer, wanted)
         else:
-            count = connection.sock.recv_into(self._buffer, wanted, _TRUNC)
+            count = connection.sock.recv_into(self._buffer, wanted, socket.MSG_TRUNC)
         if count == 0:
             raise LoadFailed("by closing the connection in the middle")
         return count
@@ -213,18 +212,11 @@ class Run:
         return True
 
 
-def _poller(
-    connections: dict[int, _Connection],
-) -> Callable[[float], list[tuple[int, int]]]:
-    if sys.platform == "linux":
-        epoll = select.epoll(len(connections))
-        for fd in connections:
-            epoll.register(fd, select.EPOLLIN)
-        return epoll.poll
-    poll = select.poll()
+def _poller(connections: dict[int, _Connection]) -> select.epoll:
+    epoll = select.epoll(len(connections))
     for fd in connections:
-        poll.register(fd, select.POLLIN)
-    return lambda timeout_s: poll.poll(timeout_s * 1000)
+        epoll.register(fd, select.EPOLLIN)
+    return epoll
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -1,6 +1,6 @@
 """An origin of ours for what a file server cannot do: slow bodies, counted requests.
 
-`/slow/<anything>` holds its first byte back for HOLD_S and then sends SLOW_BYTES over SLOW_S;
+`/slow/<size>/<anything>` holds its first byte back for HOLD_S and then sends for SLOW_S;
 `/<size>/<name>` and `/new/<size>/<anything>` are answered from the files of a folder;
 `/count` tells how often slow bodies were asked for and when the last one's first byte left.
 Run as `python -m simulation.bench.origin FOLDER`; it prints its port and serves until ended.
@@ -13,15 +13,16 @@ import functools
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from nearcast.aio import run, stop_signals
 
-SLOW_BYTES = 2 << 20
 SLOW_S = 1.0
 HOLD_S = 0.3
-PIECE_COUNT = 40
+PIECE_COUNT = 32
+"""Of a slow body; its size must be a multiple."""
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nCache-Control: max-age=86400\r\n\r\n"
 
@@ -55,8 +56,7 @@ class _Connection(asyncio.Protocol):
         self._slow: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._slow is not None:
@@ -74,7 +74,8 @@ class _Connection(asyncio.Protocol):
         body: bytes | None = None
         if parts[0] == "slow":
             self._state.slow_count += 1
-            self._slow = asyncio.get_running_loop().create_task(self._send_slowly())
+            work = self._send_slowly(int(parts[1]))
+            self._slow = asyncio.get_running_loop().create_task(work)
             return
         if parts[0] == "count":
             count = Count(self._state.slow_count, self._state.first_byte_at_s)
@@ -88,10 +89,10 @@ class _Connection(asyncio.Protocol):
         else:
             self._transport.write(_HEAD % len(body) + body)
 
-    async def _send_slowly(self) -> None:
+    async def _send_slowly(self, size_bytes: int) -> None:
         assert self._transport is not None
         await asyncio.sleep(HOLD_S)
-        piece = b"n" * (SLOW_BYTES // PIECE_COUNT)
+        piece = b"n" * (size_bytes // PIECE_COUNT)
         self._state.first_byte_at_s = time.perf_counter()
         self._transport.write(_HEAD % (len(piece) * PIECE_COUNT) + piece)
         for _ in range(PIECE_COUNT - 1):

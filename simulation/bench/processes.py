@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import subprocess
 import tempfile
@@ -50,7 +51,7 @@ class Process:
         for pid in self.pids:
             try:
                 total_s += time.clock_gettime(_process_clock(pid))
-            except (AttributeError, OSError):
+            except OSError:
                 return None
         return total_s
 
@@ -135,10 +136,7 @@ def process(name: str, arguments: Sequence[str], *, core: int) -> Iterator[Proce
 
 @contextlib.contextmanager
 def _on_core(core: int) -> Iterator[None]:
-    """Children started inside inherit the core; a no-op where cores cannot be chosen."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
+    """Children started inside inherit the core."""
     before = os.sched_getaffinity(0)
     allowed = sorted(before)
     os.sched_setaffinity(0, {allowed[core % len(allowed)]})
@@ -157,10 +155,6 @@ def free_port() -> int:
 
 def raise_descriptor_limit() -> None:
     """A thousand connections need more than the usual 1024; children inherit it."""
-    try:
-        import resource
-    except ImportError:  # not a POSIX system
-        return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

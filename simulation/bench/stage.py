@@ -37,13 +37,16 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     round_count: int
     round_s: float
 
-    def job(self, server: Server, asks: Sequence[Ask], *, is_tls: bool = False) -> Job:
+    def job(
+        self, server: Server, asks: Sequence[Ask], *, status: int = 200, is_tls: bool = False
+    ) -> Job:
         """A closed loop over these requests, for one round."""
         return Job(
             port=server.port,
             asks=tuple(asks),
             connection_count=CONNECTION_COUNT,
             duration_s=self.round_s,
+            status=status,
             is_tls=is_tls,
         )
 
