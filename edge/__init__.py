@@ -6,6 +6,9 @@ Where to look, in the order of reading:
 
     a request
     requests            reads its head: which URL it means, or why it is refused
+    services, keys      which service it belongs to, and what of its URL counts
+    forwarding          which header fields pass, and which way
+    targets             where a service's bytes come from
     router              which way it goes
     hot, residents      what is stored: the table hits are read from; the store and its index
     desk, answers       gives it its one answer; how that answer is made

@@ -18,6 +18,7 @@ from edge.events import (
     Draining,
     Effect,
     Event,
+    FillBlocked,
     FillEnded,
     FillFailed,
     FillHeaders,
@@ -41,6 +42,7 @@ from edge.requests import Reader
 from edge.residents import Residents
 from edge.responses import Responses
 from edge.router import Router
+from edge.services import Services
 from edge.snapshot import snapshot
 from edge.status import Counters, EdgeStatus
 from edge.uncacheable import Uncacheable
@@ -59,9 +61,9 @@ class EdgeCore:
         self._is_draining = False
         self._effects: EffectQueue[Effect] = EffectQueue()
         self._counters = Counters()
-        self._reader = Reader(
-            config.upstream_url(), target_length_max=config.http.target_length_max
-        )
+        self.services = Services(config)
+        """One object for all who ask whose a request or a URL is, drivers included."""
+        self._reader = Reader(self.services, target_length_max=config.http.target_length_max)
         self._ledger = Ledger(effects=self._effects, counters=self._counters, recorder=recorder)
         self._residents = Residents(
             config, effects=self._effects, counters=self._counters, recorder=recorder
@@ -93,6 +95,7 @@ class EdgeCore:
         )
         self._fills = Fills(
             config,
+            effects=self._effects,
             fills=self._open_fills,
             responses=self._responses,
             desk=desk,
@@ -114,6 +117,7 @@ class EdgeCore:
         self._foresight = Foresight(
             config,
             epoch_s=epoch_s,
+            services=self.services,
             effects=self._effects,
             residents=self._residents,
             ledger=self._ledger,
@@ -144,18 +148,20 @@ class EdgeCore:
                 self._hits_served(event, now_s)
             case ResponseEnded(request_id=request_id, sent_bytes=sent_bytes):
                 if self._ledger.close(request_id, sent_bytes, now_s):
-                    self._fills.request_over(request_id)
+                    self._fills.request_over(request_id, now_s)
             case ClientLeft(request_id=request_id, sent_bytes=sent_bytes):
                 if self._ledger.close(request_id, sent_bytes, now_s):
                     self._fills.client_left(request_id, now_s)
             case FillHeaders():
-                self._responses.headers(event, now_s)
+                self._fills.headers(event, now_s)
             case FillProgress():
                 self._foresight.received(self._fills.progress(event, now_s), now_s)
             case FillEnded():
                 self._foresight.received(self._fills.ended(event, now_s), now_s)
             case FillFailed():
                 self._fills.failed(event, now_s)
+            case FillBlocked():
+                self._fills.blocked(event, now_s)
             case _:
                 self._handle_rare(event, now_s)
         self._settle(now_s)
@@ -186,11 +192,16 @@ class EdgeCore:
     def advance(self, now_s: float) -> None:
         self._see_time(now_s)
         self._residents.advance(now_s)
+        self._fills.advance(now_s)
         self._foresight.advance(now_s)
         self._settle(now_s)
 
     def deadline_s(self) -> float | None:
-        deadlines = (self._residents.deadline_s(), self._foresight.deadline_s(self._now_s))
+        deadlines = (
+            self._residents.deadline_s(),
+            self._fills.deadline_s(),
+            self._foresight.deadline_s(self._now_s),
+        )
         return min((one for one in deadlines if one is not None), default=None)
 
     def drain(self) -> list[Effect]:
@@ -229,7 +240,7 @@ class EdgeCore:
             used_bytes = 0
             if hit.sent_bytes:
                 used_bytes = self._residents.touch(hit.object_id)
-            url = self._reader.url(hit.target)
+            url = self._reader.url(hit.target, hit.headers)
             self._ledger.hit(url, hit.sent_bytes, at_s=hit.at_s, is_prefetched=used_bytes > 0)
             self._foresight.seen(url, hit.target, hit.headers, hit.client, hit.at_s)
 

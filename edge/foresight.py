@@ -31,6 +31,7 @@ from edge.prefetch.judge import Judge
 from edge.prefetch.planner import Planner
 from edge.records import CatalogSeen
 from edge.residents import Residents
+from edge.services import Services
 from edge.sessions import Sessions
 from edge.snapshot import Watching
 from edge.status import Counters
@@ -50,6 +51,7 @@ class Foresight:
         config: EdgeConfig,
         *,
         epoch_s: float,
+        services: Services,
         effects: EffectQueue[Effect],
         residents: Residents,
         ledger: Ledger,
@@ -58,20 +60,20 @@ class Foresight:
         counters: Counters,
         recorder: Recorder,
     ) -> None:
-        upstream_url = config.upstream_url()
         self._config = config.prefetch
-        self._catalog_url = upstream_url + CATALOG_PATH
+        self._catalog_url = config.upstream_url() + CATALOG_PATH
         self._effects = effects
         self._recorder = recorder
         self._catalog_asked_s: float | None = None
-        self._map = MediaMap(upstream_url, config.sessions, counters=counters, recorder=recorder)
-        self._successors = Successors(upstream_url)
+        self._map = MediaMap(services, config.sessions, counters=counters, recorder=recorder)
+        self._successors = Successors(services)
         # The moment of the start is the key: nobody outside the process knows it to the
         # microsecond, and no two starts share it.
         key = hashlib.blake2b(f"{config.name} {epoch_s!r}".encode(), digest_size=32).digest()
         self._viewers = Viewers(config.sessions.viewers_max, key)
         self._sessions = Sessions(
             config.sessions,
+            services=services,
             media_map=self._map,
             successors=self._successors,
             viewers=self._viewers,

@@ -32,7 +32,7 @@ from cache.http.freshness import Freshness, StorageRules, describe
 from cache.http.headers import Headers, get_all, get_one, without
 from cache.http.vary import is_match, vary_names
 from edge.events import StoredObject
-from edge.requests import varying_headers
+from edge.forwarding import varying_headers
 
 VARIANTS_MAX = 8
 """Stored responses of one URL that differ by Vary; the one stored first makes room."""

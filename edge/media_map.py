@@ -5,7 +5,7 @@ master names. Of an HLS title only the playlists that were fetched are known, wh
 players switch. The same segment may belong to several titles (one set of files for DASH and HLS).
 
 Manifests are somebody else's text: what cannot be read is counted and ignored, what lies outside
-the upstream is left out of the map, and the titles used longest ago make room for new ones.
+the services is left out of the map, and the titles used longest ago make room for new ones.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 
 from edge.config import SessionsConfig
 from edge.records import ManifestIgnored, TitleLearned
+from edge.services import Services
 from edge.status import Counters
 from nearcast.errors import RemoteProtocolError
 from nearcast.manifests import HlsMaster, read_manifest
@@ -76,13 +77,13 @@ class MediaMap:
 
     def __init__(
         self,
-        upstream_url: str,
+        services: Services,
         config: SessionsConfig,
         *,
         counters: Counters,
         recorder: Recorder,
     ) -> None:
-        self._inside = upstream_url + "/"
+        self._services = services
         self._config = config
         self._counters = counters
         self._recorder = recorder
@@ -131,7 +132,7 @@ class MediaMap:
 
     def is_inside(self, url: str) -> bool:
         """Whether the edge may fetch it at all."""
-        return url.startswith(self._inside)
+        return self._services.of_url(url) is not None
 
     # -- learning
 
@@ -201,8 +202,8 @@ class MediaMap:
         title.presentation = presentation
         urls: dict[str, None] = {}
         for place in _places(title.url, presentation):
-            url = place.segment.url
-            if self.is_inside(url):
+            url = self._services.canonical(place.segment.url)
+            if url is not None:
                 urls[url] = None
                 self._places.setdefault(url, {}).setdefault(title.url, []).append(place)
                 title.segment_count += 1

@@ -1,22 +1,21 @@
 """Reading a request head: which URL it means, and whether the cache may answer it at all.
 
-The key of an object is its upstream URL: the configured upstream, then the request's target with
-the CMCD argument taken out. A target never chooses the host that is asked; what could step out of
-the upstream's prefix or split a message is refused here, before anything else sees it.
+The service says what the key of a request is (edge.services, edge.keys). A target never chooses
+the host that is asked; what could step out of the upstream's prefix or split a message is refused
+here, before anything else sees it.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from cache.http.directives import Directives, request_directives
-from cache.http.headers import Headers, end_to_end, get_all, replaced, without
+from cache.http.headers import Headers, get_one
 from edge.events import Requested
-from nearcast import cmcd
+from edge.services import Service, Services, host_name
 
 Way = Literal["cache", "pass"]
 
@@ -26,25 +25,22 @@ _CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\uffff\\]|%0[0ad]|%7f", re.IGNOREC
 _DOT_DOT: Final = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){2}(?:/|%2f|%5c|;|$)", re.IGNORECASE)
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
-# Their presence makes an answer personal, or a body follows.
-_PASSED_ON: Final = frozenset(
-    {"authorization", "cookie", "content-length", "transfer-encoding", "expect", "upgrade"}
-)
-
-# All that upstream is told about who asks, when the answer is meant for everyone. What is not
-# named here can neither split the cache nor poison it.
-_FORWARDED: Final = frozenset({"accept", "accept-language", "origin"})
+# A body follows, or something other than an answer is wanted.
+_PASSED_ON: Final = frozenset({"content-length", "transfer-encoding", "expect", "upgrade"})
 
 _DIRECTED: Final = frozenset({"cache-control", "pragma"})
 _NO_DIRECTIVES: Final = Directives()
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that can be answered. `url` is its key."""
+    """A request that can be answered. `url` is its key; `whole_url` has what does not count too,
+    for the one client it is asked for alone."""
 
     request_id: int
     method: str
     url: str
+    whole_url: str
+    service: Service
     headers: Headers
     client: str
     way: Way
@@ -66,15 +62,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 class Reader:
     """Makes an `Ask` of each request. Holds no state."""
 
-    def __init__(self, upstream_url: str, *, target_length_max: int) -> None:
-        self._upstream_url = upstream_url
-        self._authority = urlsplit(upstream_url).netloc.lower()
-        self._target_length_max = target_length_max
+    def __init__(self, services: Services, *, target_length_max: int) -> None:
+        self._services = services
+        self.target_length_max = target_length_max
 
     def read(self, request: Requested) -> Ask | Refusal:
         target = request.target
-        if len(target) > self._target_length_max:
-            return Refusal(status=414, detail=f"target longer than {self._target_length_max}")
+        if len(target) > self.target_length_max:
+            return Refusal(status=414, detail=f"target longer than {self.target_length_max}")
         if request.method in ("TRACE", "TRACK"):
             return Refusal(
                 status=405,
@@ -83,22 +78,34 @@ class Reader:
             )
         if request.method == "CONNECT":
             return Refusal(status=501, detail="this is no proxy")
+        host = get_one(request.headers, "host") or ""
         if not target.startswith("/"):
-            absolute = self._own_absolute(target, request.headers)
+            absolute = self._own_absolute(target, host)
             if absolute is None:
                 return Refusal(status=400, detail="the target is not a path of this host")
             target = absolute
-        if _CONTROL.search(target) or "#" in target:
-            return Refusal(status=400, detail="the target holds a character it must not")
-        path, _, _ = target.partition("?")
-        if _DOT_DOT.search(path):
-            return Refusal(status=400, detail="the target holds a '..' segment")
+        if is_dangerous(target):
+            return Refusal(status=400, detail="the target holds what it must not")
+        service = self._services.match(host, target)
+        if service is None:
+            # 421 tells a client that a connection of its own may lead to the host (RFC 9110,
+            # 15.5.20); a host that is ours and has no such path has nothing there.
+            if self._services.knows_host(host):
+                return Refusal(status=404, detail="no service has this path")
+            return Refusal(status=421, detail="no service has this host")
         names = {name for name, _ in request.headers}
-        is_cacheable = request.method in ("GET", "HEAD") and names.isdisjoint(_PASSED_ON)
+        is_cacheable = (
+            request.method in ("GET", "HEAD")
+            and names.isdisjoint(_PASSED_ON)
+            and names.isdisjoint(service.forwarding.personal)
+        )
+        name = host_name(host) if service.hosts else ""
         return Ask(
             request_id=request.request_id,
             method=request.method,
-            url=self._upstream_url + cmcd.strip_query(target),
+            url=service.url(name, target),
+            whole_url=service.whole_url(name, target),
+            service=service,
             headers=request.headers,
             client=request.client,
             way="cache" if is_cacheable else "pass",
@@ -109,49 +116,38 @@ class Reader:
             ),
         )
 
-    def url(self, target: str) -> str:
-        """The key of a target that was served before, as hits report it."""
+    def url(self, target: str, headers: Headers) -> str:
+        """The key of a request that was served before, as hits report it; "" when no service has
+        it any more."""
         if not target.startswith("/"):
             absolute = _ABSOLUTE.fullmatch(target)
-            target = (absolute[2] or "/") if absolute else "/"
-        return self._upstream_url + cmcd.strip_query(target)
+            target = _path(absolute) if absolute else "/"
+        found = self._services.key_of(get_one(headers, "host") or "", target)
+        return found[1] if found is not None else ""
 
-    def _own_absolute(self, target: str, headers: Headers) -> str | None:
+    def _own_absolute(self, target: str, host: str) -> str | None:
         """The path of an absolute-form target that names this host; None for any other."""
         match = _ABSOLUTE.fullmatch(target)
         if match is None:
             return None
         authority = match[1].lower()
-        hosts = {value.strip().lower() for value in get_all(headers, "host")}
-        if authority != self._authority and authority not in hosts:
+        path = _path(match)
+        if authority == host.strip().lower():
+            return path
+        service = self._services.match(host, path)
+        if service is None or authority not in {one.authority.lower() for one in service.targets}:
             return None
-        path = match[2] or "/"
-        return path if path.startswith("/") else f"/{path}"
+        return path
 
 
-def shared_headers(headers: Headers) -> Headers:
-    """What is sent upstream when the answer is to serve everyone.
-
-    Bodies are asked for as they are: they are stored once, and manifests must be readable.
-    """
-    kept = tuple(field for field in headers if field[0] in _FORWARDED)
-    return (*kept, ("accept-encoding", "identity"))
-
-
-def varying_headers(headers: Headers) -> Headers:
-    """What Vary is judged by: the client's fields, but for those that we set ourselves."""
-    return replaced(headers, "accept-encoding", "identity")
+def is_dangerous(target: str) -> bool:
+    """Whether a path and query could be taken for something else further on: by stepping out of a
+    prefix, or by ending a line."""
+    if _CONTROL.search(target) or "#" in target:
+        return True
+    return _DOT_DOT.search(target.partition("?")[0]) is not None
 
 
-def is_varied_by_unsent(names: tuple[str, ...], headers: Headers) -> bool:
-    """Whether an answer depends on a field that this client sent and upstream did not get."""
-    sent = _FORWARDED | {"accept-encoding"}
-    return any(name not in sent and get_all(headers, name) for name in names)
-
-
-def passed_headers(headers: Headers) -> Headers:
-    """What is sent upstream when a request is forwarded for one client alone."""
-    return without(
-        end_to_end(headers),
-        ("host", "cmcd-request", "cmcd-object", "cmcd-status", "cmcd-session"),
-    )
+def _path(absolute: re.Match[str]) -> str:
+    path: str = absolute[2] or "/"
+    return path if path.startswith("/") else f"/{path}"

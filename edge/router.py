@@ -20,7 +20,7 @@ from edge.fills import Fills
 from edge.hot import HotEntry
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
-from edge.requests import Ask, Reader, Refusal, is_varied_by_unsent
+from edge.requests import Ask, Reader, Refusal
 from edge.residents import Residents
 from edge.uncacheable import Uncacheable
 
@@ -105,7 +105,7 @@ class Router:
         detail = self._why_past(ask, entry, now_s)
         if detail is not None:
             self._desk.pass_on(ask, fwd=fwd, detail=detail)
-        elif self._fills.join(ask, fwd):
+        elif self._fills.join(ask, fwd, now_s):
             pass
         elif entry is None and is_range_far(ask, self._http.range_wait_bytes_max, None):
             self._desk.pass_on(ask, fwd=fwd, detail="range far ahead")
@@ -132,6 +132,6 @@ class Router:
         if entry is None:
             for other in self._residents.variants(ask.url):
                 names = vary_names(other.stored.headers) or ()
-                if is_varied_by_unsent(names, ask.headers):
+                if ask.service.forwarding.is_varied_by_unsent(names, ask.headers):
                     return "personal"
         return None

@@ -23,7 +23,7 @@ from edge.fill import SIZE_UNKNOWN
 from edge.media_map import MediaMap, Place, StreamFormat, Title
 from edge.progress import Progress
 from edge.records import CheckpointReached
-from edge.requests import shared_headers
+from edge.services import Services
 from edge.status import Counters
 from edge.successors import Successors
 from edge.viewers import Rung, Viewer, Viewers, device
@@ -79,6 +79,7 @@ class Sessions:
         self,
         config: SessionsConfig,
         *,
+        services: Services,
         media_map: MediaMap,
         successors: Successors,
         viewers: Viewers,
@@ -86,6 +87,7 @@ class Sessions:
         recorder: Recorder,
     ) -> None:
         self._config = config
+        self._services = services
         self._map = media_map
         self._successors = successors
         self._viewers = viewers
@@ -119,7 +121,8 @@ class Sessions:
         if not session.shared_headers:
             session.is_tv, session.is_mobile = device(headers)
         session.last_seen_s = max(at_s, session.last_seen_s)
-        session.shared_headers = shared_headers(headers)
+        service = self._services.of_url(url)
+        session.shared_headers = service.forwarding.shared(headers) if service else ()
         self._sessions.move_to_end(session.name)
         self._map.use(session.title_url)
         if place.segment_index is not None:

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from edge.events import CatalogLearned
+from edge.services import Services
 
 TITLES_MAX = 200_000
 """A larger catalogue is read as far as this."""
@@ -28,14 +29,14 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
 class Successors:
     """By manifest URL. Empty until a catalogue came."""
 
-    def __init__(self, upstream_url: str) -> None:
-        self._inside = upstream_url + "/"
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._next: dict[str, str] = {}
         self._previous: dict[str, str] = {}
         self._episodes: dict[str, Episode] = {}
 
     def learn(self, event: CatalogLearned) -> None:
-        """A catalogue replaces the one before. What lies outside the upstream is left out."""
+        """A catalogue replaces the one before. What lies outside the services is left out."""
         titles = {title.id: title for title in event.catalog.titles[:TITLES_MAX]}
         following = event.catalog.successors()
         self._next, self._previous, self._episodes = {}, {}, {}
@@ -45,7 +46,9 @@ class Successors:
                 (title.dash, successor.dash if successor is not None else None),
                 (title.hls, successor.hls if successor is not None else None),
             ):
-                url = urljoin(event.base_url, path)
+                url = self._services.canonical(urljoin(event.base_url, path))
+                if url is None:
+                    continue
                 if title.series is not None:
                     self._episodes[url] = Episode(
                         series=title.series,
@@ -56,9 +59,10 @@ class Successors:
                     self._link(url, urljoin(event.base_url, successor_path))
 
     def _link(self, url: str, successor_url: str) -> None:
-        if url.startswith(self._inside) and successor_url.startswith(self._inside):
-            self._next[url] = successor_url
-            self._previous[successor_url] = url
+        successor = self._services.canonical(successor_url)
+        if successor is not None:
+            self._next[url] = successor
+            self._previous[successor] = url
 
     def after(self, manifest_url: str) -> str | None:
         """The manifest of what is watched next, if anything follows."""

@@ -50,7 +50,7 @@ class HttpConfig(Section, frozen=True, kw_only=True):
     """Of the fetches, how many more may be spent on trying again what failed before its head."""
     error_ttl_s: NotNegative = 1.0
     """How long a URL that upstream answered with 500, 502, 503 or 504 is not asked for again."""
-    breaker_failures: Annotated[int, msgspec.Meta(ge=0)] = 5
+    breaker_failures: Annotated[int, msgspec.Meta(ge=0)] = 10
     """Failures in a row after which an upstream is left alone for a while; 0: never."""
     breaker_open_s: Positive = 1.0
     """For how long at first; it doubles with each failed probe."""

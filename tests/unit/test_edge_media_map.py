@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from edge.config import SessionsConfig
+from edge.config import EdgeConfig, SessionsConfig
 from edge.media_map import MediaMap
 from edge.records import ManifestIgnored
+from edge.services import Services
 from edge.status import Counters
 from nearcast.manifests import write_mpd
 from nearcast.record import ListRecorder
@@ -20,7 +21,13 @@ E1 = f"{UPSTREAM}/media/e1"
 def make(**limits: int) -> tuple[MediaMap, Counters, ListRecorder]:
     counters, recorder = Counters(), ListRecorder()
     config = SessionsConfig(**limits)
-    return MediaMap(UPSTREAM, config, counters=counters, recorder=recorder), counters, recorder
+    return (
+        MediaMap(
+            Services(EdgeConfig(upstream=UPSTREAM)), config, counters=counters, recorder=recorder
+        ),
+        counters,
+        recorder,
+    )
 
 
 def learn(media_map: MediaMap, *urls: str) -> None:

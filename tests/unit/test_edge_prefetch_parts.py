@@ -6,6 +6,7 @@ import pytest
 
 from edge.config import EdgeConfig, PrefetchConfig
 from edge.events import CatalogLearned, Commit, ObjectRead, ReadObject, Restored
+from edge.services import Services
 from edge.successors import Successors
 from nearcast.config import load
 from nearcast.errors import ConfigError
@@ -15,7 +16,7 @@ from tests.edge_world import CATALOG_URL, World, episode_catalog
 
 
 def test_the_successor_is_of_the_same_format() -> None:
-    successors = Successors(UPSTREAM)
+    successors = Successors(Services(EdgeConfig(upstream=UPSTREAM)))
     successors.learn(CatalogLearned(base_url=CATALOG_URL, catalog=episode_catalog()))
     e1, e2 = f"{UPSTREAM}/media/e1", f"{UPSTREAM}/media/e2"
     assert successors.after(f"{e1}/manifest.mpd") == f"{e2}/manifest.mpd"
@@ -41,7 +42,7 @@ def test_a_catalogue_cannot_send_the_edge_elsewhere() -> None:
         )
         for no in (1, 2)
     )
-    successors = Successors(UPSTREAM)
+    successors = Successors(Services(EdgeConfig(upstream=UPSTREAM)))
     successors.learn(
         CatalogLearned(base_url=CATALOG_URL, catalog=Catalog(revision="1", titles=titles))
     )
@@ -51,7 +52,7 @@ def test_a_catalogue_cannot_send_the_edge_elsewhere() -> None:
 
 def test_a_film_has_no_successor() -> None:
     film = TitleEntry(id="f", name="f", duration_s=1.0, dash="/base/f.mpd", hls="/base/f.m3u8")
-    successors = Successors(UPSTREAM)
+    successors = Successors(Services(EdgeConfig(upstream=UPSTREAM)))
     successors.learn(
         CatalogLearned(base_url=CATALOG_URL, catalog=Catalog(revision="1", titles=(film,)))
     )

@@ -1,0 +1,119 @@
+"""Which header fields pass the node, and in which direction.
+
+Towards upstream there are two ways. A *shared* request is made for everyone: of the client's
+fields it carries those that the service allows, and nothing else, so that no field can poison
+what others get (what differs in an allowed field is Vary's business). A *passed* request is made
+for one client and answered to that client alone: it carries all but what belongs to a connection.
+
+Towards clients a service may keep fields to itself: surrogate keys, and whatever else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cache.http.headers import Headers, end_to_end, get_all, replaced, without
+from edge.config import ServiceRules
+
+_CMCD: Final = ("cmcd-request", "cmcd-object", "cmcd-status", "cmcd-session")
+
+# What a shared request never carries even where all fields are allowed: it asks for the whole
+# object, unconditionally, as it is, and in the node's own name.
+_NEVER_SHARED: Final = frozenset(
+    {
+        *_CMCD,
+        "accept-encoding",
+        "cache-control",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "pragma",
+        "proxy-authorization",
+        "range",
+    }
+)
+_IDENTITY: Final = ("accept-encoding", "identity")
+
+# Without these an answer would be another one.
+_ALWAYS_SHOWN: Final = frozenset(
+    {
+        "accept-ranges",
+        "age",
+        "allow",
+        "cache-control",
+        "cache-status",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-location",
+        "content-range",
+        "content-type",
+        "date",
+        "etag",
+        "expires",
+        "last-modified",
+        "location",
+        "retry-after",
+        "vary",
+        "www-authenticate",
+    }
+)
+
+
+# Who sends one of these asks for himself, unless the service lets upstream see it in shared
+# requests: the answer's own fields then say who may have it (RFC 9111, 3.5 and 7.3).
+_PERSONAL: Final = frozenset({"authorization", "cookie"})
+
+
+class Forwarding:
+    """The rules of one service."""
+
+    __slots__ = ("_allowed", "_shown", "hidden", "personal")
+
+    def __init__(self, rules: ServiceRules) -> None:
+        named = frozenset(rules.request_headers_allow)
+        self._allowed = None if "*" in named else named - _NEVER_SHARED
+        self.personal = _PERSONAL - named if "*" not in named else frozenset()
+        """Fields that make a request one for its client alone."""
+        shown = frozenset(rules.response_headers_allow)
+        self._shown = None if "*" in shown else shown | _ALWAYS_SHOWN
+        self.hidden = frozenset(rules.response_headers_deny) - _ALWAYS_SHOWN
+
+    def shared(self, headers: Headers) -> Headers:
+        """What is sent upstream when the answer is to serve everyone.
+
+        Bodies are asked for as they are: they are stored once, and manifests must be readable.
+        """
+        if self._allowed is None:
+            return (*without(end_to_end(headers), _NEVER_SHARED), _IDENTITY)
+        allowed = self._allowed
+        return (*(field for field in headers if field[0] in allowed), _IDENTITY)
+
+    def is_varied_by_unsent(self, names: tuple[str, ...], headers: Headers) -> bool:
+        """Whether an answer depends on a field that this client sent and upstream did not get."""
+        sent = {name for name, _ in self.shared(headers)}
+        return any(name not in sent and get_all(headers, name) for name in names)
+
+    def visible(self, headers: Headers) -> Headers:
+        """What of upstream's fields a client gets."""
+        if self._shown is None:
+            return without(headers, self.hidden) if self.hidden else headers
+        shown, hidden = self._shown, self.hidden
+        return tuple(field for field in headers if field[0] in shown and field[0] not in hidden)
+
+
+def varying_headers(headers: Headers) -> Headers:
+    """What Vary is judged by: the client's fields, but for those that we set ourselves."""
+    return replaced(headers, *_IDENTITY)
+
+
+def passed_headers(headers: Headers) -> Headers:
+    """What is sent upstream when a request is forwarded for one client alone."""
+    return without(end_to_end(headers), ("host", *_CMCD))
