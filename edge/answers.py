@@ -13,6 +13,7 @@ import msgspec
 from cache.http.conditional import evaluate, not_modified_headers
 from cache.http.freshness import age_s
 from cache.http.headers import Headers, get_all, without
+from cache.http.parts import Part
 from cache.http.ranges import UNSATISFIABLE, content_range, select_range, unsatisfied_range
 from edge.events import PassThrough, ServeFill, ServeObject, ServeText
 from edge.forwarding import passed_headers
@@ -38,9 +39,10 @@ class _Shape(msgspec.Struct, frozen=True):
 def from_store(
     ask: Ask, entry: HotEntry, status: CacheStatus, now_wall_s: float
 ) -> ServeObject | ServeText:
-    """Answer from a resident object: ServeObject, or ServeText for 412 and 416."""
+    """Answer from a resident object: ServeObject, or ServeText for 412 and 416. A part answers
+    only requests for a range inside it (`Residents.find`)."""
     stored = entry.stored
-    shape = _shape(ask, stored.status, stored.headers, stored.size_bytes)
+    shape = _shape(ask, stored.status, stored.headers, stored.size_bytes, entry.part)
     age = (("age", str(int(age_s(entry.freshness, now_wall_s)))),)
     line = (cache_status_line(status, stored.headers),)
     if shape.status in (412, 416):
@@ -63,16 +65,18 @@ def from_fill(
     response_status: int,
     response_headers: Headers,
     size_bytes: int | None,
+    part: Part | None,
     status: CacheStatus,
 ) -> ServeFill | ServeText:
     """Answer from a fill whose head is here: ServeFill, or ServeText for 304, 412 and 416.
 
-    Where the size is not known a Range is ignored, as RFC 9110 allows.
+    Where the size is not known a Range is ignored, as RFC 9110 allows. `part`: the fill is a 206
+    that holds the range asked for.
     """
-    shape = _shape(ask, response_status, response_headers, size_bytes)
+    shape = _shape(ask, response_status, response_headers, size_bytes, part)
     age = tuple(("age", value) for value in get_all(response_headers, "age")[:1])
     line = (cache_status_line(status, response_headers),)
-    if shape.status in (304, 412, 416):
+    if shape.status != response_status and shape.status in (304, 412, 416):
         return ServeText(
             request_id=ask.request_id, status=shape.status, headers=shape.headers + line
         )
@@ -131,7 +135,14 @@ def cache_status_line(status: CacheStatus, upstream: Headers) -> tuple[str, str]
     return "cache-status", format_cache_status(status, after=before or None)
 
 
-def _shape(ask: Ask, status: int, headers: Headers, size_bytes: int | None) -> _Shape:
+def _shape(
+    ask: Ask, status: int, headers: Headers, size_bytes: int | None, part: Part | None
+) -> _Shape:
+    """`byte_range` counts from the first byte of the body, `content-range` from that of the
+    resource: they differ for a part."""
+    first = 0
+    if part is not None:
+        status, size_bytes, first = 200, part.of_bytes, part.first
     common = without(headers, _MADE_HERE)
     send_body = ask.method != "HEAD"
     if status == 200:
@@ -150,7 +161,8 @@ def _shape(ask: Ask, status: int, headers: Headers, size_bytes: int | None) -> _
                     ("content-length", str(selection.size_bytes)),
                     ("content-range", content_range(selection, size_bytes)),
                 )
-                return _Shape(206, partial, selection, send_body)
+                in_body = ByteRange(selection.first - first, selection.last - first)
+                return _Shape(206, partial, in_body, send_body)
         if not get_all(headers, "accept-ranges"):
             common = (*common, ("accept-ranges", "bytes"))
     if size_bytes is not None and status not in (204, 304):

@@ -27,6 +27,7 @@ from edge.events import (
     ModelChanged,
     ObjectLost,
     ObjectRead,
+    PassAnswered,
     Predicted,
     PredictionFailed,
     Requested,
@@ -38,6 +39,7 @@ from edge.fills import Fills
 from edge.foresight import Foresight
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
+from edge.passes import Passes
 from edge.requests import Reader
 from edge.residents import Residents
 from edge.responses import Responses
@@ -103,6 +105,12 @@ class EdgeCore:
             counters=self._counters,
             uncacheable=uncacheable,
         )
+        self._passes = Passes(
+            epoch_s=epoch_s,
+            services=self.services,
+            residents=self._residents,
+            fills=self._fills,
+        )
         self._router = Router(
             config,
             epoch_s=epoch_s,
@@ -112,6 +120,7 @@ class EdgeCore:
             residents=self._residents,
             open_fills=self._open_fills,
             fills=self._fills,
+            passes=self._passes,
             uncacheable=uncacheable,
         )
         self._foresight = Foresight(
@@ -168,6 +177,8 @@ class EdgeCore:
 
     def _handle_rare(self, event: Event, now_s: float) -> None:
         match event:
+            case PassAnswered():
+                self._passes.answered(event, now_s)
             case Predicted():
                 self._foresight.predicted(event, now_s)
             case PredictionFailed():

@@ -103,7 +103,13 @@ class Desk:
             detail=fill.detail or None,
         )
         answer = from_fill(
-            waiter.ask, fill.fill_id, fill.status, fill.response_headers, fill.size_bytes, status
+            waiter.ask,
+            fill.fill_id,
+            fill.status,
+            fill.response_headers,
+            fill.size_bytes,
+            fill.part,
+            status,
         )
         self._ledger.answer(answer)
         return isinstance(answer, ServeFill)

@@ -15,7 +15,8 @@ from typing import Literal
 import msgspec
 
 from cache.http.headers import Headers, get_one
-from cache.http.ranges import parse_range
+from cache.http.parts import Part
+from cache.http.ranges import parse_range, select_range
 from cache.http.vary import secondary_key, vary_names
 from edge.forwarding import varying_headers
 from edge.records import FillResult
@@ -63,6 +64,7 @@ class Fill:
         *,
         prefetch_until_s: float | None,
         revalidates: str | None,
+        range_text: str | None,
         started_s: float,
         requested_wall_s: float,
     ) -> None:
@@ -85,6 +87,10 @@ class Fill:
         self.is_retry = False
         self.is_stream_only = False
         """The driver keeps no more of it than its readers need."""
+        self.range_text = range_text
+        """The Range that it asks for; None: the whole."""
+        self.part: Part | None = None
+        """What it brings, when that is a part."""
         self.first_request_id: int | None = None
         """Of who asked for it, if anyone had."""
         self.waiting: dict[int, Waiter] = {}
@@ -116,19 +122,25 @@ class Fill:
         """How much of it is here; 0 when its size is not known."""
         return self.received_bytes / self.size_bytes if self.size_bytes else 0.0
 
-    def is_open_to(self, ask: Ask) -> bool:
+    def is_open_to(self, ask: Ask, range_wait_bytes_max: int) -> bool:
         """Whether a new request may wait for this fill or read from it."""
         if self.state == "asked":
-            return True
+            if self.range_text is not None:
+                return get_one(ask.headers, "range") == self.range_text
+            return not is_range_far(ask, range_wait_bytes_max, None)
         return (
             self.state == "coming"
             and self.is_storable
-            and self.fit(ask, SIZE_UNKNOWN)
-            in (
-                "fits",
-                "too far",
-            )
+            and (self.part is None or self.holds(ask))
+            and self.fit(ask, range_wait_bytes_max) == "fits"
         )
+
+    def holds(self, ask: Ask) -> bool:
+        """Whether the part that is coming has the range that a request wants."""
+        if self.part is None:
+            return False
+        selection = select_range(ask.method, ask.headers, self.response_headers, self.part.of_bytes)
+        return isinstance(selection, ByteRange) and self.part.holds(selection)
 
     def fit(self, ask: Ask, range_wait_bytes_max: int) -> Fit:
         """Whether the response that is coming answers this request."""
@@ -137,13 +149,17 @@ class Fill:
             return "fits" if ask.request_id == self.first_request_id else "personal"
         if ask.service.forwarding.is_varied_by_unsent(names, ask.headers):
             return "personal"
+        if self.part is not None and not self.holds(ask):
+            return "too far"
         if (
             names
             and secondary_key(self.response_headers, varying_headers(ask.headers)) != self.vary
         ):
             return "other variant"
-        if self.status == 200 and is_range_far(
-            ask, self.received_bytes + range_wait_bytes_max, self.size_bytes
+        if (
+            self.status == 200
+            and self.range_text is None
+            and is_range_far(ask, self.received_bytes + range_wait_bytes_max, self.size_bytes)
         ):
             return "too far"
         return "fits"

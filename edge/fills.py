@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cache.http.headers import Headers
+from cache.http.headers import Headers, get_one
 from edge.config import EdgeConfig
 from edge.desk import Desk
 from edge.events import (
@@ -76,7 +76,7 @@ class Fills:
     def join(self, ask: Ask, fwd: str, now_s: float) -> bool:
         """Wait for an open fill of this URL. False when there is none that fits."""
         for fill in self._open.of_url(ask.url):
-            if fill.is_open_to(ask):
+            if fill.is_open_to(ask, self._http.range_wait_bytes_max):
                 break
         else:
             return False
@@ -93,13 +93,21 @@ class Fills:
             self._responses.answer(fill, waiter)
         return True
 
-    def start(self, ask: Ask, fwd: str, entry: HotEntry | None, now_s: float) -> None:
+    def start(
+        self,
+        ask: Ask,
+        fwd: str,
+        entry: HotEntry | None,
+        now_s: float,
+        *,
+        range_text: str | None = None,
+    ) -> None:
         """Fetch for a request, unless upstream is known to be failing; `entry` is what a 304
-        would confirm."""
+        would confirm. `range_text`: only the part that this Range asks for."""
         headers = ask.service.forwarding.shared(ask.headers)
         trouble = self._open.upstreams.trouble(ask.url, headers, now_s)
         if trouble is None:
-            fill = self._open.start(ask.url, headers, now_s, confirms=entry)
+            fill = self._open.start(ask.url, headers, now_s, confirms=entry, range_text=range_text)
             self._open.wait(fill, Waiter(ask=ask, fwd=fwd))
             return
         self._counters.upstream_spared += 1
@@ -114,7 +122,9 @@ class Fills:
             and not self._open.of_url(ask.url)
             and self._open.upstreams.trouble(ask.url, headers, now_s) is None
         ):
-            self._open.start(ask.url, headers, now_s, confirms=entry)
+            is_part = entry.part is not None
+            range_text = get_one(ask.headers, "range") if is_part else None
+            self._open.start(ask.url, headers, now_s, confirms=entry, range_text=range_text)
 
     def prefetch(self, url: str, headers: Headers, until_s: float, now_s: float) -> int:
         """Fetch what nobody has asked for yet, to be kept until `until_s`."""
@@ -195,6 +205,8 @@ class Fills:
             requested_wall_s=fill.requested_wall_s,
             received_wall_s=fill.response_wall_s,
             is_prefetch=fill.is_prefetch,
+            part_first=fill.part.first if fill.part is not None else 0,
+            part_of_bytes=fill.part.of_bytes if fill.part is not None else None,
         )
         refusal = self._residents.admit(
             fill.fill_id,
@@ -252,7 +264,9 @@ class Fills:
             self._open.forget(fill, waiter.ask.request_id)
         self._open.close(fill, "failed", f"{cause}: {detail}", now_s)
         confirms = self._residents.get(fill.revalidates) if fill.revalidates is not None else None
-        again = self._open.start(fill.url, fill.headers, now_s, confirms=confirms)
+        again = self._open.start(
+            fill.url, fill.headers, now_s, confirms=confirms, range_text=fill.range_text
+        )
         again.is_retry = True
         for waiter in waiting:
             self._open.wait(again, waiter)

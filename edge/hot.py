@@ -30,12 +30,16 @@ from cache.http.conditional import not_modified_headers, stored_etag
 from cache.http.dates import parse_date
 from cache.http.freshness import Freshness, StorageRules, describe
 from cache.http.headers import Headers, get_all, get_one, without
+from cache.http.parts import Part, wanted_of
 from cache.http.vary import is_match, vary_names
 from edge.events import StoredObject
 from edge.forwarding import varying_headers
 
 VARIANTS_MAX = 8
 """Stored responses of one URL that differ by Vary; the one stored first makes room."""
+
+PARTS_MAX = 256
+"""Stored parts of one URL; the one stored first makes room."""
 
 _MADE_PER_ANSWER = frozenset({"age", "cache-status", "content-length"})
 
@@ -62,6 +66,20 @@ class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Of a 304, likewise."""
     cache_status_before: str
     """What the caches between us and the origin said; ours goes after it. May be empty."""
+
+    @property
+    def part(self) -> Part | None:
+        """Which part of the resource is stored; None: the whole."""
+        of_bytes, first = self.stored.part_of_bytes, self.stored.part_first
+        if of_bytes is None:
+            return None
+        return Part(first=first, last=first + self.stored.size_bytes - 1, of_bytes=of_bytes)
+
+    def fits(self, request_headers: Headers) -> bool:
+        """Whether a request with these fields would get this variant."""
+        return not self.is_varied or is_match(
+            self.stored.headers, self.stored.vary, varying_headers(request_headers)
+        )
 
     @classmethod
     def of(cls, stored: StoredObject, rules: StorageRules) -> HotEntry:
@@ -112,6 +130,7 @@ class HotTable:
 
     def __init__(self) -> None:
         self._by_url: dict[str, tuple[HotEntry, ...]] = {}
+        self._parts: dict[str, tuple[HotEntry, ...]] = {}
         self._by_id: dict[str, HotEntry] = {}
 
     def __len__(self) -> int:
@@ -125,17 +144,31 @@ class HotTable:
         return entries[0]
 
     def match(self, url: str, request_headers: Headers) -> HotEntry | None:
-        """The newest entry that may answer a request with these fields, fresh or not."""
+        """The newest whole entry that may answer a request with these fields, fresh or not."""
         for entry in self._by_url.get(url, ()):
-            if not entry.is_varied:
+            if entry.fits(request_headers):
                 return entry
-            if is_match(entry.stored.headers, entry.stored.vary, varying_headers(request_headers)):
+        return None
+
+    def match_part(
+        self, url: str, request_headers: Headers, range_text: str | None
+    ) -> HotEntry | None:
+        """The newest part that holds the one range wanted."""
+        for entry in self._parts.get(url, ()):
+            part = entry.part
+            assert part is not None
+            wanted = wanted_of(range_text, part.of_bytes)
+            if wanted is not None and part.holds(wanted) and entry.fits(request_headers):
                 return entry
         return None
 
     def variants(self, url: str) -> tuple[HotEntry, ...]:
-        """All entries of a URL, newest first."""
+        """All whole entries of a URL, newest first."""
         return self._by_url.get(url, ())
+
+    def parts(self, url: str) -> tuple[HotEntry, ...]:
+        """All parts of a URL, newest first."""
+        return self._parts.get(url, ())
 
     def get(self, object_id: str) -> HotEntry | None:
         return self._by_id.get(object_id)
@@ -146,18 +179,22 @@ class HotTable:
     def put(self, entry: HotEntry) -> None:
         """Add an entry, or put it in the place of the one with its object id."""
         url, object_id = entry.stored.url, entry.stored.object_id
-        others = tuple(e for e in self.variants(url) if e.stored.object_id != object_id)
-        self._by_url[url] = (entry, *others)
+        table = self._table_of(entry)
+        others = tuple(e for e in table.get(url, ()) if e.stored.object_id != object_id)
+        table[url] = (entry, *others)
         self._by_id[object_id] = entry
 
     def remove(self, object_id: str) -> HotEntry | None:
         entry = self._by_id.pop(object_id, None)
         if entry is None:
             return None
-        url = entry.stored.url
-        others = tuple(e for e in self.variants(url) if e.stored.object_id != object_id)
+        url, table = entry.stored.url, self._table_of(entry)
+        others = tuple(e for e in table.get(url, ()) if e.stored.object_id != object_id)
         if others:
-            self._by_url[url] = others
+            table[url] = others
         else:
-            del self._by_url[url]
+            del table[url]
         return entry
+
+    def _table_of(self, entry: HotEntry) -> dict[str, tuple[HotEntry, ...]]:
+        return self._by_url if entry.stored.part_of_bytes is None else self._parts

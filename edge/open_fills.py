@@ -108,16 +108,20 @@ class OpenFills:
         *,
         confirms: HotEntry | None = None,
         prefetch_until_s: float | None = None,
+        range_text: str | None = None,
     ) -> Fill:
         """Fetch a URL; with conditions where that may confirm what is stored.
-        `prefetch_until_s`: nobody has asked for it, and that is how long it is kept."""
+        `prefetch_until_s`: nobody has asked for it, and that is how long it is kept.
+        `range_text`: the Range of the part that is wanted."""
         conditions = revalidation_headers(confirms.stored.headers) if confirms is not None else ()
+        wanted: Headers = (("range", range_text),) if range_text is not None else ()
         fill = Fill(
             self._next_id,
             url,
             headers,
             prefetch_until_s=prefetch_until_s,
             revalidates=confirms.stored.object_id if confirms is not None and conditions else None,
+            range_text=range_text,
             started_s=now_s,
             requested_wall_s=self._epoch_s + now_s,
         )
@@ -136,7 +140,7 @@ class OpenFills:
             StartFill(
                 fill_id=fill.fill_id,
                 url=url,
-                headers=headers + conditions,
+                headers=headers + conditions + wanted,
                 priority="prefetch" if fill.is_prefetch else "demand",
             )
         )

@@ -13,7 +13,9 @@ from typing import Literal
 
 from cache.http.conditional import updated
 from cache.http.freshness import StorageRules
-from cache.http.headers import Headers
+from cache.http.headers import Headers, get_one
+from cache.http.parts import strong_etag
+from cache.http.ranges import select_range
 from cache.http.vary import vary_names
 from cache.index import Index
 from edge.config import EdgeConfig
@@ -25,7 +27,7 @@ from edge.events import (
     StoredObject,
     UpdateStored,
 )
-from edge.hot import VARIANTS_MAX, HotEntry, HotTable
+from edge.hot import PARTS_MAX, VARIANTS_MAX, HotEntry, HotTable
 from edge.records import ObjectLeft
 from edge.status import Counters
 from nearcast.machine import EffectQueue
@@ -67,6 +69,34 @@ class Residents:
         """The entry that may answer such a request, fresh or not. Changes nothing."""
         return self._table.match(url, request_headers)
 
+    def find(self, url: str, method: str, request_headers: Headers) -> HotEntry | None:
+        """As `match`, or a part that holds the range which this request wants."""
+        entry = self._table.match(url, request_headers)
+        if entry is not None or method != "GET" or not self._table.parts(url):
+            return entry
+        entry = self._table.match_part(url, request_headers, get_one(request_headers, "range"))
+        if entry is None or entry.stored.part_of_bytes is None:
+            return None
+        # If-Range may ask for the whole instead.
+        selection = select_range(
+            method, request_headers, entry.stored.headers, entry.stored.part_of_bytes
+        )
+        return entry if selection is not None else None
+
+    def beginning(self, url: str, request_headers: Headers) -> HotEntry | None:
+        """The longest part that holds the resource from its first byte and could be gone on
+        from."""
+        found = None
+        for entry in self._table.parts(url):
+            if (
+                entry.stored.part_first == 0
+                and strong_etag(entry.stored.headers) is not None
+                and entry.fits(request_headers)
+                and (found is None or entry.stored.size_bytes > found.stored.size_bytes)
+            ):
+                found = entry
+        return found
+
     def variants(self, url: str) -> tuple[HotEntry, ...]:
         """All that is stored for the URL, for whichever request, newest first."""
         return self._table.variants(url)
@@ -76,6 +106,10 @@ class Residents:
 
     def entries(self) -> Iterator[HotEntry]:
         return self._table.entries()
+
+    def rules_for(self, url: str) -> StorageRules:
+        """What holds for a URL's responses that do not say all themselves."""
+        return self.rules
 
     # -- coming in
 
@@ -89,13 +123,7 @@ class Residents:
     ) -> str | None:
         """Keep a finished fill, in place of what it succeeds. Says why not, or None; the caller
         lets the fill go then."""
-        is_varied = vary_names(stored.headers) != ()
-        for entry in self._table.variants(stored.url):
-            # One that does not vary answers every request, so it and its variants exclude
-            # each other.
-            if entry.stored.vary == stored.vary or not (entry.is_varied and is_varied):
-                self._remove(entry.stored.object_id, "replaced", now_s)
-        for entry in self._table.variants(stored.url)[VARIANTS_MAX - 1 :]:
+        for entry in self._replaced_by(stored):
             self._remove(entry.stored.object_id, "replaced", now_s)
         admission = self.index.add(
             stored.object_id, stored.size_bytes, now_s, prefetch_until_s=prefetch_until_s
@@ -114,11 +142,29 @@ class Residents:
         )
         return None
 
+    def _replaced_by(self, stored: StoredObject) -> list[HotEntry]:
+        """What a new object succeeds, and what must make room for it."""
+        is_varied = vary_names(stored.headers) != ()
+
+        def is_same(entry: HotEntry) -> bool:
+            # One that does not vary answers every request, so it and its variants exclude
+            # each other.
+            return entry.stored.vary == stored.vary or not (entry.is_varied and is_varied)
+
+        whole, parts = self._table.variants(stored.url), self._table.parts(stored.url)
+        if stored.part_of_bytes is None:
+            gone = [entry for entry in (*whole, *parts) if is_same(entry)]
+            left = [entry for entry in whole if not is_same(entry)]
+            return gone + left[VARIANTS_MAX - 1 :]
+        gone = [entry for entry in parts if is_same(entry) and _is_succeeded(entry.stored, stored)]
+        left = [entry for entry in parts if entry not in gone]
+        return gone + left[PARTS_MAX - 1 :]
+
     def restore(self, objects: Iterable[StoredObject], now_s: float) -> None:
         """What the store held when the node started; what does not fit any more is dropped."""
         for stored in objects:
             if stored.object_id in self.index or any(
-                entry.stored.vary == stored.vary for entry in self._table.variants(stored.url)
+                entry.stored.vary == stored.vary for entry in self._rivals(stored)
             ):
                 self._effects.emit(DropObject(object_id=stored.object_id))
                 continue
@@ -128,6 +174,14 @@ class Residents:
                 self._put(stored)
             else:
                 self._effects.emit(DropObject(object_id=stored.object_id))
+
+    def _rivals(self, stored: StoredObject) -> tuple[HotEntry, ...]:
+        if stored.part_of_bytes is None:
+            return self._table.variants(stored.url)
+        parts = self._table.parts(stored.url)
+        if len(parts) >= PARTS_MAX:
+            return parts
+        return tuple(one for one in parts if _is_succeeded(one.stored, stored))
 
     def refresh(
         self, entry: HotEntry, fresh_headers: Headers, requested_wall_s: float, wall_s: float
@@ -145,12 +199,14 @@ class Residents:
             requested_wall_s=requested_wall_s,
             received_wall_s=wall_s,
             is_prefetch=old.is_prefetch,
+            part_first=old.part_first,
+            part_of_bytes=old.part_of_bytes,
         )
         self._effects.emit(UpdateStored(stored=stored))
         return self._put(stored)
 
     def _put(self, stored: StoredObject) -> HotEntry:
-        entry = HotEntry.of(stored, self.rules)
+        entry = HotEntry.of(stored, self.rules_for(stored.url))
         self._table.put(entry)
         return entry
 
@@ -177,7 +233,7 @@ class Residents:
 
     def invalidate(self, url: str, now_s: float) -> None:
         """What is stored for the URL may be outdated (RFC 9111, 4.4)."""
-        for entry in self._table.variants(url):
+        for entry in (*self._table.variants(url), *self._table.parts(url)):
             self._remove(entry.stored.object_id, "invalidated", now_s)
 
     def advance(self, now_s: float) -> None:
@@ -210,6 +266,19 @@ class Residents:
         if not self._is_memory_only:
             for object_id in object_ids:
                 self._effects.emit(SetInMemory(object_id=object_id, in_memory=False))
+
+
+def _is_succeeded(old: StoredObject, new: StoredObject) -> bool:
+    """Whether one part of a resource is of no use beside a newer one: it lies inside it, or it is
+    of another representation."""
+    if old.part_of_bytes != new.part_of_bytes:
+        return True
+    if get_one(old.headers, "etag") != get_one(new.headers, "etag"):
+        return True
+    return (
+        new.part_first <= old.part_first
+        and old.part_first + old.size_bytes <= new.part_first + new.size_bytes
+    )
 
 
 def object_id_of(url: str, vary: Headers, received_wall_s: float, fill_id: int) -> str:

@@ -4,6 +4,7 @@
     not storable    the first waiter reads it, the others are passed through, and for a few
                     seconds so is everyone who asks for that URL, without queueing. An error 5xx
                     is the same for all: everyone who waits gets it
+    206             a part, for those whose Range lies inside it
     304             the stored object is renewed and serves everyone who fits
     5xx             an object that may be served stale stands in where there is one
     nonsense        502
@@ -16,6 +17,7 @@ from __future__ import annotations
 from cache.http.conditional import confirms
 from cache.http.freshness import is_storable, may_serve_on_error
 from cache.http.headers import Headers, content_length, storable, without
+from cache.http.parts import part_of
 from cache.http.vary import secondary_key
 from edge.config import EdgeConfig
 from edge.desk import Desk
@@ -68,8 +70,10 @@ class Responses:
         except RemoteProtocolError as error:
             self._give_up(fill, str(error), now_s)
             return
-        if event.status == 206 or not 200 <= event.status <= 599:
+        if not 200 <= event.status <= 599:
             self._give_up(fill, f"upstream answered {event.status} to a plain GET", now_s)
+            return
+        if event.status == 206 and not self._take_part(fill, event.headers, now_s):
             return
         if event.status in _ERRORS_STALE_COVERS:
             detail = f"upstream answered {event.status}"
@@ -80,11 +84,29 @@ class Responses:
                 return
         fill.state = "coming"
         fill.status = event.status
-        fill.response_headers = without(storable(event.headers), ("content-length",))
+        fill.response_headers = without(
+            storable(event.headers),
+            ("content-length", "content-range") if fill.part is not None else ("content-length",),
+        )
         fill.response_wall_s = self._epoch_s + now_s
-        fill.size_bytes = size_bytes
+        fill.size_bytes = size_bytes if fill.part is None else fill.part.size_bytes
         self._judge(fill, now_s)
         self._answer_all(fill, now_s)
+
+    def _take_part(self, fill: Fill, headers: Headers, now_s: float) -> bool:
+        """Read what a 206 brings. False when it can neither be stored nor cut for others: then
+        each who waits asks for himself."""
+        if fill.range_text is None:
+            self._give_up(fill, "upstream answered 206 to a plain GET", now_s)
+            return False
+        fill.part = part_of(206, headers)
+        if fill.part is not None:
+            return True
+        for waiter in tuple(fill.waiting.values()):
+            self._open.forget(fill, waiter.ask.request_id)
+            self._desk.pass_on(waiter.ask, fwd=waiter.fwd, detail="not one part")
+        self._open.cancel(fill, "not one part", now_s)
+        return False
 
     def answer(self, fill: Fill, waiter: Waiter) -> None:
         """Let a request read a fill whose head is here, or find its answer another way."""
@@ -104,7 +126,8 @@ class Responses:
     ) -> None:
         """Upstream failed: serve what is stored, if stale, where that is allowed."""
         for waiter in tuple(fill.waiting.values()):
-            entry = self._residents.match(fill.url, waiter.ask.headers)
+            ask = waiter.ask
+            entry = self._residents.find(fill.url, ask.method, ask.headers)
             if entry is None or not self._may_stand_in(entry, now_s):
                 continue
             self._open.forget(fill, waiter.ask.request_id)
@@ -140,11 +163,11 @@ class Responses:
         """Whether the response may be stored, and under which key."""
         verdict = is_storable(
             "GET",
-            fill.status,
+            200 if fill.part is not None else fill.status,
             fill.headers,
             fill.response_headers,
             received_wall_s=fill.response_wall_s,
-            rules=self._residents.rules,
+            rules=self._residents.rules_for(fill.url),
         )
         if not verdict.is_storable:
             fill.bar(verdict.reason)
@@ -153,6 +176,8 @@ class Responses:
         fill.vary = secondary_key(fill.response_headers, fill.headers) or ()
         if fill.is_storable:
             self._uncacheable.forget(fill.url)
+        elif fill.status == 416:
+            pass  # it says something about one Range, and nothing about the URL
         elif fill.status < 500:
             self._uncacheable.add(fill.url, now_s)
             if fill.revalidates is not None:  # what is stored is no longer what is there
@@ -180,7 +205,8 @@ class Responses:
         self._counters.revalidations += 1
         for waiter in tuple(fill.waiting.values()):
             self._open.forget(fill, waiter.ask.request_id)
-            if self._residents.match(fill.url, waiter.ask.headers) is renewed:
+            ask = waiter.ask
+            if self._residents.find(fill.url, ask.method, ask.headers) is renewed:
                 self._desk.serve_forwarded(
                     waiter.ask,
                     renewed,
@@ -203,7 +229,7 @@ class Responses:
             self._open.forget(fill, waiter.ask.request_id)
         self._open.cancel(fill, "304 for another object", now_s)
         if waiting:
-            again = self._open.start(fill.url, fill.headers, now_s)
+            again = self._open.start(fill.url, fill.headers, now_s, range_text=fill.range_text)
             for waiter in waiting:
                 self._open.wait(again, waiter)
 

@@ -3,14 +3,16 @@
 fresh in the store                  served
 stale, but may be served meanwhile  served, and renewed behind its back
 stale                               a fill with conditions; a 304 serves what is stored
-nothing stored                      joins an open fill, else starts one
-HEAD of something not stored, a Range far into it, a URL known not to be storable, anything
-personal or unsafe                  passed through for this client alone
+nothing stored                      joins an open fill, else starts one: of the whole, or for a
+                                    Range far into it of that part
+HEAD of something not stored, a URL known not to be storable, anything personal or unsafe
+                                    passed through for this client alone
 """
 
 from __future__ import annotations
 
 from cache.http.freshness import Reuse, judge_reuse
+from cache.http.headers import get_one
 from cache.http.vary import vary_names
 from edge.config import EdgeConfig
 from edge.desk import Desk
@@ -20,6 +22,7 @@ from edge.fills import Fills
 from edge.hot import HotEntry
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
+from edge.passes import Passes
 from edge.requests import Ask, Reader, Refusal
 from edge.residents import Residents
 from edge.uncacheable import Uncacheable
@@ -39,6 +42,7 @@ class Router:
         residents: Residents,
         open_fills: OpenFills,
         fills: Fills,
+        passes: Passes,
         uncacheable: Uncacheable,
     ) -> None:
         self._http = config.http
@@ -49,6 +53,7 @@ class Router:
         self._residents = residents
         self._open = open_fills
         self._fills = fills
+        self._passes = passes
         self._uncacheable = uncacheable
 
     def find_hit(self, request: Requested, now_s: float) -> ServeObject | None:
@@ -76,9 +81,7 @@ class Router:
     def route(self, ask: Ask, now_s: float) -> None:
         """Send an open, unanswered request its way."""
         if ask.way == "pass":
-            if not ask.is_safe:
-                self._residents.invalidate(ask.url, now_s)
-                self._fills.spoil(ask.url)
+            self._passes.begun(ask.method, ask.url)
             self._desk.pass_on(ask, fwd="bypass" if ask.method in ("GET", "HEAD") else "method")
             return
         entry, reuse = self._look_up(ask, now_s)
@@ -95,7 +98,7 @@ class Router:
         self._miss(ask, entry, now_s)
 
     def _look_up(self, ask: Ask, now_s: float) -> tuple[HotEntry | None, Reuse]:
-        entry = self._residents.match(ask.url, ask.headers)
+        entry = self._residents.find(ask.url, ask.method, ask.headers)
         if entry is None:
             return None, "validate"
         return entry, judge_reuse(entry.freshness, ask.control, self._epoch_s + now_s)
@@ -107,12 +110,16 @@ class Router:
             self._desk.pass_on(ask, fwd=fwd, detail=detail)
         elif self._fills.join(ask, fwd, now_s):
             pass
-        elif entry is None and is_range_far(ask, self._http.range_wait_bytes_max, None):
-            self._desk.pass_on(ask, fwd=fwd, detail="range far ahead")
         elif self._open.is_full:
             self._desk.refuse(ask.request_id, ask.method, 503, "too many fetches under way")
         else:
-            self._fills.start(ask, fwd, entry, now_s)
+            is_part = (
+                is_range_far(ask, self._http.range_wait_bytes_max, None)
+                if entry is None
+                else entry.part is not None
+            )
+            range_text = get_one(ask.headers, "range") if is_part else None
+            self._fills.start(ask, fwd, entry, now_s, range_text=range_text)
 
     def _why(self, ask: Ask, entry: HotEntry | None, now_s: float) -> str:
         """Why it is no hit, in the words of RFC 9211."""

@@ -16,6 +16,7 @@ from edge.events import (
     Hit,
     HitsServed,
     ObjectLost,
+    PassAnswered,
     PassThrough,
     Restored,
     ServeFill,
@@ -143,8 +144,6 @@ def test_head_of_a_stored_object_tells_its_size_and_sends_nothing() -> None:
         ("OPTIONS", ()),
         ("GET", (("authorization", "Basic x"),)),
         ("GET", (("cookie", "a=b"),)),
-        ("GET", (("range", "bytes=999999999-"),)),
-        ("GET", (("range", "bytes=-5"),)),
         ("GET", (("cache-control", "no-store"),)),
     ],
 )
@@ -189,7 +188,9 @@ def test_an_absolute_target_of_this_host_is_its_path() -> None:
 def test_an_unsafe_method_invalidates_what_is_stored() -> None:
     bench = Bench()
     commit = bench.store()
-    effects = bench.ask("/a", method="DELETE")
+    passed = one(bench.ask("/a", method="DELETE"), PassThrough)
+    assert bench.hit("/a") is not None
+    effects = bench.feed(PassAnswered(passed=passed, status=204))
     assert one(effects, DropObject).object_id == commit.stored.object_id
     assert bench.hit("/a") is None
 

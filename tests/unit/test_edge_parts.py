@@ -1,0 +1,237 @@
+"""Ranges far into an object: fetched as parts, kept as parts, served from parts."""
+
+from __future__ import annotations
+
+import pytest
+
+from cache.http.headers import get_one
+from edge.config import HttpConfig
+from edge.events import (
+    Commit,
+    Discard,
+    DropObject,
+    Effect,
+    FillFailed,
+    Headers,
+    PassAnswered,
+    PassThrough,
+    Restored,
+    ServeFill,
+    ServeObject,
+    StartFill,
+    StoredObject,
+    UpdateStored,
+)
+from nearcast.media import ByteRange
+from tests.edge_bench import MAX_AGE, Bench, one
+
+WHOLE = 100_000
+
+
+def ranged(text: str, *more: tuple[str, str]) -> Headers:
+    return (("range", text), *more)
+
+
+def bench_with_near(**settings: object) -> Bench:
+    return Bench(http=HttpConfig(range_wait_bytes_max=1000, **settings))  # type: ignore[arg-type]
+
+
+def head_of_part(
+    bench: Bench, started: list[Effect], first: int, last: int, headers: Headers = MAX_AGE
+) -> list[Effect]:
+    part = (("content-range", f"bytes {first}-{last}/{WHOLE}"),)
+    return bench.head(started, headers + part, status=206, size=last - first + 1)
+
+
+def store_part(
+    bench: Bench, first: int = 50_000, last: int = 59_999, headers: Headers = MAX_AGE
+) -> StoredObject:
+    started = bench.ask("/a", ranged(f"bytes={first}-{last}"))
+    head_of_part(bench, started, first, last, headers)
+    return one(bench.end(started, size=last - first + 1), Commit).stored
+
+
+def test_a_far_range_is_fetched_as_it_is_asked_for_and_kept() -> None:
+    bench = bench_with_near()
+    started = bench.ask("/a", ranged("bytes=50000-59999"))
+    assert get_one(one(started, StartFill).headers, "range") == "bytes=50000-59999"
+    served = one(head_of_part(bench, started, 50_000, 59_999), ServeFill)
+    assert (served.status, served.byte_range) == (206, ByteRange(0, 9_999))
+    assert get_one(served.headers, "content-range") == f"bytes 50000-59999/{WHOLE}"
+    assert get_one(served.headers, "content-length") == "10000"
+    stored = one(bench.end(started, size=10_000), Commit).stored
+    assert (stored.part_first, stored.part_of_bytes, stored.size_bytes) == (50_000, WHOLE, 10_000)
+    assert get_one(stored.headers, "content-range") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "byte_range", "content_range"),
+    [
+        ("bytes=50000-59999", ByteRange(0, 9_999), f"bytes 50000-59999/{WHOLE}"),
+        ("bytes=50010-50019", ByteRange(10, 19), f"bytes 50010-50019/{WHOLE}"),
+        ("bytes=50000-50000,50001-50009", ByteRange(0, 9), f"bytes 50000-50009/{WHOLE}"),
+    ],
+)
+def test_ranges_inside_a_part_are_hits(
+    text: str, byte_range: ByteRange, content_range: str
+) -> None:
+    bench = bench_with_near()
+    stored = store_part(bench)
+    hit = bench.hit("/a", ranged(text))
+    assert hit is not None
+    assert (hit.object_id, hit.status, hit.byte_range) == (stored.object_id, 206, byte_range)
+    assert get_one(hit.headers, "content-range") == content_range
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        ranged("bytes=49999-50009"),
+        ranged("bytes=59990-60000"),
+        ranged("bytes=50000-"),
+        ranged("bytes=-10"),
+        ranged("bytes=50000-50009", ("if-range", '"v2"')),
+        ranged("bytes=50000-50009", ("if-range", 'W/"v1"')),
+    ],
+)
+def test_what_a_part_does_not_hold_is_no_hit(headers: Headers) -> None:
+    bench = bench_with_near()
+    store_part(bench)
+    assert bench.hit("/a", headers) is None
+
+
+def test_a_part_answers_conditions_and_the_right_if_range() -> None:
+    bench = bench_with_near()
+    store_part(bench)
+    hit = bench.hit("/a", ranged("bytes=50000-50009", ("if-none-match", '"v1"')))
+    assert hit is not None
+    assert hit.status == 304
+    hit = bench.hit("/a", ranged("bytes=50000-50009", ("if-range", '"v1"')))
+    assert hit is not None
+    assert hit.status == 206
+    assert bench.hit("/a", ranged("bytes=50000-50009"), method="HEAD") is None
+
+
+def test_a_part_at_the_end_serves_suffixes() -> None:
+    bench = bench_with_near()
+    store_part(bench, 90_000, 99_999)
+    hit = bench.hit("/a", ranged("bytes=-10"))
+    assert hit is not None
+    assert hit.byte_range == ByteRange(9_990, 9_999)
+
+
+def test_equal_far_ranges_share_one_fetch() -> None:
+    bench = bench_with_near()
+    started = bench.ask("/a", ranged("bytes=50000-59999"))
+    assert bench.ask("/a", ranged("bytes=50000-59999")) == []
+    one(bench.ask("/a", ranged("bytes=70000-79999")), StartFill)
+    effects = head_of_part(bench, started, 50_000, 59_999)
+    assert len([effect for effect in effects if isinstance(effect, ServeFill)]) == 2
+    inside = one(bench.ask("/a", ranged("bytes=50100-50199")), ServeFill)
+    assert inside.byte_range == ByteRange(100, 199)
+
+
+def test_a_near_request_does_not_wait_for_a_part() -> None:
+    bench = bench_with_near()
+    bench.ask("/a", ranged("bytes=50000-59999"))
+    assert get_one(one(bench.ask("/a"), StartFill).headers, "range") is None
+
+
+def test_a_stale_part_is_confirmed_with_its_range() -> None:
+    bench = bench_with_near()
+    stored = store_part(bench)
+    bench.now_s = 100.0
+    started = bench.ask("/a", ranged("bytes=50000-50009"))
+    headers = one(started, StartFill).headers
+    assert get_one(headers, "if-none-match") == '"v1"'
+    assert get_one(headers, "range") == "bytes=50000-50009"
+    effects = bench.head(started, (("cache-control", "max-age=9"),), status=304, size=None)
+    renewed = one(effects, UpdateStored).stored
+    assert (renewed.part_first, renewed.part_of_bytes) == (50_000, WHOLE)
+    assert one(effects, ServeObject).object_id == stored.object_id
+
+
+def test_a_stale_part_stands_in_for_a_failing_upstream() -> None:
+    bench = bench_with_near()
+    store_part(bench)
+    bench.now_s = 100.0
+    started = bench.ask("/a", ranged("bytes=50000-50009"))
+    fill_id = one(started, StartFill).fill_id
+    effects = bench.feed(FillFailed(fill_id=fill_id, cause="timeout", detail=""))
+    assert one(effects, ServeObject).byte_range == ByteRange(0, 9)
+
+
+def test_a_part_of_another_version_ends_the_older_parts() -> None:
+    bench = bench_with_near()
+    old = store_part(bench)
+    started = bench.ask("/a", ranged("bytes=70000-79999"))
+    head_of_part(bench, started, 70_000, 79_999, (("cache-control", "max-age=60"), ("etag", '"2"')))
+    effects = bench.end(started, size=10_000)
+    assert one(effects, DropObject).object_id == old.object_id
+
+
+def test_parts_of_one_version_live_side_by_side_until_the_whole_is_here() -> None:
+    bench = bench_with_near()
+    store_part(bench, 50_000, 59_999)
+    store_part(bench, 60_000, 69_999)
+    started = bench.ask("/a")
+    bench.head(started, size=WHOLE)
+    effects = bench.end(started, size=WHOLE)
+    assert len([effect for effect in effects if isinstance(effect, DropObject)]) == 2
+    assert one(effects, Commit).stored.part_of_bytes is None
+    assert bench.core.status(0.0).object_bytes == WHOLE
+
+
+def test_a_write_ends_the_parts_too() -> None:
+    bench = bench_with_near()
+    store_part(bench)
+    passed = one(bench.ask(method="PUT"), PassThrough)
+    one(bench.feed(PassAnswered(passed=passed, status=200)), DropObject)
+
+
+def test_parts_come_back_after_a_restart() -> None:
+    first = bench_with_near()
+    stored = (store_part(first, 50_000, 59_999), store_part(first, 70_000, 79_999))
+    bench = bench_with_near()
+    bench.feed(Restored(objects=stored))
+    assert bench.hit("/a", ranged("bytes=50000-50009")) is not None
+    assert bench.hit("/a", ranged("bytes=70000-70009")) is not None
+
+
+def test_an_upstream_that_knows_no_ranges_fills_the_whole() -> None:
+    bench = bench_with_near()
+    started = bench.ask("/a", ranged("bytes=50000-59999"))
+    served = one(bench.head(started, size=WHOLE), ServeFill)
+    assert served.byte_range == ByteRange(50_000, 59_999)
+    assert one(bench.end(started, size=WHOLE), Commit).stored.part_of_bytes is None
+
+
+@pytest.mark.parametrize(
+    "content_range", ["bytes 50000-59999/*", "bytes */100000", "bytes 50000-59998/100000", "x"]
+)
+def test_a_206_that_cannot_be_trusted_is_left_to_the_client(content_range: str) -> None:
+    bench = bench_with_near()
+    started = bench.ask("/a", ranged("bytes=50000-59999"))
+    head = (*MAX_AGE, ("content-range", content_range))
+    effects = bench.head(started, head, status=206, size=10_000)
+    one(effects, PassThrough)
+    assert not bench.end(started)
+
+
+def test_a_part_that_must_not_be_stored_is_only_streamed() -> None:
+    bench = bench_with_near()
+    started = bench.ask("/a", ranged("bytes=50000-59999"))
+    one(head_of_part(bench, started, 50_000, 59_999, (("cache-control", "no-store"),)), ServeFill)
+    one(bench.end(started, size=10_000), Discard)
+
+
+def test_a_range_past_the_end_is_answered_as_upstream_says() -> None:
+    bench = bench_with_near()
+    started = bench.ask("/a", ranged("bytes=500000-"))
+    effects = bench.head(started, (("content-range", f"bytes */{WHOLE}"),), status=416, size=9)
+    served = one(effects, ServeFill)
+    assert served.status == 416
+    assert get_one(served.headers, "content-range") == f"bytes */{WHOLE}"
+    assert get_one(served.headers, "content-length") == "9"
+    one(bench.ask("/a"), StartFill)
