@@ -143,7 +143,7 @@ def _shape(
     first = 0
     if part is not None:
         status, size_bytes, first = 200, part.of_bytes, part.first
-    common = without(headers, _MADE_HERE)
+    common = ask.service.forwarding.visible(without(headers, _MADE_HERE))
     send_body = ask.method != "HEAD"
     if status == 200:
         outcome = evaluate(ask.method, ask.headers, headers)

@@ -68,7 +68,11 @@ class EdgeCore:
         self._reader = Reader(self.services, target_length_max=config.http.target_length_max)
         self._ledger = Ledger(effects=self._effects, counters=self._counters, recorder=recorder)
         self._residents = Residents(
-            config, effects=self._effects, counters=self._counters, recorder=recorder
+            config,
+            services=self.services,
+            effects=self._effects,
+            counters=self._counters,
+            recorder=recorder,
         )
         desk = Desk(
             config,

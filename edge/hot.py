@@ -22,7 +22,7 @@ Everything else, and every doubt, is a question to `EdgeCore.find_hit` or `Reque
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -82,7 +82,14 @@ class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @classmethod
-    def of(cls, stored: StoredObject, rules: StorageRules) -> HotEntry:
+    def of(
+        cls,
+        stored: StoredObject,
+        rules: StorageRules,
+        *,
+        visible: Callable[[Headers], Headers] | None = None,
+    ) -> HotEntry:
+        """`visible`: which of the fields clients get; None: all."""
         freshness = describe(
             stored.status,
             stored.headers,
@@ -95,6 +102,8 @@ class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
         last_modified = get_one(stored.headers, "last-modified")
         last_modified_wall_s = parse_date(last_modified)
         common = without(stored.headers, _MADE_PER_ANSWER)
+        if visible is not None:
+            common = visible(common)
         accepts: Headers = () if get_all(common, "accept-ranges") else (("accept-ranges", "bytes"),)
         return cls(
             stored=stored,

@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+import msgspec
+
 from cache.http.conditional import updated
 from cache.http.freshness import StorageRules
 from cache.http.headers import Headers, get_one
@@ -29,6 +31,7 @@ from edge.events import (
 )
 from edge.hot import PARTS_MAX, VARIANTS_MAX, HotEntry, HotTable
 from edge.records import ObjectLeft
+from edge.services import Services
 from edge.status import Counters
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
@@ -43,12 +46,14 @@ class Residents:
         self,
         config: EdgeConfig,
         *,
+        services: Services,
         effects: EffectQueue[Effect],
         counters: Counters,
         recorder: Recorder,
     ) -> None:
         self.index = Index(config.cache())
-        self.rules = StorageRules(
+        self._services = services
+        self._rules = StorageRules(
             default_freshness_s=config.http.default_freshness_s,
             negative_ttl_s=config.http.negative_ttl_s,
             heuristic_fraction=config.http.heuristic_fraction,
@@ -109,7 +114,14 @@ class Residents:
 
     def rules_for(self, url: str) -> StorageRules:
         """What holds for a URL's responses that do not say all themselves."""
-        return self.rules
+        service = self._services.of_url(url)
+        if service is None:
+            return self._rules
+        return msgspec.structs.replace(
+            self._rules,
+            default_freshness_s=service.default_freshness_s,
+            negative_ttl_s=service.negative_ttl_s,
+        )
 
     # -- coming in
 
@@ -193,7 +205,7 @@ class Residents:
             url=old.url,
             vary=old.vary,
             status=old.status,
-            headers=updated(old.headers, fresh_headers, with_cookies=self.rules.stores_set_cookie),
+            headers=updated(old.headers, fresh_headers, with_cookies=self._rules.stores_set_cookie),
             size_bytes=old.size_bytes,
             crc32c=old.crc32c,
             requested_wall_s=requested_wall_s,
@@ -206,7 +218,12 @@ class Residents:
         return self._put(stored)
 
     def _put(self, stored: StoredObject) -> HotEntry:
-        entry = HotEntry.of(stored, self.rules_for(stored.url))
+        service = self._services.of_url(stored.url)
+        entry = HotEntry.of(
+            stored,
+            self.rules_for(stored.url),
+            visible=service.forwarding.visible if service is not None else None,
+        )
         self._table.put(entry)
         return entry
 

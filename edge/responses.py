@@ -128,7 +128,7 @@ class Responses:
         for waiter in tuple(fill.waiting.values()):
             ask = waiter.ask
             entry = self._residents.find(fill.url, ask.method, ask.headers)
-            if entry is None or not self._may_stand_in(entry, now_s):
+            if entry is None or not self._may_stand_in(ask, entry, now_s):
                 continue
             self._open.forget(fill, waiter.ask.request_id)
             self._desk.serve_stale(
@@ -142,16 +142,16 @@ class Responses:
 
     def stand_in_now(self, ask: Ask, entry: HotEntry | None, detail: str, now_s: float) -> bool:
         """Upstream is known to be failing: serve the entry where that is allowed."""
-        if entry is None or not self._may_stand_in(entry, now_s):
+        if entry is None or not self._may_stand_in(ask, entry, now_s):
             return False
         self._desk.serve_stale(ask, entry, now_s, detail=detail)
         return True
 
-    def _may_stand_in(self, entry: HotEntry, now_s: float) -> bool:
+    def _may_stand_in(self, ask: Ask, entry: HotEntry, now_s: float) -> bool:
         return may_serve_on_error(
             entry.freshness,
             self._epoch_s + now_s,
-            default_stale_if_error_s=self._http.stale_if_error_s,
+            default_stale_if_error_s=ask.service.stale_if_error_s,
         )
 
     def refuse_waiting(self, fill: Fill, status: int, detail: str) -> None:
