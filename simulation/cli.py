@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -107,9 +108,12 @@ def shape(
 @app.command()
 def run(
     scenario: Annotated[
-        str, typer.Argument(metavar="SCENARIO", help="A TOML file, or evening or outage.")
+        str, typer.Argument(metavar="SCENARIO", help="A TOML file, or evening, outage or faults.")
     ],
     seed: Annotated[int | None, typer.Option(help="Instead of the scenario's own.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Look at the invariants after every event.")
+    ] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Run a scenario and print its figures, one column per edge.
@@ -119,9 +123,14 @@ def run(
     Example: nearcast simulate run evening --seed 7 --json evening.json
     """
     check_json_file(json_file)
+    from simulation.checks import InvariantBroken
     from simulation.show import outcome_lines, timed_run
 
-    done, wall_s = timed_run(scenario, seed)
+    try:
+        done, wall_s = timed_run(scenario, seed, is_checked=check)
+    except InvariantBroken as error:
+        print(f"broken: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
     for line in outcome_lines(done, wall_s):
         print(line)
     write_json(

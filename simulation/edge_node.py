@@ -3,6 +3,9 @@
 It does what the live drivers do, with numbers of bytes in place of bytes: fills are bodies that
 grow as the backhaul delivers them, waiters stream from them meanwhile, finished ones are kept or
 let go as the core says. Hits are answered by `find_hit` alone and reported in batches.
+
+The process can be killed and started again on what its disk holds; whatever it had under way ends
+with it, and its clients see their connections reset.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from edge.core import EdgeCore
 from edge.pacing import CONNECTIONS_MAX, HITS_MAX
 from nearcast.errors import LocalProtocolError
 from nearcast.record import Recorder
+from simulation.edge_disk import EdgeDisk, Held
 from simulation.edge_transfers import CatalogReader, Fill, Passing, Waiter, target_of
 from simulation.records import Answered
 from simulation.scenario import Costs
@@ -34,21 +38,12 @@ class Predictor(Protocol):
     def probabilities(self, rows: tuple[tuple[float, ...], ...]) -> tuple[float, ...]: ...
 
 
-class Held(msgspec.Struct):
-    """A stored object. `text` is there for those that were small enough to be read."""
-
-    stored: events.StoredObject
-    text: bytes | None
-    in_memory: bool
-
-
 class EdgeNode:
     """One edge: a server for its viewers, a client of the origin."""
 
     def __init__(
         self,
         name: str,
-        core: EdgeCore,
         config: EdgeConfig,
         backhaul: Path,
         origin: Server,
@@ -59,12 +54,13 @@ class EdgeNode:
         why_none: str = "",
     ) -> None:
         self.name = name
-        self.core = core
+        self.config = config
         self.scheduler = scheduler
         self.backhaul = backhaul
-        self.objects: dict[str, Held] = {}
+        self.disk = EdgeDisk(is_memory_only=config.store is None)
         self.fills: dict[int, Fill] = {}
         self.hit_count = 0
+        self.is_running = True
         self._upstream, self._prefetcher = (
             Client(backhaul, origin, scheduler, connection_limit=limit, name=name)
             for limit in (CONNECTIONS_MAX, config.prefetch.in_flight_max)
@@ -73,18 +69,18 @@ class EdgeNode:
         self._costs = costs
         self._predictor = predictor
         self._why_none = why_none
+        self._is_model_broken = False
         self._request_count = 0
+        self._life_no = 0
         self._exchanges: dict[int, Exchange] = {}
+        self._asked_s: dict[int, float] = {}
         self._request_ids: dict[Exchange, int] = {}
         self._begun: set[int] = set()  # of the open ones, those that have their answer
         self._hits: dict[Exchange, events.Hit] = {}
         self._passing: dict[int, Call] = {}
         self._ring: list[events.Hit] = []
         self._flush_timer: Timer | None = None
-        self._pump: SimulatedPump[events.Event, events.Effect] = SimulatedPump(
-            core, self._perform, scheduler
-        )
-        self.feed: Callable[[events.Event], None] = self._pump.feed
+        self._begin_process(scheduler.clock.epoch_s)
         self._handlers: dict[type[events.Effect], Callable[..., object]] = {
             events.ServeObject: self._serve_object,
             events.ServeFill: self._serve_fill,
@@ -101,31 +97,112 @@ class EdgeNode:
             events.Commit: self._commit,
             events.Discard: lambda effect: self.fills.pop(effect.fill_id, None),
             events.UpdateStored: self._update_stored,
-            events.DropObject: lambda effect: self.objects.pop(effect.object_id),
+            events.DropObject: lambda effect: self.disk.drop(effect.object_id),
             events.SetInMemory: self._set_in_memory,
             events.ReadObject: self._read_object,
-            events.FetchCatalog: CatalogReader(self, self._upstream).fetch,
+            events.FetchCatalog: lambda effect: self._catalogs.fetch(effect),
             events.Predict: self._predict,
         }
 
+    def _begin_process(self, epoch_s: float) -> None:
+        self.core = EdgeCore.from_config(self.config, epoch_s=epoch_s, recorder=self._recorder)
+        self._catalogs = CatalogReader(self, self._upstream)
+        self._pump: SimulatedPump[events.Event, events.Effect] = SimulatedPump(
+            self.core, self._perform, self.scheduler
+        )
+        self.feed: Callable[[events.Event], None] = self._pump.feed
+
     def start(self) -> None:
-        """An empty store, and a model or none."""
-        self.feed(events.Restored(objects=()))
+        """Take up what the disk holds, and a model or none."""
+        self.feed(events.Restored(objects=self.disk.restart()))
+        self._tell_model()
+        self._pump.wake()
+
+    def kill(self) -> None:
+        """The process ends at once, and with it all that it had under way."""
+        self.is_running = False
+        self._life_no += 1
+        self._pump.stop()
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        self._ring.clear()
+        for fill in self.fills.values():
+            fill.cancel()
+        for call in self._passing.values():
+            self._upstream.cancel(call)
+        open_exchanges = [*self._hits, *self._request_ids]
+        for table in (self.fills, self._passing, self._hits, self._request_ids):
+            table.clear()
+        self._exchanges.clear()
+        self._asked_s.clear()
+        self._begun.clear()
+        for exchange in open_exchanges:
+            exchange.abort()
+
+    def restart(self, clock_step_s: float = 0.0) -> None:
+        """Start again on what the disk holds, with the wall clock so far off the true time."""
+        self._begin_process(self.scheduler.clock.epoch_s + clock_step_s)
+        self.is_running = True
+        self.start()
+
+    def break_model(self, is_broken: bool) -> None:
+        """The inference process is gone, or is back."""
+        self._is_model_broken = is_broken
+        self._tell_model()
+
+    def refuse_upstream(self, is_refused: bool) -> None:
+        """Whether nobody listens where this edge's upstream was."""
+        self._upstream.is_refused = self._prefetcher.is_refused = is_refused
+
+    def cut_backhaul(self, is_cut: bool) -> None:
+        """Nothing gets through to upstream or back, until it does again."""
+        for wire in (self.backhaul.up, self.backhaul.down):
+            if is_cut:
+                wire.cut()
+            else:
+                wire.mend()
+
+    def _tell_model(self) -> None:
         if self._predictor is None:
             self.feed(events.ModelChanged(model_id=None, detail=self._why_none))
+        elif self._is_model_broken:
+            self.feed(events.ModelChanged(model_id=None, detail="broken"))
         else:
             self.feed(events.ModelChanged(model_id=self._predictor.model_id))
-        self._pump.wake()
+
+    @property
+    def turn_count(self) -> int:
+        """Grows whenever something may have been decided."""
+        return self._pump.turn_count
 
     @property
     def unanswered_count(self) -> int:
         """Requests the core was asked about and has not answered yet."""
         return len(self._exchanges.keys() - self._begun)
 
+    def waited_s_max(self) -> float:
+        """How long the oldest of these has waited."""
+        waiting = [at_s for no, at_s in self._asked_s.items() if no not in self._begun]
+        return self.scheduler.now_s() - min(waiting) if waiting else 0.0
+
+    def _after(self, delay_s: float, call: Callable[[], None]) -> Timer:
+        """As the scheduler's, unless the process is killed before."""
+        life_no = self._life_no
+
+        def call_if_alive() -> None:
+            if self._life_no == life_no:
+                call()
+
+        return self.scheduler.after(delay_s, call_if_alive)
+
     # As a server.
 
     def requested(self, exchange: Exchange) -> None:
-        self.scheduler.after(self._costs.hit_s, lambda: self._look_up(exchange))
+        if not self.is_running:
+            exchange.abort()
+            return
+        self._after(self._costs.hit_s, lambda: self._look_up(exchange))
 
     def sent(self, exchange: Exchange) -> None:
         self._answered(exchange, is_whole=True)
@@ -146,7 +223,10 @@ class EdgeNode:
         )
         hit = self.core.find_hit(request, self.scheduler.now_s())
         if hit is None:
-            self.scheduler.after(self._costs.miss_s, lambda: self._ask_core(request, exchange))
+            self._after(self._costs.miss_s, lambda: self._ask_core(request, exchange))
+            return
+        if self._is_lost(hit.object_id):
+            self._after(self._costs.miss_s, lambda: self._ask_core(request, exchange))
             return
         self.hit_count += 1
         self._hits[exchange] = events.Hit(
@@ -164,6 +244,7 @@ class EdgeNode:
             return
         self.flush_hits()  # the core hears of requests in the order they came
         self._exchanges[request.request_id] = exchange
+        self._asked_s[request.request_id] = self.scheduler.now_s()
         self._request_ids[exchange] = request.request_id
         self.feed(request)
 
@@ -175,20 +256,24 @@ class EdgeNode:
         request_id = self._request_ids.pop(exchange, None)
         if request_id is None:
             return  # left before it was looked at
-        del self._exchanges[request_id]
-        self._begun.discard(request_id)
+        self._forget(request_id)
         call = self._passing.pop(request_id, None)
         kind = events.ResponseEnded if is_whole else events.ClientLeft
         if call is not None and not is_whole:
             self._upstream.cancel(call)
         self.feed(kind(request_id=request_id, sent_bytes=exchange.sent_bytes))
 
+    def _forget(self, request_id: int) -> None:
+        del self._exchanges[request_id]
+        del self._asked_s[request_id]
+        self._begun.discard(request_id)
+
     def _report_hit(self, hit: events.Hit) -> None:
         self._ring.append(hit)
         if len(self._ring) >= HITS_MAX:
             self.flush_hits()
         elif self._flush_timer is None:
-            self._flush_timer = self.scheduler.after(self._costs.hit_batch_s, self.flush_hits)
+            self._flush_timer = self._after(self._costs.hit_batch_s, self.flush_hits)
 
     def flush_hits(self) -> None:
         """Tell the core of the hits since the last time."""
@@ -229,11 +314,33 @@ class EdgeNode:
 
     def _serve_object(self, effect: events.ServeObject) -> None:
         exchange = self._waiting(effect.request_id)
-        if exchange is not None:
+        if exchange is None:
+            return
+        if self._is_lost(effect.object_id):
+            self._ask_again(effect.request_id, exchange)
+        else:
             self._send_object(exchange, effect)
 
+    def _ask_again(self, request_id: int, exchange: Exchange) -> None:
+        """What the core said to serve is not there: it decides once more, as live."""
+        del self._request_ids[exchange]
+        self._forget(request_id)
+        self.feed(events.ClientLeft(request_id=request_id))
+        self._look_up(exchange)
+
+    def _is_lost(self, object_id: str) -> bool:
+        """Whether this object's body cannot be read; the core hears of it."""
+        held = self.disk.get(object_id)
+        if held is not None and self.disk.is_readable(held):
+            return False
+        self.feed(events.ObjectLost(object_id=object_id, detail="damaged"))
+        return True
+
     def _send_object(self, exchange: Exchange, effect: events.ServeObject) -> None:
-        held = self.objects[effect.object_id]
+        held = self.disk.get(effect.object_id)
+        assert held is not None, f"{effect.object_id} is not there"
+        if not self.disk.is_readable(held):
+            self.disk.damaged_served_count += 1
         size_bytes, text = held.stored.size_bytes, held.text
         if effect.byte_range is not None:
             size_bytes = effect.byte_range.size_bytes
@@ -252,7 +359,7 @@ class EdgeNode:
         if held.in_memory:
             send()
         else:
-            self.scheduler.after(self._costs.disk_read_s, send)
+            self._after(self._costs.disk_read_s, send)
 
     def _serve_fill(self, effect: events.ServeFill) -> None:
         exchange = self._waiting(effect.request_id)
@@ -312,9 +419,8 @@ class EdgeNode:
     def _break_off(self, request_id: int, exchange: Exchange) -> None:
         """Close the client's connection in the middle of its answer."""
         sent_bytes = exchange.sent_bytes
-        del self._exchanges[request_id]
         del self._request_ids[exchange]
-        self._begun.discard(request_id)
+        self._forget(request_id)
         exchange.abort()
         self.feed(events.ClientLeft(request_id=request_id, sent_bytes=sent_bytes))
 
@@ -345,31 +451,37 @@ class EdgeNode:
 
     def _commit(self, effect: events.Commit) -> None:
         fill = self.fills.pop(effect.fill_id)
-        self.objects[effect.stored.object_id] = Held(effect.stored, fill.text, effect.in_memory)
+        self.disk.put(Held(effect.stored, fill.text, effect.in_memory))
+        if self.disk.is_full:
+            self.feed(events.ObjectLost(object_id=effect.stored.object_id, detail="disk full"))
 
     def _update_stored(self, effect: events.UpdateStored) -> None:
-        held = self.objects.get(effect.stored.object_id)
+        held = self.disk.get(effect.stored.object_id)
         if held is not None:
             held.stored = effect.stored
 
     def _set_in_memory(self, effect: events.SetInMemory) -> None:
-        held = self.objects.get(effect.object_id)
-        if held is not None:
-            held.in_memory = effect.in_memory
+        held = self.disk.get(effect.object_id)
+        if held is None:
+            return
+        if effect.in_memory and self._is_lost(effect.object_id):
+            return
+        held.in_memory = effect.in_memory
 
     def _read_object(self, effect: events.ReadObject) -> None:
         def read() -> None:
-            held = self.objects.get(effect.object_id)
-            text = held.text if held is not None else None
+            held = self.disk.get(effect.object_id)
+            is_lost = held is not None and self._is_lost(effect.object_id)
+            text = held.text if held is not None and not is_lost else None
             self.feed(events.ObjectRead(object_id=effect.object_id, text=text))
 
-        self.scheduler.after(self._costs.disk_read_s, read)
+        self._after(self._costs.disk_read_s, read)
 
     # Effects: knowledge.
 
     def _predict(self, effect: events.Predict) -> None:
         predictor = self._predictor
-        if predictor is None:
+        if predictor is None or self._is_model_broken:
             self.feed(
                 events.PredictionFailed(prediction_id=effect.prediction_id, detail="no model")
             )
@@ -383,4 +495,4 @@ class EdgeNode:
                 )
             )
 
-        self.scheduler.after(self._costs.predict_s, answer)
+        self._after(self._costs.predict_s, answer)

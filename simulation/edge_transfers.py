@@ -18,14 +18,19 @@ from nearcast.manifests import is_manifest
 from nearcast.manifests.limits import TEXT_BYTES_MAX
 from nearcast.media import ByteRange
 from nearcast.messages import Catalog
+from simulation.edge_disk import EdgeDisk
 from simulation.scheduler import Scheduler
-from simulation.transport import Answer, Client, Exchange, Headers, Request
+from simulation.transport import REFUSED, Answer, Client, Exchange, Headers, Request
+
+SPOOL_BYTES = 1 << 20
+"""A body is written from here on, and the disk says then if it cannot."""
 
 
 class Node(Protocol):
     """The edge these transfers belong to."""
 
     scheduler: Scheduler
+    disk: EdgeDisk
     feed: Callable[[events.Event], None]
 
     def fill_failed(self, fill: Fill, cause: events.FailureCause, detail: str) -> None: ...
@@ -54,6 +59,7 @@ class Fill:
 
     def __init__(self, node: Node, effect: events.StartFill, client: Client) -> None:
         self.fill_id = effect.fill_id
+        self.url = effect.url
         self.announced_text: bytes | None = None  # for waiters, who get to read it at their end
         self.text: bytes | None = None
         self._node = node
@@ -65,6 +71,7 @@ class Fill:
         self._told_bytes = 0
         self._told_s = 0.0
         self._is_over = False
+        self._is_disk_told = False
         self.is_stream_only = False
         request = Request(method="GET", target=target_of(effect.url), headers=effect.headers)
         self._call = client.send(request, self)
@@ -97,6 +104,11 @@ class Fill:
         self._received_bytes = received_bytes
         for waiter in self._waiters:
             waiter.offer(received_bytes)
+        if received_bytes >= SPOOL_BYTES and self._node.disk.is_full and not self._is_disk_told:
+            self._is_disk_told = True
+            self._node.feed(
+                events.FillFailed(fill_id=self.fill_id, cause="disk", detail="disk full")
+            )
         now_s = self._node.scheduler.now_s()
         is_much = received_bytes - self._told_bytes >= PROGRESS_BYTES
         if is_much or now_s - self._told_s >= PROGRESS_S:
@@ -121,7 +133,7 @@ class Fill:
 
     def failed(self, detail: str) -> None:
         self._is_over = True
-        self._node.fill_failed(self, "broken", detail)
+        self._node.fill_failed(self, "refused" if detail == REFUSED else "broken", detail)
 
     def _is_wanted_text(self, size_bytes: int) -> bool:
         if not self._effect.want_text or size_bytes > TEXT_BYTES_MAX:

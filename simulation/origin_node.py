@@ -33,6 +33,7 @@ class OriginNode:
         recorder: Recorder,
         *,
         answer_s: float,
+        max_age_s: int | None = None,
         faults_generator: np.random.Generator | None = None,
     ) -> None:
         self.request_count = 0
@@ -42,6 +43,7 @@ class OriginNode:
         self._scheduler = scheduler
         self._recorder = recorder
         self._answer_s = answer_s
+        self._max_age_s = max_age_s
         self._generator = faults_generator
         self._sizes: dict[str, int] = {}
         self._to_drop: set[Exchange] = set()  # the connection, once they are sent
@@ -89,9 +91,13 @@ class OriginNode:
             text = answer.resource.body
             if text is not None and answer.byte_range is not None:
                 text = text[answer.byte_range.first : answer.byte_range.last + 1]
+        headers = answer.headers
+        if self._max_age_s is not None:
+            kept = (field for field in headers if field[0] != "cache-control")
+            headers = (*kept, ("cache-control", f"max-age={self._max_age_s}"))
         whole = Answer(
             status=answer.status,
-            headers=answer.headers,
+            headers=headers,
             body_bytes=answer.size_bytes,
             text=text if answer.send_body else None,
         )

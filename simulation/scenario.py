@@ -18,12 +18,13 @@ import msgspec
 from edge.pacing import HITS_DELAY_S
 from nearcast.config import Section
 from nearcast.errors import InputError
+from simulation.faults import EVERYWHERE, FaultSpec, RandomFaults
 from simulation.link_shape import LinkShape
 
 Setting = str | int | float | bool
 
 EVERY_EDGE = "*"
-SHIPPED_SCENARIOS = ("evening", "outage")
+SHIPPED_SCENARIOS = ("evening", "outage", "faults")
 
 
 class RenditionSpec(Section, frozen=True, kw_only=True):
@@ -147,6 +148,11 @@ class Scenario(Section, frozen=True, kw_only=True):
     audience: AudienceSpec | None = None
     player: dict[str, Setting] = msgspec.field(default_factory=dict)
     costs: Costs = Costs()
+    origin_max_age_s: int | None = None
+    """How long everything is fresh, instead of what the origin would say."""
+    faults: tuple[FaultSpec, ...] = ()
+    random_faults: RandomFaults | None = None
+    """Beside those given, drawn by the seed."""
     player_connection_limit: int = 6
 
     def __post_init__(self) -> None:
@@ -157,6 +163,9 @@ class Scenario(Section, frozen=True, kw_only=True):
             raise ValueError("there is nobody to watch: give viewers or an audience")
         if not self.titles and self.catalog.series_count + self.catalog.film_count == 0:
             raise ValueError("there is nothing to watch: give titles or a catalog")
+        for fault in self.faults:
+            if fault.edge not in (EVERYWHERE, *names):
+                raise ValueError(f"fault {fault.kind}: no edge is called {fault.edge!r}")
         for viewer in self.viewers:
             if viewer.edge not in (EVERY_EDGE, *names):
                 raise ValueError(f"viewer {viewer.id}: no edge is called {viewer.edge!r}")

@@ -99,6 +99,7 @@ class SimulatedPump(Generic[EventT, EffectT]):
         self._turning = False
         self._is_stopped = False
         self._timer: Timer | None = None
+        self.turn_count = 0
         self._turn_s = -1.0
         self._turns_at_one_time = 0
 
@@ -157,6 +158,7 @@ class SimulatedPump(Generic[EventT, EffectT]):
         self.wake()
 
     def _count_turn(self) -> None:
+        self.turn_count += 1
         now_s = self._scheduler.now_s()
         if now_s > self._turn_s:
             self._turn_s, self._turns_at_one_time = now_s, 0

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import msgspec
 
 from nearcast.clock import SystemClock
+from simulation.checks import Checker
 from simulation.figure_text import GIVEN_NOTE, LABEL_WIDTH, TEXTS, row, simulated_cell
 from simulation.scenario import read_scenario, scenario_path
 from simulation.world import EdgeOutcome, Outcome, World
@@ -48,16 +49,26 @@ def _table(columns: Sequence[tuple[str, EdgeOutcome]]) -> Iterator[str]:
         yield row(key, cells, CELL_WIDTH)
 
 
-def timed_run(scenario: str, seed: int | None) -> tuple[Outcome, float]:
-    """A run with a progress bar, if standard error is a terminal, and the seconds it took."""
+def timed_run(
+    scenario: str, seed: int | None, *, is_checked: bool = False
+) -> tuple[Outcome, float]:
+    """A run with a progress bar, if standard error is a terminal, and the seconds it took.
+
+    `is_checked`: with the invariants of simulation.checks looked at; raises InvariantBroken.
+    """
     read = read_scenario(scenario)
     if seed is not None:
         read = msgspec.structs.replace(read, seed=seed)
     clock = SystemClock()
     start_s = clock.now_s()
-    world = World(read, folder=scenario_path(scenario).parent)
+    checker = Checker() if is_checked else None
+    world = World(read, folder=scenario_path(scenario).parent, recorder=checker)
     with _progress_bar(f"simulating {scenario}") as on_progress:
-        outcome = world.run(on_progress=on_progress)
+        outcome = world.run(
+            on_progress=on_progress, on_event=checker.look if checker is not None else None
+        )
+        if checker is not None:
+            checker.end(world)
     return outcome, clock.now_s() - start_s
 
 

@@ -18,14 +18,16 @@ from abr.config import PlayerConfig
 from abr.report import SessionReport
 from abr.viewer import PlayItem, ViewerCore, ViewingPlan
 from edge.config import EdgeConfig
-from edge.core import EdgeCore
 from edge.status import EdgeStatus
 from nearcast import config
 from nearcast.record import DigestRecorder, FanOut, Recorder
+from nearcast.seeds import Seeds
 from origin.catalog import DASH_NAME, MASTER_NAME, Title, media_path
 from origin.core import OriginCore
 from origin.library import MemoryLibrary
 from simulation.edge_node import EdgeNode
+from simulation.faults import draw_faults
+from simulation.injector import Injector
 from simulation.origin_node import OriginNode
 from simulation.prediction import load_predictor
 from simulation.report import Figures, figures
@@ -77,6 +79,7 @@ class World:
     ) -> None:
         self.scenario = scenario
         self.scheduler = Scheduler()
+        seeds = Seeds(scenario.seed)
         self.digest = DigestRecorder()
         self.edges: dict[str, EdgeNode] = {}
         self.paths: list[LinkPath] = []
@@ -90,9 +93,24 @@ class World:
             self.scheduler,
             self._recorder,
             answer_s=scenario.costs.origin_s,
+            max_age_s=scenario.origin_max_age_s,
+            faults_generator=seeds.stream("faults/origin"),
         )
         for edge in scenario.edges:
             self.edges[edge.name] = self._edge(edge)
+        self.faults = scenario.faults
+        if scenario.random_faults is not None:
+            drawn = draw_faults(
+                scenario.random_faults, tuple(self.edges), seeds.stream("faults/schedule")
+            )
+            self.faults = (*self.faults, *drawn)
+        self.injector = Injector(
+            self.faults,
+            origin=self.origin,
+            edges=self.edges,
+            scheduler=self.scheduler,
+            generator=seeds.stream("faults/disk"),
+        )
         self._player = _player_config(scenario.player)
         self.viewers: dict[str, list[ViewerNode]] = {name: [] for name in self.edges}
         self._watching_count = 0
@@ -184,9 +202,6 @@ class World:
             predictor, why_none = load_predictor(model, horizon)
         return EdgeNode(
             spec.name,
-            EdgeCore.from_config(
-                settings, epoch_s=self.scheduler.clock.epoch_s, recorder=self._recorder
-            ),
             settings,
             path,
             self.origin,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nearcast.record import ListRecorder, Record
-from simulation.checks import check_end, check_world
+from simulation.checks import Checker
 from simulation.records import Answered, Received
 from simulation.scenario import Scenario, scenario_of
 from simulation.world import Outcome, World
@@ -52,16 +52,17 @@ def scenario(**changes: Any) -> Scenario:
 def checked(world: World, *, every: int = 20) -> Outcome:
     """Run with the invariants looked at after every so many events, and at the end."""
     count = 0
+    checker = Checker()
 
     def look(world: World) -> None:
         nonlocal count
         count += 1
         if count % every == 0:
-            check_world(world)
+            checker.look(world)
 
     try:
         outcome = world.run(on_event=look)
-        check_end(world)
+        checker.end(world)
     except AssertionError as error:
         raise AssertionError(f"seed {world.scenario.seed}: {error}") from error
     return outcome
