@@ -77,8 +77,8 @@ class EdgeNode:
         self._bodies = Bodies(
             self._store, tell, memory_object_bytes_max=config.memory_object_bytes_max
         )
-        self._upstream = Upstream(config, self._bodies, tell, self._spawn)
-        self._catalogs = CatalogReader(self._upstream.session, self._clock, tell, self._spawn)
+        self._upstream = Upstream(config, self._core.services, self._bodies, tell, self._spawn)
+        self._catalogs = CatalogReader(self._upstream, self._clock, tell, self._spawn)
         self._inference = Inference(config, self._clock, tell, self._spawn)
         self._ring = HitRing(tell)
         self.admin = Admin(self, config.admin_listen)
@@ -130,6 +130,7 @@ class EdgeNode:
                 if self._store.damaged_count:
                     logger.warning("store.damaged count=%d", self._store.damaged_count)
                 self._pump.feed(Restored(objects=restored))
+            self._upstream.load()
             self._pump.wake()
             self.address = await self._server.listener.start()
             self.admin_address = await self.admin.start()
@@ -168,7 +169,7 @@ class EdgeNode:
         await self.admin.close()
         await self._inference.close()
         await self._pump.close()
-        await self._upstream.close()
+        self._upstream.close()
         await self._bodies.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -10,13 +10,13 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import aiohttp
 import msgspec
-from yarl import URL
 
-from edge.events import CatalogLearned, Event, FetchCatalog
+from edge.drivers.upstream import UpstreamError
+from edge.drivers.upstream.whole import Answer
+from edge.events import CatalogLearned, Event, FetchCatalog, Headers
 from edge.pacing import FOREIGN_RETRY_S
 from nearcast.clock import Clock
 from nearcast.messages import Catalog
@@ -29,17 +29,24 @@ RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses while upstream does not answer; the last one repeats."""
 
 
+class Getter(Protocol):
+    """The client towards upstream, as far as it is needed here."""
+
+    async def get(self, url: str, headers: Headers, *, bytes_max: int, timeout_s: float) -> Answer:
+        """Raises UpstreamError."""
+
+
 class CatalogReader:
     """Fetches catalogues, one at a time."""
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        upstream: Getter,
         clock: Clock,
         tell: Callable[[Event], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
     ) -> None:
-        self._session = session
+        self._upstream = upstream
         self._clock = clock
         self._tell = tell
         self._spawn = spawn
@@ -57,32 +64,26 @@ class CatalogReader:
         for number in itertools.count():
             try:
                 await self._ask(url)
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            except UpstreamError as error:
                 logger.debug("catalog.unreachable detail=%r", error)
                 await asyncio.sleep(RETRY_S[min(number, len(RETRY_S) - 1)])
             else:
                 return
 
     async def _ask(self, url: str) -> None:
-        """One try. Raises what aiohttp does when upstream does not answer."""
-        headers = {"accept-encoding": "identity"}
+        """One try. Raises UpstreamError when upstream does not answer."""
+        headers: Headers = (("accept-encoding", "identity"),)
         if self._etag is not None:
-            headers["if-none-match"] = self._etag
-        async with (
-            asyncio.timeout(TIMEOUT_S),
-            self._session.get(
-                URL(url, encoded=True),
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None),
-            ) as response,
-        ):
-            if response.status >= 500:
-                raise aiohttp.ClientError(f"status {response.status}")
-            if response.status == 304:
-                return
-            text = await _bounded(response) if response.status == 200 else None
-            etag = response.headers.get("etag")
+            headers = (*headers, ("if-none-match", self._etag))
+        answer = await self._upstream.get(
+            url, headers, bytes_max=CATALOG_BYTES_MAX, timeout_s=TIMEOUT_S
+        )
+        if answer.status >= 500:
+            raise UpstreamError("broken", f"status {answer.status}")
+        if answer.status == 304:
+            return
+        text = answer.body if answer.status == 200 else None
+        etag = next((value for name, value in answer.headers if name == "etag"), None)
         if text is not None and text == self._body:
             return
         catalog = _decode(text) if text is not None else None
@@ -92,18 +93,6 @@ class CatalogReader:
             return
         self._etag, self._body = etag, text
         self._tell(CatalogLearned(base_url=url, catalog=catalog))
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes | None:
-    """The body, or None when it is longer than any catalogue."""
-    parts: list[bytes] = []
-    size_bytes = 0
-    while part := await response.content.readany():
-        parts.append(part)
-        size_bytes += len(part)
-        if size_bytes > CATALOG_BYTES_MAX:
-            return None
-    return b"".join(parts)
 
 
 def _decode(text: bytes) -> Catalog | None:

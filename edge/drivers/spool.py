@@ -37,7 +37,8 @@ class Spool:
         self._batch: list[Buffer] = []
         self._batch_bytes = 0
         self._handed_bytes = 0
-        self._writer: Writer | None = None  # the store thread's alone
+        self._writer: Writer | None = None  # the store thread's alone, and so is the next
+        self._write_failure: str | None = None
         self._is_over = False
         self._is_abandoned = False
 
@@ -81,15 +82,20 @@ class Spool:
         if self._is_abandoned:
             return 0, None
         read_fd = None
-        if self._writer is None:
-            self._writer = self._store.begin()
-            read_fd = self._writer.open_for_reading()
-        self._writer.write(batch)
+        try:
+            if self._writer is None:
+                self._writer = self._store.begin()
+                read_fd = self._writer.open_for_reading()
+            self._writer.write(batch)
+        except StoreError as error:
+            # The commit may be in the queue already, before the loop hears of this.
+            self._write_failure = str(error)
+            raise
         return self._writer.size_bytes, read_fd
 
     def _finish(self, batch: bytes, stored: StoredObject) -> None:
-        if self.failure is not None:
-            raise StoreError(self.failure)
+        if self._write_failure is not None:
+            raise StoreError(self._write_failure)
         if self._writer is None:
             self._writer = self._store.begin()
         if batch:

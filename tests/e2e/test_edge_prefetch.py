@@ -14,6 +14,7 @@ from edge.config import EdgeConfig
 from edge.drivers.bodies import Bodies
 from edge.drivers.upstream import Upstream
 from edge.events import Event, FillEnded, FillHeaders, PauseFill, ResumeFill, StartFill
+from edge.services import Services
 from nearcast.messages import Catalog, TitleEntry
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def test_paused_prefetch_stops_the_link_and_resumes(origin: FaultyOrigin) -> Non
         def spawn(work: Any, name: str) -> asyncio.Task[None]:
             return loop.create_task(work, name=name)
 
-        upstream = Upstream(config, bodies, tell, spawn)
+        upstream = Upstream(config, Services(config), bodies, tell, spawn)
         upstream.start(
             StartFill(fill_id=1, url=origin.url + "/paused", headers=(), priority="prefetch")
         )
@@ -150,7 +151,7 @@ def test_paused_prefetch_stops_the_link_and_resumes(origin: FaultyOrigin) -> Non
             assert stuck_at[0] < 1_000_000
             upstream.resume(ResumeFill(fill_id=1))
             await ended.wait()
-        await upstream.close()
+        upstream.close()
         await bodies.close()
 
     asyncio.run(main())

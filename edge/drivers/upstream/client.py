@@ -1,0 +1,161 @@
+"""The client side of an edge: fills, requests passed through, and questions of the node's own.
+
+    url -> service -> destination -> peer -> connection -> Fetch | Exchange | WholeFetch
+
+A URL that belongs to none of the services is refused here, whoever made the core name it, and no
+redirect is ever followed: nothing but the configured upstreams can be contacted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from edge.config import EdgeConfig
+from edge.drivers.bodies import Bodies
+from edge.drivers.upstream.dial import Dialer
+from edge.drivers.upstream.errors import UpstreamError
+from edge.drivers.upstream.exchange import Exchange
+from edge.drivers.upstream.fetch import Fetch
+from edge.drivers.upstream.pool import Peer, Pool, Spawn
+from edge.drivers.upstream.resolve import Lookup, Resolver
+from edge.drivers.upstream.whole import Answer, WholeFetch
+from edge.events import (
+    CancelFill,
+    Event,
+    Headers,
+    PassThrough,
+    PauseFill,
+    ResumeFill,
+    StartFill,
+)
+from edge.pacing import CONNECTIONS_MAX
+from edge.services import Services
+from edge.targets import Destination
+from nearcast.errors import ConfigError, LocalProtocolError
+from nearcast.http1 import Framing
+
+if TYPE_CHECKING:  # the server imports this package
+    from edge.drivers.server.passing import ExchangeSink
+
+PEER_CONNECTIONS_MAX: Final = CONNECTIONS_MAX
+
+
+class Upstream:
+    """Make it inside the running loop."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        services: Services,
+        bodies: Bodies,
+        tell: Callable[[Event], None],
+        spawn: Spawn,
+        *,
+        lookup: Lookup | None = None,
+    ) -> None:
+        self._http = config.http
+        self._services = services
+        self._bodies = bodies
+        self._tell = tell
+        self._fills: dict[int, Fetch] = {}
+        resolver = Resolver(asyncio.get_running_loop().time, lookup)
+        self._pool = Pool(
+            Dialer(resolver, timeout_s=config.http.connect_timeout_s),
+            spawn,
+            connections_max=CONNECTIONS_MAX + config.prefetch.in_flight_max,
+            peer_connections_max=PEER_CONNECTIONS_MAX,
+        )
+
+    @property
+    def connection_count(self) -> int:
+        return self._pool.open_count
+
+    def load(self) -> None:
+        """Read certificates and tokens of all upstreams, so that what is missing is known now.
+        Raises ConfigError."""
+        for service in self._services.all:
+            for target in service.targets:
+                self._pool.peer(target)
+
+    def reload(self) -> None:
+        """The settings or the files they name have changed. Raises ConfigError when one cannot be
+        used; what was read before then stays in use."""
+        self._pool.keep_only(t for service in self._services.all for t in service.targets)
+        self._pool.load_credentials()
+
+    # -- fills
+
+    def start(self, effect: StartFill) -> None:
+        fill_id = effect.fill_id
+        body = self._bodies.begin(fill_id)
+        fetch = Fetch(effect, body, bodies=self._bodies, tell=self._tell, on_over=self._over)
+        self._fills[fill_id] = fetch
+        try:
+            peer, destination = self._where(effect.url)
+            fetch.start(peer, destination)
+        except (UpstreamError, LocalProtocolError) as error:
+            cause = error.cause if isinstance(error, UpstreamError) else "refused"
+            fetch.refused(cause, str(error))
+
+    def pause(self, effect: PauseFill) -> None:
+        if (fill := self._fills.get(effect.fill_id)) is not None:
+            fill.pause()
+
+    def resume(self, effect: ResumeFill) -> None:
+        if (fill := self._fills.get(effect.fill_id)) is not None:
+            fill.resume()
+
+    def cancel(self, effect: CancelFill) -> None:
+        fetch = self._fills.pop(effect.fill_id, None)
+        if fetch is not None:
+            fetch.cancel()
+        else:
+            self._bodies.end(effect.fill_id)
+
+    def _over(self, fill_id: int) -> None:
+        self._fills.pop(fill_id, None)
+
+    # -- requests passed through
+
+    def exchange(self, effect: PassThrough, framing: Framing, sink: ExchangeSink) -> Exchange:
+        """As edge.drivers.server.passing.Forwarder."""
+        exchange = Exchange(effect, framing, sink)
+        try:
+            peer, destination = self._where(effect.url)
+            exchange.start(peer, destination, self._http)
+        except (UpstreamError, LocalProtocolError) as error:
+            cause = error.cause if isinstance(error, UpstreamError) else "refused"
+            exchange.refuse(cause, str(error))
+        return exchange
+
+    # -- questions of our own
+
+    async def get(self, url: str, headers: Headers, *, bytes_max: int, timeout_s: float) -> Answer:
+        """Raises UpstreamError."""
+        peer, destination = self._where(url)
+        fetch = WholeFetch(bytes_max=bytes_max)
+        try:
+            async with asyncio.timeout(timeout_s):
+                fetch.start(peer, destination, headers)
+                return await fetch.answer
+        except TimeoutError as error:
+            raise UpstreamError("timeout", f"no answer within {timeout_s:g} s") from error
+        finally:
+            fetch.close()
+
+    def close(self) -> None:
+        for fill_id in tuple(self._fills):
+            self._fills.pop(fill_id).cancel()
+        self._pool.close()
+
+    def _where(self, url: str) -> tuple[Peer, Destination]:
+        service = self._services.of_url(url)
+        if service is None:
+            raise UpstreamError("refused", "that URL is of no configured upstream")
+        destination = service.destination(url)
+        try:
+            return self._pool.peer(destination.upstream), destination
+        except ConfigError as error:
+            raise UpstreamError("refused", str(error)) from error

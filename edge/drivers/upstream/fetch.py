@@ -1,0 +1,196 @@
+"""One fill: from a connection into a growing body, and what the core hears of it.
+
+The head is told in the same turn of the loop in which it came, after the bytes that came with it
+were put into the body: whoever waits can send both at once. Nothing here is a task; a fill that
+gets a kept connection is asked for before `start` returns.
+
+A kept connection may have been closed by upstream while the request was on its way. A fetch that
+dies so, before any byte of an answer, is begun once more on a new connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from edge.drivers.bodies import Bodies
+from edge.drivers.growing import GrowingBody
+from edge.drivers.upstream.connection import Connection
+from edge.drivers.upstream.pool import Peer
+from edge.events import (
+    Event,
+    FailureCause,
+    FillBlocked,
+    FillEnded,
+    FillFailed,
+    FillHeaders,
+    FillProgress,
+    Headers,
+    StartFill,
+)
+from edge.pacing import PROGRESS_BYTES, PROGRESS_S
+from edge.targets import Destination
+from nearcast.http1 import ResponseHead, format_request_head
+from nearcast.manifests import is_manifest
+from nearcast.manifests.limits import TEXT_BYTES_MAX
+
+METHOD: Final = "GET"
+
+
+class Fetch:
+    """A customer of the pool, then a receiver of its connection."""
+
+    def __init__(
+        self,
+        effect: StartFill,
+        body: GrowingBody,
+        *,
+        bodies: Bodies,
+        tell: Callable[[Event], None],
+        on_over: Callable[[int], None],
+    ) -> None:
+        self.is_gone = False
+        self._effect = effect
+        self._fill_id = effect.fill_id
+        self._body = body
+        self._bodies = bodies
+        self._tell = tell
+        self._on_over = on_over
+        self._loop = asyncio.get_running_loop()
+        self._peer: Peer | None = None
+        self._request = b""
+        self._connection: Connection | None = None
+        self._head: ResponseHead | None = None
+        self._is_second_try = False
+        self._is_paused = False
+        self._is_blocked = False
+        self._told_bytes = 0
+        self._told_s = 0.0
+
+    def start(self, peer: Peer, destination: Destination) -> None:
+        self._peer = peer
+        headers = (("host", destination.host), *peer.credentials.sign(self._effect.headers))
+        self._request = format_request_head(METHOD, destination.target, headers)
+        peer.take(self, is_small=self._effect.priority == "prefetch")
+
+    # -- what the core wants
+
+    def pause(self) -> None:
+        self._is_paused = True
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        self._is_paused = False
+        if self._connection is not None and not self._is_blocked:
+            self._connection.resume()
+
+    def cancel(self) -> None:
+        self.is_gone = True
+        self._body.fail("the fetch was given up")
+        self._let_go()
+        self._bodies.end(self._fill_id)
+
+    # -- a customer
+
+    def ready(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.ask(METHOD, self._request, self)
+        if self._is_paused:
+            connection.pause()
+
+    def refused(self, cause: FailureCause, detail: str) -> None:
+        if self.is_gone:
+            return
+        self.is_gone = True
+        self._connection = None
+        self._body.fail(detail)
+        self._on_over(self._fill_id)
+        self._tell(FillFailed(fill_id=self._fill_id, cause=cause, detail=detail))
+        self._bodies.end(self._fill_id)
+
+    # -- a receiver
+
+    def interim(self, head: ResponseHead) -> None:
+        pass
+
+    def head(self, head: ResponseHead, payload: bytes) -> None:
+        self._head = head
+        self._told_s = self._loop.time()
+        if payload:
+            self._body.append(payload)
+        self._tell(FillHeaders(fill_id=self._fill_id, status=head.status, headers=head.headers))
+        if payload and not self.is_gone:
+            self._progressed()
+
+    def data(self, payload: bytes) -> None:
+        self._body.append(payload)
+        self._progressed()
+
+    def end(self, trailers: Headers) -> None:
+        """Trailers are not stored: nothing says that they may be merged (RFC 9110, 6.5.1)."""
+        self.is_gone = True
+        self._connection = None
+        self._body.finish()
+        self._on_over(self._fill_id)
+        self._tell(
+            FillEnded(
+                fill_id=self._fill_id,
+                size_bytes=self._body.size_bytes,
+                crc32c=self._body.crc32c,
+                text=self._text(),
+            )
+        )
+
+    def failed(self, cause: FailureCause, detail: str, *, is_unanswered: bool) -> None:
+        was_kept = self._connection is not None and self._connection.is_reused
+        self._connection = None
+        if is_unanswered and was_kept and not self._is_second_try:
+            self._is_second_try = True
+            assert self._peer is not None
+            is_small = self._effect.priority == "prefetch"
+            self._peer.take(self, is_small=is_small, is_fresh=True)
+            return
+        self.refused(cause, detail)
+
+    def writable(self) -> None:
+        pass
+
+    # -- parts
+
+    def _progressed(self) -> None:
+        size_bytes = self._body.size_bytes
+        now_s = self._loop.time()
+        if size_bytes - self._told_bytes >= PROGRESS_BYTES or now_s - self._told_s >= PROGRESS_S:
+            self._told_bytes, self._told_s = size_bytes, now_s
+            self._tell(FillProgress(fill_id=self._fill_id, received_bytes=size_bytes))
+        if not self._is_blocked and not self.is_gone and not self._body.has_room:
+            self._is_blocked = True
+            if self._connection is not None:
+                self._connection.pause()
+            self._tell(FillBlocked(fill_id=self._fill_id, is_blocked=True))
+            self._body.when_room(self._room_came)
+
+    def _room_came(self) -> None:
+        if self.is_gone:
+            return
+        self._is_blocked = False
+        self._tell(FillBlocked(fill_id=self._fill_id, is_blocked=False))
+        if self._connection is not None and not self._is_paused:
+            self._connection.resume()
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.drop()
+
+    def _text(self) -> bytes | None:
+        """Of a manifest, which the core must read."""
+        head, body = self._head, self._body
+        if head is None or head.status != 200 or not self._effect.want_text:
+            return None
+        if body.size_bytes > TEXT_BYTES_MAX:
+            return None
+        content_type = next((value for name, value in head.headers if name == "content-type"), None)
+        return body.whole() if is_manifest(content_type, self._effect.url) else None
