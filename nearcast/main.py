@@ -37,6 +37,8 @@ SUMMARIES = {
 _OWN_PACKAGES = frozenset(("nearcast", "cache", "edge", "origin", "predictor", "abr", "simulation"))
 _EXTRAS = {
     "av": "media",
+    "libcachesim": "sim",
+    "numba": "sim",
     "onnxruntime": "cpu",
     "sqlalchemy": "origin",
     "onnx": "train",

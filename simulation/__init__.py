@@ -17,6 +17,8 @@ Where to look, in the order of reading:
     scenarios, traces           those that come with Nearcast
     trace_maker                 made the traces
 
+    replay                      request files through the cache's policies, and beside others'
+
     demo, bench, doctor         real processes, beside the simulated ones
     drivers, cli                `nearcast shape`, `nearcast simulate`
 """

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import msgspec
 import typer
 
 from nearcast.errors import ConfigError
@@ -22,7 +23,7 @@ app = typer.Typer(
 
 @app.callback()
 def simulate() -> None:
-    """Keeps `run` a command of its own, beside those to come."""
+    """Makes `run` and `cache` commands of their own."""
 
 
 def shape(
@@ -144,3 +145,80 @@ def run(
             "edges": {name: edge.figures for name, edge in done.edges.items()},
         },
     )
+
+
+@app.command()
+def cache(
+    requests: Annotated[
+        Path,
+        typer.Option(
+            metavar="CSV[.gz|.xz]",
+            help="A file with the columns t_s, key and size_bytes, in order of time.",
+        ),
+    ],
+    capacity: Annotated[
+        str, typer.Option(metavar="SIZE", help="10GB, or a share of all objects' bytes: 5%.")
+    ] = "5%",
+    policies: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Eviction policies (default: all).")
+    ] = None,
+    admission: Annotated[str, typer.Option(help="Which objects are stored at all.")] = "always",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A parameter, as of the edge: eviction_params.s3fifo.small_share=0.2",
+        ),
+    ] = None,
+    warmup: Annotated[
+        str, typer.Option(metavar="SHARE", help="Of the requests: replayed, but not counted.")
+    ] = "20%",
+    peers: Annotated[
+        str | None,
+        typer.Option(help="Run the policies of the same names of this library too: libcachesim."),
+    ] = None,
+    engine: Annotated[
+        Literal["auto", "compiled", "plain"],
+        typer.Option(help="plain: the edge's own objects; compiled: the same rules, by numba."),
+    ] = "auto",
+    json_file: JsonFile = None,
+) -> None:
+    """Replay a request file through the cache's policies; print their miss ratios and the bound.
+
+    Example: nearcast simulate cache --requests day.csv.xz --capacity 5% --peers libcachesim
+    """
+    check_json_file(json_file)
+    from cache.eviction import EVICTION_POLICIES
+    from cache.index import CacheConfig
+    from nearcast.config import load
+    from simulation.replay.requests import parse_capacity, parse_share, read_requests
+    from simulation.replay.run import compare, lines
+
+    # What is wrong on the command line is said before a long file is read.
+    warmup_share = parse_share(warmup, "--warmup")
+    if warmup_share == 1:
+        raise ConfigError("--warmup 100%: leaves nothing to count")
+    parse_capacity(capacity, 100)
+    names = list(EVICTION_POLICIES) if policies is None else policies.split(",")
+    chosen = [name.strip() for name in names]
+    for name in chosen:
+        EVICTION_POLICIES.get(name)
+    config = load(
+        CacheConfig, role="cache", assignments=[*(settings or ()), f"admission={admission}"]
+    ).value
+    found = read_requests(requests)
+    config = msgspec.structs.replace(
+        config, capacity_bytes=parse_capacity(capacity, found.footprint_bytes)
+    )
+    outcome = compare(
+        found,
+        config,
+        policies=chosen,
+        warmup_count=int(len(found.objects) * warmup_share),
+        engine=engine,
+        peers=peers,
+    )
+    for line in lines(outcome, requests.name):
+        print(line)
+    write_json(json_file, outcome)

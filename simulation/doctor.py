@@ -153,6 +153,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     lambda: _package("ingest", "av", "media", "video decoding and encoding"),
     lambda: _package("catalogue", "sqlalchemy", "origin", "the origin's database"),
     lambda: _package("training", "onnx", "train", "nearcast train"),
+    lambda: _package("replay", "numba", "sim", "fast replays of request files"),
     _open_files,
     _space,
 )

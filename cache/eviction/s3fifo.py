@@ -20,14 +20,6 @@ class S3FifoParams(Section, frozen=True, kw_only=True):
     promotion_hit_count: Annotated[int, msgspec.Meta(ge=1)] = 2
 
 
-class _Entry:
-    __slots__ = ("hit_count", "size_bytes")
-
-    def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
-        self.hit_count = 0
-
-
 class S3Fifo:
     """Evict from a small FIFO what was not asked for again, else from a main FIFO with reinsertion.
 
@@ -46,35 +38,39 @@ class S3Fifo:
         self._small_bytes_max = capacity_bytes * self._params.small_share
         self._main_bytes_max = capacity_bytes - self._small_bytes_max
         self._ghost_bytes_max = capacity_bytes * self._params.ghost_share
-        # Oldest first.
-        self._small: OrderedDict[str, _Entry] = OrderedDict()
-        self._main: OrderedDict[str, _Entry] = OrderedDict()
+        # Sizes, oldest first. Hits are counted apart: small integers cost no memory.
+        self._small: OrderedDict[str, int] = OrderedDict()
+        self._main: OrderedDict[str, int] = OrderedDict()
         self._ghost: OrderedDict[str, int] = OrderedDict()
+        self._hit_counts: dict[str, int] = {}
         self._small_bytes = 0
         self._main_bytes = 0
         self._ghost_bytes = 0
 
     def insert(self, object_id: str, size_bytes: int) -> None:
-        assert object_id not in self._small, object_id
-        assert object_id not in self._main, object_id
+        assert object_id not in self._hit_counts, object_id
+        self._hit_counts[object_id] = 0
         remembered_bytes = self._ghost.pop(object_id, None)
         if remembered_bytes is None:
-            self._small[object_id] = _Entry(size_bytes)
+            self._small[object_id] = size_bytes
             self._small_bytes += size_bytes
         else:
             self._ghost_bytes -= remembered_bytes
-            self._enter_main(object_id, size_bytes)
+            self._main[object_id] = size_bytes
+            self._main_bytes += size_bytes
 
     def hit(self, object_id: str) -> None:
-        entry = self._small.get(object_id) or self._main[object_id]
-        entry.hit_count = min(entry.hit_count + 1, self._params.hit_count_max)
+        hit_count = self._hit_counts[object_id]
+        if hit_count < self._params.hit_count_max:
+            self._hit_counts[object_id] = hit_count + 1
 
     def remove(self, object_id: str) -> None:
-        entry = self._small.pop(object_id, None)
-        if entry is not None:
-            self._small_bytes -= entry.size_bytes
+        del self._hit_counts[object_id]
+        size_bytes = self._small.pop(object_id, None)
+        if size_bytes is not None:
+            self._small_bytes -= size_bytes
         else:
-            self._main_bytes -= self._main.pop(object_id).size_bytes
+            self._main_bytes -= self._main.pop(object_id)
 
     def victim(self) -> str:
         if self._small_bytes >= self._small_bytes_max or not self._main:
@@ -84,33 +80,36 @@ class S3Fifo:
         return self._evict_main()
 
     def __len__(self) -> int:
-        return len(self._small) + len(self._main)
+        return len(self._hit_counts)
 
     def _evict_small(self) -> str | None:
         """None when everything in small had earned a place in main."""
+        hit_counts = self._hit_counts
         while self._small:
-            object_id, entry = self._small.popitem(last=False)
-            self._small_bytes -= entry.size_bytes
-            if entry.hit_count < self._params.promotion_hit_count:
-                self._remember(object_id, entry.size_bytes)
+            object_id, size_bytes = self._small.popitem(last=False)
+            self._small_bytes -= size_bytes
+            if hit_counts[object_id] < self._params.promotion_hit_count:
+                del hit_counts[object_id]
+                self._remember(object_id, size_bytes)
                 return object_id
-            self._enter_main(object_id, entry.size_bytes)
+            hit_counts[object_id] = 0  # hits counted before do not carry over
+            self._main[object_id] = size_bytes
+            self._main_bytes += size_bytes
             if self._main_bytes > self._main_bytes_max:
                 return self._evict_main()
         return None
 
     def _evict_main(self) -> str:
+        hit_counts = self._hit_counts
         while True:
-            object_id, entry = self._main.popitem(last=False)
-            if not entry.hit_count:
-                self._main_bytes -= entry.size_bytes
+            object_id, size_bytes = self._main.popitem(last=False)
+            hit_count = hit_counts[object_id]
+            if not hit_count:
+                self._main_bytes -= size_bytes
+                del hit_counts[object_id]
                 return object_id
-            entry.hit_count -= 1
-            self._main[object_id] = entry
-
-    def _enter_main(self, object_id: str, size_bytes: int) -> None:
-        self._main[object_id] = _Entry(size_bytes)  # hits counted before do not carry over
-        self._main_bytes += size_bytes
+            hit_counts[object_id] = hit_count - 1
+            self._main[object_id] = size_bytes
 
     def _remember(self, object_id: str, size_bytes: int) -> None:
         self._ghost[object_id] = size_bytes

@@ -28,6 +28,8 @@ NOT_CORES = {
     "simulation.bench.*": "they measure real processes",
     "simulation.demo.*": "it runs real processes",
     "simulation.doctor": "it looks at this machine",
+    "simulation.replay.peers": "it writes a file for another library, and times it",
+    "simulation.replay.run": "it times replays for a person",
     "simulation.show": "it times a run for a person",
 }
 
