@@ -47,6 +47,14 @@ def edge(
             "main port.",
         ),
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A bundle of settings under those of --config; `transparent`: do what RFC 9111 "
+            "and the origin say and nothing of our own.",
+        ),
+    ] = None,
     config_file: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Settings in a TOML file.")
     ] = None,
@@ -65,6 +73,7 @@ def edge(
     Example: nearcast edge --upstream http://127.0.0.1:8080 --store /var/cache/nearcast
     """
     from edge.config import EdgeConfig
+    from edge.config.profiles import PROFILES
 
     given = {
         "upstream": upstream,
@@ -80,6 +89,8 @@ def edge(
         file=config_file,
         environ=os.environ,
         assignments=[*layers, *(assignments or [])],
+        profile=profile,
+        profiles=PROFILES,
     )
     if print_config:
         for line in loaded.lines():

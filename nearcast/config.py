@@ -1,4 +1,4 @@
-"""Settings: defaults < TOML file < environment < `--set`.
+"""Settings: defaults < profile < TOML file < environment < `--set`.
 
 A role's settings are one msgspec struct, nested structs being its sections; `forbid_unknown_fields`
 makes a typo an error. Environment variables are `NEARCAST_<ROLE>__SECTION__KEY`. A field whose name
@@ -45,14 +45,26 @@ def load(
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
     assignments: Sequence[str] = (),
+    profile: str | None = None,
+    profiles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Loaded[ConfigT]:
-    """Build `kind` from its layers; `assignments` are the `a.b=value` of `--set`.
+    """Build `kind` from its layers; `assignments` are the `a.b=value` of `--set`. `profile` names
+    one of `profiles`, bundles of settings by dotted key.
 
     Raises ConfigError that names key and layer for an unknown key or a value that does not fit.
     """
     value = kind()
     sources = {".".join(key): "default" for key, _ in _leaves(value, ())}
     settings: list[tuple[tuple[str, ...], Any, str]] = []
+    if profile is not None:
+        known = profiles or {}
+        if profile not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise ConfigError(f"there is no profile {profile!r}; known: {names}")
+        settings += [
+            (tuple(name.split(".")), item, f"profile {profile}")
+            for name, item in known[profile].items()
+        ]
     if file is not None:
         settings += [(key, item, str(file)) for key, item in _flatten(_read_toml(file), kind, ())]
     settings += list(_from_environ(role, environ or {}))

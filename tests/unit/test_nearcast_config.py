@@ -37,6 +37,27 @@ def settings(*assignments: str, **environ: str) -> Loaded[Settings]:
     return load(Settings, role="edge", environ=environ, assignments=assignments)
 
 
+def test_a_profile_lies_between_the_defaults_and_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text('[store]\nfolder = "file"\n')
+    made = load(
+        Settings,
+        role="edge",
+        file=file,
+        profile="big",
+        profiles={"big": {"store.folder": "big", "store.capacity_bytes": 5, "names": ("a",)}},
+    )
+    assert made.value.store == Store(folder="file", capacity_bytes=5)
+    assert made.value.names == ("a",)
+    assert made.sources["store.capacity_bytes"] == "profile big"
+    assert made.sources["store.folder"] == str(file)
+
+
+def test_an_unknown_profile_is_an_error_that_names_the_others() -> None:
+    with pytest.raises(ConfigError, match=r"no profile 'smal'; known: big, small"):
+        load(Settings, role="edge", profile="smal", profiles={"small": {}, "big": {}})
+
+
 def toml(folder: Path, text: str) -> Loaded[Settings]:
     file = folder / "edge.toml"
     file.write_text(text)
