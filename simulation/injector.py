@@ -46,9 +46,10 @@ class Injector:
             "model": lambda edge, fault: edge.break_model(False),
         }
         for fault in faults:
-            scheduler.at(fault.at_s, lambda fault=fault: self._start(fault))  # type: ignore[misc]
+            scheduler.at(fault.at_s, lambda fault=fault: self.begin(fault))  # type: ignore[misc]
 
-    def _start(self, fault: FaultSpec) -> None:
+    def begin(self, fault: FaultSpec) -> None:
+        """Now; it ends by itself when its time is over, if nobody ends it before."""
         self.active.append(fault)
         if fault.kind in ORIGIN_FAULTS:
             self._origin.faults.append(fault)
@@ -57,9 +58,11 @@ class Injector:
             for edge in self._edges_of(fault):
                 if self._first_of_its_kind(fault, edge):
                     self._begin[fault.kind](edge, fault)
-        self._scheduler.after(fault.lasts_s, lambda: self._stop(fault))
+        self._scheduler.after(fault.lasts_s, lambda: self.end(fault))
 
-    def _stop(self, fault: FaultSpec) -> None:
+    def end(self, fault: FaultSpec) -> None:
+        if fault not in self.active:
+            return
         self.active.remove(fault)
         if fault.kind in ORIGIN_FAULTS:
             self._origin.faults.remove(fault)

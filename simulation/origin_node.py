@@ -6,6 +6,7 @@ answer in hand, so that what reaches a client can be held against it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -37,6 +38,8 @@ class OriginNode:
         faults_generator: np.random.Generator | None = None,
     ) -> None:
         self.request_count = 0
+        self.asked: Counter[str] = Counter()
+        """Requests by target."""
         self.faults: list[FaultSpec] = []
         """Those that hold now, oldest first."""
         self._core = core
@@ -61,6 +64,7 @@ class OriginNode:
 
     def requested(self, exchange: Exchange) -> None:
         self.request_count += 1
+        self.asked[exchange.request.target] += 1
         self._scheduler.after(self._answer_s, lambda: self._answer(exchange))
 
     def sent(self, exchange: Exchange) -> None:
@@ -154,7 +158,9 @@ class OriginNode:
 
     def _truncated_chunked(self, exchange: Exchange, answer: Answer) -> None:
         headers = tuple(field for field in answer.headers if field[0] != "content-length")
-        self._truncated(exchange, msgspec.structs.replace(answer, headers=headers, body_bytes=None))
+        self._start(exchange, msgspec.structs.replace(answer, headers=headers, body_bytes=None))
+        exchange.offer(self._part(answer))
+        exchange.abort()
 
     def _extra_bytes(self, exchange: Exchange, answer: Answer) -> None:
         """The client takes what was announced, and must not use this connection again."""
