@@ -11,6 +11,7 @@ Where to look, in the order of reading:
     targets             where a service's bytes come from
     router              which way it goes
     hot, residents      what is stored: the table hits are read from; the store and its index
+    purge, tags         what operators say is outdated; what upstream says belongs together
     desk, answers       gives it its one answer; how that answer is made
     ledger              the open requests, and what was sent
 

@@ -30,6 +30,7 @@ from edge.events import (
     PassAnswered,
     Predicted,
     PredictionFailed,
+    Purge,
     Requested,
     ResponseEnded,
     Restored,
@@ -40,6 +41,7 @@ from edge.foresight import Foresight
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
 from edge.passes import Passes
+from edge.purge import Purges
 from edge.requests import Reader
 from edge.residents import Residents
 from edge.responses import Responses
@@ -127,6 +129,14 @@ class EdgeCore:
             passes=self._passes,
             uncacheable=uncacheable,
         )
+        self._purges = Purges(
+            epoch_s=epoch_s,
+            effects=self._effects,
+            services=self.services,
+            residents=self._residents,
+            open_fills=self._open_fills,
+            recorder=recorder,
+        )
         self._foresight = Foresight(
             config,
             epoch_s=epoch_s,
@@ -198,6 +208,8 @@ class EdgeCore:
             case Restored(objects=objects):
                 self._residents.restore(objects, now_s)
                 self._foresight.restored()
+            case Purge():
+                self._purges.begin(event, now_s)
             case Draining():
                 self._is_draining = True
                 self._foresight.stop(now_s)
@@ -208,6 +220,7 @@ class EdgeCore:
         self._see_time(now_s)
         self._residents.advance(now_s)
         self._fills.advance(now_s)
+        self._purges.advance(now_s)
         self._foresight.advance(now_s)
         self._settle(now_s)
 
@@ -215,6 +228,7 @@ class EdgeCore:
         deadlines = (
             self._residents.deadline_s(),
             self._fills.deadline_s(),
+            self._purges.deadline_s(self._now_s),
             self._foresight.deadline_s(self._now_s),
         )
         return min((one for one in deadlines if one is not None), default=None)

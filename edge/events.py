@@ -188,6 +188,16 @@ class ModelChanged(Event, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Purge(Event, frozen=True, kw_only=True):
+    """Let nothing of this be served as if it were fresh; see edge.purge. `value` is a URL or the
+    beginning of URLs as clients ask for them, with host or without, or a tag."""
+
+    purge_id: int
+    kind: Literal["url", "prefix", "tag"]
+    value: str
+    is_soft: bool = False
+
+
 class Draining(Event, frozen=True, kw_only=True):
     """The node is about to stop: start nothing new of its own accord."""
 
@@ -206,6 +216,8 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     requested_wall_s: float
     received_wall_s: float
     is_prefetch: bool = False
+    stale_from_wall_s: float | None = None
+    """It was purged softly: from then on it is stale, whatever its fields say."""
     part_first: int = 0
     """Where in the resource the body begins..."""
     part_of_bytes: int | None = None
@@ -341,6 +353,13 @@ class ReadObject(Effect, frozen=True, kw_only=True):
     """Hand over a stored manifest's text."""
 
     object_id: str
+
+
+class PurgeDone(Effect, frozen=True, kw_only=True):
+    """Answer to `Purge`: so many objects were dropped or made stale."""
+
+    purge_id: int
+    count: int
 
 
 class FetchCatalog(Effect, frozen=True, kw_only=True):

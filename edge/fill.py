@@ -20,6 +20,7 @@ from cache.http.ranges import parse_range, select_range
 from cache.http.vary import secondary_key, vary_names
 from edge.forwarding import varying_headers
 from edge.records import FillResult
+from edge.tags import tags_of
 from edge.requests import Ask
 from nearcast.media import ByteRange
 
@@ -85,6 +86,10 @@ class Fill:
         self.is_blocked = False
         """Our side does not read on: its readers or the disk are behind."""
         self.is_retry = False
+        self.is_outdated = False
+        """It was purged under way: it is for those who asked before, and for nobody else."""
+        self.purged_tags: set[str] = set()
+        """Purged while it had no head, and therefore no tags."""
         self.is_stream_only = False
         """The driver keeps no more of it than its readers need."""
         self.range_text = range_text
@@ -118,12 +123,18 @@ class Fill:
             self.is_storable = False
             self.detail = detail
 
+    def is_purged(self, headers: Headers) -> bool:
+        """Whether a response with these fields, begun when this was, is outdated by a purge."""
+        return self.is_outdated or not self.purged_tags.isdisjoint(tags_of(headers))
+
     def share(self) -> float:
         """How much of it is here; 0 when its size is not known."""
         return self.received_bytes / self.size_bytes if self.size_bytes else 0.0
 
     def is_open_to(self, ask: Ask, range_wait_bytes_max: int) -> bool:
         """Whether a new request may wait for this fill or read from it."""
+        if self.is_outdated or self.purged_tags:
+            return False
         if self.state == "asked":
             if self.range_text is not None:
                 return get_one(ask.headers, "range") == self.range_text

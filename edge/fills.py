@@ -147,6 +147,8 @@ class Fills:
         self._open.upstreams.answered(fill.fill_id, fill.url, fill.headers, event.status, now_s)
         self._responses.headers(event, now_s)
         if self._open.get(event.fill_id) is fill:
+            if fill.is_purged(fill.response_headers):
+                self._open.bar(fill, "purged")
             self._open.heard(fill, now_s)
             self._open.stream_only(fill)
 

@@ -28,12 +28,13 @@ import msgspec
 
 from cache.http.conditional import not_modified_headers, stored_etag
 from cache.http.dates import parse_date
-from cache.http.freshness import Freshness, StorageRules, describe
+from cache.http.freshness import Freshness, StorageRules, describe, ended
 from cache.http.headers import Headers, get_all, get_one, without
 from cache.http.parts import Part, wanted_of
 from cache.http.vary import is_match, vary_names
 from edge.events import StoredObject
 from edge.forwarding import varying_headers
+from edge.tags import TagIndex
 
 VARIANTS_MAX = 8
 """Stored responses of one URL that differ by Vary; the one stored first makes room."""
@@ -97,6 +98,8 @@ class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
             received_wall_s=stored.received_wall_s,
             rules=rules,
         )
+        if stored.stale_from_wall_s is not None:
+            freshness = ended(freshness, stored.stale_from_wall_s)
         is_varied = vary_names(stored.headers) != ()
         etag = stored_etag(stored.headers)
         last_modified = get_one(stored.headers, "last-modified")
@@ -141,6 +144,7 @@ class HotTable:
         self._by_url: dict[str, tuple[HotEntry, ...]] = {}
         self._parts: dict[str, tuple[HotEntry, ...]] = {}
         self._by_id: dict[str, HotEntry] = {}
+        self._tags = TagIndex()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -182,6 +186,13 @@ class HotTable:
     def get(self, object_id: str) -> HotEntry | None:
         return self._by_id.get(object_id)
 
+    def ids(self) -> tuple[str, ...]:
+        return tuple(self._by_id)
+
+    def tagged(self, tag: str) -> Iterator[str]:
+        """The ids of the objects that upstream gave this tag."""
+        return self._tags.find(tag)
+
     def entries(self) -> Iterator[HotEntry]:
         return iter(self._by_id.values())
 
@@ -192,11 +203,13 @@ class HotTable:
         others = tuple(e for e in table.get(url, ()) if e.stored.object_id != object_id)
         table[url] = (entry, *others)
         self._by_id[object_id] = entry
+        self._tags.put(object_id, entry.stored.headers)
 
     def remove(self, object_id: str) -> HotEntry | None:
         entry = self._by_id.pop(object_id, None)
         if entry is None:
             return None
+        self._tags.remove(object_id)
         url, table = entry.stored.url, self._table_of(entry)
         others = tuple(e for e in table.get(url, ()) if e.stored.object_id != object_id)
         if others:

@@ -37,11 +37,20 @@ class FillDone(Record, frozen=True, kw_only=True, tag="edge.fill_done"):
 
 
 class ObjectLeft(Record, frozen=True, kw_only=True, tag="edge.object_left"):
-    """A resident object made room, expired, was replaced or lost."""
+    """A resident object made room, expired, was replaced, purged or lost."""
 
     url: str
     size_bytes: int
-    reason: Literal["evicted", "expired", "replaced", "invalidated", "lost"]
+    reason: Literal["evicted", "expired", "replaced", "invalidated", "purged", "lost"]
+
+
+class Purged(Record, frozen=True, kw_only=True, tag="edge.purged"):
+    """A purge is done. `count`: the objects that were dropped or made stale."""
+
+    kind: Literal["url", "prefix", "tag"]
+    value: str
+    is_soft: bool
+    count: int
 
 
 class TitleLearned(Record, frozen=True, kw_only=True, tag="edge.title_learned"):

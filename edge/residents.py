@@ -36,7 +36,7 @@ from edge.status import Counters
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 
-Reason = Literal["evicted", "expired", "replaced", "invalidated", "lost"]
+Reason = Literal["evicted", "expired", "replaced", "invalidated", "purged", "lost"]
 
 
 class Residents:
@@ -122,6 +122,19 @@ class Residents:
             default_freshness_s=service.default_freshness_s,
             negative_ttl_s=service.negative_ttl_s,
         )
+
+    def ids(self) -> tuple[str, ...]:
+        """Of all objects, as of now."""
+        return self._table.ids()
+
+    def ids_of(self, url: str) -> tuple[str, ...]:
+        """Of all that is stored for a URL."""
+        found = (*self._table.variants(url), *self._table.parts(url))
+        return tuple(entry.stored.object_id for entry in found)
+
+    def tagged(self, tag: str) -> tuple[str, ...]:
+        """Of the objects that upstream gave this tag."""
+        return tuple(self._table.tagged(tag))
 
     # -- coming in
 
@@ -252,6 +265,17 @@ class Residents:
         """What is stored for the URL may be outdated (RFC 9111, 4.4)."""
         for entry in (*self._table.variants(url), *self._table.parts(url)):
             self._remove(entry.stored.object_id, "invalidated", now_s)
+
+    def purge(self, object_id: str, now_s: float) -> None:
+        """An operator says it is outdated."""
+        self._remove(object_id, "purged", now_s)
+
+    def outdate(self, entry: HotEntry, wall_s: float) -> None:
+        """It is stale from now on, until upstream confirms it."""
+        if entry.stored.stale_from_wall_s is None:
+            stored = msgspec.structs.replace(entry.stored, stale_from_wall_s=wall_s)
+            self._effects.emit(UpdateStored(stored=stored))
+            self._put(stored)
 
     def advance(self, now_s: float) -> None:
         self._left(self.index.expire(now_s), "expired", now_s)

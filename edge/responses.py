@@ -196,7 +196,12 @@ class Responses:
 
     def _not_modified(self, fill: Fill, headers: Headers, now_s: float) -> None:
         entry = self._residents.get(fill.revalidates) if fill.revalidates is not None else None
-        if entry is None or not fill.is_storable or not confirms(entry.stored.headers, headers):
+        if (
+            entry is None
+            or not fill.is_storable
+            or fill.is_purged(entry.stored.headers)
+            or not confirms(entry.stored.headers, headers)
+        ):
             self._ask_again(fill, now_s)
             return
         renewed = self._residents.refresh(

@@ -194,20 +194,33 @@ class Services:
         service = self.of_url(url)
         if service is not None:
             return service.key_of_url(url)
-        scheme, _, rest = url.partition("://")
-        if scheme not in ("http", "https"):
+        if not url.startswith(("http://", "https://")):
             return None
-        authority = _authority(url)
-        target = rest[len(authority) :].partition("#")[0]
-        target = target if target.startswith("/") else f"/{target}"
+        authority, target = _split(url)
         service = self.match(authority, target)
         # A service for any host would claim the whole Internet.
         if service is None or not service.hosts:
             return None
         return service.url(host_name(authority), target)
 
-    def key_prefixes(self, host: str, path: str) -> tuple[str, ...]:
-        """What the keys begin with of all that clients ask for under this host and path."""
+    # -- from an operator
+
+    def purge_url(self, url: str) -> str | None:
+        """The key of a URL as clients ask for it (or as it is fetched); a mere path is that of a
+        service for any host. None: nothing can be stored under it."""
+        if not url.startswith("/"):
+            known = self.canonical(url)
+            if known is not None:
+                return known
+        host, target = _split(url)
+        found = self.key_of(host, target)
+        return found[1] if found is not None else None
+
+    def purge_prefixes(self, url: str) -> tuple[str, ...]:
+        """What the keys begin with of all that clients ask for by URLs with this beginning."""
+        if any(service.claim(url) is not None for service in self.all):
+            return (url,)
+        host, path = _split(url)
         name = host_name(host)
         found: dict[str, None] = {}
         for service in self._of_host(name):
@@ -228,6 +241,15 @@ def host_name(host: str) -> str:
 
 def _authority(url: str) -> str:
     return _AUTHORITY_END.split(url.partition("://")[2], maxsplit=1)[0]
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Authority and target of a URL, or of a path alone."""
+    if url.startswith("/"):
+        return "", url
+    authority = _authority(url)
+    target = url.partition("://")[2][len(authority) :].partition("#")[0]
+    return authority, target if target.startswith("/") else f"/{target}"
 
 
 def _rank(patterns: Sequence[str], host: str) -> int | None:

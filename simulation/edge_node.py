@@ -102,6 +102,7 @@ class EdgeNode:
             events.ReadObject: self._read_object,
             events.FetchCatalog: lambda effect: self._catalogs.fetch(effect),
             events.Predict: self._predict,
+            events.PurgeDone: lambda effect: None,
         }
 
     def _begin_process(self, epoch_s: float) -> None:

@@ -34,7 +34,9 @@ class Bench:
 
     def __init__(self, **settings: object) -> None:
         self.recorder = ListRecorder()
-        config = EdgeConfig(upstream=UPSTREAM, **settings)  # type: ignore[arg-type]
+        if "services" not in settings:
+            settings["upstream"] = UPSTREAM
+        config = EdgeConfig(**settings)  # type: ignore[arg-type]
         self.core = EdgeCore.from_config(config, epoch_s=EPOCH_S, recorder=self.recorder)
         self.now_s = 0.0
         self.last_id = 0

@@ -264,6 +264,13 @@ def describe(
     )
 
 
+def ended(freshness: Freshness, wall_s: float) -> Freshness:
+    """The same, but fresh no longer than until this moment: what may be served stale counts from
+    there."""
+    lifetime_s = min(freshness.lifetime_s, age_s(freshness, wall_s))
+    return msgspec.structs.replace(freshness, lifetime_s=lifetime_s)
+
+
 def age_s(freshness: Freshness, now_wall_s: float) -> float:
     """The value of the Age field, before rounding down."""
     return freshness.initial_age_s + max(now_wall_s - freshness.received_wall_s, 0.0)
