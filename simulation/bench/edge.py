@@ -15,7 +15,16 @@ import msgspec
 
 from nearcast.errors import NearcastError
 from nearcast.table import Table
-from simulation.bench.cells import collapse, hits, misses, tls, variants
+from simulation.bench.cells import (
+    cold,
+    collapse,
+    connections,
+    hits,
+    misses,
+    mixed,
+    tls,
+    variants,
+)
 from simulation.bench.load import generator
 from simulation.bench.peers import INSTALL, binary
 from simulation.bench.processes import raise_descriptor_limit
@@ -30,6 +39,9 @@ CELLS: Table[Callable[[Stage], Outcome]] = Table(
         "tls": tls.run,
         "misses": misses.run,
         "collapse": collapse.run,
+        "connections": connections.run,
+        "mixed": mixed.run,
+        "cold": cold.run,
     },
 )
 

@@ -106,10 +106,15 @@ def own_origin(root: Path) -> Iterator[Server]:
 def edge(
     folder: Path, origin_port: int, settings: Sequence[str] = (), *, capacity: str = "2GB"
 ) -> Iterator[Server]:
-    """`nearcast edge` as an operator runs it, with a store on disk and its default settings."""
+    """`nearcast edge` as an operator runs it, with a store on disk and its default settings.
+
+    When it has ended, its status is in `folder` with the suffix .json.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
     arguments = [sys.executable, "-m", "nearcast", "edge"]
     arguments += ["--upstream", f"http://127.0.0.1:{origin_port}", "--listen", "127.0.0.1:0"]
     arguments += ["--store", str(folder), "--capacity", capacity]
+    arguments += ["--json", str(folder.with_suffix(".json"))]
     for setting in (*allowances(), *settings):
         arguments += ["--set", setting]
     with process("edge", arguments, core=SERVER_CORE) as child:
