@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,10 +24,13 @@ def edge(
         str, typer.Option(help="Caches to compare with; those not installed are left out.")
     ] = "nginx,varnish",
     cells: Annotated[str, typer.Option(help="What to measure; all: every cell.")] = "all",
-    rounds: Annotated[int, typer.Option(min=1, max=101, help="Paired rounds.")] = 7,
+    rounds: Annotated[int, typer.Option(min=1, max=101, help="Paired rounds.")] = 9,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Three short rounds: a look, not a result.")
+        bool, typer.Option("--quick", help="Two short rounds: a look, not a result.")
     ] = False,
+    generator: Annotated[
+        Literal["own", "wrk"], typer.Option(help="Who loads the hits: wrk for a second opinion.")
+    ] = "own",
     json_file: JsonFile = None,
 ) -> None:
     """The edge's speed goals: hits, misses, TLS, connections, against tuned peers.
@@ -40,8 +43,9 @@ def edge(
     plan = Plan(
         cells=tuple(CELLS) if cells == "all" else _choice("--cells", cells, tuple(CELLS)),
         peers=_choice("--peers", peers, PEERS),
-        round_count=3 if quick else rounds,
-        round_s=0.15 if quick else 0.4,
+        round_count=2 if quick else rounds,
+        round_s=0.12 if quick else 0.4,
+        is_wrk=generator == "wrk",
     )
     check_json_file(json_file)
     outcome = run_bench(plan, lambda note: typer.echo(note, err=True))

@@ -30,6 +30,7 @@ from simulation.bench.peers import INSTALL, binary
 from simulation.bench.processes import raise_descriptor_limit
 from simulation.bench.report import Outcome, goal_table, server_table
 from simulation.bench.stage import Stage, write_files
+from simulation.bench.wrk import Wrk
 
 CELLS: Table[Callable[[Stage], Outcome]] = Table(
     "cell",
@@ -53,6 +54,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[str, ...]
     round_count: int
     round_s: float
+    is_wrk: bool = False
+    """Hits are loaded by wrk instead of our own generator."""
 
 
 def run_bench(plan: Plan, tell: Callable[[str], None]) -> Outcome:
@@ -75,6 +78,7 @@ def run_bench(plan: Plan, tell: Callable[[str], None]) -> Outcome:
             folder=folder,
             root=folder / "root",
             generator=load,
+            hit_generator=Wrk() if plan.is_wrk else load,
             peers=tuple(peer for peer in plan.peers if binary(peer) is not None),
             round_count=plan.round_count,
             round_s=plan.round_s,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
-from simulation.bench.load import Generator, Job, Load, percentile
+from simulation.bench.load import Job, Load, percentile
 from simulation.bench.processes import Process
 
 
@@ -61,7 +62,17 @@ def differences(own: Sequence[float], base: Sequence[float]) -> Spread | None:
     return spread([one - two for one, two in zip(own, base, strict=True)])
 
 
-def measure(generator: Generator, job: Job, server: Process) -> Sample:
+class LoadSource(Protocol):
+    """What can run a job: our generator, or wrk."""
+
+    def connect(self, job: Job) -> None: ...
+
+    def begin(self) -> None: ...
+
+    def result(self) -> Load: ...
+
+
+def measure(generator: LoadSource, job: Job, server: Process) -> Sample:
     """One run, with what the server's processes cost from the first request to the last answer."""
     generator.connect(job)
     before_s = server.cpu_s()

@@ -18,6 +18,7 @@ from simulation.bench.checks import fetch
 from simulation.bench.load import Ask, Generator, Job
 from simulation.bench.peers import Server, binary, nginx_origin
 from simulation.bench.processes import LOAD_CORE, SERVER_CORE, process
+from simulation.bench.rounds import LoadSource
 
 FILE_COUNT = 32
 CONNECTION_COUNT = 32
@@ -33,6 +34,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     root: Path
     generator: Generator
+    hit_generator: LoadSource
+    """Of the closed loops on hits, where another one may take over."""
     peers: tuple[str, ...]
     round_count: int
     round_s: float

@@ -10,6 +10,7 @@ import pytest
 
 from simulation.bench.generator import LoadFailed, Run, request_maker, thinned
 from simulation.bench.load import SAMPLES_MAX, Ask, Job, Load, percentile
+from simulation.bench.wrk import script
 
 Reply = Callable[[bytes], list[bytes]]
 
@@ -145,3 +146,16 @@ def test_thinning_keeps_the_ends_and_the_shape() -> None:
     assert len(kept) == SAMPLES_MAX
     assert (kept[0], kept[-1]) == (1.0, 100_000.0)
     assert percentile(kept, 0.99) == pytest.approx(99_000, rel=0.001)
+
+
+def test_wrk_is_given_the_same_requests() -> None:
+    job = Job(
+        port=80,
+        asks=(Ask('/a?b="%22', 0), Ask("/n", 0, "CMCD-Request: bl=%d\r\n")),
+        connection_count=1,
+        duration_s=1.0,
+    )
+    lines = script(job, 7).splitlines()
+    assert lines[1] == r'  {"GET /a?b=\"%22 HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n"},'
+    assert lines[2].endswith(r'\r\nCMCD-Request: bl=", "\r\n\r\n"}')
+    assert "turn, number = 0, 7" in lines[4]

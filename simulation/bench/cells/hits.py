@@ -34,7 +34,9 @@ def run(stage: Stage) -> Outcome:
             seen = take_turns(
                 {
                     server.name: lambda server=server, size_bytes=size_bytes: measure(  # type: ignore[misc]
-                        stage.generator, stage.job(server, plain_asks(size_bytes)), server.process
+                        stage.hit_generator,
+                        stage.job(server, plain_asks(size_bytes)),
+                        server.process,
                     )
                     for server in servers
                 },

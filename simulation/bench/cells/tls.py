@@ -50,7 +50,7 @@ def run(stage: Stage) -> Outcome:
             seen = take_turns(
                 {
                     server.name: lambda server=server, job=job: measure(  # type: ignore[misc]
-                        stage.generator, job, server.process
+                        stage.hit_generator, job, server.process
                     )
                     for server, job in jobs.items()
                 },
