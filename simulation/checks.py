@@ -75,9 +75,9 @@ class Checker:
         for name, edge in world.edges.items():
             if edge.is_running:
                 self._check_edge(world, edge)
-            if edge.unanswered_count:
+            if edge.serving.unanswered_count:
                 raise InvariantBroken(
-                    f"edge {name} left {edge.unanswered_count} requests unanswered "
+                    f"edge {name} left {edge.serving.unanswered_count} requests unanswered "
                     f"({_where(world)})"
                 )
 
@@ -143,7 +143,7 @@ def _check_fills(world: World, edge: EdgeNode) -> None:
 def _check_patience(world: World, edge: EdgeNode) -> None:
     http = edge.config.http
     limit_s = 2 * (http.connect_timeout_s + http.fill_header_timeout_s) + PATIENCE_SLACK_S
-    waited_s = edge.waited_s_max()
+    waited_s = edge.serving.waited_s_max()
     if waited_s > limit_s:
         raise InvariantBroken(
             f"a client of edge {edge.name} has waited {waited_s:.3f} s ({_where(world)})"

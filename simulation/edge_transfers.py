@@ -35,8 +35,6 @@ class Node(Protocol):
 
     def fill_failed(self, fill: Fill, cause: events.FailureCause, detail: str) -> None: ...
 
-    def passing_failed(self, request_id: int, exchange: Exchange) -> None: ...
-
 
 class Waiter:
     """An answer that streams from a fill, or from a part of it."""
@@ -146,11 +144,12 @@ class Fill:
 class Passing:
     """An answer that goes from upstream straight to one client."""
 
-    def __init__(self, node: Node, request_id: int, exchange: Exchange, cache_status: str) -> None:
-        self._node = node
-        self._request_id = request_id
+    def __init__(
+        self, exchange: Exchange, cache_status: str, on_failure: Callable[[], None]
+    ) -> None:
         self._exchange = exchange
         self._cache_status = cache_status
+        self._on_failure = on_failure
 
     def started(self, answer: Answer) -> None:
         if not self._exchange.is_over:
@@ -164,7 +163,7 @@ class Passing:
         self._exchange.finish()
 
     def failed(self, detail: str) -> None:
-        self._node.passing_failed(self._request_id, self._exchange)
+        self._on_failure()
 
 
 class CatalogReader:

@@ -137,7 +137,7 @@ class World:
                 if not viewer.is_done:
                     viewer.leave()
         for edge in self.edges.values():
-            edge.flush_hits()
+            edge.serving.flush_hits()
         return self._outcome()
 
     def _run_until(
