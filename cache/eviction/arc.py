@@ -10,11 +10,11 @@ from nearcast.config import Section
 
 
 class ArcParams(Section, frozen=True, kw_only=True):
-    """`step`: by how much a return from a ghost list moves the border. `"size"`: by the bytes of
-    the object that returned, times the ratio of the ghost lists. `"byte"`: by one byte, times that
-    ratio, as libCacheSim has it: the border hardly leaves 0, so that objects used once go first."""
+    """`step`: by how much a return from a ghost list moves the border. `"byte"`: one byte times the
+    ratio of the ghost lists, as libCacheSim has it; with large objects the border hardly leaves 0,
+    so that objects used once go first. `"size"`: the returning object's size times that ratio."""
 
-    step: Literal["size", "byte"] = "size"
+    step: Literal["byte", "size"] = "byte"  # which is better where: docs/results/cache.md
 
 
 class Arc:

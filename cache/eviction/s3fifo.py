@@ -29,8 +29,10 @@ class S3Fifo:
     each hit, at most `hit_count_max`. Hits only count, so they cost O(1); eviction is amortised
     O(1).
     Source: Yang et al., "FIFO Queues are All You Need for Cache Eviction", SOSP 2023, Algorithm 1.
-    Queues are measured in bytes here, as in the authors' libCacheSim, since segments differ in
-    size by two orders of magnitude between rungs; the paper counts objects.
+    As in the authors' libCacheSim, queues are measured in bytes, since segments differ in size by
+    two orders of magnitude between rungs (the paper counts objects), and until the first eviction
+    what small has no room for enters main: else a cache that has just become full holds a long
+    queue of objects nobody has asked for again.
     """
 
     def __init__(self, capacity_bytes: int, params: S3FifoParams | None = None) -> None:
@@ -43,6 +45,7 @@ class S3Fifo:
         self._main: OrderedDict[str, int] = OrderedDict()
         self._ghost: OrderedDict[str, int] = OrderedDict()
         self._hit_counts: dict[str, int] = {}
+        self._has_evicted = False
         self._small_bytes = 0
         self._main_bytes = 0
         self._ghost_bytes = 0
@@ -51,11 +54,13 @@ class S3Fifo:
         assert object_id not in self._hit_counts, object_id
         self._hit_counts[object_id] = 0
         remembered_bytes = self._ghost.pop(object_id, None)
-        if remembered_bytes is None:
+        if remembered_bytes is not None:
+            self._ghost_bytes -= remembered_bytes
+        is_filling = not self._has_evicted and self._small_bytes >= self._small_bytes_max
+        if remembered_bytes is None and not is_filling:
             self._small[object_id] = size_bytes
             self._small_bytes += size_bytes
         else:
-            self._ghost_bytes -= remembered_bytes
             self._main[object_id] = size_bytes
             self._main_bytes += size_bytes
 
@@ -73,6 +78,7 @@ class S3Fifo:
             self._main_bytes -= self._main.pop(object_id)
 
     def victim(self) -> str:
+        self._has_evicted = True
         if self._small_bytes >= self._small_bytes_max or not self._main:
             victim = self._evict_small()
             if victim is not None:

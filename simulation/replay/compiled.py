@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from simulation.replay.kernels.arc import replay_arc
+from simulation.replay.kernels.gdsf import replay_gdsf
 from simulation.replay.kernels.lru import replay_lru
 from simulation.replay.kernels.s3fifo import replay_s3fifo
 from simulation.replay.kernels.sieve import replay_sieve
@@ -36,6 +37,7 @@ KERNELS: Mapping[str, Kernel] = {
     "sieve": Kernel(replay_sieve),
     "lru": Kernel(replay_lru),
     "arc": Kernel(replay_arc, lambda params: (params.step == "size",)),
+    "gdsf": Kernel(replay_gdsf, lambda params: (params.cost_per_byte,)),
 }
 """By the names of `cache.eviction.EVICTION_POLICIES`."""
 

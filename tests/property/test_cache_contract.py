@@ -268,6 +268,7 @@ class PlainS3Fifo:
         self.sizes: dict[str, int] = {}
         self.ghost_sizes: dict[str, int] = {}
         self.hits: dict[str, int] = {}
+        self.has_evicted = False
 
     def total(self, queue: list[str]) -> int:
         return sum(self.sizes[object_id] for object_id in queue)
@@ -276,6 +277,8 @@ class PlainS3Fifo:
         self.sizes[object_id], self.hits[object_id] = size_bytes, 0
         if object_id in self.ghost:
             self.ghost.remove(object_id)
+            self.main.append(object_id)
+        elif not self.has_evicted and self.total(self.small) >= self.small_max:
             self.main.append(object_id)
         else:
             self.small.append(object_id)
@@ -287,6 +290,7 @@ class PlainS3Fifo:
         (self.small if object_id in self.small else self.main).remove(object_id)
 
     def victim(self) -> str:
+        self.has_evicted = True
         if self.total(self.small) >= self.small_max or not self.main:
             while self.small:
                 object_id = self.small.pop(0)

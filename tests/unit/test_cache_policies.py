@@ -66,8 +66,22 @@ def test_sieve_hand_survives_the_removal_of_its_object() -> None:
 
 
 def s3fifo(capacity_bytes: int = 10) -> S3Fifo:
-    """Small holds one byte of ten, as in the paper; the ghost remembers nine."""
-    return S3Fifo(capacity_bytes, S3FifoParams(small_share=0.1))
+    """Small holds one byte of ten, as in the paper; the ghost remembers nine. It has evicted
+    before, so that newcomers enter small."""
+    policy = S3Fifo(capacity_bytes, S3FifoParams(small_share=0.1))
+    policy.insert("first", 1)
+    assert policy.victim() == "first"
+    return policy
+
+
+def test_s3fifo_fills_main_with_what_small_has_no_room_for() -> None:
+    policy = S3Fifo(4, S3FifoParams(small_share=0.25))
+    fill(policy, "abcd")  # a is all of small; the others wait in main
+    assert policy.victim() == "a"
+    policy.insert("e", 1)  # from the first eviction on, newcomers enter small
+    policy.hit("b")
+    # Small at its share goes first; then main gives b another round.
+    assert victims(policy, 4) == "ecdb"
 
 
 def test_s3fifo_lets_one_hit_wonders_go_first_in_first_out() -> None:

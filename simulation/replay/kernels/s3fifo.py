@@ -31,6 +31,7 @@ def replay_s3fifo(
     main_bytes_max = capacity_bytes - small_bytes_max
     ghost_bytes_max = capacity_bytes * ghost_share
     small_bytes = main_bytes = ghost_bytes = ghost_count = 0
+    has_evicted = False
     miss_count = miss_bytes = 0
     for request in range(len(objects)):
         number = objects[request]
@@ -45,6 +46,7 @@ def replay_s3fifo(
         if object_bytes > capacity_bytes:
             continue
         while small_bytes + main_bytes + object_bytes > capacity_bytes:
+            has_evicted = True
             is_main_due = True
             if small_bytes >= small_bytes_max or main_bytes == 0:
                 while small_bytes:
@@ -84,6 +86,9 @@ def replay_s3fifo(
             unlink(links, number)
             ghost_bytes -= object_bytes
             ghost_count -= 1
+            push(links, main, number)
+            main_bytes += object_bytes
+        elif not has_evicted and small_bytes >= small_bytes_max:
             push(links, main, number)
             main_bytes += object_bytes
         else:
