@@ -118,23 +118,12 @@ def edge(
     arguments += ["--upstream", f"http://127.0.0.1:{origin_port}", "--listen", "127.0.0.1:0"]
     arguments += ["--store", str(folder), "--capacity", capacity]
     arguments += ["--json", str(folder.with_suffix(".json"))]
-    for setting in (*allowances(), *settings):
+    for setting in settings:
         arguments += ["--set", setting]
     with process("edge", arguments, core=SERVER_CORE) as child:
         found = _READY.search(child.first_line())
         assert found is not None
         yield Server("edge", child, int(found[1]))
-
-
-def allowances() -> tuple[str, ...]:
-    """What this bench needs that no operator would: a thousand connections from one address, an
-    upstream on this machine."""
-    wanted = {
-        "server.connections_per_address_max": "4096",
-        "server.address_connections_max": "4096",
-        "upstream_private": "true",
-    }
-    return tuple(f"{name}={value}" for name, value in wanted.items() if has_setting(name))
 
 
 def has_setting(name: str) -> bool:
