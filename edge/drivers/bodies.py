@@ -1,27 +1,28 @@
 """Where bodies are: growing, in memory, on disk. Carries out what the core decides about them.
 
-Between `Commit` and the rename on disk the growing body itself serves the object, so an object can
-be asked for from the moment the core knows it. Without a store every object lives in memory.
+Between `Commit` and the record in the store's index the growing body itself serves the object, so
+an object can be asked for from the moment the core knows it. Without a store every object lives in
+memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-import google_crc32c
-
-from edge.drivers.body import Body, BodyMissing, MemoryBody
-from edge.drivers.disk import DiskStore, ObjectMissing, OpenBody, StoreError
+from edge.drivers.body import Body, BodyBroken, BodyMissing, MemoryBody, next_piece
+from edge.drivers.checksums import BLOCK_BYTES
+from edge.drivers.disk import DiskStore, Flushed, StoreError
 from edge.drivers.file_reads import FileReads
 from edge.drivers.growing import GrowingBody
-from edge.drivers.held import FileBody, HeldFile
+from edge.drivers.held import HeldFile
 from edge.drivers.spool import Spool
+from edge.drivers.store_health import StoreHealth
 from edge.drivers.store_thread import StoreThread
+from edge.drivers.stored import StoredBodies
 from edge.events import (
     Commit,
     DropObject,
@@ -39,14 +40,13 @@ from edge.events import (
 logger = logging.getLogger(__name__)
 
 WINDOW_BYTES_MIN: Final = 8 << 20
-VERIFY_BYTES_MAX: Final = 16 << 20
-"""Larger objects are not read through before their first use; that would keep a client waiting."""
 
 Tell = Callable[[Event], None]
 
 
 class Bodies:
-    """All bodies of one edge. `store` None keeps every object in memory."""
+    """All bodies of one edge. `store` None keeps every object in memory. Make it inside the
+    running loop."""
 
     def __init__(
         self,
@@ -54,38 +54,45 @@ class Bodies:
         tell: Tell,
         *,
         memory_object_bytes_max: int,
+        verify_every: int = 256,
     ) -> None:
-        self.store_failures = 0
-        """Times the disk did not take or give what it should."""
-        self.store_failure_last: str | None = None
+        self.health = StoreHealth(asyncio.get_running_loop().time)
         self._store = store
         self._tell = tell
-        self._thread = StoreThread()
         self._reads = FileReads()
         self._window_bytes = max(WINDOW_BYTES_MIN, memory_object_bytes_max)
         self._fills: dict[int, GrowingBody] = {}
         self._memory: dict[str, bytes] = {}
         self._committing: dict[str, GrowingBody] = {}
         self._loading: set[str] = set()
-        self._trusted: set[str] = set()  # written or verified since the node started
         self._tasks: set[asyncio.Task[None]] = set()
+        self._thread: StoreThread | None = None
+        self._stored: StoredBodies | None = None
+        if store is not None:
+            self._thread = StoreThread(store.flush, self._flushed)
+            self._stored = StoredBodies(
+                store,
+                self._thread,
+                self._reads,
+                self.health,
+                verify_every=verify_every,
+                on_lost=self._lost,
+            )
 
     @property
     def queued_bytes(self) -> int:
         """Waiting to be written."""
-        return self._thread.queued_bytes
+        return self._thread.queued_bytes if self._thread is not None else 0
 
     # Fills
 
     def begin(self, fill_id: int) -> GrowingBody:
         body = GrowingBody(window_bytes=self._window_bytes, reads=self._reads, thread=self._thread)
         if self._store is not None:
-            body.spool = Spool(
-                self._store,
-                self._thread,
-                on_written=_weakly(body.trim),
-                on_failure=lambda detail: self._spool_failed(fill_id, detail),
-            )
+            if self.health.may_try():
+                body.make_spool = lambda growing: self._spool(fill_id, growing)
+            else:
+                body.on_not_stored = lambda: self._not_stored(fill_id, "the store takes nothing")
         self._fills[fill_id] = body
         return body
 
@@ -104,70 +111,102 @@ class Bodies:
         if body is not None:
             body.become_passing()
 
-    def commit(self, effect: Commit) -> None:
-        stored = effect.stored
-        body = self._fills.pop(effect.fill_id, None)
-        if body is None or not body.is_complete:
-            self._lost(stored.object_id, "the fill has ended before it was stored")
-            return
-        content = body.whole() if effect.in_memory or body.spool is None else None
-        if content is not None:
-            self._memory[stored.object_id] = content
-        if body.spool is None:
-            if content is None:
-                self._lost(stored.object_id, "it was not kept whole")
-            return
-        self._trusted.add(stored.object_id)
-        self._committing[stored.object_id] = body
-        done = body.spool.commit(stored)
-        done.add_done_callback(lambda future: self._committed(stored.object_id, body, future))
-        if effect.in_memory and content is None:
-            self.set_in_memory(SetInMemory(object_id=stored.object_id, in_memory=True))
+    def _spool(self, fill_id: int, body: GrowingBody) -> Spool:
+        assert self._store is not None
+        assert self._thread is not None
+        return Spool(
+            self._store,
+            self._thread,
+            on_written=_weakly(body.trim),
+            on_failure=lambda error: self._spool_failed(fill_id, error),
+        )
 
-    def _committed(self, object_id: str, body: GrowingBody, done: asyncio.Future[None]) -> None:
-        if self._committing.get(object_id) is body:
-            del self._committing[object_id]
-        error = done.exception()
-        if error is not None:
-            self._memory.pop(object_id, None)
-            self._note(str(error))
-            self._lost(object_id, str(error))
-            if not isinstance(error, StoreError):
-                raise error
-
-    def _spool_failed(self, fill_id: int, detail: str) -> None:
-        self._note(detail)
+    def _spool_failed(self, fill_id: int, error: StoreError) -> None:
+        self.health.failed(error)
         body = self._fills.get(fill_id)
         if body is not None:
-            self._tell(FillFailed(fill_id=fill_id, cause="disk", detail=detail))
+            self._not_stored(fill_id, str(error))
             body.become_passing()
+
+    def _not_stored(self, fill_id: int, detail: str) -> None:
+        if fill_id in self._fills:
+            self._tell(FillFailed(fill_id=fill_id, cause="disk", detail=detail))
+
+    def commit(self, effect: Commit) -> None:
+        stored = effect.stored
+        object_id = stored.object_id
+        body = self._fills.pop(effect.fill_id, None)
+        if body is None or not body.is_complete:
+            self._lost(object_id, "the fill has ended before it was stored")
+            return
+        in_memory = effect.in_memory or self._store is None
+        content = body.whole() if in_memory else None
+        if content is not None:
+            self._memory[object_id] = content
+        if self._store is None:
+            if content is None:
+                self._lost(object_id, "it was not kept whole")
+            return
+        if not self._store_body(body, stored):
+            return
+        self._committing[object_id] = body
+        if effect.in_memory and content is None:
+            self.set_in_memory(SetInMemory(object_id=object_id, in_memory=True))
+
+    def _store_body(self, body: GrowingBody, stored: StoredObject) -> bool:
+        store = self._store
+        assert store is not None
+        assert self._thread is not None
+        spool = body.spool
+        if spool is not None:
+            if spool.failure is None:
+                spool.commit(stored, lambda error: self._commit_failed(stored.object_id, error))
+                return True
+            self._uncommitted(stored.object_id, spool.failure)
+            return False
+        chunks = body.chunks()
+        if chunks is None or body.make_spool is None:
+            self._uncommitted(stored.object_id, "it was not kept whole")
+            return False
+        self._thread.submit(lambda: store.put(stored, chunks), size_bytes=body.size_bytes)
+        return True
+
+    def _commit_failed(self, object_id: str, error: StoreError) -> None:
+        self.health.failed(error)
+        self._uncommitted(object_id, str(error))
+
+    def _uncommitted(self, object_id: str, detail: str) -> None:
+        self._committing.pop(object_id, None)
+        self._memory.pop(object_id, None)
+        self._lost(object_id, detail)
+
+    def _flushed(self, flushed: Flushed) -> None:
+        """The store's thread has done what it was given."""
+        if flushed.error is not None:
+            self.health.failed(flushed.error)
+        elif flushed.committed:
+            self.health.worked()
+        for object_id in flushed.committed:
+            self._committing.pop(object_id, None)
+        for object_id, detail in flushed.failed:
+            self._uncommitted(object_id, detail)
+        for file_no in flushed.removed_files:
+            assert self._stored is not None
+            self._stored.files.file_removed(file_no)
 
     # Objects
 
     def update(self, effect: UpdateStored) -> None:
-        if self._store is not None:
-            done = self._thread.submit(self._store.update, effect.stored)
-            self._watch(effect.stored.object_id, done)
+        if self._store is not None and self._thread is not None:
+            store = self._store
+            self._thread.submit(lambda: store.update(effect.stored))
 
     def drop(self, effect: DropObject) -> None:
         self._memory.pop(effect.object_id, None)
         self._committing.pop(effect.object_id, None)
         self._loading.discard(effect.object_id)
-        self._trusted.discard(effect.object_id)
-        if self._store is not None:
-            self._watch(None, self._thread.submit(self._store.drop, effect.object_id))
-
-    def _watch(self, object_id: str | None, done: asyncio.Future[Any]) -> None:
-        def over(future: asyncio.Future[Any]) -> None:
-            error = future.exception()
-            if isinstance(error, ObjectMissing) and object_id is not None:
-                self._lost(object_id, str(error))
-            elif isinstance(error, StoreError):
-                self._note(str(error))
-            elif error is not None:
-                raise error
-
-        done.add_done_callback(over)
+        if self._stored is not None:
+            self._stored.drop(effect.object_id)
 
     def set_in_memory(self, effect: SetInMemory) -> None:
         object_id = effect.object_id
@@ -191,26 +230,25 @@ class Bodies:
         self._spawn(self._hand_over(effect.object_id))
 
     async def _hand_over(self, object_id: str) -> None:
-        text = self._memory.get(object_id)
-        if text is None:
-            text = await self._read(object_id)
+        text = await self._read(object_id)
         self._tell(ObjectRead(object_id=object_id, text=text))
 
     async def _read(self, object_id: str) -> bytes | None:
-        """The bytes from disk, checked; None when they are not there any more."""
-        if (growing := self._committing.get(object_id)) is not None:
-            content = growing.whole()
-            if content is not None:
-                return content
-        assert self._store is not None
-        # In the store's thread, so that a commit under way comes first.
+        """All bytes, checked; None when they are not there any more."""
+        content = self._memory.get(object_id)
+        if content is not None:
+            return content
+        parts: list[bytes] = []
         try:
-            return await self._thread.submit(_read_checked, self._store, object_id)
-        except ObjectMissing as error:
-            self._lost(object_id, str(error))
-        except StoreError as error:
-            self._note(str(error))
-        return None
+            body = await self.open(object_id)
+            try:
+                while piece := await next_piece(body, BLOCK_BYTES):
+                    parts.append(bytes(piece))
+            finally:
+                body.close()
+        except (BodyMissing, BodyBroken):
+            return None
+        return b"".join(parts)
 
     def in_memory(self, object_id: str) -> bytes | None:
         """The bytes if they are in RAM."""
@@ -218,45 +256,53 @@ class Bodies:
 
     def held_file(self, object_id: str) -> HeldFile | None:
         """The object's bytes in an open file, known to be undamaged. None: `open` it."""
-        return None
+        return self._stored.held(object_id) if self._stored is not None else None
 
     async def open(self, object_id: str, first: int = 0, size_bytes: int | None = None) -> Body:
-        """The body, wherever it is, or the part of it. Raises BodyMissing, after the core was
-        told."""
+        """The body, wherever it is, or a part of it. Raises BodyMissing, after the core was
+        told. What is still being written may give more than `size_bytes`."""
         content = self._memory.get(object_id)
         if content is not None:
             return MemoryBody(content, first, size_bytes)
         growing = self._committing.get(object_id)
         if growing is not None:
             return growing.reader(first)
-        if self._store is None:
+        if self._stored is None:
             self._lost(object_id, "not in memory")
             raise BodyMissing(object_id)
-        is_new_to_us = object_id not in self._trusted
-        store = self._store
-        opening = self._reads.submit(lambda: _open(store, object_id, is_new_to_us))
-        try:
-            body = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_opened)
-            raise
-        except ObjectMissing as error:
-            self._lost(object_id, str(error))
-            raise BodyMissing(object_id) from error
-        except StoreError as error:
-            self._note(str(error))
-            raise BodyMissing(object_id) from error
-        whole_bytes = body.stored.size_bytes
-        if whole_bytes <= VERIFY_BYTES_MAX:
-            self._trusted.add(object_id)
-        held = HeldFile(body.fd, 0, whole_bytes, self._reads, lambda held: os.close(held.fd))
-        return FileBody(
-            held, first, whole_bytes - first if size_bytes is None else size_bytes, self._reads
-        )
+        return await self._stored.open(object_id, first, size_bytes)
+
+    async def verify(self, object_id: str) -> bool:
+        """Whether the object is all there and undamaged; asked before another node gets it. If it
+        is not, the core was told."""
+        if object_id in self._memory or object_id in self._committing:
+            return True
+        return self._stored is not None and await self._stored.verify(object_id)
+
+    # The store as a whole
 
     def restore(self) -> tuple[StoredObject, ...]:
         """What the store holds; call it before anything else. Blocks while it looks."""
-        return self._store.scan() if self._store is not None else ()
+        if self._store is None:
+            return ()
+        found = self._store.scan()
+        self.health.damaged_count += self._store.damaged_count
+        return found
+
+    def begin_upkeep(self, scrub_bytes_per_s: float = 1e6) -> None:
+        """Clear away what nobody knows any more, and check what is there; all behind the work."""
+        if self._store is None or self._stored is None:
+            return
+        self._reads.submit(self._store.clear_trash)
+        self._sweep(True, None)
+        if scrub_bytes_per_s > 0:
+            self._spawn(self._stored.scrub(scrub_bytes_per_s))
+
+    def _sweep(self, is_more: bool | None, error: StoreError | None) -> None:
+        if error is not None:
+            self.health.noted(error)
+        if (is_more or error is not None) and self._store is not None and self._thread is not None:
+            self._thread.submit(self._store.sweep, done=self._sweep)
 
     async def close(self) -> None:
         """Finish what is being written, let the store go."""
@@ -265,20 +311,18 @@ class Bodies:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._thread.close()
+        if self._stored is not None:
+            self._stored.close()
+        if self._thread is not None:
+            await self._thread.close()
         self._reads.close()
         if self._store is not None:
             self._store.close()
 
     def _lost(self, object_id: str, detail: str) -> None:
-        logger.warning("object.lost object=%s detail=%s", object_id, detail)
+        if self.health.state == "ok":  # else it is said once, and not for each object
+            logger.warning("object.lost object=%s detail=%s", object_id, detail)
         self._tell(ObjectLost(object_id=object_id, detail=detail))
-
-    def _note(self, detail: str) -> None:
-        self.store_failures += 1
-        if detail != self.store_failure_last:
-            logger.error("store.failed detail=%s", detail)
-        self.store_failure_last = detail
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -296,32 +340,3 @@ def _weakly(method: Callable[[int], None]) -> Callable[[int], None]:
             found(count_bytes)
 
     return call
-
-
-def _open(store: DiskStore, object_id: str, is_new_to_us: bool) -> OpenBody:
-    """In a reader thread. Bytes from before the node started are checked at their first use."""
-    body = store.open_body(object_id)
-    if is_new_to_us and body.stored.size_bytes <= VERIFY_BYTES_MAX:
-        try:
-            is_intact = store.verify(object_id)
-        except StoreError:
-            os.close(body.fd)
-            raise
-        if not is_intact:
-            os.close(body.fd)
-            raise ObjectMissing(f"{object_id} does not have the checksum it was stored with")
-    return body
-
-
-def _close_opened(opening: asyncio.Future[OpenBody]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        os.close(opening.result().fd)
-
-
-def _read_checked(store: DiskStore, object_id: str) -> bytes:
-    body = store.open_body(object_id)
-    os.close(body.fd)
-    content = store.read(object_id)
-    if google_crc32c.value(content) != body.stored.crc32c:
-        raise ObjectMissing(f"{object_id} does not have the checksum it was stored with")
-    return content

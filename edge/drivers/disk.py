@@ -1,22 +1,18 @@
 """The object store: bodies and what is known of them, in a folder that only this node uses.
 
-    <folder>/nearcast-store           marks the folder as ours; locked while a node uses it
-    <folder>/tmp/<number>.part        being written; deleted when the store is opened
-    <folder>/objects/ab/cd/<id>.body  the bytes of an object, as they go out
-    <folder>/objects/ab/cd/<id>.meta  magic, version, length, msgpack of StoredObject, crc32c
+    <folder>/nearcast-store          marks the folder as ours; locked while a node uses it
+    <folder>/index.journal           which objects there are (edge.drivers.journal)
+    <folder>/bodies/<number>.body    their bytes (edge.drivers.volumes)
 
-An object exists exactly if its meta file is intact and its body has the size that it says. The
-body is renamed into place first and the meta file last; dropping goes the other way round; so a
-process that is killed between any two steps leaves an object whole or not at all, and `scan` clears
-up the rest. The meta file is apart from the body so that a revalidation replaces it in one rename
-without copying the body, and so that a body is sent from offset 0.
+An object exists exactly if its last record is intact and its file reaches to its end. Bodies are
+written first and records after them, so a process that is killed between any two steps leaves an
+object whole or not at all. What no record speaks of is cleared away by `sweep` after the start.
 
-Nothing is flushed to the device on the way: fdatasync costs 20-40 % of a fill's CPU and 10 ms for
-2 MB, and what a power cut damages is found by size or checksum, dropped and fetched again. File
-names come from object ids alone, never from a URL.
+Changes are collected and carried out by `flush`: one write for the bodies of many objects, one for
+their records. Nothing is flushed to the device: fdatasync costs 20-40 % of a fill's CPU and 10 ms
+for 2 MB, and what a power cut damages is found by checksum, dropped and fetched again.
 
-All calls block. Whoever owns a store makes them from one thread; `open_body`, `read` and `verify`
-may also be called from others.
+All calls block. One thread makes them; `location` and `open_file` may be called from any.
 """
 
 from __future__ import annotations
@@ -24,58 +20,88 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import itertools
+import logging
 import os
-import re
-import struct
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import google_crc32c
 import msgspec
 
+from edge.drivers.body import Buffer
+from edge.drivers.checksums import block_count, sums_of
+from edge.drivers.journal import (
+    DROP,
+    PUT,
+    Frame,
+    Journal,
+    PutRecord,
+    decode_put,
+    drop_frame,
+    put_frame,
+)
+from edge.drivers.volumes import ALIGN_BYTES, BodyWriter, Volumes
 from edge.events import StoredObject
-from nearcast.errors import ConfigError, LocalProtocolError, NearcastError
+from nearcast.errors import ConfigError, NearcastError
 
-FORMAT_VERSION: Final = 1
-META_BYTES_MAX: Final = 1 << 20
-"""Far above any header block we accept; a larger meta file is not ours."""
-READ_BYTES: Final = 1 << 20
+logger = logging.getLogger(__name__)
 
 _MARKER: Final = "nearcast-store"
-_MAGIC: Final = b"NCST"
-_HEAD: Final = struct.Struct(">4sHI")
-_CRC: Final = struct.Struct(">I")
-_OBJECT_ID: Final = re.compile(r"[0-9a-f]{8,128}")
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What a freshly made file system may contain.
 _HARMLESS: Final = frozenset({"lost+found"})
-# These say nothing about the file at hand: it must not be taken for damaged and deleted.
-_NOT_DAMAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
+_OLDER_LAYOUT: Final = ("objects", "tmp")
+_TRASH: Final = "trash"
 
 
 class StoreError(NearcastError):
-    """The store cannot do what was asked; the message names file and reason.
+    """The store cannot do what was asked; the message names file and reason."""
 
-    `is_full`: there is no room, which evicting something cures.
-    """
-
-    def __init__(self, message: str, *, is_full: bool = False) -> None:
+    def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
-        self.is_full = is_full
+        self.code = code
+
+    @property
+    def is_full(self) -> bool:
+        """There is no room, which evicting something cures."""
+        return self.code in _FULL
 
 
-class ObjectMissing(StoreError):
-    """There is no such object, or what is left of it is damaged."""
+class Location(msgspec.Struct, gc=False):
+    """Where an object's body lies, and which of its blocks must be checked before they are used."""
+
+    file_no: int
+    start: int
+    size_bytes: int
+    sums: tuple[int, ...]
+    record_offset: int
+    record_bytes: int
+    unchecked: int = 0
+    """One bit for each block; the loop's thread alone changes it."""
+
+    def doubt(self) -> None:
+        """Trust no byte of it any more."""
+        self.unchecked = (1 << block_count(self.size_bytes)) - 1
 
 
-class OpenBody(msgspec.Struct, frozen=True):
-    """An open body; it can be read even after the object is dropped. Whoever asked for it closes
-    `fd`. The bytes start at offset 0 and are `stored.size_bytes` long."""
+class Flushed(msgspec.Struct):
+    """What came of the changes since the last `flush`."""
 
-    fd: int
+    committed: list[str] = msgspec.field(default_factory=list)
+    failed: list[tuple[str, str]] = msgspec.field(default_factory=list)
+    """Objects that do not exist, and why."""
+    removed_files: list[int] = msgspec.field(default_factory=list)
+    error: StoreError | None = None
+    """What the disk did not do."""
+
+
+class _Put(msgspec.Struct):
     stored: StoredObject
+    sums: tuple[int, ...]
+    chunks: Sequence[Buffer] | None
+    """None: the body is written."""
+    place: tuple[int, int] = (0, 0)
 
 
 class DiskStore:
@@ -84,15 +110,27 @@ class DiskStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.damaged_count = 0
-        """Objects that `scan` or `verify` found damaged since the store was opened."""
-        self._objects = folder / "objects"
-        self._tmp = folder / "tmp"
-        self._numbers = itertools.count()
+        """Objects that `scan` found damaged."""
+        self._journal = Journal(folder / "index.journal")
+        self._volumes = Volumes(folder / "bodies")
+        self._locations: dict[str, Location] = {}
+        self._live: dict[int, int] = {}  # bodies in each file, dead ones that are still read too
+        self._live_record_bytes = 0
+        self._staged: list[_Put | StoredObject | str] = []  # put, update, drop
+        self._freed: list[Location] = []
+        self._unread: list[str] = []
+        self._dead: dict[str, Location] = {}
+        self._swept: dict[int, list[tuple[int, int]]] = {}
         self._lock_fd: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._locations)
+
+    # Opening
 
     def open(self) -> None:
         """Make the folder ours. Raises ConfigError when it cannot be: in use by another node, not
-        writable, or full of somebody else's files."""
+        writable, full of somebody else's files, or written by a newer Nearcast."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             names = sorted(os.listdir(self.folder))
@@ -102,10 +140,9 @@ class DiskStore:
                     "name an empty or a new folder"
                 )
             self._lock()
-            self._tmp.mkdir(exist_ok=True)
-            self._objects.mkdir(exist_ok=True)
-            for leftover in sorted(self._tmp.glob("*.part")):
-                leftover.unlink()
+            self._set_older_aside()
+            self._volumes.open()
+            self._journal.open()
         except OSError as error:
             self.close()
             raise ConfigError(
@@ -123,278 +160,297 @@ class DiskStore:
             ) from None
         self._lock_fd = lock_fd
 
+    def _set_older_aside(self) -> None:
+        """The layout of version 1 is not read: what it held is fetched again."""
+        for name in _OLDER_LAYOUT:
+            path = self.folder / name
+            if path.is_dir():
+                trash = self.folder / _TRASH
+                trash.mkdir(exist_ok=True)
+                path.rename(trash / f"{name}-{len(os.listdir(trash))}")
+                logger.warning("store.cleared folder=%s reason=older_layout", path)
+
+    def clear_trash(self) -> None:
+        """Delete what an older layout left; call it from any thread."""
+        shutil.rmtree(self.folder / _TRASH, ignore_errors=True)
+
     def close(self) -> None:
-        """Let another node have the folder."""
+        """Let another node have the folder. What was not flushed is lost."""
+        self._volumes.seal()
+        self._journal.close()
+        for table in (self._locations, self._live, self._dead, self._swept):
+            table.clear()
+        for changes in (self._staged, self._freed, self._unread):
+            changes.clear()
+        self._live_record_bytes = 0
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
 
     def scan(self) -> tuple[StoredObject, ...]:
-        """Every whole object, by time received and id. What is not whole is deleted and counted.
+        """Every whole object, by time received and id; call it once, after `open`.
 
-        Reads no bodies: `verify` tells whether a body of the right size has the right bytes.
-        Raises StoreError when the folder cannot be read.
+        Reads no bodies: each block is unchecked until somebody checks it. Raises StoreError when
+        the folder cannot be read.
         """
-        found: list[StoredObject] = []
-        with _translated("scan the store", self._objects):
-            for folder in _subfolders(self._objects):
-                names = set(os.listdir(folder))
-                for name in sorted(names):
-                    object_id, _, suffix = name.rpartition(".")
-                    if not _OBJECT_ID.fullmatch(object_id) or suffix not in ("body", "meta"):
-                        continue
-                    if suffix == "meta" and f"{object_id}.body" in names:
-                        continue  # judged with its body
-                    stored = self._whole(object_id)
-                    if stored is None:
-                        self.damaged_count += 1
-                        self.drop(object_id)
-                    else:
-                        found.append(stored)
-        return tuple(sorted(found, key=lambda one: (one.received_wall_s, one.object_id)))
+        found: dict[str, tuple[Frame, PutRecord]] = {}
+        with _translated("read the index of", self.folder):
+            sizes = self._volumes.scan()
+            for frame in self._journal.replay():
+                if frame.kind == DROP:
+                    found.pop(frame.payload.decode("ascii", "replace"), None)
+                elif frame.kind == PUT and (record := decode_put(frame.payload)) is not None:
+                    self._volumes.skip_to(record.file_no)
+                    found[record.stored.object_id] = frame._replace(payload=b""), record
+        for object_id, (frame, record) in found.items():
+            stored = record.stored
+            end = record.start + stored.size_bytes
+            is_whole = len(record.sums) == block_count(stored.size_bytes)
+            if not is_whole or (stored.size_bytes and sizes.get(record.file_no, -1) < end):
+                self.damaged_count += 1
+                self._staged.append(object_id)
+                continue
+            location = _location(record, frame.offset, frame.size_bytes)
+            location.doubt()
+            self._add(object_id, location)
+            self._swept.setdefault(record.file_no, []).append((record.start, end))
+        for file_no, size_bytes in sizes.items():
+            parts = self._swept.setdefault(file_no, [])
+            if parts:  # what was being written when the node ended lies behind the last
+                parts.append((size_bytes, size_bytes))
+        if self._staged:
+            self.flush()
+        known = [record.stored for key, (_, record) in found.items() if key in self._locations]
+        return tuple(sorted(known, key=lambda one: (one.received_wall_s, one.object_id)))
 
-    def begin(self) -> Writer:
-        """Start writing a body. Raises StoreError."""
-        path = self._tmp / f"{next(self._numbers)}.part"
-        with _translated("write", path):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            return Writer(self, path, os.open(path, flags, 0o644))
+    def sweep(self) -> bool:
+        """Clear away what no record speaks of, in one file. False: all files are done."""
+        if not self._swept:
+            return False
+        file_no, ranges = self._swept.popitem()
+        with _translated("sweep", self.folder):
+            if not ranges and not self._live.get(file_no):
+                self._volumes.remove(file_no)
+            elif ranges:
+                with contextlib.suppress(FileNotFoundError):
+                    self._volumes.punch(file_no, _gaps(ranges))
+        return True
+
+    # Asking, from any thread
+
+    def location(self, object_id: str) -> Location | None:
+        return self._locations.get(object_id)
+
+    def object_ids(self) -> tuple[str, ...]:
+        """All of this moment."""
+        return tuple(self._locations)
+
+    def open_file(self, file_no: int) -> int:
+        """A descriptor of a body file. Raises StoreError."""
+        with _translated("open a body in", self.folder):
+            return self._volumes.open_for_reading(file_no)
+
+    # Changing, all at the next flush
+
+    def begin(self) -> BodyWriter:
+        """Write a large body as it comes; `finish` makes it an object. Raises StoreError."""
+        with _translated("write to", self.folder):
+            return self._volumes.begin()
+
+    def write(self, writer: BodyWriter, chunks: Sequence[Buffer]) -> None:
+        """Raises StoreError; the writer can only be aborted then."""
+        with _translated("write to", self.folder):
+            writer.write(chunks)
+
+    def put(self, stored: StoredObject, chunks: Sequence[Buffer]) -> None:
+        """The object with this body, in place of an older one."""
+        self._staged.append(_Put(stored, sums_of(chunks), chunks))
+
+    def finish(self, writer: BodyWriter, stored: StoredObject, sums: tuple[int, ...]) -> None:
+        """What was written is the object's body."""
+        writer.finish()
+        self._staged.append(_Put(stored, sums, None, (writer.no, 0)))
 
     def update(self, stored: StoredObject) -> None:
-        """Replace what is known of an object (a 304 refreshed it); the body stays.
+        """Replace what is known of an object (a 304 refreshed it); the body stays."""
+        self._staged.append(stored)
 
-        Raises ObjectMissing when there is no body of that size, StoreError when it cannot be
-        written; the earlier state then stays.
-        """
-        if self.body_size(stored.object_id) != stored.size_bytes:
-            raise ObjectMissing(f"no body of {stored.size_bytes} bytes for {stored.object_id}")
-        self._write_meta(stored)
+    def drop(self, object_id: str) -> None:
+        """The object exists no more. Its bytes stay until `free`, for those who read them."""
+        self._staged.append(object_id)
 
-    def drop(self, object_id: str) -> bool:
-        """Delete an object; descriptors that are open can go on reading. False: not there."""
-        is_there = False
-        for suffix in ("meta", "body"):
-            path = self._path(object_id, suffix)
-            with _translated("delete", path), contextlib.suppress(FileNotFoundError):
-                path.unlink()
-                is_there = True
-        return is_there
+    def free(self, object_id: str) -> None:
+        """Nobody reads the dropped object any more."""
+        self._unread.append(object_id)
 
-    def open_body(self, object_id: str) -> OpenBody:
-        """Raises ObjectMissing when the object is not there or not whole."""
-        stored = self._read_meta(object_id)
-        path = self._path(object_id, "body")
-        if stored is None:
-            raise ObjectMissing(f"{object_id} is not in {self.folder}")
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise ObjectMissing(f"{path} is missing") from None
-        except OSError as error:
-            raise StoreError(f"cannot open {path}: {error.strerror}") from error
-        size_bytes = os.fstat(fd).st_size
-        if size_bytes != stored.size_bytes:
-            os.close(fd)
-            raise ObjectMissing(f"{path} has {size_bytes} bytes instead of {stored.size_bytes}")
-        return OpenBody(fd, stored)
-
-    def read(self, object_id: str) -> bytes:
-        """The whole body, unverified. Raises ObjectMissing as `open_body` does."""
-        body = self.open_body(object_id)
-        with os.fdopen(body.fd, "rb") as file, _translated("read", file.name):
-            return file.read()
-
-    def verify(self, object_id: str) -> bool:
-        """Whether the body has the checksum it was stored with. Damage is counted, not deleted.
-
-        Raises StoreError when that cannot be told, for want of descriptors or memory.
-        """
-        is_intact = False
-        with contextlib.suppress(ObjectMissing):
-            body = self.open_body(object_id)
-            is_intact = _crc32c(body.fd) == body.stored.crc32c
-        self.damaged_count += not is_intact
-        return is_intact
-
-    def body_size(self, object_id: str) -> int | None:
-        """The size of the body on disk; None when there is none."""
-        path = self._path(object_id, "body")
-        with _translated("look at", path):
+    def flush(self) -> Flushed:
+        """Carry out what was collected, in its order."""
+        flushed = Flushed()
+        staged, self._staged = self._staged, []
+        puts = [one for one in staged if isinstance(one, _Put) and one.chunks]
+        if puts:
             try:
-                return path.stat().st_size
-            except FileNotFoundError:
-                return None
+                places = self._volumes.append([one.chunks or () for one in puts])
+            except OSError as error:
+                flushed.error = _failure("write to", self.folder, error)
+                failed = set(map(id, puts))
+                staged = [one for one in staged if id(one) not in failed]
+                flushed.failed += [(one.stored.object_id, str(flushed.error)) for one in puts]
+            else:
+                for put, place in zip(puts, places, strict=True):
+                    put.place = place
+        if staged:
+            self._record(staged, flushed)
+        self._give_back(flushed)
+        return flushed
 
-    def _whole(self, object_id: str) -> StoredObject | None:
-        stored = self._read_meta(object_id)
-        if stored is None or self.body_size(object_id) != stored.size_bytes:
-            return None
-        return stored
-
-    def _path(self, object_id: str, suffix: str) -> Path:
-        if not _OBJECT_ID.fullmatch(object_id):
-            raise LocalProtocolError(f"{object_id!r} is no object id (8 to 128 hex digits)")
-        return self._objects / object_id[:2] / object_id[2:4] / f"{object_id}.{suffix}"
-
-    def _read_meta(self, object_id: str) -> StoredObject | None:
-        """None when the meta file is missing, damaged, of another version or another object."""
-        path = self._path(object_id, "meta")
+    def _record(self, staged: Sequence[_Put | StoredObject | str], flushed: Flushed) -> None:
+        records: list[tuple[_Put | StoredObject | str, PutRecord | None, bytes]] = []
+        coming: dict[str, PutRecord] = {}
+        for one in staged:
+            if isinstance(one, str):
+                coming.pop(one, None)
+                records.append((one, None, drop_frame(one)))
+                continue
+            record = self._put_record(one, coming)
+            if record is None:
+                assert isinstance(one, StoredObject)
+                flushed.failed.append((one.object_id, f"no body of {one.size_bytes} bytes"))
+                continue
+            coming[record.stored.object_id] = record
+            records.append((one, record, put_frame(record)))
         try:
-            with open(path, "rb") as file:
-                text = file.read(META_BYTES_MAX + 1)
+            offset = self._journal.append([frame for _, _, frame in records])
         except OSError as error:
-            if error.errno in _NOT_DAMAGE:
-                raise StoreError(f"cannot read {path}: {error.strerror}") from error
-            return None
-        stored = _decode_meta(text)
-        return stored if stored is not None and stored.object_id == object_id else None
+            flushed.error = _failure("write to the index in", self.folder, error)
+            self._unrecorded(staged, flushed)
+            return
+        for one, record, frame in records:
+            if record is None:
+                assert isinstance(one, str)
+                self._remove(one)
+            else:
+                location = _location(record, offset, len(frame))
+                if isinstance(one, _Put):
+                    self._replace(record.stored.object_id, location)
+                    flushed.committed.append(record.stored.object_id)
+                else:
+                    self._renew(record.stored.object_id, location)
+            offset += len(frame)
+        self._compact(flushed)
 
-    def _write_meta(self, stored: StoredObject) -> None:
-        path = self._path(stored.object_id, "meta")
-        part = self._tmp / f"{next(self._numbers)}.part"
-        text = _encode_meta(stored)
+    def _put_record(
+        self, one: _Put | StoredObject, coming: dict[str, PutRecord]
+    ) -> PutRecord | None:
+        if isinstance(one, _Put):
+            return PutRecord(one.stored, one.place[0], one.place[1], one.sums)
+        before = coming.get(one.object_id)
+        if before is not None and before.stored.size_bytes == one.size_bytes:
+            return PutRecord(one, before.file_no, before.start, before.sums)
+        known = self._locations.get(one.object_id)
+        if known is not None and known.size_bytes == one.size_bytes:
+            return PutRecord(one, known.file_no, known.start, known.sums)
+        return None
+
+    def _unrecorded(self, staged: Sequence[_Put | StoredObject | str], flushed: Flushed) -> None:
+        """The index took nothing: new objects do not exist; drops are recorded at the next try."""
+        for one in staged:
+            if isinstance(one, str):
+                self._remove(one)
+                self._staged.append(one)
+            elif isinstance(one, _Put):
+                flushed.failed.append((one.stored.object_id, str(flushed.error)))
+                self._freed.append(Location(*one.place, one.stored.size_bytes, one.sums, 0, 0))
+                if one.place[0]:
+                    self._live[one.place[0]] = self._live.get(one.place[0], 0) + 1
+
+    def _compact(self, flushed: Flushed) -> None:
+        if not self._journal.is_wasteful(self._live_record_bytes):
+            return
+        live = sorted(self._locations.values(), key=lambda location: location.record_offset)
         try:
-            with _translated("write", part):
-                fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-                try:
-                    _write_all(fd, text)
-                finally:
-                    os.close(fd)
-                os.rename(part, path)
-        except StoreError:
-            _unlink_quietly(part)
-            raise
-
-    def _place(self, part: Path, stored: StoredObject) -> None:
-        """Make a finished body an object; on failure neither old nor new object is left."""
-        path = self._path(stored.object_id, "body")
-        try:
-            with _translated("store", path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                # An older meta file must never describe the new body.
-                self._path(stored.object_id, "meta").unlink(missing_ok=True)
-                os.rename(part, path)
-            self._write_meta(stored)
-        except StoreError:
-            _unlink_quietly(part)
-            _unlink_quietly(path)
-            raise
-
-
-class Writer:
-    """A body being written. End it with `finish` or `abort`; after an error it has aborted."""
-
-    def __init__(self, store: DiskStore, path: Path, fd: int) -> None:
-        self.size_bytes = 0
-        self._store = store
-        self._path = path
-        self._fd: int | None = fd
-
-    def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Append. Raises StoreError, `is_full` when there is no room."""
-        if self._fd is None:
-            raise LocalProtocolError("this writer has ended")
-        try:
-            with _translated("write", self._path):
-                self.size_bytes += _write_all(self._fd, chunk)
-        except StoreError:
-            self.abort()
-            raise
-
-    def open_for_reading(self) -> int:
-        """A descriptor for what is written so far and from now on; whoever asked for it closes it.
-
-        It stays usable after `finish` and `abort`. Raises StoreError.
-        """
-        with _translated("open", self._path):
-            return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def finish(self, stored: StoredObject) -> None:
-        """The body is complete: from now on the object exists, in place of an older one.
-
-        Raises LocalProtocolError when `stored` announces another size, StoreError when the disk
-        fails; nothing is left then.
-        """
-        if self._fd is None:
-            raise LocalProtocolError("this writer has ended")
-        if stored.size_bytes != self.size_bytes:
-            self.abort()
-            raise LocalProtocolError(
-                f"{stored.object_id} has {self.size_bytes} bytes, not {stored.size_bytes}"
+            offsets = self._journal.compact(
+                [(location.record_offset, location.record_bytes) for location in live]
             )
-        fd, self._fd = self._fd, None
-        try:
-            with _translated("close", self._path):
-                os.close(fd)
-        except StoreError:
-            _unlink_quietly(self._path)
-            raise
-        self._store._place(self._path, stored)
+        except OSError as error:
+            flushed.error = _failure("rewrite the index in", self.folder, error)
+            return
+        for location, offset in zip(live, offsets, strict=True):
+            location.record_offset = offset
 
-    def abort(self) -> None:
-        """Leave nothing behind. Aborting twice, or after an error, does nothing."""
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            with contextlib.suppress(OSError):
-                os.close(fd)
-            _unlink_quietly(self._path)
+    # The table
 
+    def _add(self, object_id: str, location: Location) -> None:
+        self._locations[object_id] = location
+        self._live_record_bytes += location.record_bytes
+        if location.file_no:
+            self._live[location.file_no] = self._live.get(location.file_no, 0) + 1
 
-def _encode_meta(stored: StoredObject) -> bytes:
-    payload = msgspec.msgpack.encode(stored)
-    text = _HEAD.pack(_MAGIC, FORMAT_VERSION, len(payload)) + payload
-    return text + _CRC.pack(google_crc32c.value(text))
+    def _replace(self, object_id: str, location: Location) -> None:
+        old = self._locations.pop(object_id, None)
+        if old is not None:
+            self._live_record_bytes -= old.record_bytes
+            self._freed.append(old)
+        self._add(object_id, location)
 
+    def _renew(self, object_id: str, location: Location) -> None:
+        """A newer record for the same body."""
+        known = self._locations[object_id]
+        self._live_record_bytes += location.record_bytes - known.record_bytes
+        known.record_offset, known.record_bytes = location.record_offset, location.record_bytes
 
-def _decode_meta(text: bytes) -> StoredObject | None:
-    if not _HEAD.size + _CRC.size <= len(text) <= META_BYTES_MAX:
-        return None
-    magic, version, length = _HEAD.unpack_from(text)
-    if (magic, version, length) != (_MAGIC, FORMAT_VERSION, len(text) - _HEAD.size - _CRC.size):
-        return None
-    if _CRC.unpack_from(text, len(text) - _CRC.size)[0] != google_crc32c.value(text[: -_CRC.size]):
-        return None
-    try:
-        return msgspec.msgpack.decode(text[_HEAD.size : -_CRC.size], type=StoredObject)
-    except msgspec.DecodeError:  # an older layout of StoredObject under the same version
-        return None
+    def _remove(self, object_id: str) -> None:
+        location = self._locations.pop(object_id, None)
+        if location is not None:
+            self._live_record_bytes -= location.record_bytes
+            self._dead[object_id] = location
 
-
-def _write_all(fd: int, chunk: bytes | bytearray | memoryview) -> int:
-    """os.write may take less than it is given, at a size limit or on a full disk."""
-    view = memoryview(chunk).cast("B")
-    written = 0
-    while written < len(view):
-        written += os.write(fd, view[written:])
-    return written
-
-
-def _crc32c(fd: int) -> int | None:
-    """Of all bytes from here on; closes the descriptor. None when the device cannot read them."""
-    crc32c = 0
-    try:
-        with os.fdopen(fd, "rb", buffering=0) as file:
-            while chunk := file.read(READ_BYTES):
-                crc32c = google_crc32c.extend(crc32c, chunk)
-    except OSError:
-        return None
-    return crc32c
-
-
-def _subfolders(folder: Path) -> Iterator[Path]:
-    for outer in sorted(folder.iterdir()):
-        if outer.is_dir() and not outer.is_symlink():
-            yield from (
-                inner
-                for inner in sorted(outer.iterdir())
-                if inner.is_dir() and not inner.is_symlink()
-            )
+    def _give_back(self, flushed: Flushed) -> None:
+        """The room of what is freed."""
+        freed, self._freed = self._freed, []
+        unread, self._unread = self._unread, []
+        freed += [one for name in unread if (one := self._dead.pop(name, None)) is not None]
+        ranges: dict[int, list[tuple[int, int]]] = {}
+        for location in freed:
+            if location.file_no:
+                end = location.start + location.size_bytes
+                ranges.setdefault(location.file_no, []).append((location.start, end))
+        for file_no, parts in ranges.items():
+            left = self._live.get(file_no, 0) - len(parts)
+            self._live[file_no] = left
+            try:
+                if left > 0:
+                    self._volumes.punch(file_no, parts)
+                    continue
+                del self._live[file_no]
+                if file_no == self._volumes.filling_no:
+                    self._volumes.seal()
+                self._volumes.remove(file_no)
+            except FileNotFoundError:
+                pass  # somebody has deleted it: its objects are found missing one by one
+            except OSError as error:
+                flushed.error = _failure("give back room in", self.folder, error)
+            if left <= 0:
+                flushed.removed_files.append(file_no)
 
 
-def _unlink_quietly(path: Path) -> None:
-    """Best effort: what stays behind is found when the store is opened next."""
-    with contextlib.suppress(OSError):
-        path.unlink()
+def _location(record: PutRecord, offset: int, record_bytes: int) -> Location:
+    return Location(
+        record.file_no, record.start, record.stored.size_bytes, record.sums, offset, record_bytes
+    )
+
+
+def _gaps(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """What lies before and between these parts."""
+    end = 0
+    for first, part_end in sorted(ranges):
+        if first > end:
+            yield end, first
+        end = max(end, part_end + -part_end % ALIGN_BYTES)
+
+
+def _failure(verb: str, path: Path | str, error: OSError) -> StoreError:
+    return StoreError(f"cannot {verb} {path}: {error.strerror}", code=error.errno)
 
 
 @contextlib.contextmanager
@@ -402,6 +458,4 @@ def _translated(verb: str, path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
-            f"cannot {verb} {path}: {error.strerror}", is_full=error.errno in _FULL
-        ) from error
+        raise _failure(verb, path, error) from error

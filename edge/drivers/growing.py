@@ -18,8 +18,9 @@ from collections.abc import Callable
 import google_crc32c
 
 from edge.drivers.body import Buffer
+from edge.drivers.checksums import as_bytes
 from edge.drivers.file_reads import FileReads
-from edge.drivers.spool import Spool
+from edge.drivers.spool import SPOOL_BYTES, Spool
 from edge.drivers.store_thread import StoreThread
 
 LAG_READ_BYTES = 256 * 1024
@@ -38,6 +39,10 @@ class GrowingBody:
         self.is_complete = False
         self.is_passing = False
         self.failure: str | None = None
+        self.make_spool: Callable[[GrowingBody], Spool] | None = None
+        """Begins to write it, once it is too large to be kept in memory until it is whole."""
+        self.on_not_stored: Callable[[], None] | None = None
+        """Called once when it is whole or too large to keep: there is no store for it."""
         self.spool: Spool | None = None
         self.reads = reads
         self._window_bytes = window_bytes
@@ -56,15 +61,19 @@ class GrowingBody:
         self._offsets.append(self.size_bytes)
         self._chunks.append(chunk)
         self.size_bytes += len(chunk)
-        self.crc32c = google_crc32c.extend(self.crc32c, chunk)
+        self.crc32c = google_crc32c.extend(self.crc32c, as_bytes(chunk))
         if self.is_passing:
             self.let_go()
         elif self.spool is not None:
             self.spool.add(chunk)
+        elif self.size_bytes > SPOOL_BYTES:
+            self._outgrow()
         self._wake()
 
     def finish(self) -> None:
         self.is_complete = True
+        if self.on_not_stored is not None and not self.is_passing:
+            self.on_not_stored()
         self._wake()
 
     def fail(self, detail: str) -> None:
@@ -108,6 +117,10 @@ class GrowingBody:
         reader = GrowingReader(self, first)
         self._readers.add(reader)
         return reader
+
+    def chunks(self) -> list[Buffer] | None:
+        """All pieces, if they are all in memory."""
+        return self._chunks if self._first == 0 else None
 
     def whole(self) -> bytes | None:
         """All bytes, if they are all in memory."""
@@ -155,6 +168,16 @@ class GrowingBody:
         # The last reader may outlive the fill by far, and only it knows that it was the last.
         if self.spool is not None:
             self.spool.close()
+
+    def _outgrow(self) -> None:
+        """It is large: begin to write it, or keep no more than its readers need."""
+        if self.make_spool is not None:
+            self.spool = self.make_spool(self)
+            for chunk in self._chunks:
+                self.spool.add(chunk)
+        elif self.on_not_stored is not None and self.size_bytes > self._window_bytes:
+            self.on_not_stored()
+            self.become_passing()
 
     def _drop_before(self, offset: int) -> None:
         """Let go the chunks that end at or before `offset`."""

@@ -1,19 +1,23 @@
-"""Carries the bytes of one body to the store."""
+"""Carries a large body to the store while it grows.
+
+Small bodies never come here: they go to the store whole, when they are committed.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from edge.drivers.body import Buffer
-from edge.drivers.disk import DiskStore, StoreError, Writer
+from edge.drivers.checksums import BLOCK_BYTES, BlockSums
+from edge.drivers.disk import DiskStore, StoreError
 from edge.drivers.store_thread import StoreThread
+from edge.drivers.volumes import BodyWriter
 from edge.events import StoredObject
 
-BATCH_BYTES: Final = 1 << 20
-"""One write per chunk as it comes costs far more CPU than one per megabyte."""
+SPOOL_BYTES: Final = BLOCK_BYTES
+"""Larger bodies are written while they grow, so much at a time."""
 
 
 class Spool:
@@ -25,7 +29,7 @@ class Spool:
         thread: StoreThread,
         *,
         on_written: Callable[[int], None],
-        on_failure: Callable[[str], None],
+        on_failure: Callable[[StoreError], None],
     ) -> None:
         self.failure: str | None = None
         self.read_fd: int | None = None
@@ -36,28 +40,31 @@ class Spool:
         self._on_failure = on_failure
         self._batch: list[Buffer] = []
         self._batch_bytes = 0
-        self._handed_bytes = 0
-        self._writer: Writer | None = None  # the store thread's alone, and so is the next
-        self._write_failure: str | None = None
         self._is_over = False
         self._is_abandoned = False
+        # The store thread's alone:
+        self._writer: BodyWriter | None = None
+        self._sums = BlockSums()
 
     def add(self, chunk: Buffer) -> None:
-        if self.failure is not None:
+        if self.failure is not None or self._is_over:
             return
         self._batch.append(chunk)
         self._batch_bytes += len(chunk)
-        if self._batch_bytes >= BATCH_BYTES:
-            batch = self._take_batch()
-            self._handed_bytes += len(batch)
-            written = self._thread.submit(self._write, batch, size_bytes=len(batch))
-            written.add_done_callback(self._written)
+        if self._batch_bytes >= SPOOL_BYTES:
+            batch, size_bytes = self._take_batch()
+            self._thread.submit(
+                lambda: self._write(batch), size_bytes=size_bytes, done=self._written
+            )
 
-    def commit(self, stored: StoredObject) -> asyncio.Future[None]:
-        """Make it an object. The future raises StoreError when it could not be."""
-        batch = self._take_batch()
+    def commit(self, stored: StoredObject, on_failure: Callable[[StoreError], None]) -> None:
+        """Make it an object; the thread reports it as committed, or `on_failure` is called."""
+        self._on_failure = on_failure
+        batch, size_bytes = self._take_batch()
         self._is_over = True
-        return self._thread.submit(self._finish, batch, stored, size_bytes=len(batch))
+        self._thread.submit(
+            lambda: self._finish(batch, stored), size_bytes=size_bytes, done=self._finished
+        )
 
     def abandon(self) -> None:
         """Leave nothing on disk; a read descriptor stays usable until `close`."""
@@ -71,48 +78,50 @@ class Spool:
             os.close(self.read_fd)
             self.read_fd = None
 
-    def _take_batch(self) -> bytes:
-        batch = b"".join(self._batch)
-        self._batch.clear()
-        self._batch_bytes = 0
-        return batch
+    def _take_batch(self) -> tuple[Sequence[Buffer], int]:
+        batch, size_bytes = self._batch, self._batch_bytes
+        self._batch, self._batch_bytes = [], 0
+        return batch, size_bytes
 
-    def _write(self, batch: bytes) -> tuple[int, int | None]:
+    def _write(self, batch: Sequence[Buffer]) -> tuple[int, int | None]:
         """How much is on disk now, and a new descriptor to read it."""
         if self._is_abandoned:
             return 0, None
         read_fd = None
-        try:
-            if self._writer is None:
-                self._writer = self._store.begin()
-                read_fd = self._writer.open_for_reading()
-            self._writer.write(batch)
-        except StoreError as error:
-            # The commit may be in the queue already, before the loop hears of this.
-            self._write_failure = str(error)
-            raise
-        return self._writer.size_bytes, read_fd
-
-    def _finish(self, batch: bytes, stored: StoredObject) -> None:
-        if self._write_failure is not None:
-            raise StoreError(self._write_failure)
         if self._writer is None:
             self._writer = self._store.begin()
-        if batch:
-            self._writer.write(batch)
-        self._writer.finish(stored)
+            read_fd = self._store.open_file(self._writer.no)
+        self._store.write(self._writer, batch)
+        for chunk in batch:
+            self._sums.add(chunk)
+        return self._writer.size_bytes, read_fd
+
+    def _finish(self, batch: Sequence[Buffer], stored: StoredObject) -> None:
+        if self.failure is not None:
+            raise StoreError(self.failure)
+        _, read_fd = self._write(batch)
+        if read_fd is not None:
+            os.close(read_fd)
+        assert self._writer is not None
+        if self._writer.size_bytes != stored.size_bytes:
+            raise StoreError(f"{self._writer.size_bytes} bytes were written instead")
+        self._store.finish(self._writer, stored, self._sums.sums())
 
     def _abort(self) -> None:
         if self._writer is not None:
             self._writer.abort()
 
-    def _written(self, future: asyncio.Future[tuple[int, int | None]]) -> None:
-        error = future.exception()
-        if error is None:
-            written_bytes, read_fd = future.result()
+    def _written(self, result: tuple[int, int | None] | None, error: StoreError | None) -> None:
+        if result is not None:
+            written_bytes, read_fd = result
             self.read_fd = read_fd if read_fd is not None else self.read_fd
             self._on_written(written_bytes)
-        elif self.failure is None:
+        else:
+            self._finished(None, error)
+
+    def _finished(self, _: None, error: StoreError | None) -> None:
+        if error is not None and self.failure is None:
             self.failure = str(error)
             self._batch.clear()
-            self._on_failure(self.failure)
+            self._thread.submit(self._abort)
+            self._on_failure(error)
