@@ -20,6 +20,8 @@ Where to look, in the order of reading:
     responses           what the head of upstream's answer means
     fills               how requests join one, and how it ends
     uncacheable         URLs not worth waiting for
+    deadlines           which fetch has been silent for too long
+    upstreams           how well each upstream is; retries, errors remembered, the breaker
 
     what comes next
     media_map, texts    which second of which title a URL is; manifests already stored

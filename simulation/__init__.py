@@ -9,7 +9,9 @@ Where to look, in the order of reading:
     trace, link, link_shape     rate over time; one direction of a link; its settings
     wire, transport             links with somebody at each end; HTTP over them
     origin_node, viewer_node    real cores with simulated I/O
-    edge_node, edge_transfers   the same for an edge; its fills and answers
+    edge_node, edge_serving     the same for an edge; what it is to its clients
+    edge_transfers, edge_disk   its fills; its store
+    faults, injector            what may go wrong; doing it
     prediction                  its model
 
     report, figure_text, show   figures; how they look; a run for a person

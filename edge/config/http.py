@@ -48,7 +48,7 @@ class HttpConfig(Section, frozen=True, kw_only=True):
     of waiting for the bytes before it."""
     retry_budget_share: Share = 0.1
     """Of the fetches, how many more may be spent on trying again what failed before its head."""
-    error_ttl_s: NotNegative = 1.0
+    error_ttl_s: Annotated[float, msgspec.Meta(ge=0, le=5)] = 1.0
     """How long a URL that upstream answered with 500, 502, 503 or 504 is not asked for again."""
     breaker_failures: Annotated[int, msgspec.Meta(ge=0)] = 10
     """Failures in a row after which an upstream is left alone for a while; 0: never."""
@@ -57,4 +57,7 @@ class HttpConfig(Section, frozen=True, kw_only=True):
     breaker_open_s_max: Positive = 30.0
     finish_share: Share = 0.5
     """A fill whose last client left goes on when at least this share has arrived."""
+    keep_cut_bytes_min: Annotated[int, msgspec.Meta(gt=0)] = 1_000_000
+    """Below that share, so many bytes or more are kept as the beginning of the object, if it has a
+    strong entity tag: who wants it later gets the rest fetched alone."""
     target_length_max: Count = 8192
