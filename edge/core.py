@@ -22,6 +22,7 @@ from edge.events import (
     FillEnded,
     FillFailed,
     FillHeaders,
+    FillInterim,
     FillProgress,
     HitsServed,
     ModelChanged,
@@ -31,6 +32,7 @@ from edge.events import (
     Predicted,
     PredictionFailed,
     Purge,
+    Reconfigured,
     Requested,
     ResponseEnded,
     Restored,
@@ -38,6 +40,7 @@ from edge.events import (
 )
 from edge.fills import Fills
 from edge.foresight import Foresight
+from edge.hot import HotEntry
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
 from edge.passes import Passes
@@ -60,6 +63,7 @@ class EdgeCore:
 
     def __init__(self, config: EdgeConfig, *, epoch_s: float, recorder: Recorder) -> None:
         self._config = config
+        self._epoch_s = epoch_s
         self._now_s = 0.0
         self._started_s: float | None = None
         self._is_draining = False
@@ -76,7 +80,9 @@ class EdgeCore:
             counters=self._counters,
             recorder=recorder,
         )
-        desk = Desk(
+        self.plain = self._residents.plain
+        """The entry of a URL, if a driver may serve it by itself."""
+        self._desk = desk = Desk(
             config,
             epoch_s=epoch_s,
             effects=self._effects,
@@ -91,7 +97,7 @@ class EdgeCore:
             counters=self._counters,
             recorder=recorder,
         )
-        uncacheable = Uncacheable(config.http.uncacheable_s)
+        self._uncacheable = uncacheable = Uncacheable(config.http.uncacheable_s)
         self._responses = Responses(
             config,
             epoch_s=epoch_s,
@@ -135,6 +141,7 @@ class EdgeCore:
             services=self.services,
             residents=self._residents,
             open_fills=self._open_fills,
+            counters=self._counters,
             recorder=recorder,
         )
         self._foresight = Foresight(
@@ -160,6 +167,22 @@ class EdgeCore:
         `HitsServed` once it was sent."""
         return self._router.find_hit(request, now_s)
 
+    # What a driver that remembers hits asks (edge.hot)
+
+    def find_plain(self, request: Requested) -> HotEntry | None:
+        """The entry from which such requests may be answered without asking for each."""
+        return self._router.find_plain(request)
+
+    @property
+    def revision(self) -> int:
+        """Changes when targets may mean other objects than before."""
+        return self.services.revision
+
+    @property
+    def keeps_hosts_apart(self) -> bool:
+        """Whether the same target may mean several objects, by the request's host."""
+        return any(service.hosts for service in self.services.all)
+
     # -- the machine
 
     def handle(self, event: Event, now_s: float) -> None:
@@ -183,6 +206,8 @@ class EdgeCore:
                 self._foresight.received(self._fills.ended(event, now_s), now_s)
             case FillFailed():
                 self._fills.failed(event, now_s)
+            case FillInterim():
+                self._fills.interim(event, now_s)
             case FillBlocked():
                 self._fills.blocked(event, now_s)
             case _:
@@ -206,10 +231,12 @@ class EdgeCore:
             case ObjectLost(object_id=object_id):
                 self._residents.lose(object_id, now_s)
             case Restored(objects=objects):
-                self._residents.restore(objects, now_s)
+                self._residents.restore(objects, now_s, self._epoch_s + now_s)
                 self._foresight.restored()
             case Purge():
                 self._purges.begin(event, now_s)
+            case Reconfigured(config=config):
+                self._reconfigure(config, now_s)
             case Draining():
                 self._is_draining = True
                 self._foresight.stop(now_s)
@@ -238,6 +265,17 @@ class EdgeCore:
 
     # -- figures
 
+    def is_cut_off(self, now_s: float) -> bool:
+        """Whether there is nothing to serve: nothing is stored, and no upstream may be asked."""
+        return len(self._residents) == 0 and self._open_fills.upstreams.are_failing(
+            {
+                f"{target.scheme}://{target.authority}"
+                for service in self.services.all
+                for target in service.targets[:1]
+            },
+            now_s,
+        )
+
     def status(self, now_s: float) -> EdgeStatus:
         """All figures as of now."""
         return snapshot(
@@ -252,6 +290,23 @@ class EdgeCore:
         )
 
     # -- wiring
+
+    def _reconfigure(self, config: EdgeConfig, now_s: float) -> None:
+        self.services.reconfigure(config)
+        self._config = config
+        self._reader.target_length_max = config.http.target_length_max
+        self._uncacheable.lifetime_s = config.http.uncacheable_s
+        for part in (
+            self._desk,
+            self._open_fills,
+            self._fills,
+            self._responses,
+            self._router,
+            self._residents,
+            self._foresight,
+        ):
+            part.reconfigure(config)
+        self._purges.sweep(now_s)
 
     def _see_time(self, now_s: float) -> None:
         self._now_s = now_s

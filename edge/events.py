@@ -21,7 +21,9 @@ that for connecting is the driver's. `StreamOnly`: the fill will not be stored, 
 kept of it but what its readers have not taken yet.
 After `FillEnded` the core says `Commit` or `Discard`; after `FillFailed` the driver has already
 let go (but for cause "disk", after which the fill goes on in memory for its waiters, ends with
-`FillEnded` and is answered `Discard`). `CancelFill` ends a fill without a further event. Waiters
+`FillEnded` and is answered `Discard`). `CancelFill` ends a fill without a further event. `CutFill`
+ends one too, but what has arrived is kept: `FillEnded` with `is_cut` tells how much that is (a fill
+that came to its end just then says `FillEnded` without). Waiters
 stream from a fill while it grows. An object may be served from the moment of its `Commit`; if
 writing it fails after that, the driver says `ObjectLost`.
 """
@@ -32,6 +34,7 @@ from typing import Literal
 
 import msgspec
 
+from edge.config import EdgeConfig
 from nearcast.media import ByteRange
 from nearcast.messages import Catalog
 
@@ -39,6 +42,8 @@ Headers = tuple[tuple[str, str], ...]
 """Header fields in order, names in lower case."""
 
 Priority = Literal["demand", "prefetch"]
+
+PurgeKind = Literal["url", "prefix", "tag"]
 
 FailureCause = Literal["refused", "timeout", "broken", "integrity", "too_large", "disk"]
 """refused: no connection. timeout: no answer in time. broken: cut off or not HTTP. integrity:
@@ -103,6 +108,14 @@ class PassAnswered(Event, frozen=True, kw_only=True):
     headers: Headers = ()
 
 
+class FillInterim(Event, frozen=True, kw_only=True):
+    """Upstream has sent word before its answer (103 and the like; never 100 or 101)."""
+
+    fill_id: int
+    status: int
+    headers: Headers
+
+
 class FillHeaders(Event, frozen=True, kw_only=True):
     fill_id: int
     status: int
@@ -132,6 +145,8 @@ class FillEnded(Event, frozen=True, kw_only=True):
     size_bytes: int
     crc32c: int
     text: bytes | None = None
+    is_cut: bool = False
+    """It was told to stop; there is more of it."""
 
 
 class FillFailed(Event, frozen=True, kw_only=True):
@@ -193,9 +208,17 @@ class Purge(Event, frozen=True, kw_only=True):
     beginning of URLs as clients ask for them, with host or without, or a tag."""
 
     purge_id: int
-    kind: Literal["url", "prefix", "tag"]
+    kind: PurgeKind
     value: str
     is_soft: bool = False
+
+
+class Reconfigured(Event, frozen=True, kw_only=True):
+    """These settings are in force from now on. Of the changes only those to `upstream`, `service`,
+    `services` and `http` mean something to the core. What belongs to no service any more is
+    neither served nor kept."""
+
+    config: EdgeConfig
 
 
 class Draining(Event, frozen=True, kw_only=True):
@@ -222,6 +245,15 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     """Where in the resource the body begins..."""
     part_of_bytes: int | None = None
     """...when it is only a part of one of so many bytes; None: the body is the whole."""
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """The first bytes of a resource of `of_bytes`, which are in the store as `object_id`."""
+
+    object_id: str
+    size_bytes: int
+    of_bytes: int
+    headers: Headers
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +293,14 @@ class ServeText(Effect, frozen=True, kw_only=True):
     text: bytes = b""
 
 
+class ServeInterim(Effect, frozen=True, kw_only=True):
+    """Pass word from upstream on to a client that speaks HTTP/1.1; its answer is still to come."""
+
+    request_id: int
+    status: int
+    headers: Headers
+
+
 class PassThrough(Effect, frozen=True, kw_only=True):
     """Forward this request alone, body and all, and send the answer as it comes, storing nothing.
     `headers` are the ones to send upstream; `cache_status` goes on the answer."""
@@ -279,13 +319,19 @@ class AbortResponse(Effect, frozen=True, kw_only=True):
 
 
 class StartFill(Effect, frozen=True, kw_only=True):
-    """GET `url` once. `want_text`: hand over the body if it is a manifest of bounded size."""
+    """GET `url` once. `want_text`: hand over the body if it is a manifest of bounded size.
+
+    `continues`: the store holds the beginning, and `headers` ask for the rest. If the answer is
+    that (`cache.http.parts.continues`, which the core asks too), the body begins with what is held,
+    and every size and checksum is of the whole; else what is held plays no part. If it cannot be
+    read, `ObjectLost` says so before `FillFailed` does."""
 
     fill_id: int
     url: str
     headers: Headers
     priority: Priority
     want_text: bool = True
+    continues: Held | None = None
 
 
 class SetFillPriority(Effect, frozen=True, kw_only=True):
@@ -306,6 +352,12 @@ class ResumeFill(Effect, frozen=True, kw_only=True):
 
 
 class CancelFill(Effect, frozen=True, kw_only=True):
+    fill_id: int
+
+
+class CutFill(Effect, frozen=True, kw_only=True):
+    """Nobody waits for the rest: stop fetching, and keep what is here."""
+
     fill_id: int
 
 

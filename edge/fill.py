@@ -15,13 +15,14 @@ from typing import Literal
 import msgspec
 
 from cache.http.headers import Headers, get_one
-from cache.http.parts import Part
+from cache.http.parts import Part, strong_etag
 from cache.http.ranges import parse_range, select_range
 from cache.http.vary import secondary_key, vary_names
+from edge.events import Held
 from edge.forwarding import varying_headers
 from edge.records import FillResult
-from edge.tags import tags_of
 from edge.requests import Ask
+from edge.tags import tags_of
 from nearcast.media import ByteRange
 
 FillState = Literal["asked", "coming", "spent"]
@@ -66,6 +67,7 @@ class Fill:
         prefetch_until_s: float | None,
         revalidates: str | None,
         range_text: str | None,
+        continues: Held | None,
         started_s: float,
         requested_wall_s: float,
     ) -> None:
@@ -94,6 +96,10 @@ class Fill:
         """The driver keeps no more of it than its readers need."""
         self.range_text = range_text
         """The Range that it asks for; None: the whole."""
+        self.continues = continues
+        """What is held of it already, if only the rest was asked for."""
+        self.is_cut = False
+        """It was told to stop where it is."""
         self.part: Part | None = None
         """What it brings, when that is a part."""
         self.first_request_id: int | None = None
@@ -133,7 +139,7 @@ class Fill:
 
     def is_open_to(self, ask: Ask, range_wait_bytes_max: int) -> bool:
         """Whether a new request may wait for this fill or read from it."""
-        if self.is_outdated or self.purged_tags:
+        if self.is_outdated or self.purged_tags or self.is_cut:
             return False
         if self.state == "asked":
             if self.range_text is not None:
@@ -144,6 +150,18 @@ class Fill:
             and self.is_storable
             and (self.part is None or self.holds(ask))
             and self.fit(ask, range_wait_bytes_max) == "fits"
+        )
+
+    def is_worth_keeping(self, bytes_min: int) -> bool:
+        """Whether what has come so far should be kept though the rest will not be fetched: it can
+        be gone on from only with a strong entity tag."""
+        return (
+            self.state == "coming"
+            and self.is_storable
+            and self.status in (200, 206)
+            and self.size_bytes is not None
+            and self.received_bytes >= bytes_min
+            and strong_etag(self.response_headers) is not None
         )
 
     def holds(self, ask: Ask) -> bool:

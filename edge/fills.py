@@ -8,7 +8,8 @@ in `edge.responses`; here is how requests come and go, and how a body ends:
                     for a whole one; who still waits for the head is fetched for once more where
                     the budget for that allows, else served what is stored, or 502 or 504
     silent          for too long: given up here, and then as if it had been cut off
-    unwanted        when its last client has left it is cancelled, unless most of it is there
+    unwanted        when its last client has left it is cancelled, unless most of it is there; what
+                    has come of a large one is kept as its beginning, to be gone on from
 
 Events for a fill that is not open (cancelled a moment ago) change nothing. While upstream is known
 to be failing (edge.upstreams) nothing is fetched, and who asks is answered at once.
@@ -19,6 +20,7 @@ from __future__ import annotations
 from typing import Final
 
 from cache.http.headers import Headers, get_one
+from cache.http.parts import Part
 from edge.config import EdgeConfig
 from edge.desk import Desk
 from edge.events import (
@@ -29,7 +31,9 @@ from edge.events import (
     FillEnded,
     FillFailed,
     FillHeaders,
+    FillInterim,
     FillProgress,
+    ServeInterim,
     StoredObject,
 )
 from edge.fill import Fill, Waiter
@@ -71,6 +75,9 @@ class Fills:
         self._counters = counters
         self._uncacheable = uncacheable
 
+    def reconfigure(self, config: EdgeConfig) -> None:
+        self._http = config.http
+
     # -- asking for something
 
     def join(self, ask: Ask, fwd: str, now_s: float) -> bool:
@@ -107,7 +114,17 @@ class Fills:
         headers = ask.service.forwarding.shared(ask.headers)
         trouble = self._open.upstreams.trouble(ask.url, headers, now_s)
         if trouble is None:
-            fill = self._open.start(ask.url, headers, now_s, confirms=entry, range_text=range_text)
+            is_whole_wanted = entry is None and range_text is None
+            fill = self._open.start(
+                ask.url,
+                headers,
+                now_s,
+                confirms=entry,
+                range_text=range_text,
+                continues=(
+                    self._residents.beginning(ask.url, ask.headers) if is_whole_wanted else None
+                ),
+            )
             self._open.wait(fill, Waiter(ask=ask, fwd=fwd))
             return
         self._counters.upstream_spared += 1
@@ -139,6 +156,17 @@ class Fills:
             self._open.bar(fill, "invalidated")
 
     # -- how it goes on and ends
+
+    def interim(self, event: FillInterim, now_s: float) -> None:
+        """Everyone who waits gets it, and it is a sign of life."""
+        fill = self._open.get(event.fill_id)
+        if fill is None or fill.state != "asked":
+            return
+        self._open.heard(fill, now_s)
+        for request_id in fill.waiting:
+            self._effects.emit(
+                ServeInterim(request_id=request_id, status=event.status, headers=event.headers)
+            )
 
     def headers(self, event: FillHeaders, now_s: float) -> None:
         fill = self._open.get(event.fill_id)
@@ -183,6 +211,8 @@ class Fills:
         elif fill.state == "asked":
             self._responses.refuse_waiting(fill, 502, "upstream ended without an answer")
             self._open.discard(fill, "failed", "no head", now_s)
+        elif event.is_cut:
+            self._keep_beginning(fill, event, now_s)
         elif fill.size_bytes is not None and fill.size_bytes != event.size_bytes:
             self._abort_readers(fill)
             self._open.discard(fill, "failed", "not the announced size", now_s)
@@ -190,8 +220,21 @@ class Fills:
             self._settle(fill, event, now_s)
         return unasked_bytes
 
+    def _keep_beginning(self, fill: Fill, event: FillEnded, now_s: float) -> None:
+        """What had come of a body that nobody waits for any more is a part of it."""
+        assert fill.size_bytes is not None, "only what has a size is cut"
+        if event.size_bytes == 0:
+            self._open.discard(fill, "cancelled", "every client has left", now_s)
+            return
+        first = fill.part.first if fill.part is not None else 0
+        of_bytes = fill.part.of_bytes if fill.part is not None else fill.size_bytes
+        if event.size_bytes < fill.size_bytes or fill.part is not None:
+            last = first + event.size_bytes - 1
+            fill.part = Part(first=first, last=last, of_bytes=of_bytes)
+        self._settle(fill, event, now_s)
+
     def _settle(self, fill: Fill, event: FillEnded, now_s: float) -> None:
-        """A whole body: keep it or let it go."""
+        """A whole body, or the part that was wanted: keep it or let it go."""
         text = event.text if fill.status == 200 else None
         if not fill.is_storable:
             self._open.discard(fill, "not_stored", fill.detail, now_s, text=text)
@@ -200,7 +243,7 @@ class Fills:
             object_id=object_id_of(fill.url, fill.vary, fill.response_wall_s, fill.fill_id),
             url=fill.url,
             vary=fill.vary,
-            status=fill.status,
+            status=fill.status if fill.part is None else 206,
             headers=fill.response_headers,
             size_bytes=event.size_bytes,
             crc32c=event.crc32c,
@@ -298,9 +341,13 @@ class Fills:
         if fill is None:
             return
         self._open.forget(fill, request_id)
-        if fill.demand_count == 0 and fill.state != "spent":
+        if fill.demand_count == 0 and fill.state != "spent" and not fill.is_cut:
             is_nearly_there = fill.is_storable and fill.share() >= self._http.finish_share
-            if not is_nearly_there:
+            if is_nearly_there:
+                pass
+            elif fill.is_worth_keeping(self._http.keep_cut_bytes_min):
+                self._open.cut(fill)
+            else:
                 self._open.cancel(fill, "every client has left", now_s)
 
     def _abort_readers(self, fill: Fill) -> None:

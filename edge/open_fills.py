@@ -12,12 +12,15 @@ from collections.abc import Iterator
 
 from cache.http.conditional import revalidation_headers
 from cache.http.headers import Headers, get_one
+from cache.http.parts import rest_headers
 from edge.config import EdgeConfig
 from edge.deadlines import Deadlines
 from edge.events import (
     CancelFill,
+    CutFill,
     Discard,
     Effect,
+    Held,
     PauseFill,
     ResumeFill,
     SetFillPriority,
@@ -50,10 +53,7 @@ class OpenFills:
         recorder: Recorder,
     ) -> None:
         self.upstreams = Upstreams(config.http, counters)
-        self._fills_max = config.http.fills_max
-        self._head_patience_s = config.http.connect_timeout_s + config.http.fill_header_timeout_s
-        # Progress is told that much late at most, and nobody is to be cut off for that.
-        self._body_patience_s = config.http.fill_idle_timeout_s + PROGRESS_S
+        self.reconfigure(config)
         self._deadlines = Deadlines()
         self._epoch_s = epoch_s
         self._effects = effects
@@ -67,6 +67,14 @@ class OpenFills:
         self._prefetches: dict[int, Fill] = {}
         self._outcomes: list[FillOutcome] = []
         self._resubmitted: list[Ask] = []
+
+    def reconfigure(self, config: EdgeConfig) -> None:
+        """Go by these settings from now on; deadlines that are set stay."""
+        self.upstreams.reconfigure(config.http)
+        self._fills_max = config.http.fills_max
+        self._head_patience_s = config.http.connect_timeout_s + config.http.fill_header_timeout_s
+        # Progress is told that much late at most, and nobody is to be cut off for that.
+        self._body_patience_s = config.http.fill_idle_timeout_s + PROGRESS_S
 
     def __len__(self) -> int:
         return len(self._open)
@@ -109,12 +117,17 @@ class OpenFills:
         confirms: HotEntry | None = None,
         prefetch_until_s: float | None = None,
         range_text: str | None = None,
+        continues: HotEntry | None = None,
     ) -> Fill:
         """Fetch a URL; with conditions where that may confirm what is stored.
         `prefetch_until_s`: nobody has asked for it, and that is how long it is kept.
-        `range_text`: the Range of the part that is wanted."""
+        `range_text`: the Range of the part that is wanted. `continues`: only what lies behind
+        this part is asked for."""
         conditions = revalidation_headers(confirms.stored.headers) if confirms is not None else ()
         wanted: Headers = (("range", range_text),) if range_text is not None else ()
+        held = _held(continues) if continues is not None else None
+        if held is not None:
+            wanted = rest_headers(held.headers, held.size_bytes)
         fill = Fill(
             self._next_id,
             url,
@@ -122,6 +135,7 @@ class OpenFills:
             prefetch_until_s=prefetch_until_s,
             revalidates=confirms.stored.object_id if confirms is not None and conditions else None,
             range_text=range_text,
+            continues=held,
             started_s=now_s,
             requested_wall_s=self._epoch_s + now_s,
         )
@@ -142,6 +156,7 @@ class OpenFills:
                 url=url,
                 headers=headers + conditions + wanted,
                 priority="prefetch" if fill.is_prefetch else "demand",
+                continues=held,
             )
         )
         return fill
@@ -170,7 +185,7 @@ class OpenFills:
 
     def heard(self, fill: Fill, now_s: float) -> None:
         """Upstream gave a sign, or is now expected to give one."""
-        if fill.is_paused or fill.is_blocked:
+        if fill.is_paused or fill.is_blocked or fill.is_cut:
             self._deadlines.clear(fill.fill_id)
         else:
             is_asked = fill.state == "asked"
@@ -257,6 +272,12 @@ class OpenFills:
         self._effects.emit(CancelFill(fill_id=fill.fill_id))
         self.close(fill, "failed" if is_failure else "cancelled", detail, now_s)
 
+    def cut(self, fill: Fill) -> None:
+        """Stop it and keep what is here."""
+        fill.is_cut = True
+        self._deadlines.clear(fill.fill_id)
+        self._effects.emit(CutFill(fill_id=fill.fill_id))
+
     def discard(
         self,
         fill: Fill,
@@ -333,3 +354,15 @@ class OpenFills:
     def take_resubmitted(self) -> list[Ask]:
         asks, self._resubmitted = self._resubmitted, []
         return asks
+
+
+def _held(entry: HotEntry) -> Held | None:
+    stored = entry.stored
+    if stored.part_of_bytes is None:
+        return None
+    return Held(
+        object_id=stored.object_id,
+        size_bytes=stored.size_bytes,
+        of_bytes=stored.part_of_bytes,
+        headers=stored.headers,
+    )

@@ -20,7 +20,7 @@ from cache.http.parts import strong_etag
 from cache.http.ranges import select_range
 from cache.http.vary import vary_names
 from cache.index import Index
-from edge.config import EdgeConfig
+from edge.config import EdgeConfig, HttpConfig
 from edge.events import (
     Commit,
     DropObject,
@@ -53,19 +53,23 @@ class Residents:
     ) -> None:
         self.index = Index(config.cache())
         self._services = services
-        self._rules = StorageRules(
-            default_freshness_s=config.http.default_freshness_s,
-            negative_ttl_s=config.http.negative_ttl_s,
-            heuristic_fraction=config.http.heuristic_fraction,
-            heuristic_s_max=config.http.heuristic_s_max,
-            stores_set_cookie=config.http.store_set_cookie,
-            stores_any_status=config.http.store_any_status,
-        )
+        self._rules = _rules(config.http)
         self._is_memory_only = config.store is None
         self._table = HotTable()
+        self.plain = self._table.plain
+        """The entry of a URL that a driver may serve by itself (edge.hot). Bound here and asked
+        directly: it is called for every hit."""
         self._effects = effects
         self._counters = counters
         self._recorder = recorder
+
+    def reconfigure(self, config: EdgeConfig) -> None:
+        """Judge by these settings what comes in from now on; `renew` what is here."""
+        self._rules = _rules(config.http)
+
+    def renew(self, entry: HotEntry) -> None:
+        """Judge a resident object anew, by the settings of this moment."""
+        self._put(entry.stored)
 
     def __len__(self) -> int:
         return len(self._table)
@@ -185,9 +189,10 @@ class Residents:
         left = [entry for entry in parts if entry not in gone]
         return gone + left[PARTS_MAX - 1 :]
 
-    def restore(self, objects: Iterable[StoredObject], now_s: float) -> None:
+    def restore(self, objects: Iterable[StoredObject], now_s: float, wall_s: float) -> None:
         """What the store held when the node started; what does not fit any more is dropped."""
-        for stored in objects:
+        for told in objects:
+            stored = not_from_the_future(told, wall_s)
             if stored.object_id in self.index or any(
                 entry.stored.vary == stored.vary for entry in self._rivals(stored)
             ):
@@ -197,6 +202,8 @@ class Residents:
             self._left(admission.evicted, "evicted", now_s)
             if admission.is_admitted:
                 self._put(stored)
+                if stored is not told:
+                    self._effects.emit(UpdateStored(stored=stored))
             else:
                 self._effects.emit(DropObject(object_id=stored.object_id))
 
@@ -322,8 +329,27 @@ def _is_succeeded(old: StoredObject, new: StoredObject) -> bool:
     )
 
 
+def _rules(http: HttpConfig) -> StorageRules:
+    return StorageRules(
+        default_freshness_s=http.default_freshness_s,
+        negative_ttl_s=http.negative_ttl_s,
+        heuristic_fraction=http.heuristic_fraction,
+        heuristic_s_max=http.heuristic_s_max,
+        stores_set_cookie=http.store_set_cookie,
+        stores_any_status=http.store_any_status,
+    )
+
+
 def object_id_of(url: str, vary: Headers, received_wall_s: float, fill_id: int) -> str:
     """A new object's name: another one for each fetch, so that what replaces an object never
     shares its file. The wall time keeps it apart from those of earlier runs."""
     text = f"{url}\n{vary}\n{received_wall_s!r}\n{fill_id}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def not_from_the_future(stored: StoredObject, wall_s: float) -> StoredObject:
+    """The wall clock was put back since it was stored: it counts as received just now. Else it
+    would be fresh until the clock has caught up, which may take years."""
+    if stored.received_wall_s <= wall_s:
+        return stored
+    return msgspec.structs.replace(stored, requested_wall_s=wall_s, received_wall_s=wall_s)

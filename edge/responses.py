@@ -14,10 +14,10 @@ A waiter does not fit when the answer varies by something in which it differs: i
 
 from __future__ import annotations
 
-from cache.http.conditional import confirms
+from cache.http.conditional import confirms, updated
 from cache.http.freshness import is_storable, may_serve_on_error
 from cache.http.headers import Headers, content_length, storable, without
-from cache.http.parts import part_of
+from cache.http.parts import continues, part_of
 from cache.http.vary import secondary_key
 from edge.config import EdgeConfig
 from edge.desk import Desk
@@ -58,6 +58,9 @@ class Responses:
         self._counters = counters
         self._uncacheable = uncacheable
 
+    def reconfigure(self, config: EdgeConfig) -> None:
+        self._http = config.http
+
     def headers(self, event: FillHeaders, now_s: float) -> None:
         fill = self._open.get(event.fill_id)
         if fill is None or fill.state != "asked":
@@ -73,7 +76,22 @@ class Responses:
         if not 200 <= event.status <= 599:
             self._give_up(fill, f"upstream answered {event.status} to a plain GET", now_s)
             return
-        if event.status == 206 and not self._take_part(fill, event.headers, now_s):
+        headers, status = event.headers, event.status
+        if fill.continues is not None and continues(
+            fill.continues.headers,
+            fill.continues.size_bytes,
+            fill.continues.of_bytes,
+            status,
+            headers,
+        ):
+            # The fields of the answer are newer than those that are held (RFC 9111, 3.4).
+            headers, status = updated(fill.continues.headers, headers), 200
+            size_bytes = fill.continues.of_bytes
+            fill.received_bytes = fill.continues.size_bytes
+        elif fill.continues is not None and status in (206, 412, 416):
+            self._start_over(fill, now_s)
+            return
+        elif status == 206 and not self._take_part(fill, headers, now_s):
             return
         if event.status in _ERRORS_STALE_COVERS:
             detail = f"upstream answered {event.status}"
@@ -83,15 +101,28 @@ class Responses:
                 self._open.cancel(fill, detail, now_s, is_failure=True)
                 return
         fill.state = "coming"
-        fill.status = event.status
+        fill.status = status
         fill.response_headers = without(
-            storable(event.headers),
+            storable(headers),
             ("content-length", "content-range") if fill.part is not None else ("content-length",),
         )
         fill.response_wall_s = self._epoch_s + now_s
         fill.size_bytes = size_bytes if fill.part is None else fill.part.size_bytes
         self._judge(fill, now_s)
         self._answer_all(fill, now_s)
+
+    def _start_over(self, fill: Fill, now_s: float) -> None:
+        """The rest does not fit what is held, which is therefore outdated: fetch it whole."""
+        assert fill.continues is not None
+        self._residents.lose(fill.continues.object_id, now_s)
+        waiting = tuple(fill.waiting.values())
+        for waiter in waiting:
+            self._open.forget(fill, waiter.ask.request_id)
+        self._open.cancel(fill, "the rest of another object", now_s)
+        if waiting:
+            again = self._open.start(fill.url, fill.headers, now_s)
+            for waiter in waiting:
+                self._open.wait(again, waiter)
 
     def _take_part(self, fill: Fill, headers: Headers, now_s: float) -> bool:
         """Read what a 206 brings. False when it can neither be stored nor cut for others: then

@@ -80,6 +80,8 @@ class EdgeNode:
             events.PauseFill: lambda effect: self._with_fill(effect.fill_id, Fill.pause),
             events.ResumeFill: lambda effect: self._with_fill(effect.fill_id, Fill.resume),
             events.CancelFill: self._cancel_fill,
+            events.CutFill: lambda effect: self._with_fill(effect.fill_id, Fill.cut),
+            events.ServeInterim: lambda effect: None,  # nobody here listens for them
             events.StreamOnly: self._stream_only,
             events.Commit: self._commit,
             events.Discard: lambda effect: self.fills.pop(effect.fill_id, None),

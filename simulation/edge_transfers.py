@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from cache.http.parts import continues
 from edge import events
 from edge.pacing import FOREIGN_RETRY_S, PROGRESS_BYTES, PROGRESS_S
 from nearcast.manifests import is_manifest
@@ -65,6 +66,7 @@ class Fill:
         self._client = client
         self._waiters: list[Waiter] = []
         self._answer: Answer | None = None
+        self._held_bytes = 0  # of the beginning, once the answer is the rest behind it
         self._received_bytes = 0
         self._told_bytes = 0
         self._told_s = 0.0
@@ -90,15 +92,30 @@ class Fill:
         self._is_over = True
         self._client.cancel(self._call)
 
+    def cut(self) -> None:
+        """Stop and keep what has come."""
+        self.cancel()
+        self._node.feed(
+            events.FillEnded(
+                fill_id=self.fill_id, size_bytes=self._received_bytes, crc32c=0, is_cut=True
+            )
+        )
+
     def started(self, answer: Answer) -> None:
         self._answer = answer
         self._told_s = self._node.scheduler.now_s()
         self.announced_text = answer.text
+        held = self._effect.continues
+        if held is not None and continues(
+            held.headers, held.size_bytes, held.of_bytes, answer.status, answer.headers
+        ):
+            self._held_bytes = self._received_bytes = held.size_bytes
         self._node.feed(
             events.FillHeaders(fill_id=self.fill_id, status=answer.status, headers=answer.headers)
         )
 
     def arrived(self, received_bytes: int) -> None:
+        received_bytes += self._held_bytes
         self._received_bytes = received_bytes
         for waiter in self._waiters:
             waiter.offer(received_bytes)
@@ -116,6 +133,7 @@ class Fill:
             )
 
     def ended(self, size_bytes: int, text: bytes | None) -> None:
+        size_bytes += self._held_bytes
         self._is_over = True
         self.text = text
         for waiter in self._waiters:

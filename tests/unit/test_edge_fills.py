@@ -16,11 +16,13 @@ from edge.events import (
     FillEnded,
     FillFailed,
     FillHeaders,
+    FillInterim,
     FillProgress,
     Headers,
     PassThrough,
     ResponseEnded,
     ServeFill,
+    ServeInterim,
     ServeText,
     StartFill,
     StreamOnly,
@@ -294,3 +296,15 @@ def test_bytes_are_counted_where_they_came_from() -> None:
     assert status.origin_bytes == SIZE + 30
     assert status.client_bytes == SIZE + 30
     assert status.byte_hit_ratio == 0.0
+
+
+def test_word_before_the_answer_goes_to_everyone_who_waits() -> None:
+    bench = Bench()
+    started = bench.ask()
+    bench.ask()
+    fill_id = one(started, StartFill).fill_id
+    hint = FillInterim(fill_id=fill_id, status=103, headers=(("link", "</a>"),))
+    effects = bench.feed(hint)
+    assert [type(effect) for effect in effects] == [ServeInterim, ServeInterim]
+    bench.head(started)
+    assert bench.feed(hint) == []

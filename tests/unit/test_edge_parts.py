@@ -7,12 +7,18 @@ import pytest
 from cache.http.headers import get_one
 from edge.config import HttpConfig
 from edge.events import (
+    CancelFill,
+    ClientLeft,
     Commit,
+    CutFill,
     Discard,
     DropObject,
     Effect,
+    FillEnded,
     FillFailed,
+    FillProgress,
     Headers,
+    Held,
     PassAnswered,
     PassThrough,
     Restored,
@@ -235,3 +241,132 @@ def test_a_range_past_the_end_is_answered_as_upstream_says() -> None:
     assert get_one(served.headers, "content-range") == f"bytes */{WHOLE}"
     assert get_one(served.headers, "content-length") == "9"
     one(bench.ask("/a"), StartFill)
+
+
+# -- beginnings: what a client that left has brought, and what goes on from there
+
+REST = (("content-range", f"bytes 40000-99999/{WHOLE}"), ("etag", '"v1"'), ("x-new", "1"))
+
+
+def store_beginning(bench: Bench, headers: Headers = MAX_AGE) -> list[Effect]:
+    """A client leaves when 40,000 bytes are here."""
+    started = bench.ask("/a")
+    request_id = bench.last_id
+    fill_id = one(started, StartFill).fill_id
+    bench.head(started, headers, size=WHOLE)
+    bench.feed(FillProgress(fill_id=fill_id, received_bytes=40_000))
+    effects = bench.feed(ClientLeft(request_id=request_id, sent_bytes=1))
+    if any(isinstance(effect, CutFill) for effect in effects):
+        effects = bench.feed(FillEnded(fill_id=fill_id, size_bytes=40_000, crc32c=1, is_cut=True))
+    return effects
+
+
+def test_what_a_client_that_left_has_brought_is_kept_as_the_beginning() -> None:
+    bench = bench_with_near(keep_cut_bytes_min=10_000)
+    stored = one(store_beginning(bench), Commit).stored
+    assert (stored.status, stored.part_first, stored.size_bytes) == (206, 0, 40_000)
+    assert stored.part_of_bytes == WHOLE
+    hit = bench.hit("/a", ranged("bytes=100-199"))
+    assert hit is not None
+    assert hit.byte_range == ByteRange(100, 199)
+    assert bench.hit("/a") is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "bytes_min"),
+    [
+        ((("cache-control", "max-age=60"), ("etag", 'W/"v1"')), 10_000),
+        ((("cache-control", "max-age=60"),), 10_000),
+        ((("cache-control", "no-store"), ("etag", '"v1"')), 10_000),
+        (MAX_AGE, 50_000),
+    ],
+)
+def test_a_beginning_that_is_of_no_use_is_let_go(headers: Headers, bytes_min: int) -> None:
+    bench = bench_with_near(keep_cut_bytes_min=bytes_min)
+    one(store_beginning(bench, headers), CancelFill)
+    assert bench.core.status(0.0).object_bytes == 0
+
+
+def test_nobody_joins_a_fill_that_is_being_cut_and_its_end_is_taken_as_it_comes() -> None:
+    bench = bench_with_near(keep_cut_bytes_min=10_000)
+    started = bench.ask("/a")
+    fill_id = one(started, StartFill).fill_id
+    bench.head(started, size=WHOLE)
+    bench.feed(FillProgress(fill_id=fill_id, received_bytes=40_000))
+    one(bench.feed(ClientLeft(request_id=bench.last_id)), CutFill)
+    again = one(bench.ask("/a"), StartFill)
+    assert again.continues is None
+    effects = bench.feed(FillEnded(fill_id=fill_id, size_bytes=WHOLE, crc32c=1))
+    assert one(effects, Commit).stored.part_of_bytes is None
+
+
+def test_who_wants_the_whole_gets_the_beginning_and_the_rest_fetched_alone() -> None:
+    bench = bench_with_near(keep_cut_bytes_min=10_000)
+    held = one(store_beginning(bench), Commit).stored
+    bench.now_s = 100.0  # the beginning is stale: If-Range asks whether it still holds
+    started = bench.ask("/a")
+    fill = one(started, StartFill)
+    assert get_one(fill.headers, "range") == "bytes=40000-"
+    assert get_one(fill.headers, "if-range") == '"v1"'
+    assert fill.continues == Held(
+        object_id=held.object_id, size_bytes=40_000, of_bytes=WHOLE, headers=held.headers
+    )
+    origin_bytes = bench.core.status(100.0).origin_bytes
+    served = one(bench.head(started, REST, status=206, size=60_000), ServeFill)
+    assert (served.status, served.byte_range) == (200, None)
+    assert get_one(served.headers, "content-length") == str(WHOLE)
+    assert get_one(served.headers, "content-range") is None
+    assert get_one(served.headers, "x-new") == "1"
+    effects = bench.end(started, size=WHOLE)
+    assert one(effects, DropObject).object_id == held.object_id
+    stored = one(effects, Commit).stored
+    assert (stored.status, stored.part_of_bytes, stored.size_bytes) == (200, None, WHOLE)
+    assert bench.core.status(100.0).origin_bytes == origin_bytes + 60_000
+
+
+def test_a_changed_object_comes_whole_and_replaces_the_beginning() -> None:
+    bench = bench_with_near(keep_cut_bytes_min=10_000)
+    held = one(store_beginning(bench), Commit).stored
+    started = bench.ask("/a")
+    changed = (("cache-control", "max-age=60"), ("etag", '"v2"'))
+    assert one(bench.head(started, changed, size=WHOLE), ServeFill).status == 200
+    effects = bench.end(started, size=WHOLE)
+    assert one(effects, DropObject).object_id == held.object_id
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (206, (("content-range", f"bytes 40000-99999/{WHOLE}"), ("etag", '"v2"'))),
+        (206, (("content-range", f"bytes 40000-99999/{WHOLE}"),)),
+        (206, (("content-range", f"bytes 40001-99999/{WHOLE}"), ("etag", '"v1"'))),
+        (206, (("content-range", "bytes 40000-99999/100001"), ("etag", '"v1"'))),
+        (416, (("content-range", "bytes */30000"),)),
+        (412, ()),
+    ],
+)
+def test_a_rest_that_does_not_fit_is_thrown_away_with_the_beginning(
+    status: int, headers: Headers
+) -> None:
+    bench = bench_with_near(keep_cut_bytes_min=10_000)
+    held = one(store_beginning(bench), Commit).stored
+    effects = bench.head(bench.ask("/a"), headers, status=status, size=None)
+    assert one(effects, DropObject).object_id == held.object_id
+    again = one(effects, StartFill)
+    assert again.continues is None
+    assert get_one(again.headers, "range") is None
+    assert one(bench.head(effects, size=WHOLE), ServeFill).request_id == bench.last_id
+
+
+def test_a_part_that_nobody_waits_for_is_cut_too() -> None:
+    bench = bench_with_near(keep_cut_bytes_min=1000)
+    started = bench.ask("/a", ranged("bytes=50000-"))
+    fill_id = one(started, StartFill).fill_id
+    head_of_part(bench, started, 50_000, 99_999)
+    bench.feed(FillProgress(fill_id=fill_id, received_bytes=2000))
+    one(bench.feed(ClientLeft(request_id=bench.last_id)), CutFill)
+    effects = bench.feed(FillEnded(fill_id=fill_id, size_bytes=2500, crc32c=1, is_cut=True))
+    stored = one(effects, Commit).stored
+    assert (stored.part_first, stored.size_bytes) == (50_000, 2500)
+    assert bench.hit("/a", ranged("bytes=52000-52499")) is not None
+    assert bench.hit("/a", ranged("bytes=52000-52500")) is None
