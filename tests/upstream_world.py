@@ -17,7 +17,7 @@ class MemoryTransport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.is_reading = True
+        self.reads = True
         self.is_aborted = False
 
     def write(self, data: Any) -> None:
@@ -28,10 +28,10 @@ class MemoryTransport(asyncio.Transport):
         pass
 
     def pause_reading(self) -> None:
-        self.is_reading = False
+        self.reads = False
 
     def resume_reading(self) -> None:
-        self.is_reading = True
+        self.reads = True
 
     def abort(self) -> None:
         self.is_aborted = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ def answers(draw: st.DrawFn) -> bytes:
         case "chunked":
             cuts = sorted(draw(st.lists(st.integers(0, len(body)), max_size=4)))
             edges = [0, *cuts, len(body)]
-            chunks = [body[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+            chunks = [body[a:b] for a, b in itertools.pairwise(edges) if a < b]
             coded = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
             trailers = draw(st.sampled_from([b"", b"sum: 1\r\n", b"bad trailer\r\n"]))
             text = head + b"transfer-encoding: chunked\r\n\r\n" + coded + b"0\r\n" + trailers
@@ -55,7 +57,7 @@ def test_segmentation_of_an_answer_does_not_matter(
     text: bytes, cuts: list[int], is_reset: bool
 ) -> None:
     edges = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
-    pieces = [text[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    pieces = [text[a:b] for a, b in itertools.pairwise(edges) if a < b]
     whole = heard([text] if text else [], is_reset=is_reset)
     assert heard(pieces, is_reset=is_reset) == whole
     assert heard([text[i : i + 1] for i in range(len(text))], is_reset=is_reset) == whole

@@ -184,10 +184,10 @@ def test_idle_connection_that_ends_or_talks_is_lost_once() -> None:
 def test_paused_connection_reads_again_when_it_is_idle() -> None:
     line, _ = asked()
     line.connection.pause()
-    assert not line.transport.is_reading
+    assert not line.transport.reads
     line.feed(OK + b"hello")  # what the transport had read already
     assert line.idle_count == 1
-    assert line.transport.is_reading
+    assert line.transport.reads
 
 
 def test_error_of_a_receiver_costs_its_answer_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -29,19 +29,24 @@ class MemoryDialer:
         self.failure: UpstreamError | None = None
         self.may_open = asyncio.Event()
         self.may_open.set()
+        self.end, self._other_end = socket.socketpair()
+
+    def close(self) -> None:
+        self.end.close()
+        self._other_end.close()
 
     async def open(
         self,
         target: UpstreamTarget,
         credentials: Credentials,
-        make: Callable[[socket.socket | None], Connection],
+        make: Callable[[socket.socket, bool], Connection],
         *,
         is_small: bool,
     ) -> Connection:
         await self.may_open.wait()
         if self.failure is not None:
             raise self.failure
-        connection = make(None)
+        connection = make(self.end, False)
         connection.connection_made(MemoryTransport())
         self.opened.append(connection)
         self.small_count += is_small
@@ -99,6 +104,7 @@ def run(
         await work(pool, dialer)
         pool.close()
         await turns()
+        dialer.close()
         assert pool.open_count == sum(one.is_open for one in dialer.opened)
 
     asyncio.run(main())
@@ -161,6 +167,19 @@ def test_prefetches_have_connections_of_their_own() -> None:
         (prefetch,) = await customers(peer, 1, is_small=True)
         assert prefetch.connection is not demand.connection
         assert dialer.small_count == 1
+
+    run(work)
+
+
+def test_connection_of_a_prefetch_that_demand_joined_serves_demand_from_then_on() -> None:
+    async def work(pool: Pool, dialer: MemoryDialer) -> None:
+        peer = pool.peer(target(1))
+        (prefetch,) = await customers(peer, 1, is_small=True)
+        assert prefetch.connection is not None
+        prefetch.connection.widen()
+        prefetch.finish()
+        (demand,) = await customers(peer, 1)
+        assert demand.connection is prefetch.connection
 
     run(work)
 
@@ -254,8 +273,9 @@ def test_idle_connections_grow_old_and_are_closed() -> None:
     async def work(pool: Pool, dialer: MemoryDialer) -> None:
         busy, idle = await customers(pool.peer(target(1)), 2)
         idle.finish()
-        while dialer.opened[1].is_open:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while dialer.opened[1].is_open:
+                await turns()
         assert busy.connection is not None
         assert busy.connection.is_open
 

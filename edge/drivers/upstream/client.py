@@ -14,20 +14,24 @@ from typing import TYPE_CHECKING, Final
 
 from edge.config import EdgeConfig
 from edge.drivers.bodies import Bodies
+from edge.drivers.upstream.beginning import Beginning
 from edge.drivers.upstream.dial import Dialer
 from edge.drivers.upstream.errors import UpstreamError
 from edge.drivers.upstream.exchange import Exchange
 from edge.drivers.upstream.fetch import Fetch
 from edge.drivers.upstream.pool import Peer, Pool, Spawn
 from edge.drivers.upstream.resolve import Lookup, Resolver
+from edge.drivers.upstream.tls import Credentials
 from edge.drivers.upstream.whole import Answer, WholeFetch
 from edge.events import (
     CancelFill,
+    CutFill,
     Event,
     Headers,
     PassThrough,
     PauseFill,
     ResumeFill,
+    SetFillPriority,
     StartFill,
 )
 from edge.pacing import CONNECTIONS_MAX
@@ -59,6 +63,7 @@ class Upstream:
         self._services = services
         self._bodies = bodies
         self._tell = tell
+        self._spawn = spawn
         self._fills: dict[int, Fetch] = {}
         resolver = Resolver(asyncio.get_running_loop().time, lookup)
         self._pool = Pool(
@@ -79,6 +84,19 @@ class Upstream:
             for target in service.targets:
                 self._pool.peer(target)
 
+    def check(self, services: Services) -> None:
+        """Whether all that these services name can be read. Raises ConfigError."""
+        for service in services.all:
+            for target in service.targets:
+                Credentials(
+                    target.tls, target.token, is_tls=target.scheme == "https", host=target.host
+                ).load()
+
+    def reconfigure(self, config: EdgeConfig) -> None:
+        """The services and these settings are in force from now on; `check` has passed."""
+        self._http = config.http
+        self.reload()
+
     def reload(self) -> None:
         """The settings or the files they name have changed. Raises ConfigError when one cannot be
         used; what was read before then stays in use."""
@@ -90,7 +108,17 @@ class Upstream:
     def start(self, effect: StartFill) -> None:
         fill_id = effect.fill_id
         body = self._bodies.begin(fill_id)
-        fetch = Fetch(effect, body, bodies=self._bodies, tell=self._tell, on_over=self._over)
+        beginning = None
+        if effect.continues is not None:
+            beginning = Beginning(effect.continues, self._bodies, body, self._spawn)
+        fetch = Fetch(
+            effect,
+            body,
+            bodies=self._bodies,
+            tell=self._tell,
+            on_over=self._over,
+            beginning=beginning,
+        )
         self._fills[fill_id] = fetch
         try:
             peer, destination = self._where(effect.url)
@@ -107,12 +135,21 @@ class Upstream:
         if (fill := self._fills.get(effect.fill_id)) is not None:
             fill.resume()
 
+    def cut(self, effect: CutFill) -> None:
+        if (fill := self._fills.get(effect.fill_id)) is not None:
+            fill.cut()
+
     def cancel(self, effect: CancelFill) -> None:
         fetch = self._fills.pop(effect.fill_id, None)
         if fetch is not None:
             fetch.cancel()
         else:
             self._bodies.end(effect.fill_id)
+
+    def set_priority(self, effect: SetFillPriority) -> None:
+        """Its connection stays what it is, but for its buffer."""
+        if (fill := self._fills.get(effect.fill_id)) is not None and effect.priority == "demand":
+            fill.widen()
 
     def _over(self, fill_id: int) -> None:
         self._fills.pop(fill_id, None)

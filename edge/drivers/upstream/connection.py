@@ -11,6 +11,7 @@ whole, the request was sent whole, nothing came beyond the answer's end, and ups
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -37,6 +38,9 @@ INTERIM_MAX: Final = 16
 """Answers 1xx before the one that counts; who sends more will never come to the point."""
 WRITE_BUFFER_BYTES: Final = 128 * 1024
 """Of an upload that upstream does not take yet."""
+
+WIDE_BUFFER_BYTES: Final = 4 << 20
+"""Asked for; the kernel gives what net.core.rmem_max allows."""
 
 
 class Receiver(Protocol):
@@ -67,14 +71,17 @@ class Connection(asyncio.Protocol):
         on_idle: Callable[[Connection], None],
         on_lost: Callable[[Connection], None],
         end: socket.socket | None = None,
+        is_tls: bool = False,
     ) -> None:
         self.is_open = True
         self.can_write = True
         self.is_reused = False
         """Whether it has carried an exchange before."""
         self.idle_since_s = 0.0
-        self.end = end
-        """The plain socket; None under TLS, where looking at its bytes tells nothing."""
+        self.is_wide = False
+        """Whether its receive buffer was small and is not any more."""
+        self._end = end
+        self._is_tls = is_tls
         self._on_idle = on_idle
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
@@ -121,6 +128,13 @@ class Connection(asyncio.Protocol):
             if self.is_open and self._transport is not None:
                 self._transport.resume_reading()
 
+    def widen(self) -> None:
+        """Demand has joined a prefetch: its small buffer would keep it slow over a long way."""
+        if self._end is not None and self.is_open and not self.is_wide:
+            self.is_wide = True
+            with contextlib.suppress(OSError):
+                self._end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WIDE_BUFFER_BYTES)
+
     def drop(self) -> None:
         """Let go of the exchange, if there is one, and of the connection. Nobody is called back."""
         self._receiver = None
@@ -136,10 +150,10 @@ class Connection(asyncio.Protocol):
         that nobody asked for. It saves an attempt that would fail."""
         if not self.is_open:
             return True
-        if self.end is None:
-            return False
+        if self._end is None or self._is_tls:
+            return False  # under TLS, bytes may be about the session
         try:
-            self.end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            self._end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:

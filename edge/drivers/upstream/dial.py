@@ -22,7 +22,8 @@ HEAD_START_S: Final = 0.25
 """RFC 8305, 5: what an address gets before the next one is tried beside it."""
 PREFETCH_BUFFER_BYTES: Final = 64 * 1024
 
-MakeConnection = Callable[[socket.socket | None], Connection]
+MakeConnection = Callable[[socket.socket, bool], Connection]
+"""Of a socket, and whether it is under TLS."""
 
 
 class Dialer:
@@ -60,10 +61,13 @@ async def _wrapped(
     context = credentials.context
     try:
         if context is None:
-            _, connection = await loop.create_connection(lambda: make(end), sock=end)
+            _, connection = await loop.create_connection(lambda: make(end, False), sock=end)
         else:
             _, connection = await loop.create_connection(
-                lambda: make(None), sock=end, ssl=context, server_hostname=credentials.server_name
+                lambda: make(end, True),
+                sock=end,
+                ssl=context,
+                server_hostname=credentials.server_name,
             )
     except BaseException:
         end.close()
@@ -118,9 +122,11 @@ async def _connect(address: str, port: int, *, is_small: bool) -> socket.socket:
         end.setblocking(False)
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if is_small:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PREFETCH_BUFFER_BYTES)
         await asyncio.get_running_loop().sock_connect(end, (address, port))
+        if is_small:
+            # Not before: the scale of the window is agreed on with the first segment, and a small
+            # buffer then would keep it small when demand joins and the buffer is widened.
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PREFETCH_BUFFER_BYTES)
     except BaseException:
         end.close()
         raise

@@ -4,6 +4,9 @@ The head is told in the same turn of the loop in which it came, after the bytes 
 were put into the body: whoever waits can send both at once. Nothing here is a task; a fill that
 gets a kept connection is asked for before `start` returns.
 
+Where the store holds the first bytes and only the rest was asked for, what is held goes into the
+body first (`Beginning`), and the connection waits for it.
+
 A kept connection may have been closed by upstream while the request was on its way. A fetch that
 dies so, before any byte of an answer, is begun once more on a new connection.
 """
@@ -16,6 +19,7 @@ from typing import Final
 
 from edge.drivers.bodies import Bodies
 from edge.drivers.growing import GrowingBody
+from edge.drivers.upstream.beginning import Beginning
 from edge.drivers.upstream.connection import Connection
 from edge.drivers.upstream.pool import Peer
 from edge.events import (
@@ -25,6 +29,7 @@ from edge.events import (
     FillEnded,
     FillFailed,
     FillHeaders,
+    FillInterim,
     FillProgress,
     Headers,
     StartFill,
@@ -49,8 +54,15 @@ class Fetch:
         bodies: Bodies,
         tell: Callable[[Event], None],
         on_over: Callable[[int], None],
+        beginning: Beginning | None = None,
     ) -> None:
         self.is_gone = False
+        self._beginning = beginning
+        """What is held of it, until that is known not to fit or is in the body."""
+        self._is_copying = False
+        self._behind: list[bytes] = []
+        """What has arrived behind the beginning while that is copied."""
+        self._is_end_behind = False
         self._effect = effect
         self._fill_id = effect.fill_id
         self._body = body
@@ -63,6 +75,7 @@ class Fetch:
         self._connection: Connection | None = None
         self._head: ResponseHead | None = None
         self._is_second_try = False
+        self._is_wide = False
         self._is_paused = False
         self._is_blocked = False
         self._told_bytes = 0
@@ -83,12 +96,27 @@ class Fetch:
 
     def resume(self) -> None:
         self._is_paused = False
-        if self._connection is not None and not self._is_blocked:
-            self._connection.resume()
+        self._read_on()
+
+    def widen(self) -> None:
+        """Demand has joined this prefetch."""
+        self._is_wide = True
+        if self._connection is not None:
+            self._connection.widen()
+
+    def cut(self) -> None:
+        """Stop here and keep what has come."""
+        if self._is_copying:
+            self._body.fail("the fetch was given up")
+            self.refused("broken", "cut in what was held")
+            return
+        self._let_go()
+        self._ended(is_cut=True)
 
     def cancel(self) -> None:
         self.is_gone = True
         self._body.fail("the fetch was given up")
+        self._forget_beginning()
         self._let_go()
         self._bodies.end(self._fill_id)
 
@@ -97,6 +125,8 @@ class Fetch:
     def ready(self, connection: Connection) -> None:
         self._connection = connection
         connection.ask(METHOD, self._request, self)
+        if self._is_wide:
+            connection.widen()
         if self._is_paused:
             connection.pause()
 
@@ -104,7 +134,8 @@ class Fetch:
         if self.is_gone:
             return
         self.is_gone = True
-        self._connection = None
+        self._forget_beginning()
+        self._let_go()
         self._body.fail(detail)
         self._on_over(self._fill_id)
         self._tell(FillFailed(fill_id=self._fill_id, cause=cause, detail=detail))
@@ -113,11 +144,17 @@ class Fetch:
     # -- a receiver
 
     def interim(self, head: ResponseHead) -> None:
-        pass
+        if head.status != 100:  # nothing was asked that it would answer
+            self._tell(FillInterim(fill_id=self._fill_id, status=head.status, headers=head.headers))
 
     def head(self, head: ResponseHead, payload: bytes) -> None:
         self._head = head
         self._told_s = self._loop.time()
+        if self._beginning is not None:
+            if self._beginning.fits(head.status, head.headers):
+                self._copy_beginning(self._beginning, head, payload)
+                return
+            self._forget_beginning()
         if payload:
             self._body.append(payload)
         self._tell(FillHeaders(fill_id=self._fill_id, status=head.status, headers=head.headers))
@@ -125,13 +162,22 @@ class Fetch:
             self._progressed()
 
     def data(self, payload: bytes) -> None:
+        if self._is_copying:
+            self._behind.append(payload)
+            return
         self._body.append(payload)
         self._progressed()
 
     def end(self, trailers: Headers) -> None:
         """Trailers are not stored: nothing says that they may be merged (RFC 9110, 6.5.1)."""
-        self.is_gone = True
         self._connection = None
+        if self._is_copying:
+            self._is_end_behind = True
+        else:
+            self._ended()
+
+    def _ended(self, *, is_cut: bool = False) -> None:
+        self.is_gone = True
         self._body.finish()
         self._on_over(self._fill_id)
         self._tell(
@@ -139,7 +185,8 @@ class Fetch:
                 fill_id=self._fill_id,
                 size_bytes=self._body.size_bytes,
                 crc32c=self._body.crc32c,
-                text=self._text(),
+                text=self._text() if not is_cut else None,
+                is_cut=is_cut,
             )
         )
 
@@ -177,8 +224,53 @@ class Fetch:
             return
         self._is_blocked = False
         self._tell(FillBlocked(fill_id=self._fill_id, is_blocked=False))
-        if self._connection is not None and not self._is_paused:
+        if self._is_copying and self._beginning is not None:
+            self._beginning.go_on()
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        stops = self._is_paused or self._is_blocked or self._is_copying
+        if self._connection is not None and not stops:
             self._connection.resume()
+
+    # -- what was held of it
+
+    def _copy_beginning(self, beginning: Beginning, head: ResponseHead, payload: bytes) -> None:
+        self._is_copying = True
+        if payload:
+            self._behind.append(payload)
+        if self._connection is not None:
+            self._connection.pause()
+        self._tell(FillHeaders(fill_id=self._fill_id, status=head.status, headers=head.headers))
+        if not self.is_gone:
+            beginning.copy(self._copied, self._all_copied)
+
+    def _copied(self) -> bool:
+        self._progressed()
+        return not (self._is_blocked or self.is_gone)
+
+    def _all_copied(self, failure: str | None) -> None:
+        self._is_copying = False
+        self._beginning = None
+        if self.is_gone:
+            return
+        if failure is not None:
+            self.refused("broken", failure)
+            return
+        for payload in self._behind:
+            self._body.append(payload)
+        self._behind.clear()
+        self._progressed()
+        if self._is_end_behind and not self.is_gone:
+            self._ended()
+        else:
+            self._read_on()
+
+    def _forget_beginning(self) -> None:
+        beginning, self._beginning = self._beginning, None
+        if beginning is not None:
+            beginning.close()
 
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None

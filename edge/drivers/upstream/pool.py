@@ -106,8 +106,8 @@ class Peer:
         def is_idle(connection: Connection) -> None:
             self._became_idle(connection, is_small, generation)
 
-        def make(end: socket.socket | None) -> Connection:
-            return Connection(on_idle=is_idle, on_lost=self._lost, end=end)
+        def make(end: socket.socket, is_tls: bool) -> Connection:
+            return Connection(on_idle=is_idle, on_lost=self._lost, end=end, is_tls=is_tls)
 
         try:
             connection = await self._pool.dialer.open(
@@ -133,6 +133,7 @@ class Peer:
         if self._pool.is_closed or generation != self.credentials.generation:
             connection.drop()
             return
+        is_small = is_small and not connection.is_wide
         for number, wish in enumerate(self.waiting):
             if wish.is_small == is_small and not wish.is_fresh and not wish.customer.is_gone:
                 del self.waiting[number]
