@@ -31,7 +31,8 @@ Where to look, in the order of reading:
     prefetch            whether to fetch the successor, and which piece of it when
     foresight           wires these
 
-    config, pacing      the settings; what drivers keep to, live and simulated
+    config, reload      the settings; which of them change while a node runs
+    pacing              what drivers keep to, live and simulated
     status, snapshot    the figures, and how they are gathered
     records             what is written down for reports
     assemble, drivers, cli

@@ -41,6 +41,9 @@ class Desk:
         self._residents = residents
         self._counters = counters
 
+    def reconfigure(self, config: EdgeConfig) -> None:
+        self._passes_max = config.http.passes_max
+
     def hit(self, ask: Ask, entry: HotEntry, now_s: float) -> ServeObject | ServeText:
         """The answer of a fresh entry. Changes nothing and hands out nothing."""
         return from_store(ask, entry, self._hit_status(entry, now_s), self._epoch_s + now_s)

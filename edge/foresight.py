@@ -102,6 +102,10 @@ class Foresight:
         if self._config.enabled:
             self._effects.emit(FetchCatalog(url=self._catalog_url))
 
+    def reconfigure(self, config: EdgeConfig) -> None:
+        """Of the settings only where the catalogue is changes while a node runs."""
+        self._catalog_url = config.upstream_url() + CATALOG_PATH
+
     # -- what happens
 
     def seen(self, url: str, target: str, headers: Headers, client: str, at_s: float) -> None:

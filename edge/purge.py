@@ -17,39 +17,38 @@ answered, after the last. Objects stored after its begin are new and stay.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from edge.events import Effect, Purge, PurgeDone
 from edge.fill import Fill
+from edge.hot import HotEntry
 from edge.open_fills import OpenFills
 from edge.records import Purged
 from edge.residents import Residents
 from edge.services import Services
+from edge.status import Counters
 from edge.tags import tags_of
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 
 SLICE_LOOKS: Final = 4096
 """Objects looked at before others get their turn: below a millisecond."""
-SLICE_PURGES: Final = 128
+SLICE_VISITS: Final = 128
 """Objects purged before others get their turn: each costs a dropped file or a write."""
 
 
 class _Job:
-    """One purge, or the sweep of what no service has any more, under way."""
+    """Something to do with some objects, under way. `visit` says whether it did anything."""
 
     def __init__(
         self,
-        object_ids: Iterator[str],
-        is_meant: Callable[[str], bool],
-        *,
-        is_soft: bool,
-        purge: Purge | None,
+        object_ids: Iterable[str],
+        visit: Callable[[HotEntry, float], bool],
+        purge: Purge | None = None,
     ) -> None:
-        self.object_ids = object_ids
-        self.is_meant = is_meant
-        self.is_soft = is_soft
+        self.object_ids = iter(object_ids)
+        self.visit = visit
         self.purge = purge
         self.count = 0
 
@@ -65,6 +64,7 @@ class Purges:
         services: Services,
         residents: Residents,
         open_fills: OpenFills,
+        counters: Counters,
         recorder: Recorder,
     ) -> None:
         self._epoch_s = epoch_s
@@ -72,43 +72,64 @@ class Purges:
         self._services = services
         self._residents = residents
         self._open = open_fills
+        self._counters = counters
         self._recorder = recorder
         self._jobs: deque[_Job] = deque()
 
     def begin(self, purge: Purge, now_s: float) -> None:
         """Purge, or begin to."""
         is_meant: Callable[[str], bool]
+        object_ids: Iterable[str]
         match purge.kind:
             case "tag":
                 self._spoil_tag(purge.value)
-                object_ids: Iterator[str] = iter(tuple(self._residents.tagged(purge.value)))
                 is_meant = _everything
+                object_ids = self._residents.tagged(purge.value)
             case "url":
                 url = self._services.purge_url(purge.value)
                 is_meant = _is_one_of(url)
                 self._spoil(is_meant)
-                object_ids = iter(self._residents.ids_of(url)) if url is not None else iter(())
+                object_ids = self._residents.ids_of(url) if url is not None else ()
             case "prefix":
                 is_meant = _begins_with(self._services.purge_prefixes(purge.value))
                 self._spoil(is_meant)
-                object_ids = iter(self._residents.ids())
-        self._jobs.append(_Job(object_ids, is_meant, is_soft=purge.is_soft, purge=purge))
+                object_ids = self._residents.ids()
+
+        def visit(entry: HotEntry, now_s: float) -> bool:
+            if not is_meant(entry.stored.url):
+                return False
+            if purge.is_soft:
+                self._residents.outdate(entry, self._epoch_s + now_s)
+            else:
+                self._residents.purge(entry.stored.object_id, now_s)
+            return True
+
+        self._counters.purges += 1
+        self._jobs.append(_Job(object_ids, visit, purge))
         self.advance(now_s)
 
     def sweep(self, now_s: float) -> None:
-        """Drop what belongs to no service any more."""
+        """The settings are other ones: drop what belongs to no service any more, and judge anew
+        how long the rest is fresh."""
 
         def is_nobodys(url: str) -> bool:
             return self._services.of_url(url) is None
 
+        def visit(entry: HotEntry, now_s: float) -> bool:
+            if is_nobodys(entry.stored.url):
+                self._residents.purge(entry.stored.object_id, now_s)
+            else:
+                self._residents.renew(entry)
+            return True
+
         self._spoil(is_nobodys)
-        self._jobs.append(_Job(iter(self._residents.ids()), is_nobodys, is_soft=False, purge=None))
+        self._jobs.append(_Job(self._residents.ids(), visit))
         self.advance(now_s)
 
     def advance(self, now_s: float) -> None:
         """Do one slice of the work."""
-        looks_left, purges_left = SLICE_LOOKS, SLICE_PURGES
-        while self._jobs and looks_left > 0 and purges_left > 0:
+        looks_left, visits_left = SLICE_LOOKS, SLICE_VISITS
+        while self._jobs and looks_left > 0 and visits_left > 0:
             job = self._jobs[0]
             object_id = next(job.object_ids, None)
             if object_id is None:
@@ -117,14 +138,9 @@ class Purges:
                 continue
             looks_left -= 1
             entry = self._residents.get(object_id)
-            if entry is None or not job.is_meant(entry.stored.url):
-                continue
-            purges_left -= 1
-            job.count += 1
-            if job.is_soft:
-                self._residents.outdate(entry, self._epoch_s + now_s)
-            else:
-                self._residents.purge(object_id, now_s)
+            if entry is not None and job.visit(entry, now_s):
+                visits_left -= 1
+                job.count += 1
 
     def deadline_s(self, now_s: float) -> float | None:
         """At once, while there is work."""
@@ -133,13 +149,14 @@ class Purges:
     def _end(self, job: _Job, now_s: float) -> None:
         if job.purge is None:
             return
+        self._counters.purged_objects += job.count
         self._effects.emit(PurgeDone(purge_id=job.purge.purge_id, count=job.count))
         self._recorder.record(
             Purged(
                 at_s=now_s,
                 kind=job.purge.kind,
                 value=job.purge.value,
-                is_soft=job.is_soft,
+                is_soft=job.purge.is_soft,
                 count=job.count,
             )
         )

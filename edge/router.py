@@ -56,6 +56,9 @@ class Router:
         self._passes = passes
         self._uncacheable = uncacheable
 
+    def reconfigure(self, config: EdgeConfig) -> None:
+        self._http = config.http
+
     def find_hit(self, request: Requested, now_s: float) -> ServeObject | None:
         """What answers this request without a decision. Changes nothing."""
         ask = self._reader.read(request)
@@ -66,6 +69,13 @@ class Router:
             return None
         answer = self._desk.hit(ask, entry, now_s)
         return answer if isinstance(answer, ServeObject) else None
+
+    def find_plain(self, request: Requested) -> HotEntry | None:
+        """The entry from which drivers may answer such requests by themselves (edge.hot)."""
+        ask = self._reader.read(request)
+        if isinstance(ask, Refusal) or ask.way == "pass":
+            return None
+        return self._residents.plain(ask.url)
 
     def take(self, request: Requested, now_s: float) -> Ask | None:
         """A request arrives; it is answered now or will be. None when it was refused."""

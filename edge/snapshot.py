@@ -45,6 +45,7 @@ def snapshot(
     return EdgeStatus(
         name=config.name,
         upstream=config.upstream_url(),
+        services=tuple(service.name for service in config.service_configs()),
         uptime_s=uptime_s,
         is_draining=is_draining,
         request_count=counters.requests,
@@ -83,6 +84,8 @@ def snapshot(
         capacity_bytes=index.config.capacity_bytes,
         memory_bytes=index.size_bytes if config.store is None else index.memory_bytes,
         eviction_count=counters.evictions,
+        purge_count=counters.purges,
+        purged_count=counters.purged_objects,
         title_count=watching.title_count,
         manifests_ignored=counters.manifests_ignored,
         session_count=watching.session_count,

@@ -42,6 +42,8 @@ class Counters:
         "prefetch_unwanted",
         "prefetch_wanted_by_model",
         "prefetch_wanted_by_rule",
+        "purged_objects",
+        "purges",
         "requests",
         "resident_bytes_sent",
         "revalidations",
@@ -95,6 +97,9 @@ class Counters:
     prefetch_unwanted: int
     prefetch_wanted_by_model: int
     prefetch_wanted_by_rule: int
+    purged_objects: int
+    """Dropped or made stale."""
+    purges: int
     requests: int
     resident_bytes_sent: int
     revalidations: int
@@ -117,6 +122,9 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     upstream: str
+    """Of the first service."""
+    services: tuple[str, ...]
+    """Their names."""
     uptime_s: float
     is_draining: bool
 
@@ -161,6 +169,8 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     capacity_bytes: int
     memory_bytes: int
     eviction_count: int
+    purge_count: int
+    purged_count: int
 
     title_count: int
     manifests_ignored: int

@@ -17,12 +17,12 @@ class Uncacheable:
     """A bounded set of URLs, each for `lifetime_s`."""
 
     def __init__(self, lifetime_s: float) -> None:
-        self._lifetime_s = lifetime_s
+        self.lifetime_s = lifetime_s
         self._until_s: OrderedDict[str, float] = OrderedDict()  # soonest first
 
     def add(self, url: str, now_s: float) -> None:
         self._until_s.pop(url, None)
-        self._until_s[url] = now_s + self._lifetime_s
+        self._until_s[url] = now_s + self.lifetime_s
         if len(self._until_s) > COUNT_MAX:
             self._until_s.popitem(last=False)
 

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -85,6 +86,17 @@ class Upstreams:
     def troubled_count(self) -> int:
         """Upstreams whose breaker is not closed."""
         return sum(one.open_until_s is not None for one in self._upstreams.values())
+
+    def reconfigure(self, config: HttpConfig) -> None:
+        self._config = config
+
+    def are_failing(self, names: Iterable[str], now_s: float) -> bool:
+        """Whether none of these upstreams (scheme and authority) may be asked at this moment."""
+        known = [self._upstreams.get(name) for name in names]
+        return all(
+            one is not None and one.open_until_s is not None and now_s < one.open_until_s
+            for one in known
+        )
 
     # -- before a fetch
 

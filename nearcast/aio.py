@@ -162,6 +162,21 @@ def stop_signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
+@contextlib.contextmanager
+def on_hangup(callback: Callable[[], None]) -> Iterator[None]:
+    """Call back on SIGHUP, where there is such a thing: it means "read your settings again"."""
+    number = getattr(signal, "SIGHUP", None)
+    if number is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(number, callback)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(number)
+
+
 def run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run a command's coroutine on uvloop where there is one, else on asyncio's own loop."""
     try:

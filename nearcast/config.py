@@ -8,10 +8,11 @@ ends in `_bytes` or `_bytes_max` also takes a size such as `10GB`.
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -33,9 +34,14 @@ class Loaded(msgspec.Struct, Generic[ConfigT], frozen=True):
 
     def lines(self) -> Iterator[str]:
         """`key = value    # source`, one per setting, for --print-config."""
-        for key, value in _leaves(self.value, ()):
-            name = ".".join(key)
-            yield f"{name} = {msgspec.json.encode(value).decode()}    # {self.sources[name]}"
+        for name, value in leaves(self.value):
+            yield f"{name} = {msgspec.json.encode(value).decode()}    # {self._source(name)}"
+
+    def _source(self, name: str) -> str:
+        """Where a key's value came from: an entry of a list came with the list."""
+        while name not in self.sources:
+            name = name[: max(name.rfind("."), name.rfind("["))]
+        return self.sources[name]
 
 
 def load(
@@ -53,8 +59,6 @@ def load(
 
     Raises ConfigError that names key and layer for an unknown key or a value that does not fit.
     """
-    value = kind()
-    sources = {".".join(key): "default" for key, _ in _leaves(value, ())}
     settings: list[tuple[tuple[str, ...], Any, str]] = []
     if profile is not None:
         known = profiles or {}
@@ -73,12 +77,29 @@ def load(
         if not equals:
             raise ConfigError(f"--set {assignment}: write it as key=value")
         settings.append((tuple(name.strip().split(".")), text, "--set"))
+    given: dict[tuple[str, ...], Any] = {}
+    origins: dict[tuple[str, ...], str] = {}
     for key, item, source in settings:
-        value = _assign(value, key, item, f"{'.'.join(key)} ({source})", key)
-        for name in list(sources):
-            if name == ".".join(key) or name.startswith(".".join(key) + "."):
-                sources[name] = source
+        given.pop(key, None)
+        given[key] = _checked(kind, key, item, f"{'.'.join(key)} ({source})")
+        origins[key] = source
+    value = _built(kind, (), given, origins)
+    sources = {name: "default" for name, _ in leaves(kind())}
+    sources |= {".".join(key): source for key, source in origins.items()}
     return Loaded(value, sources)
+
+
+def leaves(value: msgspec.Struct, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting by its dotted name; entries of a list of sections as `services[0].name`."""
+    for name in _fields(type(value)):
+        item = getattr(value, name)
+        if isinstance(item, msgspec.Struct):
+            yield from leaves(item, f"{prefix}{name}.")
+        elif isinstance(item, tuple) and item and isinstance(item[0], msgspec.Struct):
+            for index, one in enumerate(item):
+                yield from leaves(one, f"{prefix}{name}[{index}].")
+        else:
+            yield prefix + name, item
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -100,7 +121,7 @@ def _from_environ(
 
 
 def _fields(kind: type) -> dict[str, Any]:
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in msgspec.structs.fields(kind)}
 
 
@@ -120,60 +141,74 @@ def _flatten(
             yield key, item
 
 
-def _leaves(
-    value: msgspec.Struct, prefix: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name in _fields(type(value)):
-        item = getattr(value, name)
-        key = (*prefix, name)
-        if isinstance(item, msgspec.Struct):
-            yield from _leaves(item, key)
-        else:
-            yield key, item
-
-
-def _assign(value: Any, path: tuple[str, ...], item: Any, where: str, key: tuple[str, ...]) -> Any:
-    """`value` with the field at `path` replaced; structs are frozen, so it is rebuilt on the way
-    up."""
-    fields = _fields(type(value))
-    name, rest = path[0], path[1:]
-    if name not in fields:
-        known = ", ".join(fields)
-        prefix = ".".join(key[: len(key) - len(path)])
-        section = f"[{prefix}]" if prefix else "the top level"
-        raise ConfigError(f"unknown setting {where}; {section} knows: {known}")
-    if rest:
-        if not _is_section(fields[name]):
+def _checked(kind: Any, key: tuple[str, ...], item: Any, where: str) -> Any:
+    """`item` as the type of the setting `key`."""
+    for depth, name in enumerate(key):
+        fields = _fields(kind)
+        if name not in fields:
+            prefix = ".".join(key[:depth])
+            section = f"[{prefix}]" if prefix else "the top level"
+            known = ", ".join(fields)
+            raise ConfigError(f"unknown setting {where}; {section} knows: {known}")
+        kind = fields[name]
+        if depth < len(key) - 1 and not _is_section(kind):
             raise ConfigError(f"unknown setting {where}: {name} is a value, not a section")
-        new = _assign(getattr(value, name), rest, item, where, key)
-    elif _is_section(fields[name]):
-        raise ConfigError(f"{where}: {name} is a section, not a value")
-    else:
-        new = _convert(name, fields[name], item, where)
+    if _is_section(kind):
+        raise ConfigError(f"{where}: {key[-1]} is a section, not a value")
+    return _convert(key[-1], kind, item, where)
+
+
+def _built(
+    kind: Any,
+    prefix: tuple[str, ...],
+    given: Mapping[tuple[str, ...], Any],
+    origins: Mapping[tuple[str, ...], str],
+) -> Any:
+    """A section of what was given and of defaults. Built once, when all is there: what one setting
+    says of another holds in whichever order they came."""
+    values: dict[str, Any] = {}
+    for name, field in _fields(kind).items():
+        key = (*prefix, name)
+        if _is_section(field):
+            values[name] = _built(field, key, given, origins)
+        elif key in given:
+            values[name] = given[key]
     try:
-        # Rebuilt from plain values so that the struct's own range constraints are checked too.
-        return msgspec.convert(
-            {**{f: getattr(value, f) for f in fields}, name: new}, type(value), from_attributes=True
-        )
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        return kind(**values)
     except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        inside = [key for key in given if key[: len(prefix)] == prefix]
+        if not inside:
+            raise
+        last = inside[-1]
+        raise ConfigError(f"{'.'.join(last)} ({origins[last]}): {error}") from error
+
+
+_AT = re.compile(r" - at `\$([^`]*)`$")
 
 
 def _convert(name: str, kind: Any, item: Any, where: str) -> Any:
     """`item` as the type of the setting; text (from the environment, from `--set`) is read as what
-    it is meant to be."""
+    it is meant to be: a size, a list with commas, for lists of sections JSON."""
     is_text = isinstance(item, str)
     try:
         if is_text and name.endswith(("_bytes", "_bytes_max")) and item.strip().lower() != "null":
             item = parse_size(item)
+        elif is_text and item.lstrip()[:1] in ("[", "{") and _holds_sections(kind):
+            item, is_text = msgspec.json.decode(item), False
         elif is_text and "tuple" in str(kind):
             item = [part.strip() for part in item.split(",") if part.strip()]
         value = msgspec.convert(item, kind, strict=not is_text)
-    except (ConfigError, msgspec.ValidationError) as error:
-        raise ConfigError(f"{where}: {error}") from error
+    except (ConfigError, msgspec.MsgspecError) as error:
+        text = str(error)
+        if (at := _AT.search(text)) is not None:  # the place inside, as part of the key's name
+            key, space, source = where.partition(" ")
+            where, text = f"{key}{at[1]}{space}{source}", text[: at.start()]
+        raise ConfigError(f"{where}: {text}") from error
     for part in value if isinstance(value, tuple) else (value,):
         if isinstance(part, float) and not math.isfinite(part):
             raise ConfigError(f"{where}: must be a finite number, got {part}")
     return value
+
+
+def _holds_sections(kind: Any) -> bool:
+    return _is_section(kind) or any(_holds_sections(part) for part in get_args(kind))
