@@ -163,15 +163,22 @@ class EdgeProcess:
         folder: Path,
         *,
         file_bytes_max: int = 0,
+        clock_step_s: float = 0.0,
         environ: dict[str, str] | None = None,
     ) -> None:
+        """`clock_step_s`: how far off the truth its wall clock is."""
         self.log_file = folder / f"edge-{len(os.listdir(folder))}.log"
         limit = (
             f"resource.setrlimit(resource.RLIMIT_FSIZE, ({file_bytes_max}, {file_bytes_max}));"
             if file_bytes_max
             else ""
         )
-        code = f"import resource, sys; {limit} from nearcast.main import run; run()"
+        clock = (
+            f"import time; true_s = time.time; time.time = lambda: true_s() + {clock_step_s};"
+            if clock_step_s
+            else ""
+        )
+        code = f"import resource, sys; {limit} {clock} from nearcast.main import run; run()"
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", code, "edge", *arguments],
