@@ -13,6 +13,8 @@ from simulation.bench.rounds import Sample, Spread, cpu_ratio, ratios
 
 Unit = Literal["x", "ms", "KB", "MB", ""]
 _DIGITS = {"x": 2, "ms": 2, "KB": 1, "MB": 2, "": 0}
+_LARGE = 1000.0
+"""From here on nobody reads what is behind the point, and it does not fit."""
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +101,8 @@ def goal_table(goals: Sequence[Goal]) -> Iterator[str]:
         wanted = "" if row.goal is None else f"{row.goal:.{digits}f}"
         found = quartiles = "-"
         if row.value is not None:
+            if row.value.high >= _LARGE:
+                digits = 0
             found = f"{row.value.median:.{digits}f}"
             quartiles = f"{row.value.low:.{digits}f}-{row.value.high:.{digits}f}"
         yield (
