@@ -70,8 +70,8 @@ def from_fill(
 ) -> ServeFill | ServeText:
     """Answer from a fill whose head is here: ServeFill, or ServeText for 304, 412 and 416.
 
-    Where the size is not known a Range is ignored, as RFC 9110 allows. `part`: the fill is a 206
-    that holds the range asked for.
+    Where the size is not known a Range is ignored, as RFC 9110 allows. `part`: what the fill
+    brings is that.
     """
     shape = _shape(ask, response_status, response_headers, size_bytes, part)
     age = tuple(("age", value) for value in get_all(response_headers, "age")[:1])
@@ -155,7 +155,7 @@ def _shape(
             selection = select_range(ask.method, ask.headers, headers, size_bytes)
             if selection == UNSATISFIABLE:
                 return _Shape(416, (("content-range", unsatisfied_range(size_bytes)),), None, False)
-            if isinstance(selection, ByteRange):
+            if isinstance(selection, ByteRange) and (part is None or part.holds(selection)):
                 partial = (
                     *without(common, ("content-range",)),
                     ("content-length", str(selection.size_bytes)),
@@ -163,6 +163,13 @@ def _shape(
                 )
                 in_body = ByteRange(selection.first - first, selection.last - first)
                 return _Shape(206, partial, in_body, send_body)
+        if part is not None:  # another one than was asked for: as upstream brought it
+            brought = (
+                *without(common, ("content-range",)),
+                ("content-length", str(part.size_bytes)),
+                ("content-range", content_range(ByteRange(part.first, part.last), part.of_bytes)),
+            )
+            return _Shape(206, brought, None, send_body)
         if not get_all(headers, "accept-ranges"):
             common = (*common, ("accept-ranges", "bytes"))
     if size_bytes is not None and status not in (204, 304):

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from cache.http.conditional import if_range_holds
 from cache.http.headers import Headers, get_one
 from cache.http.parts import Part, strong_etag
 from cache.http.ranges import parse_range, select_range
@@ -178,8 +179,14 @@ class Fill:
             return "fits" if ask.request_id == self.first_request_id else "personal"
         if ask.service.forwarding.is_varied_by_unsent(names, ask.headers):
             return "personal"
-        if self.part is not None and not self.holds(ask):
-            return "too far"
+        if self.status == 206 and not self.holds(ask):
+            # Upstream brought something else than was asked for; it is for who asked that way.
+            is_own = ask.request_id == self.first_request_id
+            return (
+                "fits"
+                if is_own and if_range_holds(ask.headers, self.response_headers)
+                else "too far"
+            )
         if (
             names
             and secondary_key(self.response_headers, varying_headers(ask.headers)) != self.vary

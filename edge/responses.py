@@ -91,8 +91,11 @@ class Responses:
         elif fill.continues is not None and status in (206, 412, 416):
             self._start_over(fill, now_s)
             return
-        elif status == 206 and not self._take_part(fill, headers, now_s):
+        elif status == 206 and fill.range_text is None:
+            self._give_up(fill, "upstream answered 206 to a plain GET", now_s)
             return
+        elif status == 206:
+            fill.part = part_of(status, headers)
         if event.status in _ERRORS_STALE_COVERS:
             detail = f"upstream answered {event.status}"
             had_waiters = bool(fill.waiting)
@@ -123,21 +126,6 @@ class Responses:
             again = self._open.start(fill.url, fill.headers, now_s)
             for waiter in waiting:
                 self._open.wait(again, waiter)
-
-    def _take_part(self, fill: Fill, headers: Headers, now_s: float) -> bool:
-        """Read what a 206 brings. False when it can neither be stored nor cut for others: then
-        each who waits asks for himself."""
-        if fill.range_text is None:
-            self._give_up(fill, "upstream answered 206 to a plain GET", now_s)
-            return False
-        fill.part = part_of(206, headers)
-        if fill.part is not None:
-            return True
-        for waiter in tuple(fill.waiting.values()):
-            self._open.forget(fill, waiter.ask.request_id)
-            self._desk.pass_on(waiter.ask, fwd=waiter.fwd, detail="not one part")
-        self._open.cancel(fill, "not one part", now_s)
-        return False
 
     def answer(self, fill: Fill, waiter: Waiter) -> None:
         """Let a request read a fill whose head is here, or find its answer another way."""

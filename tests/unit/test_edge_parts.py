@@ -216,13 +216,35 @@ def test_an_upstream_that_knows_no_ranges_fills_the_whole() -> None:
 @pytest.mark.parametrize(
     "content_range", ["bytes 50000-59999/*", "bytes */100000", "bytes 50000-59998/100000", "x"]
 )
-def test_a_206_that_cannot_be_trusted_is_left_to_the_client(content_range: str) -> None:
+def test_a_206_that_cannot_be_trusted_is_for_its_client_alone(content_range: str) -> None:
     bench = bench_with_near()
     started = bench.ask("/a", ranged("bytes=50000-59999"))
+    bench.ask("/a", ranged("bytes=50000-59999"))
     head = (*MAX_AGE, ("content-range", content_range))
     effects = bench.head(started, head, status=206, size=10_000)
-    one(effects, PassThrough)
-    assert not bench.end(started)
+    served = one(effects, ServeFill)
+    assert (served.request_id, served.status, served.byte_range) == (1, 206, None)
+    assert get_one(served.headers, "content-range") == content_range
+    assert one(effects, PassThrough).request_id == 2
+    one(bench.end(started, size=10_000), Discard)
+
+
+def test_another_part_than_was_asked_for_is_passed_on_as_it_is_and_kept_as_what_it_is() -> None:
+    bench = bench_with_near()
+    started = bench.ask("/a", ranged("bytes=50000-59999"))
+    served = one(head_of_part(bench, started, 50_000, 50_999), ServeFill)
+    assert (served.status, served.byte_range) == (206, None)
+    assert get_one(served.headers, "content-range") == f"bytes 50000-50999/{WHOLE}"
+    assert get_one(served.headers, "content-length") == "1000"
+    one(bench.end(started, size=1000), Commit)
+    assert bench.hit("/a", ranged("bytes=50000-50999")) is not None
+
+
+def test_a_part_of_a_newer_version_is_not_for_who_has_an_older_one() -> None:
+    bench = bench_with_near()
+    started = bench.ask("/a", ranged("bytes=50000-59999", ("if-range", '"old"')))
+    effects = head_of_part(bench, started, 50_000, 59_999)
+    assert ("if-range", '"old"') in one(effects, PassThrough).headers
 
 
 def test_a_part_that_must_not_be_stored_is_only_streamed() -> None:
