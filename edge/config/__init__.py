@@ -2,7 +2,7 @@
 
 from edge.config.http import HttpConfig
 from edge.config.node import EdgeConfig
-from edge.config.server import ServerConfig
+from edge.config.server import ServerConfig, TlsConfig
 from edge.config.service import (
     KeyRules,
     QueryRule,
@@ -24,6 +24,7 @@ __all__ = [
     "ServiceConfig",
     "ServiceRules",
     "SessionsConfig",
+    "TlsConfig",
     "TlsRules",
     "TokenRules",
 ]

@@ -12,7 +12,7 @@ from cache.eviction import EvictionParams
 from cache.index import CacheConfig
 from edge.config.http import HttpConfig
 from edge.config.ranges import Count
-from edge.config.server import ServerConfig
+from edge.config.server import ServerConfig, TlsConfig
 from edge.config.service import ServiceConfig, ServiceRules, check_upstream
 from edge.config.watching import InferenceConfig, PrefetchConfig, SessionsConfig
 from nearcast.config import Section
@@ -54,6 +54,7 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     sessions: SessionsConfig = SessionsConfig()
     prefetch: PrefetchConfig = PrefetchConfig()
     server: ServerConfig = ServerConfig()
+    tls: TlsConfig = TlsConfig()
     inference: InferenceConfig = InferenceConfig()
 
     def __post_init__(self) -> None:

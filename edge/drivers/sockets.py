@@ -15,9 +15,12 @@ UNACKNOWLEDGED_MS: Final = 30_000
 """A client whose machine has vanished is given up after this."""
 
 
-def listening_socket(text: str, option: str) -> socket.socket:
+def listening_socket(text: str, option: str, *, reuse_port: bool = False) -> socket.socket:
     """Bound, not yet listening; the options are inherited by every connection. Raises
-    ConfigError."""
+    ConfigError.
+
+    `reuse_port`: another process may listen on the same port, if it says so too.
+    """
     host, port = parse_address(text, option)
     try:
         found = socket.getaddrinfo(
@@ -29,6 +32,8 @@ def listening_socket(text: str, option: str) -> socket.socket:
         raise ConfigError(f"{option} {text}: {error.strerror or error}") from error
     try:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for name, value in (
             ("TCP_NOTSENT_LOWAT", UNSENT_BYTES),

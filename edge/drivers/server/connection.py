@@ -1,0 +1,503 @@
+"""One client's connection: one parser, one request after the other, one answer after the other.
+
+    bytes -> the hit path, if they are exactly one head and nothing else is going on
+          -> else the tail -> nearcast.http1 -> Reply -> the core
+    a request's body -> Upload
+    answers <- Reply, Sending
+
+A connection is *free* when it waits for a head and has nothing of one yet. Only then is the hit
+path asked; it either answers the very bytes that the parser would have been given, or leaves no
+trace. While an answer is under way, later bytes wait in the tail: requests are answered in order,
+however they arrive. Whatever the parser refuses is answered with an error and ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from edge.drivers.body import Body, Buffer
+from edge.drivers.server.passing import Exchange
+from edge.drivers.server.sending import (
+    BodySender,
+    DirectSender,
+    DirectSocket,
+    Done,
+    Sending,
+    Source,
+)
+from edge.drivers.server.upload import HELD_BYTES_MAX, Upload
+from edge.drivers.server.wheel import NEVER, NO_DEADLINE_S
+from nearcast.http1 import (
+    MalformedMessage,
+    RequestHead,
+    check_partial,
+    find_head_end,
+    parse_request_head,
+)
+
+if TYPE_CHECKING:
+    from edge.drivers.server.reply import Reply
+    from edge.drivers.server.server import EdgeServer
+
+logger = logging.getLogger(__name__)
+
+LINGER_S: Final = 2.0
+"""After the last answer, for what the client still sends; closing at once would reset the
+connection and could lose the answer."""
+LINGER_BYTES_MAX: Final = 1 << 20
+CHECK_BYTES: Final = 512
+"""An unfinished head is looked through again when it has grown by so much."""
+Sent = Callable[[bool, int], None]
+"""Called once when an answer's body has ended: whether it is whole, and its bytes sent."""
+
+Ending = Literal["no", "after_answer", "lingering", "closed"]
+
+
+class Connection(asyncio.Protocol):
+    """A connection to a client. Made for each by the listener."""
+
+    __slots__ = (
+        "_direct",
+        "_ending",
+        "_head_since_s",
+        "_is_advancing",
+        "_is_eof",
+        "_is_held",
+        "_linger_bytes",
+        "_looked_bytes",
+        "_reply",
+        "_searched_bytes",
+        "_sending",
+        "_server",
+        "_tail",
+        "_upload",
+        "_window_bytes",
+        "client",
+        "due_s",
+        "is_free",
+        "is_paused",
+        "is_plain",
+        "tick",
+        "transport",
+    )
+
+    def __init__(self, server: EdgeServer, *, is_plain: bool) -> None:
+        self.transport: asyncio.Transport
+        self.client = ""
+        self.is_plain = is_plain
+        """Not TLS: what is written to the socket is what the client reads."""
+        self.is_free = False
+        self.is_paused = False
+        self.due_s = NO_DEADLINE_S
+        self.tick = NEVER
+        self._server = server
+        self._tail = b""
+        self._searched_bytes = 0
+        self._looked_bytes = 0
+        self._head_since_s: float | None = None
+        self._reply: Reply | None = None
+        self._upload: Upload | None = None
+        self._sending: Sending | None = None
+        self._direct: DirectSocket | None = None
+        self._ending: Ending = "no"
+        self._is_advancing = False
+        self._is_eof = False
+        self._is_held = False
+        self._linger_bytes = 0
+        self._window_bytes: int | None = None
+
+    # What the loop says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0] if isinstance(peer, tuple) else ""
+        if not self._server.listener.admit(self):
+            self._ending = "closed"
+            transport.abort()
+            return
+        self.is_free = True
+        self._head_since_s = self._server.now_s()
+        self._set_due(self._head_since_s + self._server.header_deadline_s)
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_free and self._server.hits.serve(self, data):
+            return
+        self._take_in(data)
+
+    def eof_received(self) -> bool:
+        """The client sends no more. What it was promised before that it still gets."""
+        if self._ending in ("lingering", "closed"):
+            return False
+        if self._upload is not None and not self._upload.is_complete:
+            return False
+        if self._reply is not None and not self._reply.is_begun:
+            return False  # most who close now do not read the answer either
+        if self._sending is None and self._reply is None:
+            return False
+        self._is_eof = True
+        self._ending = "after_answer"
+        return self.is_plain
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._ending = "closed"
+        self.is_free = False
+        self._tail = b""
+        sending, self._sending = self._sending, None
+        reply, self._reply = self._reply, None
+        if sending is not None:
+            sending.close()
+        if reply is not None:
+            reply.lost(sending.sent_bytes if sending is not None else 0)
+        if self._direct is not None:
+            self._direct.close()
+            self._direct = None
+        self._server.listener.forget(self)
+
+    def pause_writing(self) -> None:
+        self.is_paused = True
+        self.is_free = False
+        self.waits_for_client(True)
+
+    def resume_writing(self) -> None:
+        self.is_paused = False
+        if self._reply is not None:
+            self._reply.resume()
+        if self._sending is not None:
+            self._sending.resume()
+        elif self._reply is None:
+            self._next()
+
+    # Reading
+
+    def _take_in(self, data: bytes) -> None:
+        if self._ending == "lingering":
+            self._linger_bytes += len(data)
+            if self._linger_bytes > LINGER_BYTES_MAX:
+                self.abort()
+            return
+        if self._ending == "closed" or self._is_eof:
+            return
+        if self._upload is not None:
+            self._set_due(self._server.now_s() + self._server.settings.send_s)
+            self._upload.feed(data, self)
+            self._upload_moved()
+            return
+        self._tail = self._tail + data if self._tail else data
+        self.is_free = False
+        if self._is_busy:
+            if len(self._tail) > HELD_BYTES_MAX:
+                self.hold_reading(True)
+        else:
+            self._next()
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._reply is not None or self._sending is not None
+
+    def _next(self) -> None:
+        """Go on with what has arrived, as far as it goes; then wait in the right way."""
+        if self._is_advancing:
+            return  # it is this that made the answer which has just ended
+        self._is_advancing = True
+        try:
+            while self._tail and not self._is_busy and not self.is_paused and self._ending == "no":
+                if not self._read_head():
+                    break
+        except MalformedMessage as error:
+            self.refuse(error.status, error.detail)
+        finally:
+            self._is_advancing = False
+        self._settle()
+
+    def _read_head(self) -> bool:
+        """Begin to answer the first request in the tail. False when its head is not complete."""
+        tail = self._tail
+        if tail.startswith(b"\r\n"):  # after a body, from careless clients (RFC 9112, 2.2)
+            tail = self._tail = tail[2:]
+            self._searched_bytes = self._looked_bytes = 0
+        end = find_head_end(tail, self._searched_bytes)
+        if end < 0:
+            self._searched_bytes = len(tail)
+            if len(tail) - self._looked_bytes >= CHECK_BYTES or not self._looked_bytes:
+                self._looked_bytes = len(tail)
+                check_partial(tail, self._server.limits)
+            return False
+        head = tail if end == len(tail) else tail[:end]
+        self._tail = tail[end:]
+        self._searched_bytes = self._looked_bytes = 0
+        self._head_since_s = None
+        if self._server.is_draining or not self._server.hits.serve(self, head):
+            self._begin(head, parse_request_head(head, self._server.limits))
+        return True
+
+    def _begin(self, raw: bytes, head: RequestHead) -> None:
+        server = self._server
+        self.due_s = NO_DEADLINE_S
+        if isinstance(head.framing, int) and head.framing > server.settings.request_body_bytes_max:
+            raise MalformedMessage(
+                413, f"a body of more than {server.settings.request_body_bytes_max} bytes"
+            )
+        if head.framing != 0:
+            self._upload = Upload(
+                head.framing,
+                limits=server.limits,
+                bytes_max=server.settings.request_body_bytes_max,
+                expects_continue=head.expects_continue,
+            )
+            if self._tail:
+                tail, self._tail = self._tail, b""
+                self._upload.feed(tail, self)
+        self._reply = reply = server.reply(self, head, self._upload)
+        reply.begin(raw)
+
+    def flow_to(self, exchange: Exchange) -> None:
+        """Send the request's body there."""
+        if self._upload is not None:
+            self._upload.flow_to(exchange, self)
+            self._upload_moved()
+
+    def _upload_moved(self) -> None:
+        upload = self._upload
+        if upload is None:
+            return
+        if upload.is_complete:
+            self._upload = None
+            self._tail = upload.rest + self._tail
+            self.due_s = NO_DEADLINE_S
+
+    def _settle(self) -> None:
+        """Nothing more can be done now: see that whatever comes next wakes us."""
+        if self._is_busy or self._ending != "no":
+            return
+        self.hold_reading(False)
+        if self.is_paused:
+            return
+        now_s = self._server.now_s()
+        self._window_bytes = None
+        if self._tail:
+            if self._head_since_s is None:
+                self._head_since_s = now_s
+            self._set_due(self._head_since_s + self._server.header_deadline_s)
+            return
+        self._head_since_s = None
+        if self._server.is_draining:
+            self.close()
+            return
+        self.is_free = True
+        self._set_due(now_s + self._server.settings.idle_s)
+
+    # What requests' bodies need
+
+    def hold_reading(self, is_held: bool) -> None:
+        if is_held == self._is_held or self._ending in ("lingering", "closed") or self._is_eof:
+            return
+        self._is_held = is_held
+        if is_held:
+            self.transport.pause_reading()
+            if self._upload is not None:
+                self.due_s = NO_DEADLINE_S  # it is not the client that is waited for
+        else:
+            self.transport.resume_reading()
+            if self._upload is not None:
+                self._set_due(self._server.now_s() + self._server.settings.send_s)
+
+    def upload_failed(self, error: MalformedMessage) -> None:
+        reply, self._reply = self._reply, None
+        is_begun = reply is not None and reply.is_begun
+        if reply is not None:
+            reply.lost(self.stop_sending())
+        if is_begun:
+            self.cut(with_reset=False)
+        else:
+            self.refuse(error.status, error.detail)
+
+    # Writing
+
+    def write(self, data: Buffer) -> None:
+        self.transport.write(data)
+
+    def refuse(self, status: int, detail: str) -> None:
+        """Answer what is no request, and end the connection."""
+        self.is_free = False
+        self._ending = "after_answer"
+        self.transport.write(self._server.heads.text(status, detail))
+        self._finish()
+
+    @property
+    def can_go_direct(self) -> bool:
+        """Whether the next answer may be sent past the transport."""
+        return self.is_plain and not self.transport.get_write_buffer_size()
+
+    def send_still(self, head: bytes, source: Source, size_bytes: int, done: Sent) -> None:
+        """Send a body that lies still, past the transport."""
+        if self._direct is None:
+            self._direct = DirectSocket(self.transport)
+        sender = DirectSender(
+            self._direct,
+            head,
+            source,
+            size_bytes,
+            done=self._ended(done),
+            on_wait=self.waits_for_client,
+        )
+        self._start(sender)
+        sender.begin()
+
+    def send_body(
+        self, head: bytes, body: Body, *, left_bytes: int | None, is_chunked: bool, done: Sent
+    ) -> None:
+        """Send a body piece by piece."""
+        sender = BodySender(
+            self,
+            head,
+            body,
+            left_bytes=left_bytes,
+            is_chunked=is_chunked,
+            done=self._ended(done),
+        )
+        self._start(sender)
+        sender.begin()
+
+    def _start(self, sending: Sending) -> None:
+        self._sending = sending
+        self._window_bytes = None
+        self.is_free = False
+        self.due_s = NO_DEADLINE_S
+
+    def _ended(self, done: Sent) -> Done:
+        def ended(is_whole: bool) -> None:
+            sending, self._sending = self._sending, None
+            done(is_whole, sending.sent_bytes if sending is not None else 0)
+
+        return ended
+
+    def stop_sending(self) -> int:
+        """Give up the body under way; how much of it was sent."""
+        sending, self._sending = self._sending, None
+        if sending is None:
+            return 0
+        sending.close()
+        return sending.sent_bytes
+
+    def answered(
+        self, *, is_whole: bool, keep_alive: bool = True, is_ended_by_close: bool = False
+    ) -> None:
+        """An answer has ended: go on, or end the connection."""
+        self._reply = None
+        if self._ending == "closed":
+            return
+        if not is_whole:
+            self.cut(with_reset=is_ended_by_close)
+            return
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            keep_alive = upload.discard() and keep_alive
+            self._tail = upload.rest + self._tail
+        if not keep_alive or self._is_eof or self._server.is_draining:
+            self._ending = "after_answer"
+            self._finish()
+        else:
+            self._next()
+
+    # Ending
+
+    def _finish(self) -> None:
+        """The last answer is out. Let the client read it before the connection ends."""
+        self._upload = None
+        self._tail = b""
+        if self.transport.is_closing():
+            return
+        if not self.is_plain or self._is_eof or not self.transport.can_write_eof():
+            self.close()
+            return
+        self.hold_reading(False)
+        self._ending = "lingering"
+        with contextlib.suppress(OSError, RuntimeError):
+            self.transport.write_eof()
+        self._set_due(self._server.now_s() + LINGER_S)
+
+    def close(self) -> None:
+        """End it; what was written is still sent."""
+        self.is_free = False
+        self._ending = "closed"
+        self.transport.close()
+        self._set_due(self._server.now_s() + LINGER_S)
+
+    def cut(self, *, with_reset: bool) -> None:
+        """End it so that the client sees that its answer is not whole.
+
+        What was sent still arrives, and the missing rest shows: by Content-Length, or by the last
+        chunk that never comes. Where neither is there it takes a reset.
+        """
+        if with_reset:
+            self.abort()
+        elif self._ending != "closed":
+            self.close()
+
+    def abort(self) -> None:
+        self._ending = "closed"
+        self.is_free = False
+        self.transport.abort()
+
+    def drain(self, *, at_once: bool) -> None:
+        """The node is about to stop. A connection that waits for a request has no more to come."""
+        self.is_free = False
+        if at_once and not self._is_busy and not self._tail and self._ending == "no":
+            self.close()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a client waits for something."""
+        return self._is_busy or bool(self._tail)
+
+    # Time
+
+    def waits_for_client(self, is_waiting: bool) -> None:
+        """True: the client holds up an answer, and must take some of it within its time."""
+        if not is_waiting:
+            self._window_bytes = None
+            self.due_s = NO_DEADLINE_S
+        elif self._window_bytes is None:
+            self._open_window()
+
+    def expire(self, now_s: float) -> None:
+        if self._ending in ("lingering", "closed"):
+            self.abort()
+        elif self._window_bytes is not None:
+            self._judge_rate()
+        elif self._upload is not None and not self._upload.is_held_up:
+            self.upload_failed(MalformedMessage(408, "the body did not arrive in time"))
+        elif self._is_busy:
+            self.due_s = NO_DEADLINE_S
+        elif self._tail:
+            self.refuse(408, "the head did not arrive in time")
+        else:
+            self.close()
+
+    def _open_window(self) -> None:
+        self._window_bytes = self._moved_bytes()
+        self._set_due(self._server.now_s() + self._server.settings.send_s)
+
+    def _judge_rate(self) -> None:
+        assert self._window_bytes is not None
+        if self._moved_bytes() - self._window_bytes < self._server.window_bytes_min:
+            logger.info("client.slow moved_bytes=%d", self._moved_bytes() - self._window_bytes)
+            self.abort()
+        else:
+            self._open_window()
+
+    def _moved_bytes(self) -> int:
+        """What the client's side has taken of the answer; only differences mean something."""
+        sent_bytes = self._sending.sent_bytes if self._sending is not None else 0
+        if self._reply is not None:
+            sent_bytes += self._reply.passed_bytes
+        return sent_bytes - self.transport.get_write_buffer_size()
+
+    def _set_due(self, due_s: float) -> None:
+        self.due_s = due_s
+        self._server.wheel.watch(self)

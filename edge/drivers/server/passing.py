@@ -1,0 +1,69 @@
+"""The seam between the server and the client towards upstream, for requests that are passed on.
+
+    exchange = upstream.exchange(effect, framing, sink)
+    exchange.send(...)* -> exchange.end_upload(...)      the request's body, if it has one
+    sink.interim(...)* -> sink.head(...) -> sink.data(...)* -> sink.end(...)    its answer
+    sink.failed(...)                                     instead of what is left of the answer
+
+Everything is a callback on the loop's thread; none is called from within `exchange` itself. After
+`end`, `failed` or `cancel` neither side calls the other again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from edge.events import FailureCause, Headers, PassThrough
+from nearcast.http1 import Framing, ResponseHead
+
+Buffer = bytes | memoryview
+
+
+class ExchangeSink(Protocol):
+    """Who waits for the answer."""
+
+    def interim(self, status: int, headers: Headers) -> None:
+        """A 1xx answer other than 100, which is ours to give, and 101, which nobody asked for."""
+
+    def head(self, head: ResponseHead) -> None: ...
+
+    def data(self, data: Buffer) -> None:
+        """Payload, freed from its framing."""
+
+    def end(self, trailers: Headers) -> None: ...
+
+    def failed(self, cause: FailureCause, detail: str) -> None:
+        """No more will come: before the head, or in the middle of the body."""
+
+
+class Exchange(Protocol):
+    """One request at upstream."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more of the upload may be sent now; what is sent nevertheless is kept."""
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call back once when there is room."""
+
+    def send(self, data: Buffer) -> None:
+        """Payload of the request; framing is the exchange's business."""
+
+    def end_upload(self, trailers: Headers) -> None: ...
+
+    def pause(self) -> None:
+        """The client does not read: stop reading upstream, soon."""
+
+    def resume(self) -> None: ...
+
+    def cancel(self) -> None:
+        """The answer is not wanted any more. Idempotent."""
+
+
+class Forwarder(Protocol):
+    """The client towards upstream, as far as the server knows it."""
+
+    def exchange(self, effect: PassThrough, framing: Framing, sink: ExchangeSink) -> Exchange:
+        """Send a request on. `framing` is that of the client's body: 0 for none, a number of bytes
+        to announce, or "chunked". With 0 the upload has ended already."""

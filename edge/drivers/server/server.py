@@ -1,0 +1,201 @@
+"""The edge on a socket: what its connections share, and the way back from the core to them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from edge.config import EdgeConfig
+from edge.drivers.bodies import Bodies
+from edge.drivers.body import MemoryBody
+from edge.drivers.ring import HitRing
+from edge.drivers.server.connection import Connection, Sent
+from edge.drivers.server.heads import Heads
+from edge.drivers.server.hits import HitPath, HitSource
+from edge.drivers.server.listener import Listener
+from edge.drivers.server.passing import Forwarder
+from edge.drivers.server.reply import Answer, Reply
+from edge.drivers.server.sending import SMALL_BYTES, FileSource, MemorySource
+from edge.drivers.server.upload import Upload
+from edge.drivers.server.wheel import TimerWheel
+from edge.events import (
+    AbortResponse,
+    ClientLeft,
+    Event,
+    Headers,
+    Requested,
+    ResponseEnded,
+    ServeInterim,
+)
+from nearcast.clock import Clock
+from nearcast.http1 import Limits, RequestHead
+from nearcast.units import bytes_per_s_from_kbps
+
+_PROXIED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
+"""A request that a proxy on this machine passes on is not from this machine."""
+
+
+class Special(Protocol):
+    """Who answers requests about the node itself."""
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """All that it may answer; it is asked for no other."""
+
+    def answer(self, method: str, path: str, client: str) -> tuple[int, Headers, bytes] | None:
+        """Status, fields and body; None: this one is the core's."""
+
+
+class Core(HitSource, Protocol):
+    """What of the core is asked directly; it decides and changes nothing."""
+
+
+class EdgeServer:
+    """Answers requests; `listener` takes them."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        core: Core,
+        clock: Clock,
+        tell: Callable[[Event], None],
+        bodies: Bodies,
+        forwarder: Forwarder,
+        ring: HitRing,
+        special: Special,
+    ) -> None:
+        self._apply(config)
+        self.core = core
+        self.now_s = clock.now_s
+        self.tell = tell
+        self.bodies = bodies
+        self.forwarder = forwarder
+        self.ring = ring
+        self._special = special
+        self.special_paths = special.paths
+        self.heads = Heads(clock, config.name)
+        self.wheel = TimerWheel(clock.now_s)
+        self.is_draining = False
+        self.hits = HitPath(self, clock)
+        self.listener = Listener(config, self)
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, Reply] = {}
+
+    def reconfigure(self, config: EdgeConfig) -> None:
+        """Go by these settings from now on; what is under way goes on as it began."""
+        self._apply(config)
+        self.listener.reconfigure(config)
+        self.hits.forget()
+
+    def _apply(self, config: EdgeConfig) -> None:
+        self.settings = config.server
+        self.header_deadline_s = config.http.header_deadline_s
+        self.window_bytes_min = int(
+            bytes_per_s_from_kbps(config.server.rate_min_kbps) * config.server.send_s
+        )
+        self.target_length_max = config.http.target_length_max
+        self.limits = Limits(
+            line_bytes_max=config.server.head_bytes_max,
+            field_bytes_max=config.server.head_bytes_max,
+            head_bytes_max=4 * config.server.head_bytes_max,
+            field_count_max=config.server.head_field_count_max,
+        )
+
+    # What the core wants
+
+    def answer(self, effect: Answer) -> None:
+        reply = self._asked.get(effect.request_id)
+        if reply is not None:  # else the client has left, and the core was told
+            reply.answer(effect)
+
+    def interim(self, effect: ServeInterim) -> None:
+        reply = self._asked.get(effect.request_id)
+        if reply is not None:
+            reply.interim(effect.status, effect.headers)
+
+    def abort(self, effect: AbortResponse) -> None:
+        reply = self._asked.get(effect.request_id)
+        if reply is not None:
+            reply.abort()
+
+    # What replies need
+
+    def reply(self, connection: Connection, head: RequestHead, upload: Upload | None) -> Reply:
+        return Reply(self, connection, head, upload)
+
+    def requested(self, head: RequestHead, client: str) -> Requested:
+        return Requested(
+            request_id=next(self._numbers),
+            method=head.method,
+            target=head.target,
+            headers=head.headers,
+            client=client,
+        )
+
+    def renumbered(self, requested: Requested) -> Requested:
+        return Requested(
+            request_id=next(self._numbers),
+            method=requested.method,
+            target=requested.target,
+            headers=requested.headers,
+            client=requested.client,
+        )
+
+    def special(self, requested: Requested) -> tuple[int, Headers, bytes] | None:
+        path = requested.target.partition("?")[0]
+        if path not in self.special_paths:
+            return None
+        if not _PROXIED.isdisjoint(name for name, _ in requested.headers):
+            return None
+        return self._special.answer(requested.method, path, requested.client)
+
+    def ask(self, requested: Requested, reply: Reply) -> None:
+        """Feed a request; its answer comes to `reply`, at once or later."""
+        self.ring.flush()  # the core hears of requests in the order they came
+        self._asked[requested.request_id] = reply
+        self.tell(requested)
+
+    def tell_end(self, request_id: int, sent_bytes: int, *, is_whole: bool) -> None:
+        del self._asked[request_id]
+        if is_whole:
+            self.tell(ResponseEnded(request_id=request_id, sent_bytes=sent_bytes))
+        else:
+            self.tell(ClientLeft(request_id=request_id, sent_bytes=sent_bytes))
+
+    def send_object(
+        self,
+        connection: Connection,
+        head: bytes,
+        object_id: str,
+        first: int,
+        size_bytes: int,
+        done: Sent,
+    ) -> bool:
+        """Begin to send a stored body, or the part of it. False when it must be waited for."""
+        content = self.bodies.in_memory(object_id)
+        if content is not None and size_bytes <= SMALL_BYTES:
+            connection.write(b"".join((head, content[first : first + size_bytes])))
+            done(True, size_bytes)
+            return True
+        if connection.can_go_direct:
+            if content is None or size_bytes < self.settings.memory_send_bytes_min:
+                held = self.bodies.held_file(object_id)
+                if held is not None:
+                    file = FileSource(held, first, is_warm=False)
+                    connection.send_still(head, file, size_bytes, done)
+                    return True
+            if content is not None:
+                view = memoryview(content)[first : first + size_bytes]
+                connection.send_still(head, MemorySource(view), size_bytes, done)
+                return True
+        elif content is not None:
+            connection.send_body(
+                head,
+                MemoryBody(content, first, size_bytes),
+                left_bytes=size_bytes,
+                is_chunked=False,
+                done=done,
+            )
+            return True
+        return False
