@@ -3,9 +3,9 @@
 Three things keep a failing origin from being asked to death, and clients from waiting for it:
 
     retry       a fetch that failed before its head (no connection, or one that was closed under
-                it: a kept-alive connection that had just gone stale looks like that) is tried once
-                more, if there is budget: each fetch earns `retry_budget_share` of a retry, so that
-                retries never add more than that share to the load
+                it) is tried once more, if there is budget: each fetch earns `retry_budget_share` of
+                a retry, so that retries never add more than that share to the load. A kept
+                connection that upstream had closed already is the driver's to replace
     memory of   a URL that upstream answered with 500, 502, 503 or 504 is not asked for again for
     errors      `error_ttl_s`; whoever wants it meanwhile gets the same status at once. It is kept
                 per URL and forwarded fields, so that no one client's odd request can be made
@@ -99,6 +99,10 @@ class Upstreams:
         )
 
     # -- before a fetch
+
+    def is_well(self, url: str) -> bool:
+        """Whether the breaker of this URL's upstream is closed: fit for what nobody waits for."""
+        return self._of(url).open_until_s is None
 
     def trouble(self, url: str, headers: Headers, now_s: float) -> Trouble | None:
         """Why not to fetch this now; None to go ahead. `headers` as they would be sent."""

@@ -178,7 +178,7 @@ class Planner:
                 self._open.pause(fill, now_s)
             else:
                 self._open.resume(fill, now_s)
-        if must_wait or self._is_stopped or self._open.upstreams.troubled_count:
+        if must_wait or self._is_stopped:
             return
         running_count = len(prefetches)
         while self._is_stirred and running_count < self._config.in_flight_max:
@@ -203,7 +203,9 @@ class Planner:
                 want = self._staging.next_want(intent, now_s, with_rest=with_rest)
                 if want is None and with_rest:
                     intent.rests_until_s = now_s + REST_S
-                if want is not None and self._has_room(want):
+                if want is None or not self._open.upstreams.is_well(want.url):
+                    continue
+                if self._has_room(want):
                     fill_id = self._fills.prefetch(
                         want.url,
                         intent.session.shared_headers,
