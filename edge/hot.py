@@ -122,7 +122,7 @@ class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
             made_wall_s=freshness.received_wall_s - freshness.initial_age_s,
             etag=_opaque(etag) if etag is not None else None,
             last_modified=(
-                last_modified.encode("utf-8", "surrogateescape")
+                last_modified.encode("ascii")
                 if last_modified is not None and last_modified_wall_s is not None
                 else None
             ),
@@ -134,7 +134,7 @@ class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _opaque(etag: str) -> bytes:
-    return etag.removeprefix("W/").encode("utf-8", "surrogateescape")
+    return etag.removeprefix("W/").encode("latin-1", "replace")  # as fields are read
 
 
 class HotTable:
