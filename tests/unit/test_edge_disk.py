@@ -362,13 +362,13 @@ def run_until(step_no: int, work: Callable[[], object]) -> bool:
 def test_a_node_killed_between_any_two_steps_leaves_objects_whole(
     tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    is_update = verb in ("update", "compact")
     for step_no in range(40):
         store = DiskStore(tmp_path / str(step_no))
         store.open()
         store.scan()
         before = put(store, b"before") if verb != "store" else None
         # Of one size, so that only the checksum can tell old from new.
-        is_update = verb in ("update", "compact")
         after = described(b"before" if is_update else b"behind", received_wall_s=7.0)
         if verb == "compact":
             monkeypatch.setattr("edge.drivers.journal.COMPACT_BYTES_MIN", 0)
