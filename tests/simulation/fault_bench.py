@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nearcast.cache_status import parse_cache_status
 from nearcast.record import ListRecorder
 from simulation.checks import Checker
 from simulation.faults import FaultSpec
-from simulation.scenario import scenario_of
+from simulation.scenario import Setting, scenario_of
 from simulation.transport import Answer, Call, Client, Headers, Request
 from simulation.wire import Path
 from simulation.world import World
@@ -65,7 +66,9 @@ class Reply:
 class FaultBench:
     """A world whose viewers never come; the test asks in their place."""
 
-    def __init__(self, *, max_age_s: int | None = None, **settings: Any) -> None:
+    def __init__(
+        self, settings: Mapping[str, Setting] | None = None, *, max_age_s: int | None = None
+    ) -> None:
         self.checker = Checker()
         self.recorder = ListRecorder()
         link = {"rate_kbps": 100_000, "delay_ms": 5}
@@ -76,7 +79,11 @@ class FaultBench:
                     {
                         "name": "edge",
                         "backhaul": link,
-                        "settings": {"prefetch.enabled": False, "store": "disk", **settings},
+                        "settings": {
+                            "prefetch.enabled": False,
+                            "store": "disk",
+                            **(settings or {}),
+                        },
                     }
                 ],
                 "viewers": [{"id": "late", "titles": ["film1"], "last_mile": link, "start_s": 1e9}],

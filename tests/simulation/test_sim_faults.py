@@ -60,7 +60,7 @@ def test_origin_down_and_nothing_stored_gives_502_at_once() -> None:
 
 
 def test_origin_that_stays_down_is_left_alone_and_found_again() -> None:
-    bench = FaultBench(**{"http.breaker_failures": 3})
+    bench = FaultBench({"http.breaker_failures": 3})
     bench.begin("down")
     for target in SEGMENTS[:3]:
         assert bench.get(target).status == 502
@@ -74,7 +74,7 @@ def test_origin_that_stays_down_is_left_alone_and_found_again() -> None:
 
 
 def test_origin_that_hangs_gives_504_within_the_set_time() -> None:
-    bench = FaultBench(**{"http.fill_header_timeout_s": 2.0, "http.connect_timeout_s": 1.0})
+    bench = FaultBench({"http.fill_header_timeout_s": 2.0, "http.connect_timeout_s": 1.0})
     bench.begin("hang")
     reply = bench.get()
     assert reply.status == 504
@@ -82,7 +82,7 @@ def test_origin_that_hangs_gives_504_within_the_set_time() -> None:
 
 
 def test_origin_that_hangs_in_a_body_cuts_it() -> None:
-    bench = FaultBench(**{"http.fill_idle_timeout_s": 2.0})
+    bench = FaultBench({"http.fill_idle_timeout_s": 2.0})
     bench.begin("hang_body")
     reply = bench.get()
     assert reply.failure is not None
@@ -114,7 +114,7 @@ def test_truncated_body_is_passed_on_cut_never_stored_and_counted(kind: str) -> 
 
 
 def test_more_bytes_than_content_length_cost_the_connection_only() -> None:
-    bench = FaultBench(**{"http.retry_budget_share": 1.0})
+    bench = FaultBench({"http.retry_budget_share": 1.0})
     bench.begin("extra_bytes")
     for target in SEGMENTS:
         reply = bench.get(target)
@@ -124,7 +124,7 @@ def test_more_bytes_than_content_length_cost_the_connection_only() -> None:
 
 
 def test_connection_that_went_stale_is_retried_within_the_budget() -> None:
-    bench = FaultBench(**{"http.retry_budget_share": 0.5})
+    bench = FaultBench({"http.retry_budget_share": 0.5})
     for target in SEGMENTS[:2]:
         bench.get(target)
     bench.begin("reset", lasts_s=0.02)
@@ -146,7 +146,7 @@ def test_disk_full_serves_on_without_storing() -> None:
 
 
 def test_bit_rot_is_noticed_dropped_and_fetched_again() -> None:
-    bench = FaultBench(memory_bytes=0)
+    bench = FaultBench({"memory_bytes": 0})
     bench.get()
     bench.begin("bit_rot", count=10)
     reply = bench.get()
@@ -188,7 +188,7 @@ def test_clock_jump_never_makes_an_age_negative_nor_an_object_fresh_for_ever(
 
 
 def test_broken_model_leaves_the_rule() -> None:
-    bench = FaultBench(**{"prefetch.enabled": True})
+    bench = FaultBench({"prefetch.enabled": True})
     bench.begin("model")
     assert bench.status.model_id is None
     assert bench.get().status == 200
@@ -197,7 +197,7 @@ def test_broken_model_leaves_the_rule() -> None:
 
 
 def test_cut_link_is_a_silent_origin_and_mends() -> None:
-    bench = FaultBench(**{"http.fill_header_timeout_s": 2.0, "http.connect_timeout_s": 1.0})
+    bench = FaultBench({"http.fill_header_timeout_s": 2.0, "http.connect_timeout_s": 1.0})
     bench.get(OTHER)
     bench.begin("link", lasts_s=4.0)
     assert bench.get(OTHER).is_hit
