@@ -37,7 +37,7 @@ class LoadFailed(Exception):
 
 
 class _Connection:
-    __slots__ = ("asked_s", "due_s", "head", "left", "next_ask", "size", "sock")
+    __slots__ = ("asked_s", "due_s", "free_s", "head", "left", "next_ask", "size", "sock")
 
     def __init__(self, sock: socket.socket, next_ask: int) -> None:
         self.sock = sock
@@ -47,6 +47,7 @@ class _Connection:
         self.head = b""  # of a head that came in pieces
         self.asked_s = 0.0
         self.due_s = 0.0
+        self.free_s = 0.0  # when its last answer was complete
 
 
 def request_maker(ask: Ask, port: int) -> Callable[[int], bytes]:
@@ -124,20 +125,29 @@ class Run:
                         open_count -= 1
 
     def _paced(self, started_s: float, until_s: float, interval_s: float) -> None:
-        """Each connection asks on its own grid; one that is late waits for its answer first."""
+        """Each connection asks on its own grid, whatever the answers take.
+
+        What falls due while an answer is awaited is asked right after it, and counts from when it
+        was due: a server that stalls pays for all that it kept waiting, not for one.
+        """
         poll, connections = _poller(self._connections).poll, self._connections
         waiting = [
             (started_s + interval_s * index / len(connections), fd)
             for index, fd in enumerate(connections)
         ]
         busy_count = 0
+        give_up_s = until_s + (until_s - started_s)  # a server that cannot keep up is not pursued
         while True:
             now_s = time.perf_counter()
             while waiting and waiting[0][0] <= now_s:
                 due_s, fd = heapq.heappop(waiting)
-                if due_s < until_s:
-                    connections[fd].due_s = due_s
-                    self._ask(connections[fd])
+                connection = connections[fd]
+                if due_s < until_s and now_s < give_up_s:
+                    is_late = due_s < connection.free_s
+                    connection.due_s = due_s
+                    self._ask(connection)
+                    if is_late:
+                        connection.asked_s = due_s
                     busy_count += 1
             if not waiting and not busy_count:
                 break
@@ -149,8 +159,8 @@ class Run:
                 connection = connections[fd]
                 if self._read(connection):
                     busy_count -= 1
-                    due_s = max(connection.due_s + interval_s, time.perf_counter())
-                    heapq.heappush(waiting, (due_s, fd))
+                    connection.free_s = time.perf_counter()
+                    heapq.heappush(waiting, (connection.due_s + interval_s, fd))
 
     def _ask(self, connection: _Connection) -> None:
         maker, connection.size = self._makers[connection.next_ask % len(self._makers)]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -110,6 +111,17 @@ def test_connections_start_apart_and_numbers_never_repeat() -> None:
 def test_a_steady_rate_is_kept_not_exceeded() -> None:
     load = measured(lambda request: [ok(b"x" * 100)], rate_per_s=200.0, duration_s=0.1)
     assert 1 <= load.request_count <= 21
+
+
+def test_a_stall_counts_for_all_that_fell_due_in_it() -> None:
+    stalls = iter([0.06])
+
+    def reply(request: bytes) -> list[bytes]:
+        time.sleep(next(stalls, 0.0))
+        return [ok(b"x" * 100)]
+
+    load = measured(reply, rate_per_s=200.0, duration_s=0.1, connection_count=1)
+    assert sum(latency_s > 0.02 for latency_s in load.latency_s) >= 7  # 60, 55, 50, ... ms
 
 
 @pytest.mark.parametrize(
