@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
         self.client = peer[0] if isinstance(peer, tuple) else ""
         if not self._server.listener.admit(self):
             self._ending = "closed"
-            transport.abort()
+            self.transport.abort()
             return
         self.is_free = True
         self._head_since_s = self._server.now_s()
