@@ -186,7 +186,7 @@ class Index:
                 refusal = "prefetch full"
             else:
                 evicted += [self._evict(soonest) for soonest in outlived]
-        elif not (is_restored or is_pinned or self._admission.admits(object_id, size_bytes)):
+        elif not (is_restored or is_pinned or self._is_wanted(object_id, size_bytes)):
             refusal = "not admitted"
         if refusal is None and not self._make_room(size_bytes, evicted):
             refusal = "pinned full"
@@ -201,6 +201,11 @@ class Index:
         return Admission(
             refusal=None, evicted=tuple(evicted), is_in_memory=is_in_memory, unloaded=unloaded
         )
+
+    def _is_wanted(self, object_id: str, size_bytes: int) -> bool:
+        room_bytes = self.config.capacity_bytes - self.size_bytes
+        admits = self._admission.admits(object_id, size_bytes)
+        return admits and self._policy.takes(size_bytes, room_bytes)
 
     def _outlived(self, size_bytes: int, until_s: float) -> list[str] | None:
         """The prefetched objects that must go for this one, all expiring before it; None when

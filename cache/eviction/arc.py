@@ -22,11 +22,12 @@ class Arc:
 
     *once* and *more* are LRU lists of resident objects, each with a ghost list of ids evicted from
     it. An object that returns from a ghost enters *more* and shows that the list it left was too
-    short: the target of *once* moves towards it. *once* and its ghost hold at most the capacity,
-    all four lists at most twice that. All operations cost O(1), amortised.
+    short: the target of *once* moves towards it. An eviction forgets one ghost when *once* and its
+    ghost hold the capacity, or all four lists twice that. All operations cost O(1).
     Source: Megiddo and Modha, "ARC: A Self-Tuning, Low Overhead Replacement Cache", FAST 2003.
     Lists and target are measured in bytes here. The paper moves the target before it evicts for a
-    returning object; here it is moved when that object is inserted, right after.
+    returning object, and forgets no ghost for that; here an eviction does not know for which
+    object it makes room.
     """
 
     def __init__(self, capacity_bytes: int, params: ArcParams | None = None) -> None:
@@ -42,6 +43,9 @@ class Arc:
         self._once_ghost_bytes = 0
         self._more_ghost_bytes = 0
         self._once_bytes_target = 0.0
+
+    def takes(self, size_bytes: int, room_bytes: int) -> bool:
+        return True
 
     def insert(self, object_id: str, size_bytes: int) -> None:
         assert object_id not in self._once, object_id
@@ -68,7 +72,6 @@ class Arc:
         else:
             self._more[object_id] = size_bytes
             self._more_bytes += size_bytes
-        self._trim_ghosts()
 
     def hit(self, object_id: str) -> None:
         size_bytes = self._once.pop(object_id, None)
@@ -87,6 +90,7 @@ class Arc:
             self._once_bytes -= size_bytes
 
     def victim(self) -> str:
+        self._forget_one()
         if self._once and (self._once_bytes > self._once_bytes_target or not self._more):
             object_id, size_bytes = self._once.popitem(last=False)
             self._once_bytes -= size_bytes
@@ -102,18 +106,19 @@ class Arc:
     def __len__(self) -> int:
         return len(self._once) + len(self._more)
 
-    def _trim_ghosts(self) -> None:
-        capacity_bytes = self._capacity_bytes
-        while self._once_ghost and (
-            self._once_bytes + self._once_ghost_bytes > capacity_bytes
-            or len(self._once_ghost) > GHOST_COUNT_MAX
-        ):
+    def _forget_one(self) -> None:
+        """Let go of a ghost for the one that is about to be made, if the lists are full."""
+        once_bytes = self._once_bytes + self._once_ghost_bytes
+        more_bytes = self._more_bytes + self._more_ghost_bytes
+        ghost_count = len(self._once_ghost) + len(self._more_ghost)
+        if once_bytes >= self._capacity_bytes and self._once_ghost:
             _, size_bytes = self._once_ghost.popitem(last=False)
             self._once_ghost_bytes -= size_bytes
-        others_bytes = self._once_bytes + self._more_bytes + self._once_ghost_bytes
-        while self._more_ghost and (
-            others_bytes + self._more_ghost_bytes > 2 * capacity_bytes
-            or len(self._more_ghost) > GHOST_COUNT_MAX
+        elif self._more_ghost and (
+            once_bytes + more_bytes >= 2 * self._capacity_bytes or ghost_count >= GHOST_COUNT_MAX
         ):
             _, size_bytes = self._more_ghost.popitem(last=False)
             self._more_ghost_bytes -= size_bytes
+        elif ghost_count >= GHOST_COUNT_MAX:
+            _, size_bytes = self._once_ghost.popitem(last=False)
+            self._once_ghost_bytes -= size_bytes

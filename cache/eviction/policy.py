@@ -20,7 +20,11 @@ GHOST_COUNT_MAX = 1_000_000
 
 
 class EvictionPolicy(Protocol):
-    """An order among resident objects. Deterministic; no method takes the time."""
+    """An order among resident objects. Deterministic; no method is told the time."""
+
+    def takes(self, size_bytes: int, room_bytes: int) -> bool:
+        """Whether an object of that size is worth the objects that may have to go for it, with so
+        much room free. Asked before anything is evicted; most policies always say yes."""
 
     def insert(self, object_id: str, size_bytes: int) -> None:
         """Take in an object that is not held; `size_bytes` > 0."""

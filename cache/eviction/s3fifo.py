@@ -12,12 +12,15 @@ from nearcast.config import Section
 
 
 class S3FifoParams(Section, frozen=True, kw_only=True):
-    """Defaults are the paper's. Shares are of the tier's bytes."""
+    """Defaults are the paper's; shares are of the tier's bytes. `object_share_max`: an object above
+    it is taken in only where there is room, as it would push all others out of small. 1 takes
+    everything, for fewer bytes missed and more requests: docs/results/cache.md."""
 
     small_share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.1
     ghost_share: Annotated[float, msgspec.Meta(ge=0)] = 0.9
     hit_count_max: Annotated[int, msgspec.Meta(ge=1)] = 3
     promotion_hit_count: Annotated[int, msgspec.Meta(ge=1)] = 2
+    object_share_max: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.1
 
 
 class S3Fifo:
@@ -38,6 +41,7 @@ class S3Fifo:
     def __init__(self, capacity_bytes: int, params: S3FifoParams | None = None) -> None:
         self._params = params or S3FifoParams()
         self._small_bytes_max = capacity_bytes * self._params.small_share
+        self._object_bytes_max = capacity_bytes * self._params.object_share_max
         self._main_bytes_max = capacity_bytes - self._small_bytes_max
         self._ghost_bytes_max = capacity_bytes * self._params.ghost_share
         # Sizes, oldest first. Hits are counted apart: small integers cost no memory.
@@ -49,6 +53,9 @@ class S3Fifo:
         self._small_bytes = 0
         self._main_bytes = 0
         self._ghost_bytes = 0
+
+    def takes(self, size_bytes: int, room_bytes: int) -> bool:
+        return size_bytes <= max(room_bytes, self._object_bytes_max)
 
     def insert(self, object_id: str, size_bytes: int) -> None:
         assert object_id not in self._hit_counts, object_id

@@ -32,6 +32,9 @@ class Sieve:
         self._oldest: _Node | None = None
         self._hand: _Node | None = None
 
+    def takes(self, size_bytes: int, room_bytes: int) -> bool:
+        return True
+
     def insert(self, object_id: str, size_bytes: int) -> None:
         assert object_id not in self._nodes, object_id
         node = _Node(object_id)

@@ -32,12 +32,13 @@ KERNELS: Mapping[str, Kernel] = {
             params.ghost_share,
             params.hit_count_max,
             params.promotion_hit_count,
+            params.object_share_max,
         ),
     ),
     "sieve": Kernel(replay_sieve),
     "lru": Kernel(replay_lru),
     "arc": Kernel(replay_arc, lambda params: (params.step == "size",)),
-    "gdsf": Kernel(replay_gdsf, lambda params: (params.cost_per_byte,)),
+    "gdsf": Kernel(replay_gdsf, lambda params: (params.cost_per_byte, params.newcomers_compete)),
 }
 """By the names of `cache.eviction.EVICTION_POLICIES`."""
 

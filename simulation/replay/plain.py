@@ -52,6 +52,8 @@ class Tier:
             miss_bytes += object_bytes
             if object_bytes > capacity_bytes or not admission.admits(object_id, object_bytes):
                 continue
+            if not eviction.takes(object_bytes, capacity_bytes - size_bytes):
+                continue
             while size_bytes + object_bytes > capacity_bytes:
                 victim = victim_of()
                 victim_bytes = sizes.pop(victim)

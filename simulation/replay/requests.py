@@ -48,8 +48,6 @@ def read_requests(file: Path) -> Requests:
     except (OSError, EOFError, lzma.LZMAError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot read {file}: {reason}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is not UTF-8 text: {error}") from error
 
 
 def parse_requests(lines: Iterable[str], name: str) -> Requests:
@@ -75,6 +73,8 @@ def parse_requests(lines: Iterable[str], name: str) -> Requests:
             objects.append(numbers.setdefault((row[key_column], size_bytes), len(numbers)))
     except IndexError:
         raise InputError(f"{name}, line {line_no}: fewer values than columns") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{name}, after line {line_no}: not UTF-8 text") from None
     except (ValueError, csv.Error) as error:
         raise InputError(f"{name}, line {line_no}: {error}") from error
     if not objects:

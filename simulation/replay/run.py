@@ -194,7 +194,7 @@ def lines(found: Comparison, name: str) -> Iterator[str]:
     )
     yield (
         f"capacity {format_size(found.capacity_bytes)} ({share:.1%} of that), "
-        f"admission {found.admission}, first {found.warmup_count} requests not counted"
+        f"admission {found.admission}, first {found.warmup_count} not counted"
     )
     yield ""
     yield f"{'policy':<24}{'by':<14}{'object miss':>12}{'byte miss':>12}{'M requests/s':>15}"

@@ -198,7 +198,9 @@ def test_the_index_keeps_its_books_under_every_policy(eviction: str) -> None:
 @settings(max_examples=40, deadline=None)
 @given(
     calls=st.lists(
-        st.tuples(st.sampled_from(["insert", "hit", "remove", "victim"]), st.integers(0, 15)),
+        st.tuples(
+            st.sampled_from(["insert", "hit", "remove", "victim", "takes"]), st.integers(0, 15)
+        ),
         max_size=120,
     )
 )
@@ -219,6 +221,8 @@ def test_a_policy_holds_exactly_what_it_was_given(
             held.remove(object_id)
         elif verb == "victim" and held:
             held.remove(policy.victim())  # raises unless it was held
+        elif verb == "takes":
+            policy.takes(number, number % 3)  # asking changes nothing that is held
         assert len(policy) == len(held)
     assert {policy.victim() for _ in range(len(held))} == held
     assert len(policy) == 0

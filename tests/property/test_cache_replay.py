@@ -28,7 +28,9 @@ PARAMS = (
     "s3fifo.promotion_hit_count=1",
     "s3fifo.hit_count_max=1",
     "arc.step=size",
+    "s3fifo.object_share_max=1",
     "gdsf.cost_per_byte=0.3",
+    "gdsf.newcomers_compete=false",
 )
 
 

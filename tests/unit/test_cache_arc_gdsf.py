@@ -69,9 +69,10 @@ def test_arc_forgets_the_oldest_ghosts() -> None:
     arc = Arc(2)
     fill(arc, "ab")
     assert victims(arc, 2) == "ab"
-    fill(arc, "cd")  # once and its ghost hold two: a and b are forgotten
-    fill(arc, "a")
-    assert victims(arc, 3) == "cda"
+    fill(arc, "cd")
+    assert victims(arc, 2) == "cd"  # once and its ghost held more than two: a and b are forgotten
+    fill(arc, "ad")  # d is remembered: it counts as used more, and once may keep a byte
+    assert victims(arc, 2) == "da"
 
 
 def test_gdsf_evicts_what_saves_least_per_byte() -> None:
@@ -82,6 +83,29 @@ def test_gdsf_evicts_what_saves_least_per_byte() -> None:
     for _ in range(4):
         gdsf.hit("large")  # five uses, a tenth each: more than a quarter
     assert victims(gdsf, 3) == "".join(["medium", "large", "small"])
+
+
+def test_gdsf_takes_a_newcomer_that_is_worth_those_it_replaces() -> None:
+    gdsf = Gdsf(100)
+    gdsf.insert("small", 10)
+    gdsf.insert("large", 50)
+    assert gdsf.takes(90, 90)  # there is room
+    assert gdsf.takes(40, 0)  # worth more than large, which is enough
+    assert not gdsf.takes(60, 0)  # worth less than large
+    assert victims(gdsf, 2) == "largesmall"
+
+
+def test_gdsf_told_so_takes_every_newcomer() -> None:
+    gdsf = Gdsf(100, GdsfParams(newcomers_compete=False))
+    gdsf.insert("small", 10)
+    assert gdsf.takes(60, 0)
+
+
+def test_s3fifo_takes_a_large_object_only_where_there_is_room() -> None:
+    s3fifo = build_eviction("s3fifo", 100)
+    assert s3fifo.takes(50, 50)
+    assert s3fifo.takes(10, 0)
+    assert not s3fifo.takes(11, 10)
 
 
 def test_gdsf_overtakes_what_was_popular_once() -> None:

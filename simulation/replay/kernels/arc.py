@@ -9,6 +9,7 @@ from cache.eviction.policy import GHOST_COUNT_MAX
 from simulation.replay.kernels.jit import jit
 from simulation.replay.kernels.rings import NEWER, push, rings, unlink
 
+_NONE = -1
 _UNKNOWN, _ONCE, _MORE, _ONCE_GHOST, _MORE_GHOST = 0, 1, 2, 3, 4
 
 
@@ -46,6 +47,25 @@ def replay_arc(
         if object_bytes > capacity_bytes:
             continue
         while once_bytes + more_bytes + object_bytes > capacity_bytes:
+            forgotten = _NONE
+            once_all = once_bytes + once_ghost_bytes
+            is_full = once_all + more_bytes + more_ghost_bytes >= 2 * capacity_bytes
+            is_crowded = once_ghost_count + more_ghost_count >= GHOST_COUNT_MAX
+            if once_all >= capacity_bytes and once_ghost_count:
+                forgotten = links[once_ghost, NEWER]
+            elif more_ghost_count and (is_full or is_crowded):
+                forgotten = links[more_ghost, NEWER]
+            elif is_crowded:
+                forgotten = links[once_ghost, NEWER]
+            if forgotten != _NONE:
+                unlink(links, forgotten)
+                if state[forgotten] == _ONCE_GHOST:
+                    once_ghost_bytes -= sizes_bytes[forgotten]
+                    once_ghost_count -= 1
+                else:
+                    more_ghost_bytes -= sizes_bytes[forgotten]
+                    more_ghost_count -= 1
+                state[forgotten] = _UNKNOWN
             if once_bytes and (once_bytes > once_bytes_target or not more_bytes):
                 victim = links[once, NEWER]
                 unlink(links, victim)
@@ -84,22 +104,4 @@ def replay_arc(
             push(links, more, number)
             more_bytes += object_bytes
             state[number] = _MORE
-        while once_ghost_count and (
-            once_bytes + once_ghost_bytes > capacity_bytes or once_ghost_count > GHOST_COUNT_MAX
-        ):
-            forgotten = links[once_ghost, NEWER]
-            unlink(links, forgotten)
-            state[forgotten] = _UNKNOWN
-            once_ghost_bytes -= sizes_bytes[forgotten]
-            once_ghost_count -= 1
-        others_bytes = once_bytes + more_bytes + once_ghost_bytes
-        while more_ghost_count and (
-            others_bytes + more_ghost_bytes > 2 * capacity_bytes
-            or more_ghost_count > GHOST_COUNT_MAX
-        ):
-            forgotten = links[more_ghost, NEWER]
-            unlink(links, forgotten)
-            state[forgotten] = _UNKNOWN
-            more_ghost_bytes -= sizes_bytes[forgotten]
-            more_ghost_count -= 1
     return miss_count, miss_bytes

@@ -17,10 +17,12 @@ def replay_gdsf(
     capacity_bytes: int,
     warmup_count: int,
     cost_per_byte: float,
+    newcomers_compete: bool,
 ) -> tuple[int, int]:
     """Requests and bytes missed after the warm-up."""
     object_count = len(sizes_bytes)
     heap = np.empty(object_count, dtype=np.int32)  # resident objects, least worth at the top
+    victims = np.empty(object_count, dtype=np.int32)  # of one newcomer
     places = np.full(object_count, _ABSENT, dtype=np.int32)  # in the heap
     priorities = np.zeros(object_count, dtype=np.float64)
     used_at = np.zeros(object_count, dtype=np.int64)
@@ -37,14 +39,32 @@ def replay_gdsf(
                 miss_bytes += object_bytes
             if object_bytes > capacity_bytes:
                 continue
-            while size_bytes + object_bytes > capacity_bytes:
+            priority = level + (1 / object_bytes + cost_per_byte)
+            freed_bytes = victim_count = 0
+            is_taken = True
+            while size_bytes - freed_bytes + object_bytes > capacity_bytes:
                 victim = heap[0]
-                level = priorities[victim]
+                if newcomers_compete and priorities[victim] > priority:
+                    is_taken = False
+                    break
+                victims[victim_count] = victim
+                victim_count += 1
                 places[victim] = _ABSENT
-                size_bytes -= sizes_bytes[victim]
+                freed_bytes += sizes_bytes[victim]
                 resident_count -= 1
                 if resident_count:
                     _sink(heap, places, priorities, used_at, heap[resident_count], resident_count)
+            if not is_taken:
+                level = priority
+                for position in range(victim_count):
+                    victim = victims[position]
+                    places[victim] = resident_count
+                    resident_count += 1
+                    _rise(heap, places, priorities, used_at, victim)
+                continue
+            if victim_count:
+                level = priorities[victims[victim_count - 1]]
+            size_bytes -= freed_bytes
             use_counts[number] = 0
             places[number] = resident_count
             resident_count += 1

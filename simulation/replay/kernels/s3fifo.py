@@ -22,12 +22,14 @@ def replay_s3fifo(
     ghost_share: float,
     hit_count_max: int,
     promotion_hit_count: int,
+    object_share_max: float,
 ) -> tuple[int, int]:
     """Requests and bytes missed after the warm-up."""
     small, main, ghost = len(sizes_bytes), len(sizes_bytes) + 1, len(sizes_bytes) + 2
     links = rings(small, 3)
     state = np.zeros(small, dtype=np.int32)
     small_bytes_max = capacity_bytes * small_share
+    object_bytes_max = capacity_bytes * object_share_max
     main_bytes_max = capacity_bytes - small_bytes_max
     ghost_bytes_max = capacity_bytes * ghost_share
     small_bytes = main_bytes = ghost_bytes = ghost_count = 0
@@ -43,7 +45,8 @@ def replay_s3fifo(
         if request >= warmup_count:
             miss_count += 1
             miss_bytes += object_bytes
-        if object_bytes > capacity_bytes:
+        room_bytes = capacity_bytes - small_bytes - main_bytes
+        if object_bytes > capacity_bytes or object_bytes > max(room_bytes, object_bytes_max):
             continue
         while small_bytes + main_bytes + object_bytes > capacity_bytes:
             has_evicted = True
