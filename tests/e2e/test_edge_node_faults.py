@@ -196,7 +196,8 @@ def test_body_that_stops_coming_is_not_waited_for(
 def test_half_open_connection_is_closed_when_idle(
     origin: FaultyOrigin, start_edge: StartEdge
 ) -> None:
-    with start_edge(origin.url, "--set", "server.idle_s=0.3") as process:
+    limits = ("--set", "server.idle_s=0.3", "--set", "http.header_deadline_s=0.3")
+    with start_edge(origin.url, *limits) as process:
         assert raw(process, b"") == b""
 
 

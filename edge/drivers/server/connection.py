@@ -269,6 +269,8 @@ class Connection(asyncio.Protocol):
             self._upload = None
             self._tail = upload.rest + self._tail
             self.due_s = NO_DEADLINE_S
+        elif not upload.is_held_up:  # the client's move, even if all so far came with the head
+            self._set_due(self._server.now_s() + self._server.settings.send_s)
 
     def _settle(self) -> None:
         """Nothing more can be done now: see that whatever comes next wakes us."""
