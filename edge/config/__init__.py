@@ -11,6 +11,7 @@ from edge.config.service import (
     TlsRules,
     TokenRules,
 )
+from edge.config.storage import StorageConfig
 from edge.config.watching import InferenceConfig, PrefetchConfig, SessionsConfig
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ServiceConfig",
     "ServiceRules",
     "SessionsConfig",
+    "StorageConfig",
     "TlsConfig",
     "TlsRules",
     "TokenRules",

@@ -14,6 +14,7 @@ from edge.config.http import HttpConfig
 from edge.config.ranges import Count
 from edge.config.server import ServerConfig, TlsConfig
 from edge.config.service import ServiceConfig, ServiceRules, check_upstream
+from edge.config.storage import StorageConfig
 from edge.config.watching import InferenceConfig, PrefetchConfig, SessionsConfig
 from nearcast.config import Section
 from nearcast.errors import ConfigError
@@ -54,6 +55,7 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     sessions: SessionsConfig = SessionsConfig()
     prefetch: PrefetchConfig = PrefetchConfig()
     server: ServerConfig = ServerConfig()
+    storage: StorageConfig = StorageConfig()
     tls: TlsConfig = TlsConfig()
     inference: InferenceConfig = InferenceConfig()
 
@@ -65,7 +67,10 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
                     "upstream and services are both set: give the upstream a [[services]] too"
                 )
         if self.services and self.service != ServiceRules():
-            raise ValueError("[service] is for a node with one upstream; say it in [[services]]")
+            raise ValueError(
+                "[service] (--profile transparent sets some of it) is for a node with one "
+                "upstream; say it in each of [[services]]"
+            )
         names = [service.name for service in self.services]
         if len(set(names)) < len(names):
             raise ValueError("services: two have the same name")

@@ -54,7 +54,7 @@ class Bodies:
         tell: Tell,
         *,
         memory_object_bytes_max: int,
-        verify_every: int = 256,
+        verify_every: int = 0,
     ) -> None:
         self.health = StoreHealth(asyncio.get_running_loop().time)
         self._store = store
@@ -289,7 +289,7 @@ class Bodies:
         self.health.damaged_count += self._store.damaged_count
         return found
 
-    def begin_upkeep(self, scrub_bytes_per_s: float = 1e6) -> None:
+    def begin_upkeep(self, scrub_bytes_per_s: float = 0.0) -> None:
         """Clear away what nobody knows any more, and check what is there; all behind the work."""
         if self._store is None or self._stored is None:
             return
