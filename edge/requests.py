@@ -70,14 +70,12 @@ class Reader:
         target = request.target
         if len(target) > self.target_length_max:
             return Refusal(status=414, detail=f"target longer than {self.target_length_max}")
-        if request.method in ("TRACE", "TRACK"):
+        if request.method in ("TRACE", "TRACK", "CONNECT"):
             return Refusal(
                 status=405,
                 detail=f"{request.method} is not allowed",
                 headers=(("allow", "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"),),
             )
-        if request.method == "CONNECT":
-            return Refusal(status=501, detail="this is no proxy")
         host = get_one(request.headers, "host") or ""
         if not target.startswith("/"):
             absolute = self._own_absolute(target, host)
