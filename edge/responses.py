@@ -77,18 +77,17 @@ class Responses:
             self._give_up(fill, f"upstream answered {event.status} to a plain GET", now_s)
             return
         headers, status = event.headers, event.status
-        if fill.continues is not None and continues(
-            fill.continues.headers,
-            fill.continues.size_bytes,
-            fill.continues.of_bytes,
-            status,
-            headers,
+        held = fill.continues
+        if (
+            held is not None
+            and self._residents.get(held.object_id) is not None
+            and continues(held.headers, held.size_bytes, held.of_bytes, status, headers)
         ):
             # The fields of the answer are newer than those that are held (RFC 9111, 3.4).
-            headers, status = updated(fill.continues.headers, headers), 200
-            size_bytes = fill.continues.of_bytes
-            fill.received_bytes = fill.continues.size_bytes
-        elif fill.continues is not None and status in (206, 412, 416):
+            headers, status = updated(held.headers, headers), 200
+            size_bytes = held.of_bytes
+            fill.received_bytes = held.size_bytes
+        elif held is not None and status in (206, 412, 416):
             self._start_over(fill, now_s)
             return
         elif status == 206 and fill.range_text is None:

@@ -2,7 +2,7 @@
 
 A role's settings are one msgspec struct, nested structs being its sections; `forbid_unknown_fields`
 makes a typo an error. Environment variables are `NEARCAST_<ROLE>__SECTION__KEY`. A field whose name
-ends in `_bytes` or `_bytes_max` also takes a size such as `10GB`.
+ends in `_bytes`, `_bytes_min` or `_bytes_max` also takes a size such as `10GB`.
 """
 
 from __future__ import annotations
@@ -191,7 +191,11 @@ def _convert(name: str, kind: Any, item: Any, where: str) -> Any:
     it is meant to be: a size, a list with commas, for lists of sections JSON."""
     is_text = isinstance(item, str)
     try:
-        if is_text and name.endswith(("_bytes", "_bytes_max")) and item.strip().lower() != "null":
+        if (
+            is_text
+            and name.endswith(("_bytes", "_bytes_min", "_bytes_max"))
+            and item.strip().lower() != "null"
+        ):
             item = parse_size(item)
         elif is_text and item.lstrip()[:1] in ("[", "{") and _holds_sections(kind):
             item, is_text = msgspec.json.decode(item), False

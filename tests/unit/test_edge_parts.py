@@ -19,6 +19,7 @@ from edge.events import (
     FillProgress,
     Headers,
     Held,
+    ObjectLost,
     PassAnswered,
     PassThrough,
     Restored,
@@ -378,6 +379,16 @@ def test_a_rest_that_does_not_fit_is_thrown_away_with_the_beginning(
     assert again.continues is None
     assert get_one(again.headers, "range") is None
     assert one(bench.head(effects, size=WHOLE), ServeFill).request_id == bench.last_id
+
+
+def test_a_beginning_that_has_gone_meanwhile_is_fetched_with_the_rest() -> None:
+    bench = bench_with_near(keep_cut_bytes_min=10_000)
+    held = one(store_beginning(bench), Commit).stored
+    started = bench.ask("/a")
+    bench.feed(ObjectLost(object_id=held.object_id, detail="bit rot"))
+    effects = bench.head(started, REST, status=206, size=60_000)
+    again = one(effects, StartFill)
+    assert (again.continues, get_one(again.headers, "range")) == (None, None)
 
 
 def test_a_part_that_nobody_waits_for_is_cut_too() -> None:
