@@ -13,18 +13,22 @@ import msgspec
 
 from edge.config import EdgeConfig
 from edge.core import EdgeCore
-from edge.drivers.admin import Admin, DriverFigures, rss_bytes
+from edge.drivers.admin import Admin
 from edge.drivers.bodies import Bodies
 from edge.drivers.catalog import CatalogReader
 from edge.drivers.disk import DiskStore
-from edge.drivers.http import EdgeServer
 from edge.drivers.inference import Inference
+from edge.drivers.metrics import DriverFigures, rss_bytes
+from edge.drivers.purging import Purging
 from edge.drivers.ring import HitRing
+from edge.drivers.server import EdgeServer
+from edge.drivers.token import AdminToken
 from edge.drivers.upstream import Upstream
 from edge.events import (
     AbortResponse,
     CancelFill,
     Commit,
+    CutFill,
     Discard,
     Draining,
     DropObject,
@@ -34,10 +38,14 @@ from edge.events import (
     PassThrough,
     PauseFill,
     Predict,
+    PurgeDone,
+    PurgeKind,
     ReadObject,
+    Reconfigured,
     Restored,
     ResumeFill,
     ServeFill,
+    ServeInterim,
     ServeObject,
     ServeText,
     SetFillPriority,
@@ -46,25 +54,38 @@ from edge.events import (
     StreamOnly,
     UpdateStored,
 )
+from edge.reload import plan
+from edge.services import Services
 from edge.status import EdgeStatus
 from nearcast.aio import Pump
 from nearcast.clock import Clock, SystemClock
+from nearcast.errors import ConfigError
 from nearcast.record import NullRecorder, Recorder
+from nearcast.units import bytes_per_s_from_kbps
 
 logger = logging.getLogger(__name__)
 
 
 class EdgeNode:
-    """One edge with all its drivers. Make it inside the running loop; `start`, then `stop`."""
+    """One edge with all its drivers. Make it inside the running loop; `start`, then `stop`.
+
+    `read_config` reads the settings again, for `reload`.
+    """
 
     def __init__(
-        self, config: EdgeConfig, *, clock: Clock | None = None, recorder: Recorder | None = None
+        self,
+        config: EdgeConfig,
+        *,
+        read_config: Callable[[], EdgeConfig] | None = None,
+        clock: Clock | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
-        if config.store is None:
-            # Larger objects could not be kept, so they must not pile up in memory either.
-            size_bytes_max = min(config.object_bytes_max, config.cache().capacity_bytes)
-            config = msgspec.structs.replace(config, object_bytes_max=size_bytes_max)
+        config = _bounded(config)
         self.config = config
+        self._read_config = read_config
+        self._is_restored = False
+        self._reload_count = 0
+        self._reload_failure_count = 0
         self._clock = clock if clock is not None else SystemClock()
         self._store = DiskStore(Path(config.store)) if config.store is not None else None
         self._core = EdgeCore.from_config(
@@ -75,12 +96,17 @@ class EdgeNode:
         self._pump: Pump[Event, Effect] = Pump(self._core, self._perform, self._clock)
         tell = self._pump.feed
         self._bodies = Bodies(
-            self._store, tell, memory_object_bytes_max=config.memory_object_bytes_max
+            self._store,
+            tell,
+            memory_object_bytes_max=config.memory_object_bytes_max,
+            verify_every=config.storage.verify_every,
         )
         self._upstream = Upstream(config, self._core.services, self._bodies, tell, self._spawn)
         self._catalogs = CatalogReader(self._upstream, self._clock, tell, self._spawn)
         self._inference = Inference(config, self._clock, tell, self._spawn)
         self._ring = HitRing(tell)
+        self._purging = Purging(tell)
+        self.purge = self._purging.purge
         self.admin = Admin(self, config.admin_listen)
         self._server = EdgeServer(
             config,
@@ -90,19 +116,21 @@ class EdgeNode:
             self._bodies,
             self._upstream,
             self._ring,
-            self.admin.special,
+            self.admin,
         )
         self._handlers: dict[type[Effect], Callable[[Any], None]] = {
             ServeObject: self._server.answer,
             ServeFill: self._server.answer,
             ServeText: self._server.answer,
             PassThrough: self._server.answer,
+            ServeInterim: self._server.interim,
             AbortResponse: self._server.abort,
             StartFill: self._upstream.start,
-            SetFillPriority: _nothing,  # its connection is what it is; ResumeFill does the rest
+            SetFillPriority: self._upstream.set_priority,
             PauseFill: self._upstream.pause,
             ResumeFill: self._upstream.resume,
             CancelFill: self._upstream.cancel,
+            CutFill: self._upstream.cut,
             StreamOnly: self._bodies.stream_only,
             Commit: self._bodies.commit,
             Discard: lambda effect: self._bodies.end(effect.fill_id),
@@ -112,6 +140,7 @@ class EdgeNode:
             ReadObject: self._bodies.read,
             FetchCatalog: self._catalogs.fetch,
             Predict: self._inference.ask,
+            PurgeDone: self._purging.done,
         }
         self.address = ""
         self.admin_address: str | None = None
@@ -124,17 +153,21 @@ class EdgeNode:
     async def start(self) -> None:
         """Take up the store, listen. Raises ConfigError when that cannot be done."""
         try:
+            self.admin.use_token(_token(self.config))
+            # First of all: a store that takes long to restore is not ready, but alive.
+            self.admin_address = await self.admin.start()
             if self._store is not None:
                 await asyncio.to_thread(self._store.open)
                 restored = await asyncio.to_thread(self._bodies.restore)
                 if self._store.damaged_count:
                     logger.warning("store.damaged count=%d", self._store.damaged_count)
                 self._pump.feed(Restored(objects=restored))
+                self._bodies.begin_upkeep(bytes_per_s_from_kbps(self.config.storage.scrub_kbps))
             self._upstream.load()
             self._pump.wake()
             self.address = await self._server.listener.start()
-            self.admin_address = await self.admin.start()
             self._inference.start()
+            self._is_restored = True
         except BaseException:
             await self._let_go()
             raise
@@ -151,14 +184,69 @@ class EdgeNode:
         self._ring.flush()
         return self._core.status(self._clock.now_s())
 
+    def unready(self) -> str | None:
+        """Why no requests should be sent here at the moment; None: they should.
+
+        An upstream that fails is no reason while anything is stored: that is what a cache is for.
+        When its breaker lets a request through again the node is ready, since only a request can
+        find out that upstream is back.
+        """
+        if not self._is_restored:
+            return "starting"
+        if self.status().is_draining:
+            return "draining"
+        if self._core.is_cut_off(self._clock.now_s()):
+            return "every upstream fails, and nothing is stored"
+        return None
+
+    def finds(self, kind: PurgeKind, value: str) -> bool:
+        """Whether such a purge could mean anything that is served here."""
+        services = self._core.services
+        if kind == "url":
+            return services.purge_url(value) is not None
+        return kind == "tag" or bool(services.purge_prefixes(value))
+
+    def reload(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Read the settings again and go by them: the keys that changed, and of these those that
+        need a restart. Certificates and tokens are read anew too.
+
+        Raises ConfigError; everything is as before then: what can fail is tried first.
+        """
+        try:
+            if self._read_config is None:
+                raise ConfigError("this node was given its settings once and for all")
+            change = plan(self.config, _bounded(self._read_config()))
+            services = Services(change.config)
+            token = _token(change.config)
+            self._upstream.check(services)
+            self._server.listener.reload_tls()
+        except ConfigError as error:
+            self._reload_failure_count += 1
+            logger.error("config.refused cause=%s; the settings before it stay", error)
+            raise
+        self.config = change.config
+        self._pump.feed(Reconfigured(config=change.config))
+        self._server.reconfigure(change.config)
+        self._upstream.reconfigure(change.config)
+        self.admin.use_token(token)
+        self._reload_count += 1
+        logger.info("config.reloaded changed=%s", ",".join(change.changed) or "nothing")
+        if change.waiting:
+            logger.warning("config.needs_restart keys=%s", ",".join(change.waiting))
+        return change.changed, change.waiting
+
     def figures(self) -> DriverFigures:
         return DriverFigures(
             connection_count=self._server.listener.connection_count,
             refused_connection_count=self._server.listener.refused_count,
-            store_failure_count=self._bodies.store_failures,
-            store_failure_last=self._bodies.store_failure_last,
+            store_failure_count=self._bodies.health.failure_count,
+            store_failure_last=self._bodies.health.failure_last,
+            store_state=self._bodies.health.state if self._store is not None else "none",
+            store_damaged_count=self._bodies.health.damaged_count,
             store_queued_bytes=self._bodies.queued_bytes,
             process_rss_bytes=rss_bytes(),
+            reload_count=self._reload_count,
+            reload_failure_count=self._reload_failure_count,
             inference=self._inference.figures(),
         )
 
@@ -177,6 +265,19 @@ class EdgeNode:
 
     def _perform(self, effect: Effect) -> None:
         self._handlers[type(effect)](effect)
+
+
+def _bounded(config: EdgeConfig) -> EdgeConfig:
+    """Without a store larger objects could not be kept, so they must not pile up in memory
+    either."""
+    if config.store is not None:
+        return config
+    size_bytes_max = min(config.object_bytes_max, config.cache().capacity_bytes)
+    return msgspec.structs.replace(config, object_bytes_max=size_bytes_max)
+
+
+def _token(config: EdgeConfig) -> AdminToken | None:
+    return AdminToken(config.admin_token_file) if config.admin_token_file is not None else None
 
 
 def _nothing(effect: Effect) -> None:

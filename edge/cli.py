@@ -1,15 +1,18 @@
-"""`nearcast edge`: run a cache node."""
+"""`nearcast edge`: run a cache node; `nearcast edge purge`: take back what it holds."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nearcast.config import load
+from nearcast.config import Loaded, load
+from nearcast.errors import ConfigError
 from nearcast.json_file import JsonFile, check_json_file, write_json
 
 if TYPE_CHECKING:
@@ -17,11 +20,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+edge = typer.Typer(add_completion=False, rich_markup_mode=None)
+
 DESCRIPTORS = 65_536
 LISTEN_DEFAULT = "127.0.0.1:8081"
 
 
-def edge(
+@edge.callback(invoke_without_command=True)
+def run_node(
+    context: typer.Context,
     upstream: Annotated[
         str | None, typer.Option(metavar="URL", help="The origin: http://host[:port][/prefix].")
     ] = None,
@@ -43,8 +50,8 @@ def edge(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Serve /metrics and /.nearcast/status here, instead of to local clients on the "
-            "main port.",
+            help="Serve /metrics, /livez, /readyz and /.nearcast/status here, instead of to local "
+            "clients on the main port; and POST /purge and /reload.",
         ),
     ] = None,
     profile: Annotated[
@@ -55,8 +62,18 @@ def edge(
             "and the origin say and nothing of our own.",
         ),
     ] = None,
+    admin_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The word that changes over --admin need; made when there is none.",
+        ),
+    ] = None,
     config_file: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings in a TOML file.")
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="Settings in a TOML file, read again on SIGHUP."
+        ),
     ] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Over all other layers.")
@@ -69,9 +86,16 @@ def edge(
     """Run a cache node in front of any HTTP origin.
 
     Ctrl-C or SIGTERM lets answers under way finish and ends it; --json holds the status then.
+    SIGHUP reads the settings again: services, their rules, times and limits change at once, and
+    what needs a restart is named. `nearcast edge purge --help` is about taking back what is stored.
 
     Example: nearcast edge --upstream http://127.0.0.1:8080 --store /var/cache/nearcast
+
+    With several services, and a port for operators:
+    nearcast edge --config edge.toml --admin 127.0.0.1:8082 --admin-token-file /etc/nearcast/token
     """
+    if context.invoked_subcommand is not None:
+        return 0
     from edge.config import EdgeConfig
     from edge.config.profiles import PROFILES
 
@@ -81,17 +105,22 @@ def edge(
         "store": str(store) if store is not None else None,
         "capacity_bytes": capacity,
         "admin_listen": admin,
+        "admin_token_file": str(admin_token_file) if admin_token_file is not None else None,
     }
     layers = [f"{key}={value}" for key, value in given.items() if value is not None]
-    loaded = load(
-        EdgeConfig,
-        role="edge",
-        file=config_file,
-        environ=os.environ,
-        assignments=[*layers, *(assignments or [])],
-        profile=profile,
-        profiles=PROFILES,
-    )
+
+    def read() -> Loaded[EdgeConfig]:
+        return load(
+            EdgeConfig,
+            role="edge",
+            file=config_file,
+            environ=os.environ,
+            assignments=[*layers, *(assignments or [])],
+            profile=profile,
+            profiles=PROFILES,
+        )
+
+    loaded = read()
     if print_config:
         for line in loaded.lines():
             typer.echo(line)
@@ -100,28 +129,85 @@ def edge(
 
     from nearcast.aio import run
 
-    status, report = run(_serve(loaded.value))
+    status, report = run(_serve(loaded.value, lambda: read().value))
     write_json(json_file, report)
     return status
 
 
-async def _serve(config: EdgeConfig) -> tuple[int, dict[str, Any]]:
+@edge.command("purge")
+def purge(
+    admin: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where the node's --admin listens.")
+    ],
+    token_file: Annotated[
+        Path, typer.Option(metavar="FILE", help="The node's --admin-token-file.")
+    ],
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="One URL, as clients ask for it.")
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="All URLs with this beginning; / is everything."),
+    ] = None,
+    tag: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD", help="All that upstream marked so in Surrogate-Key or Cache-Tag."
+        ),
+    ] = None,
+    soft: Annotated[
+        bool,
+        typer.Option(
+            "--soft", help="Ask upstream next time, instead of dropping it; it may stand in."
+        ),
+    ] = False,
+    json_file: JsonFile = None,
+) -> int:
+    """Let a node not serve again what is outdated.
+
+    What is being fetched at the moment goes to those who wait for it and is not kept.
+
+    Example: nearcast edge purge --admin 127.0.0.1:8082 --token-file token --tag series-7 --soft
+    """
+    from edge.drivers.purge_client import purge as ask
+
+    check_json_file(json_file)
+    given = {"url": url, "prefix": prefix, "tag": tag}
+    wanted = {kind: value for kind, value in given.items() if value is not None}
+    if len(wanted) != 1:
+        raise ConfigError("give one of --url, --prefix and --tag")
+    ((kind, value),) = wanted.items()
+    count = ask(admin, token_file, kind, value, is_soft=soft)
+    typer.echo(f"{'made stale' if soft else 'purged'}: {count}")
+    write_json(json_file, {"count": count, "soft": soft, kind: value})
+    return 0
+
+
+async def _serve(
+    config: EdgeConfig, read_config: Callable[[], EdgeConfig]
+) -> tuple[int, dict[str, Any]]:
     import asyncio
 
     from edge.assemble import EdgeNode
     from edge.drivers.sockets import is_loopback
     from nearcast.address import parse_address
-    from nearcast.aio import stop_signals
+    from nearcast.aio import on_hangup, stop_signals
+    from nearcast.errors import NearcastError
 
     for option, address in (("--listen", config.listen), ("--admin", config.admin_listen)):
         if address is not None and not is_loopback(parse_address(address, option)[0]):
             logger.warning("%s %s is open to other machines", option, address)
     _raise_descriptor_limit()
-    node = EdgeNode(config)
-    with stop_signals() as stop:
+    node = EdgeNode(config, read_config=read_config)
+
+    def reload() -> None:
+        with contextlib.suppress(NearcastError):  # it was logged
+            node.reload()
+
+    with stop_signals() as stop, on_hangup(reload):
         await node.start()
         typer.echo(
-            f"edge ready on http://{node.address} -> {config.upstream_url()} "
+            f"edge ready on {_scheme(config)}://{node.address} -> {_upstreams(config)} "
             f"(store {config.store or 'in memory'}, model {_model(config)}"
             + (f", admin on http://{node.admin_address})" if node.admin_address else ")")
         )
@@ -146,6 +232,17 @@ def _raise_descriptor_limit() -> None:
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _scheme(config: EdgeConfig) -> str:
+    return "http" if config.tls.certificate is None else "https"
+
+
+def _upstreams(config: EdgeConfig) -> str:
+    services = config.service_configs()
+    if len(services) == 1:
+        return services[0].upstreams[0]
+    return f"{len(services)} services"
 
 
 def _model(config: EdgeConfig) -> str:

@@ -1,250 +1,111 @@
-"""What operators and dashboards ask: `/metrics`, `/.nearcast/status`, `/.nearcast/health`.
+"""What operators ask a node, and tell it.
 
-On the main port they are answered to clients on this machine alone, everybody else's request for
-such a path goes its ordinary way; with an admin address they are answered there and nowhere else.
-A request that a proxy on this machine passes on (a TLS terminator, say) is not from this machine.
+    /metrics  /.nearcast/status  /.nearcast/health     figures
+    /livez   whether the process runs      /readyz   whether to send it requests
+    POST /purge   {"url" | "prefix" | "tag": "...", "soft": false}
+    POST /reload  read the settings again, as SIGHUP does
+
+On the main port the first three (and the two under /.nearcast/) are answered to clients on this
+machine alone, everybody else's request for such a path goes its ordinary way; with an admin
+address they are answered there and nowhere else. What changes something is to be had on the admin
+address only, and for the token only.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Awaitable, Callable, Iterator
+import logging
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-from edge.drivers.inference import InferenceFigures
+from edge.drivers.metrics import EdgeCollector, Figures
 from edge.drivers.sockets import is_loopback, listening_socket, shown
-from edge.status import EdgeStatus
+from edge.drivers.token import AdminToken
+from edge.events import PurgeKind
+from nearcast.errors import NearcastError
+
+logger = logging.getLogger(__name__)
 
 METRICS_PATH: Final = "/metrics"
 STATUS_PATH: Final = "/.nearcast/status"
 HEALTH_PATH: Final = "/.nearcast/health"
+PURGE_PATH: Final = "/purge"
+RELOAD_PATH: Final = "/reload"
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+JSON_TYPE: Final = "application/json"
+BODY_BYTES_MAX: Final = 64 * 1024
 
-_PROXIED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
-
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-class DriverFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the drivers know and the core does not."""
-
-    connection_count: int
-    refused_connection_count: int
-    store_failure_count: int
-    """Times the store did not take or give what it should; `store_failure_last` says how."""
-    store_failure_last: str | None
-    store_queued_bytes: int
-    process_rss_bytes: int | None
-    inference: InferenceFigures
+Headers = tuple[tuple[str, str], ...]
+Handler = Callable[[], tuple[int, str, bytes]]
+"""Status, content type, text."""
 
 
-class Sight(Protocol):
-    """Everything there is to see, up to this moment."""
+class Node(Figures, Protocol):
+    """The node as its operator sees it."""
 
-    def status(self) -> EdgeStatus: ...
+    def unready(self) -> str | None:
+        """Why no requests should be sent here at the moment; None: they should."""
 
-    def figures(self) -> DriverFigures: ...
+    def finds(self, kind: PurgeKind, value: str) -> bool:
+        """Whether such a purge could mean anything that is served here."""
 
+    async def purge(self, kind: PurgeKind, value: str, *, is_soft: bool) -> int:
+        """Purge, and say how many objects it met."""
 
-# name -> (what it counts, fields of EdgeStatus by label value, label)
-_COUNTERS: Final = (
-    (
-        "nearcast_edge_answers",
-        "Answers sent, by where they came from",
-        "source",
-        {
-            "store": "answers_store",
-            "fill": "answers_stream",
-            "upstream": "answers_upstream",
-            "own": "answers_own",
-        },
-    ),
-    (
-        "nearcast_edge_origin_bytes",
-        "Body bytes received from upstream, by what they were fetched for",
-        "reason",
-        {"demand": "demand_fill_bytes", "pass": "pass_bytes", "prefetch": "prefetch_bytes"},
-    ),
-    (
-        "nearcast_edge_fills",
-        "Fetches from upstream that ended, by outcome",
-        "outcome",
-        {"stored": "fills_stored", "failed": "fills_failed", "cancelled": "fills_cancelled"},
-    ),
-    (
-        "nearcast_edge_upstream_failures",
-        "Fetches that upstream failed, by how",
-        "cause",
-        {
-            "refused": "upstream_refused",
-            "broken": "upstream_broken",
-            "timeout": "upstream_timeouts",
-            "cut": "upstream_cut",
-        },
-    ),
-    (
-        "nearcast_edge_predictions",
-        "Questions to the model, by what became of them",
-        "outcome",
-        {"asked": "predictions_asked", "failed": "predictions_failed", "late": "predictions_late"},
-    ),
-    (
-        "nearcast_edge_prefetch_decisions",
-        "Whether a successor was worth its bytes, and who decided",
-        "decision",
-        {
-            "model": "prefetch_wanted_by_model",
-            "rule": "prefetch_wanted_by_rule",
-            "unwanted": "prefetch_unwanted",
-            "refused": "prefetch_refused",
-        },
-    ),
-)
-_PLAIN_COUNTERS: Final = (
-    ("nearcast_edge_requests", "Requests received", "request_count"),
-    ("nearcast_edge_client_bytes", "Body bytes sent to clients", "client_bytes"),
-    ("nearcast_edge_resident_bytes", "Of these, sent from the store", "resident_bytes_sent"),
-    ("nearcast_edge_collapsed_requests", "Requests that joined a fetch", "collapsed_count"),
-    ("nearcast_edge_stale_answers", "Answers that were stale", "stale_served"),
-    ("nearcast_edge_revalidations", "Objects that a 304 renewed", "revalidation_count"),
-    ("nearcast_edge_upstream_retries", "Fetches tried once more", "upstream_retry_count"),
-    (
-        "nearcast_edge_upstream_spared_requests",
-        "Misses answered at once while upstream was failing",
-        "upstream_spared_count",
-    ),
-    (
-        "nearcast_edge_upstream_breaker_openings",
-        "Times that a failing upstream was left alone",
-        "breaker_opening_count",
-    ),
-    ("nearcast_edge_evictions", "Objects that made room", "eviction_count"),
-    ("nearcast_edge_sessions", "Viewing sessions begun", "sessions_started"),
-    ("nearcast_edge_checkpoints", "Progress checkpoints reached", "checkpoint_count"),
-    (
-        "nearcast_edge_prefetch_used_bytes",
-        "Prefetched bytes used before they left",
-        "prefetch_used_bytes",
-    ),
-    (
-        "nearcast_edge_prefetch_waste_bytes",
-        "Prefetched bytes that nobody used",
-        "prefetch_waste_bytes",
-    ),
-)
-_GAUGES: Final = (
-    ("nearcast_edge_uptime_seconds", "Since the node started", "uptime_s"),
-    ("nearcast_edge_objects", "Objects in the store", "object_count"),
-    ("nearcast_edge_object_bytes", "Bytes of the objects in the store", "object_bytes"),
-    ("nearcast_edge_capacity_bytes", "What the store may hold", "capacity_bytes"),
-    ("nearcast_edge_memory_bytes", "Bytes of objects held in RAM", "memory_bytes"),
-    ("nearcast_edge_open_fills", "Fetches under way", "fills_in_flight"),
-    ("nearcast_edge_open_prefetches", "Of these, prefetches", "prefetches_in_flight"),
-    ("nearcast_edge_open_passes", "Requests being passed through", "passes_in_flight"),
-    (
-        "nearcast_edge_upstreams_troubled",
-        "Upstreams left alone for now, or being tried again",
-        "upstreams_troubled",
-    ),
-    ("nearcast_edge_open_sessions", "Viewing sessions under way", "session_count"),
-    (
-        "nearcast_edge_prefetch_resident_bytes",
-        "Prefetched bytes that wait to be used",
-        "prefetch_resident_bytes",
-    ),
-)
-_QUANTILES: Final = (("0.5", "p50"), ("0.99", "p99"))
+    def reload(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Read the settings again: the keys that changed, and of these those that need a restart.
+        Raises ConfigError, and changes nothing then."""
 
 
-class _Metrics(Collector):
-    """Reads the figures when somebody asks, and keeps none of its own."""
+class PurgeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of POST /purge: one of the three, and whether softly."""
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    url: str | None = None
+    prefix: str | None = None
+    tag: str | None = None
+    soft: bool = False
 
-    def describe(self) -> list[Metric]:
-        return []
+    def __post_init__(self) -> None:
+        given = [value for value in (self.url, self.prefix, self.tag) if value is not None]
+        if len(given) != 1:
+            raise ValueError("give one of url, prefix and tag")
+        if not given[0].strip():
+            raise ValueError("it is empty")
 
-    def collect(self) -> Iterator[Metric]:
-        status, figures = self._sight.status(), self._sight.figures()
-        for name, text, label, fields in _COUNTERS:
-            counter = CounterMetricFamily(name, text, labels=[label])
-            for value, field in fields.items():
-                counter.add_metric([value], getattr(status, field))
-            yield counter
-        for name, text, field in _PLAIN_COUNTERS:
-            yield CounterMetricFamily(name, text, value=getattr(status, field))
-        for name, text, field in _GAUGES:
-            yield GaugeMetricFamily(name, text, value=getattr(status, field))
-        yield GaugeMetricFamily(
-            "nearcast_edge_model_active",
-            "1 while a model decides, 0 while the rule does",
-            value=float(status.model_id is not None),
-        )
-        yield from _of_drivers(figures)
-
-
-def _of_drivers(figures: DriverFigures) -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        "nearcast_edge_connections", "Client connections", value=figures.connection_count
-    )
-    yield CounterMetricFamily(
-        "nearcast_edge_refused_connections",
-        "Connections closed because there were too many",
-        value=figures.refused_connection_count,
-    )
-    yield CounterMetricFamily(
-        "nearcast_edge_store_failures",
-        "Times the store did not take or give what it should",
-        value=figures.store_failure_count,
-    )
-    if figures.process_rss_bytes is not None:
-        yield GaugeMetricFamily(
-            "nearcast_edge_process_memory_bytes",
-            "Resident memory of the node's main process",
-            value=figures.process_rss_bytes,
-        )
-    for name, prefix, text in (
-        ("inference", "", "What the model takes for a batch, over the last answers"),
-        (
-            "round_trip",
-            "round_trip_",
-            "From the question to the model's answer, over the last answers",
-        ),
-    ):
-        gauge = GaugeMetricFamily(f"nearcast_edge_{name}_seconds", text, labels=["quantile"])
-        for label, field in _QUANTILES:
-            value = getattr(figures.inference, f"{prefix}{field}_s")
-            if value is not None:
-                gauge.add_metric([label], value)
-        yield gauge
-    yield CounterMetricFamily(
-        "nearcast_edge_inference_restarts",
-        "Times the inference process was started anew",
-        value=figures.inference.restart_count,
-    )
+    def target(self) -> tuple[PurgeKind, str]:
+        if self.url is not None:
+            return "url", self.url.strip()
+        if self.prefix is not None:
+            return "prefix", self.prefix.strip()
+        assert self.tag is not None
+        return "tag", self.tag.strip()
 
 
 class Admin:
-    """Answers the three paths, on the main port or on one of its own."""
+    """Answers on a port of its own, and on the main one."""
 
-    def __init__(self, sight: Sight, admin_listen: str | None) -> None:
-        self._sight = sight
+    def __init__(self, node: Node, admin_listen: str | None) -> None:
+        self._node = node
         self._listen = admin_listen
+        self._token: AdminToken | None = None
         self._registry = CollectorRegistry()
-        self._registry.register(_Metrics(sight))
+        self._registry.register(EdgeCollector(node))
         self._runner: web.ServerRunner | None = None
-        self._handlers: dict[str, Handler] = {
+        self._main: dict[str, Handler] = {
             METRICS_PATH: self._metrics,
             STATUS_PATH: self._status,
             HEALTH_PATH: self._health,
+            "/.nearcast/livez": self._alive,
+            "/.nearcast/readyz": self._ready,
         }
+        self._own = {**self._main, "/livez": self._alive, "/readyz": self._ready}
+
+    def use_token(self, token: AdminToken | None) -> None:
+        """From now on. None: nothing can be changed."""
+        self._token = token
 
     async def start(self) -> str | None:
         """Listen on the admin address, if there is one. Raises ConfigError."""
@@ -262,55 +123,120 @@ class Admin:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def special(self, request: web.BaseRequest) -> Handler | None:
-        """Who answers this request on the main port instead of the core; None for the core."""
-        handler = self._handlers.get(request.raw_path.partition("?")[0])
-        if handler is None or self._listen is not None or not is_loopback(request.remote):
-            return None
-        return handler if _PROXIED.isdisjoint(name.lower() for name in request.headers) else None
-
     def report(self) -> dict[str, Any]:
         """The status as one JSON object: the core's figures, and the drivers' beside them."""
-        status = msgspec.to_builtins(self._sight.status())
-        figures = msgspec.to_builtins(self._sight.figures())
+        status = msgspec.to_builtins(self._node.status())
+        figures = msgspec.to_builtins(self._node.figures())
         assert isinstance(status, dict)
         assert isinstance(figures, dict)
         return {**status, **figures}
 
+    # -- the main port
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """What may be answered here instead of by the core."""
+        return frozenset(self._main) if self._listen is None else frozenset()
+
+    def answer(self, method: str, path: str, client: str) -> tuple[int, Headers, bytes] | None:
+        """The answer to a request on the main port that the core has no part in: status, fields
+        and body. None for the core."""
+        if path not in self.paths or not is_loopback(client):
+            return None
+        return _read_only(method, self._main[path])
+
+    # -- the admin port
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        handler = self._handlers.get(request.raw_path.partition("?")[0])
-        if handler is None:
-            return web.Response(status=404, text=f"try {', '.join(self._handlers)}\n")
-        return await handler(request)
+        path = request.raw_path.partition("?")[0]
+        if path in (PURGE_PATH, RELOAD_PATH):
+            status, headers, text = await self._change(request, path)
+        elif path in self._own:
+            status, headers, text = _read_only(request.method, self._own[path])
+        else:
+            names = ", ".join((*self._own, f"POST {PURGE_PATH}", f"POST {RELOAD_PATH}"))
+            status, headers, text = _plain(404, f"try {names}")
+        return web.Response(status=status, headers=dict(headers), body=text or None)
 
-    async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
-        return _answer(request, generate_latest(self._registry), METRICS_TYPE)
+    async def _change(self, request: web.BaseRequest, path: str) -> tuple[int, Headers, bytes]:
+        if request.method != "POST":
+            return _plain(405, "POST it", (("allow", "POST"),))
+        if self._token is None:
+            return _plain(403, "set admin_token_file to allow this")
+        if not self._token.fits(request.headers.get("authorization")):
+            logger.warning("admin.denied path=%s client=%s", path, request.remote)
+            return _plain(401, "the token is missing or wrong", (("www-authenticate", "Bearer"),))
+        return self._reload() if path == RELOAD_PATH else await self._purge(request)
 
-    async def _status(self, request: web.BaseRequest) -> web.StreamResponse:
-        return _answer(request, msgspec.json.encode(self.report()) + b"\n", "application/json")
+    async def _purge(self, request: web.BaseRequest) -> tuple[int, Headers, bytes]:
+        body = await request.content.read(BODY_BYTES_MAX + 1)
+        while len(body) <= BODY_BYTES_MAX and (more := await request.content.readany()):
+            body += more
+        if len(body) > BODY_BYTES_MAX:
+            return _plain(413, "that is no purge", (("connection", "close"),))
+        try:
+            asked = msgspec.json.decode(body, type=PurgeRequest)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _plain(400, f'{error}; write it as {{"url": "http://host/path"}}')
+        kind, value = asked.target()
+        if not self._node.finds(kind, value):
+            return _plain(404, f"no service has that {kind}: give host and path as clients do")
+        count = await self._node.purge(kind, value, is_soft=asked.soft)
+        logger.info("admin.purged %s=%s soft=%s count=%d", kind, value, asked.soft, count)
+        return _json(200, {"count": count, "soft": asked.soft})
 
-    async def _health(self, request: web.BaseRequest) -> web.StreamResponse:
+    def _reload(self) -> tuple[int, Headers, bytes]:
+        try:
+            changed, waiting = self._node.reload()
+        except NearcastError as error:
+            return _plain(400, f"{error}; nothing was changed")
+        return _json(200, {"changed": changed, "needs_restart": waiting})
+
+    # -- the figures
+
+    def _metrics(self) -> tuple[int, str, bytes]:
+        return 200, METRICS_TYPE, generate_latest(self._registry)
+
+    def _status(self) -> tuple[int, str, bytes]:
+        return 200, JSON_TYPE, msgspec.json.encode(self.report()) + b"\n"
+
+    def _health(self) -> tuple[int, str, bytes]:
         """200 while the node takes requests, 503 from the moment it is told to stop."""
-        is_draining = self._sight.status().is_draining
-        text = b'{"status": "draining"}\n' if is_draining else b'{"status": "ok"}\n'
-        return _answer(request, text, "application/json", status=503 if is_draining else 200)
+        if self._node.status().is_draining:
+            return 503, JSON_TYPE, b'{"status": "draining"}\n'
+        return 200, JSON_TYPE, b'{"status": "ok"}\n'
+
+    def _alive(self) -> tuple[int, str, bytes]:
+        """An answer at all is the answer."""
+        return 200, JSON_TYPE, b'{"status": "alive"}\n'
+
+    def _ready(self) -> tuple[int, str, bytes]:
+        why_not = self._node.unready()
+        text = msgspec.json.encode({"status": why_not if why_not is not None else "ready"})
+        return 200 if why_not is None else 503, JSON_TYPE, text + b"\n"
 
 
-def _answer(
-    request: web.BaseRequest, text: bytes, content_type: str, *, status: int = 200
-) -> web.Response:
-    headers = {"content-type": content_type, "cache-control": "no-store", "server": "nearcast"}
-    if request.method not in ("GET", "HEAD"):
-        return web.Response(status=405, headers={"allow": "GET, HEAD"})
-    if request.method == "HEAD":
-        return web.Response(status=status, headers={**headers, "content-length": str(len(text))})
-    return web.Response(status=status, headers=headers, body=text)
+def _read_only(method: str, handler: Handler) -> tuple[int, Headers, bytes]:
+    if method not in ("GET", "HEAD"):
+        return _plain(405, "GET it", (("allow", "GET, HEAD"),))
+    status, headers, text = _answer(*handler())
+    return status, headers, b"" if method == "HEAD" else text
 
 
-def rss_bytes() -> int | None:
-    """Resident memory of this process; None where the system does not say."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return None
+def _answer(status: int, content_type: str, text: bytes) -> tuple[int, Headers, bytes]:
+    headers = (
+        ("content-type", content_type),
+        ("content-length", str(len(text))),
+        ("cache-control", "no-store"),
+        ("server", "nearcast"),
+    )
+    return status, headers, text
+
+
+def _plain(status: int, text: str, fields: Headers = ()) -> tuple[int, Headers, bytes]:
+    status, headers, body = _answer(status, "text/plain; charset=utf-8", f"{text}\n".encode())
+    return status, headers + fields, body
+
+
+def _json(status: int, value: object) -> tuple[int, Headers, bytes]:
+    return _answer(status, JSON_TYPE, msgspec.json.encode(value) + b"\n")

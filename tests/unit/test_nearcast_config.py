@@ -179,3 +179,71 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load(Settings, role="edge", file=tmp_path / "binary.toml")
+
+
+class Rule(Section, frozen=True, kw_only=True):
+    allow: tuple[str, ...] = ()
+
+
+class Entry(Section, frozen=True, kw_only=True):
+    name: str
+    share: Annotated[float, msgspec.Meta(le=1)] = 0.5
+    query: Literal["all"] | Rule = "all"
+
+
+class Pair(Section, frozen=True, kw_only=True):
+    low: int = 1
+    high: int = 2
+
+    def __post_init__(self) -> None:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+
+
+class Wide(Section, frozen=True, kw_only=True):
+    pair: Pair = Pair()
+    entries: tuple[Entry, ...] = ()
+
+
+def wide(tmp_path: Path, text: str, *assignments: str) -> Loaded[Wide]:
+    file = tmp_path / "wide.toml"
+    file.write_text(text)
+    return load(Wide, role="edge", file=file, assignments=assignments)
+
+
+def test_settings_are_judged_together_in_whichever_order_they_come(tmp_path: Path) -> None:
+    made = wide(tmp_path, "[pair]\nlow = 5\nhigh = 9\n")
+    assert made.value.pair == Pair(low=5, high=9)
+    assert wide(tmp_path, "[pair]\nlow = 5\n", "pair.high=6").value.pair == Pair(low=5, high=6)
+    with pytest.raises(ConfigError, match=r"pair\.low \(.*wide\.toml\): low must be below high"):
+        wide(tmp_path, "[pair]\nlow = 5\n")
+
+
+def test_lists_of_sections_come_from_tables_or_json(tmp_path: Path) -> None:
+    made = wide(
+        tmp_path,
+        '[[entries]]\nname = "a"\nquery = {allow = ["x"]}\n[[entries]]\nname = "b"\nshare = 1\n',
+    )
+    expected = (Entry(name="a", query=Rule(allow=("x",))), Entry(name="b", share=1.0))
+    assert made.value.entries == expected
+    lines = list(made.lines())
+    assert f'entries[0].query.allow = ["x"]    # {tmp_path / "wide.toml"}' in lines
+    assert f"entries[1].share = 1.0    # {tmp_path / 'wide.toml'}" in lines
+    text = 'entries=[{"name": "a", "query": {"allow": ["x"]}}, {"name": "b", "share": 1}]'
+    assert wide(tmp_path, "", text).value.entries == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[[entries]]\nname = "a"\nshare = 2\n', r"^entries\[0\]\.share \(.*<= 1"),
+        ('[[entries]]\nname = "a"\n[[entries]]\n', r"^entries\[1\] \(.*`name`"),
+        ('[[entries]]\nname = "a"\nnam = 1\n', r"^entries\[0\] \(.*unknown field `nam`"),
+        ('[[entries]]\nname = "a"\nquery = {alow = []}\n', r"^entries\[0\]\.query \(.*`alow`"),
+        ('[[entries]]\nname = "a"\nquery = "some"\n', r"^entries\[0\]\.query \("),
+        ("entries = 1", r"^entries \("),
+    ],
+)
+def test_what_is_wrong_inside_a_list_is_named(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        wide(tmp_path, text)
