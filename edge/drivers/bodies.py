@@ -258,6 +258,24 @@ class Bodies:
         """The object's bytes in an open file, known to be undamaged. None: `open` it."""
         return self._stored.held(object_id) if self._stored is not None else None
 
+    def ready_file(self, object_id: str) -> None:
+        """Open and check the object's file meanwhile, so that `held_file` will give it: what is in
+        memory is mostly served from there, and its file never opened."""
+        if (
+            self._stored is not None
+            and len(self._readying) < READYING_MAX
+            and object_id not in self._readying
+            and object_id not in self._committing
+        ):
+            self._readying.add(object_id)
+            self._spawn(self._ready(object_id, self._stored))
+
+    async def _ready(self, object_id: str, stored: StoredBodies) -> None:
+        try:
+            await stored.verify(object_id)
+        finally:
+            self._readying.discard(object_id)
+
     async def open(self, object_id: str, first: int = 0, size_bytes: int | None = None) -> Body:
         """The body, wherever it is, or a part of it. Raises BodyMissing, after the core was
         told. What is still being written may give more than `size_bytes`."""
@@ -315,6 +333,8 @@ class Bodies:
             self._stored.close()
         if self._thread is not None:
             await self._thread.close()
+        if self._store is not None:
+            self._store.flush()  # drops that a full disk did not take earlier
         self._reads.close()
         if self._store is not None:
             self._store.close()

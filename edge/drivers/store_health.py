@@ -47,15 +47,17 @@ class StoreHealth:
 
     def failed(self, error: StoreError) -> None:
         """The disk did not take something."""
-        self.noted(error)
         if error.code == errno.EFBIG:
-            return  # too large a file for the system; others are not
+            self.noted(error)  # too large a file for the system; others are not
+            return
         state: StoreState = "failing"
         if error.is_full:
             state = "full"
         elif error.code == errno.EROFS:
             state = "read-only"
         self._retry_s = self._now_s() + RETRY_S
+        self.failure_count += 1
+        self.failure_last = str(error)
         if state != self.state:
             self.state = state
             logger.error("store.refuses state=%s detail=%s", state, error)
