@@ -22,45 +22,49 @@ class GdsfParams(Section, frozen=True, kw_only=True):
 
 
 class _Entry:
-    __slots__ = ("sequence_no", "size_bytes", "use_count")
+    __slots__ = ("is_held", "object_id", "priority", "sequence_no", "size_bytes", "use_count")
 
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, object_id: str, size_bytes: int) -> None:
+        self.object_id = object_id
         self.size_bytes = size_bytes
-        self.use_count = 1
+        self.use_count = 0
+        self.priority = 0.0
         self.sequence_no = 0
+        self.is_held = True
 
 
 class Gdsf:
     """Evict what saves least per byte: uses x fetch cost / size, on top of the last victim's level.
 
     Each use sets an object's priority to that level plus its own worth, so that what was popular
-    once is overtaken. O(log n) a use; the heap keeps outdated entries until they surface or
-    outnumber the others. Of equals, the one used longest ago goes.
+    once is overtaken. Of equals, the one used longest ago goes. A use costs O(1): priorities only
+    rise, so the heap keeps an object's old one as a lower bound until it surfaces; an eviction
+    costs O(log n), amortised.
     Source: Cherkasova, "Improving WWW Proxies Performance with Greedy-Dual-Size-Frequency Caching
     Policy", HP Laboratories HPL-98-69R1, 1998.
     """
 
     def __init__(self, capacity_bytes: int, params: GdsfParams | None = None) -> None:
         del capacity_bytes  # the order does not depend on it
-        self._params = params or GdsfParams()
+        params = params or GdsfParams()
+        self._cost_per_byte = params.cost_per_byte
+        self._newcomers_compete = params.newcomers_compete
         self._entries: dict[str, _Entry] = {}
-        # Lowest first; an entry counts while its sequence number is its object's.
-        self._heap: list[tuple[float, int, str]] = []
+        self._heap: list[tuple[float, int, _Entry]] = []  # lowest first, one each, and removed ones
         self._level = 0.0
         self._sequence_no = 0
 
     def takes(self, size_bytes: int, room_bytes: int) -> bool:
-        if not self._params.newcomers_compete:
+        if not self._newcomers_compete:
             return True
-        priority = self._priority(1, size_bytes)
+        priority = self._level + self._worth_per_use(size_bytes)
         is_taken = True
-        seen = []
-        while is_taken and room_bytes < size_bytes and self._heap:
-            item = heapq.heappop(self._heap)
-            if self._is_current(item):
-                seen.append(item)
-                is_taken = item[0] <= priority
-                room_bytes += self._entries[item[2]].size_bytes
+        seen: list[tuple[float, int, _Entry]] = []
+        while is_taken and room_bytes < size_bytes and len(seen) < len(self._entries):
+            entry = self._pop()
+            seen.append((entry.priority, entry.sequence_no, entry))
+            is_taken = entry.priority <= priority
+            room_bytes += entry.size_bytes
         for item in seen:
             heapq.heappush(self._heap, item)
         if not is_taken:
@@ -69,41 +73,47 @@ class Gdsf:
 
     def insert(self, object_id: str, size_bytes: int) -> None:
         assert object_id not in self._entries, object_id
-        entry = self._entries[object_id] = _Entry(size_bytes)
-        self._push(object_id, entry)
+        entry = self._entries[object_id] = _Entry(object_id, size_bytes)
+        self._use(entry)
+        heapq.heappush(self._heap, (entry.priority, entry.sequence_no, entry))
 
     def hit(self, object_id: str) -> None:
-        entry = self._entries[object_id]
-        entry.use_count += 1
-        self._push(object_id, entry)
+        self._use(self._entries[object_id])
 
     def remove(self, object_id: str) -> None:
-        del self._entries[object_id]
+        self._entries.pop(object_id).is_held = False
+        if len(self._heap) > 2 * len(self._entries) + 64:
+            self._heap = [item for item in self._heap if item[2].is_held]
+            heapq.heapify(self._heap)
 
     def victim(self) -> str:
-        while True:
-            item = heapq.heappop(self._heap)
-            if self._is_current(item):
-                self._level, _, object_id = item
-                del self._entries[object_id]
-                return object_id
+        entry = self._pop()
+        self._level = entry.priority
+        del self._entries[entry.object_id]
+        return entry.object_id
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _push(self, object_id: str, entry: _Entry) -> None:
+    def _use(self, entry: _Entry) -> None:
         self._sequence_no += 1
         entry.sequence_no = self._sequence_no
-        priority = self._priority(entry.use_count, entry.size_bytes)
-        heapq.heappush(self._heap, (priority, self._sequence_no, object_id))
-        if len(self._heap) > 4 * len(self._entries) + 64:
-            self._heap = [item for item in self._heap if self._is_current(item)]
-            heapq.heapify(self._heap)
+        entry.use_count += 1
+        worth = entry.use_count * self._worth_per_use(entry.size_bytes)
+        entry.priority = self._level + worth
 
-    def _priority(self, use_count: int, size_bytes: int) -> float:
+    def _worth_per_use(self, size_bytes: int) -> float:
         """Empty objects count as one byte."""
-        return self._level + use_count * (1 / (size_bytes or 1) + self._params.cost_per_byte)
+        return 1 / (size_bytes or 1) + self._cost_per_byte
 
-    def _is_current(self, item: tuple[float, int, str]) -> bool:
-        entry = self._entries.get(item[2])
-        return entry is not None and entry.sequence_no == item[1]
+    def _pop(self) -> _Entry:
+        """Take the object of the lowest priority out of the heap; one at least is held."""
+        while True:
+            _, sequence_no, entry = self._heap[0]
+            if not entry.is_held:
+                heapq.heappop(self._heap)
+            elif entry.sequence_no != sequence_no:
+                heapq.heapreplace(self._heap, (entry.priority, entry.sequence_no, entry))
+            else:
+                heapq.heappop(self._heap)
+                return entry

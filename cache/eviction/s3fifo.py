@@ -39,11 +39,13 @@ class S3Fifo:
     """
 
     def __init__(self, capacity_bytes: int, params: S3FifoParams | None = None) -> None:
-        self._params = params or S3FifoParams()
-        self._small_bytes_max = capacity_bytes * self._params.small_share
-        self._object_bytes_max = capacity_bytes * self._params.object_share_max
+        params = params or S3FifoParams()
+        self._hit_count_max = params.hit_count_max
+        self._promotion_hit_count = params.promotion_hit_count
+        self._small_bytes_max = capacity_bytes * params.small_share
+        self._object_bytes_max = capacity_bytes * params.object_share_max
         self._main_bytes_max = capacity_bytes - self._small_bytes_max
-        self._ghost_bytes_max = capacity_bytes * self._params.ghost_share
+        self._ghost_bytes_max = capacity_bytes * params.ghost_share
         # Sizes, oldest first. Hits are counted apart: small integers cost no memory.
         self._small: OrderedDict[str, int] = OrderedDict()
         self._main: OrderedDict[str, int] = OrderedDict()
@@ -55,7 +57,7 @@ class S3Fifo:
         self._ghost_bytes = 0
 
     def takes(self, size_bytes: int, room_bytes: int) -> bool:
-        return size_bytes <= max(room_bytes, self._object_bytes_max)
+        return size_bytes <= room_bytes or size_bytes <= self._object_bytes_max
 
     def insert(self, object_id: str, size_bytes: int) -> None:
         assert object_id not in self._hit_counts, object_id
@@ -73,7 +75,7 @@ class S3Fifo:
 
     def hit(self, object_id: str) -> None:
         hit_count = self._hit_counts[object_id]
-        if hit_count < self._params.hit_count_max:
+        if hit_count < self._hit_count_max:
             self._hit_counts[object_id] = hit_count + 1
 
     def remove(self, object_id: str) -> None:
@@ -101,9 +103,11 @@ class S3Fifo:
         while self._small:
             object_id, size_bytes = self._small.popitem(last=False)
             self._small_bytes -= size_bytes
-            if hit_counts[object_id] < self._params.promotion_hit_count:
+            if hit_counts[object_id] < self._promotion_hit_count:
                 del hit_counts[object_id]
-                self._remember(object_id, size_bytes)
+                self._ghost[object_id] = size_bytes
+                self._ghost_bytes += size_bytes
+                self._trim_ghost()
                 return object_id
             hit_counts[object_id] = 0  # hits counted before do not carry over
             self._main[object_id] = size_bytes
@@ -124,9 +128,7 @@ class S3Fifo:
             hit_counts[object_id] = hit_count - 1
             self._main[object_id] = size_bytes
 
-    def _remember(self, object_id: str, size_bytes: int) -> None:
-        self._ghost[object_id] = size_bytes
-        self._ghost_bytes += size_bytes
+    def _trim_ghost(self) -> None:
         while self._ghost_bytes > self._ghost_bytes_max or len(self._ghost) > GHOST_COUNT_MAX:
-            _, forgotten_bytes = self._ghost.popitem(last=False)
-            self._ghost_bytes -= forgotten_bytes
+            _, size_bytes = self._ghost.popitem(last=False)
+            self._ghost_bytes -= size_bytes

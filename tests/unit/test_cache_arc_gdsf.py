@@ -75,6 +75,21 @@ def test_arc_forgets_the_oldest_ghosts() -> None:
     assert victims(arc, 2) == "da"
 
 
+@pytest.mark.parametrize("name", ["s3fifo", "arc"])
+def test_the_count_of_ghosts_is_bounded_where_objects_are_tiny(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"cache.eviction.{name}.GHOST_COUNT_MAX", 5)
+    policy = build_eviction(name, 10**9)
+    for number in range(50):
+        policy.insert(str(number), 1)
+        if number % 2:  # ARC: some are used more, and leave ghosts in the other list
+            policy.hit(str(number))
+        assert policy.victim() == str(number)
+    ghosts = [value for key, value in vars(policy).items() if key.endswith("ghost")]
+    assert sum(len(ghost) for ghost in ghosts) == 5
+
+
 def test_gdsf_evicts_what_saves_least_per_byte() -> None:
     gdsf = Gdsf(100)
     gdsf.insert("large", 10)
@@ -135,6 +150,7 @@ def test_gdsf_heap_does_not_grow_with_uses() -> None:
     fill(gdsf, "ab")
     for _ in range(10_000):
         gdsf.hit("a")
+    assert len(gdsf._heap) == 2
     for _ in range(10_000):
         gdsf.remove("b")
         gdsf.insert("b", 1)
