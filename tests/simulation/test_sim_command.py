@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.fills import Fills
 from nearcast.main import main
 
 TINY = """
@@ -59,6 +60,8 @@ def test_figures_are_shown_side_by_side_within_80_columns(
         (("rate_kbps = 12000", "rate_kbps = -1"), "above zero"),
         (('"prefetch.enabled" = false', '"prefetch.enable" = false'), "prefetch.enable"),
         (("[catalog]", "[catalogue]"), "catalogue"),
+        (("[[viewers]]", '[[faults]]\nkind = "kill"\nat_s = 1\nedge = "x"\n[[viewers]]'), "'x'"),
+        (("[[viewers]]", '[[faults]]\nkind = "rats"\nat_s = 1\n[[viewers]]'), "rats"),
         (("last_mile = { rate_kbps = 9000", 'last_mile = { trace = "gone.csv"'), "gone.csv"),
         (('titles = ["film1"]', 'titles = ["film2"]'), "film2"),
     ],
@@ -72,3 +75,12 @@ def test_bad_scenario_ends_with_status_2_and_says_why(
     err = capsys.readouterr().err
     assert reason in err
     assert "Traceback" not in err
+
+
+def test_checked_run_ends_with_status_1_at_the_first_broken_invariant(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["simulate", "run", "faults", "--seed", "3", "--check"]) == 0
+    monkeypatch.setattr(Fills, "join", lambda *arguments: False)
+    assert main(["simulate", "run", "faults", "--seed", "3", "--check"]) == 1
+    assert "times at once (seed 3, " in capsys.readouterr().err
