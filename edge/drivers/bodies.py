@@ -40,6 +40,8 @@ from edge.events import (
 logger = logging.getLogger(__name__)
 
 WINDOW_BYTES_MIN: Final = 8 << 20
+READYING_MAX: Final = 16
+"""Files that are opened and checked ahead of their use at a time."""
 
 Tell = Callable[[Event], None]
 
@@ -66,6 +68,7 @@ class Bodies:
         self._committing: dict[str, GrowingBody] = {}
         self._loading: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._readying: set[str] = set()
         self._thread: StoreThread | None = None
         self._stored: StoredBodies | None = None
         if store is not None:

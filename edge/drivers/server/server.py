@@ -185,6 +185,8 @@ class EdgeServer:
                     file = FileSource(held, first, is_warm=False)
                     connection.send_still(head, file, size_bytes, done)
                     return True
+                if content is not None:
+                    self.bodies.ready_file(object_id)
             if content is not None:
                 view = memoryview(content)[first : first + size_bytes]
                 connection.send_still(head, MemorySource(view), size_bytes, done)
