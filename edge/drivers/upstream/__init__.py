@@ -1,7 +1,6 @@
 """The edge's client side: HTTP/1.1 towards the configured upstreams."""
 
+from edge.drivers.upstream.client import Upstream
 from edge.drivers.upstream.errors import UpstreamError
-from edge.drivers.upstream.legacy import LegacyUpstream as Upstream
-from edge.drivers.upstream.legacy import lower_headers
 
-__all__ = ["Upstream", "UpstreamError", "lower_headers"]
+__all__ = ["Upstream", "UpstreamError"]
