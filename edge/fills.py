@@ -44,6 +44,7 @@ from edge.residents import Residents, object_id_of
 from edge.responses import Responses
 from edge.status import Counters
 from edge.uncacheable import Uncacheable
+from edge.upstreams import Trouble
 from nearcast.machine import EffectQueue
 
 _RETRIED: Final = frozenset({"refused", "broken"})
@@ -126,7 +127,20 @@ class Fills:
                 ),
             )
             self._open.wait(fill, Waiter(ask=ask, fwd=fwd))
-            return
+        else:
+            self._answer_alone(ask, entry, trouble, now_s)
+
+    def spare(self, ask: Ask, entry: HotEntry | None, now_s: float) -> bool:
+        """Answer a request that would be passed through, if upstream is to be left alone now. Half
+        open it may go: it is no probe, and does not wait for one."""
+        trouble = self._open.upstreams.rest(ask.url, now_s)
+        if trouble is not None:
+            self._answer_alone(ask, entry, trouble, now_s)
+        return trouble is not None
+
+    def _answer_alone(
+        self, ask: Ask, entry: HotEntry | None, trouble: Trouble, now_s: float
+    ) -> None:
         self._counters.upstream_spared += 1
         if not self._responses.stand_in_now(ask, entry, trouble.detail, now_s):
             self._desk.refuse_for(ask, trouble.status, trouble.detail, trouble.retry_after_s)

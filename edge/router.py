@@ -117,7 +117,8 @@ class Router:
         fwd = self._why(ask, entry, now_s)
         detail = self._why_past(ask, entry, now_s)
         if detail is not None:
-            self._desk.pass_on(ask, fwd=fwd, detail=detail)
+            if not self._fills.spare(ask, entry, now_s):
+                self._desk.pass_on(ask, fwd=fwd, detail=detail)
         elif self._fills.join(ask, fwd, now_s):
             pass
         elif self._open.is_full:

@@ -17,9 +17,9 @@ Three things keep a failing origin from being asked to death, and clients from w
           |                                         +---(it fails: twice as long)--+
           +--------------------(its one probe is answered)-------------------------+
 
-                While it is open every miss is answered at once, stale or 503 with Retry-After.
-                Half open, the next miss is the probe; equal misses wait with it, others are still
-                answered at once.
+                While it is open every miss is answered at once, stale or 503 with Retry-After;
+                so is what else would be passed through, but for writes. Half open, the next miss is
+                the probe; equal misses wait with it, others are still answered at once.
 
 A failure in a row is a fetch without an answer, or one answered 502, 503 or 504. A 500 is one
 page's own fault: it neither counts nor clears. A body that is cut off does not count: its head had
@@ -106,17 +106,23 @@ class Upstreams:
 
     def trouble(self, url: str, headers: Headers, now_s: float) -> Trouble | None:
         """Why not to fetch this now; None to go ahead. `headers` as they would be sent."""
-        one = self._of(url)
-        if one.open_until_s is not None:
-            if now_s < one.open_until_s:
-                return _trouble(503, "upstream is failing", one.open_until_s - now_s)
-            if one.probe_id is not None:
-                return _trouble(503, "upstream is being tried", 1.0)
+        resting = self.rest(url, now_s)
+        if resting is not None:
+            return resting
+        if self._of(url).probe_id is not None:
+            return _trouble(503, "upstream is being tried", 1.0)
         if self._errors:
             until_s, status = self._errors.get((url, headers), (0.0, 0))
             if now_s < until_s:
                 return _trouble(status, f"upstream answered {status} just now", until_s - now_s)
         return None
+
+    def rest(self, url: str, now_s: float) -> Trouble | None:
+        """While its breaker is open."""
+        until_s = self._of(url).open_until_s
+        if until_s is None or now_s >= until_s:
+            return None
+        return _trouble(503, "upstream is failing", until_s - now_s)
 
     def started(self, fill_id: int, url: str) -> None:
         """A fetch has begun; half open, it is the probe."""

@@ -16,6 +16,7 @@ from edge.events import (
     FillBlocked,
     FillFailed,
     FillProgress,
+    PassThrough,
     ResponseEnded,
     ServeFill,
     ServeObject,
@@ -272,3 +273,12 @@ def test_breaker_can_be_switched_off() -> None:
     bench = Bench(http=HttpConfig(breaker_failures=0, retry_budget_share=0.0))
     broken(bench, 50)
     one(bench.ask(), StartFill)
+
+
+def test_while_it_is_open_reads_are_not_passed_through_and_writes_are() -> None:
+    bench = Bench(http=NO_RETRIES)
+    broken(bench)
+    assert one(bench.ask("/x", method="HEAD"), ServeText).status == 503
+    one(bench.ask("/x", method="POST"), PassThrough)
+    bench.now_s = 1.0
+    one(bench.ask("/x", method="HEAD"), PassThrough)
