@@ -237,6 +237,19 @@ class Residents:
         self._effects.emit(UpdateStored(stored=stored))
         return self._put(stored)
 
+    def alike(self, entry: HotEntry) -> tuple[HotEntry, ...]:
+        """What else is stored of the same representation: a 304 for one is one for all (RFC 9111,
+        4.3.4). Only a strong entity tag says so."""
+        etag = strong_etag(entry.stored.headers)
+        if etag is None:
+            return ()
+        url = entry.stored.url
+        return tuple(
+            other
+            for other in (*self._table.variants(url), *self._table.parts(url))
+            if other is not entry and strong_etag(other.stored.headers) == etag
+        )
+
     def _put(self, stored: StoredObject) -> HotEntry:
         service = self._services.of_url(stored.url)
         entry = HotEntry.of(

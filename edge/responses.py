@@ -225,6 +225,8 @@ class Responses:
         renewed = self._residents.refresh(
             entry, headers, fill.requested_wall_s, self._epoch_s + now_s
         )
+        for other in self._residents.alike(renewed):
+            self._residents.refresh(other, headers, fill.requested_wall_s, self._epoch_s + now_s)
         self._counters.revalidations += 1
         for waiter in tuple(fill.waiting.values()):
             self._open.forget(fill, waiter.ask.request_id)

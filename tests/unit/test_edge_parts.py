@@ -159,6 +159,17 @@ def test_a_stale_part_is_confirmed_with_its_range() -> None:
     assert one(effects, ServeObject).object_id == stored.object_id
 
 
+def test_a_304_for_one_part_renews_those_of_the_same_version() -> None:
+    bench = bench_with_near()
+    store_part(bench, 50_000, 59_999)
+    store_part(bench, 70_000, 79_999)
+    bench.now_s = 100.0
+    started = bench.ask("/a", ranged("bytes=50000-50009"))
+    effects = bench.head(started, (("cache-control", "max-age=9"),), status=304, size=None)
+    assert len([effect for effect in effects if isinstance(effect, UpdateStored)]) == 2
+    assert bench.hit("/a", ranged("bytes=70000-70009")) is not None
+
+
 def test_a_stale_part_stands_in_for_a_failing_upstream() -> None:
     bench = bench_with_near()
     store_part(bench)
