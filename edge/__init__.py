@@ -12,6 +12,7 @@ Where to look, in the order of reading:
     router              which way it goes
     hot, residents      what is stored: the table hits are read from; the store and its index
     purge, tags         what operators say is outdated; what upstream says belongs together
+    passes              what the answers of those passed through mean for what is stored
     desk, answers       gives it its one answer; how that answer is made
     ledger              the open requests, and what was sent
 
