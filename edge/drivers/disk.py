@@ -18,15 +18,9 @@ All calls block. One thread makes them; `location` and `open_file` may be called
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import gc
-import logging
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -42,59 +36,11 @@ from edge.drivers.journal import (
     drop_frame,
     put_frame,
 )
+from edge.drivers.store_folder import StoreFolder
+from edge.drivers.store_types import Flushed, Location, failure_of, translated
 from edge.drivers.volumes import ALIGN_BYTES, BodyWriter, Volumes
 from edge.events import StoredObject
-from nearcast.errors import ConfigError, NearcastError
-
-logger = logging.getLogger(__name__)
-
-_MARKER: Final = "nearcast-store"
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-# What a freshly made file system may contain.
-_HARMLESS: Final = frozenset({"lost+found"})
-_OLDER_LAYOUT: Final = ("objects", "tmp")
-_TRASH: Final = "trash"
-
-
-class StoreError(NearcastError):
-    """The store cannot do what was asked; the message names file and reason."""
-
-    def __init__(self, message: str, *, code: int | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-
-    @property
-    def is_full(self) -> bool:
-        """There is no room, which evicting something cures."""
-        return self.code in _FULL
-
-
-class Location(msgspec.Struct, gc=False):
-    """Where an object's body lies, and which of its blocks must be checked before they are used."""
-
-    file_no: int
-    start: int
-    size_bytes: int
-    sums: tuple[int, ...]
-    record_offset: int
-    record_bytes: int
-    unchecked: int = 0
-    """One bit for each block; the loop's thread alone changes it."""
-
-    def doubt(self) -> None:
-        """Trust no byte of it any more."""
-        self.unchecked = (1 << block_count(self.size_bytes)) - 1
-
-
-class Flushed(msgspec.Struct):
-    """What came of the changes since the last `flush`."""
-
-    committed: list[str] = msgspec.field(default_factory=list)
-    failed: list[tuple[str, str]] = msgspec.field(default_factory=list)
-    """Objects that do not exist, and why."""
-    removed_files: list[int] = msgspec.field(default_factory=list)
-    error: StoreError | None = None
-    """What the disk did not do."""
+from nearcast.errors import ConfigError
 
 
 class _Put(msgspec.Struct):
@@ -110,6 +56,7 @@ class DiskStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._folder = StoreFolder(folder)
         self.damaged_count = 0
         """Objects that `scan` found damaged."""
         self._journal = Journal(folder / "index.journal")
@@ -122,7 +69,6 @@ class DiskStore:
         self._unread: list[str] = []
         self._dead: dict[str, Location] = {}
         self._swept: dict[int, list[tuple[int, int]]] = {}
-        self._lock_fd: int | None = None
 
     def __len__(self) -> int:
         return len(self._locations)
@@ -133,15 +79,7 @@ class DiskStore:
         """Make the folder ours. Raises ConfigError when it cannot be: in use by another node, not
         writable, full of somebody else's files, or written by a newer Nearcast."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            names = sorted(os.listdir(self.folder))
-            if _MARKER not in names and not _HARMLESS.issuperset(names):
-                raise ConfigError(
-                    f"{self.folder} is not empty and no store of ours (found {names[0]!r}); "
-                    "name an empty or a new folder"
-                )
-            self._lock()
-            self._set_older_aside()
+            self._folder.open()
             self._volumes.open()
             self._journal.open()
         except OSError as error:
@@ -149,31 +87,13 @@ class DiskStore:
             raise ConfigError(
                 f"cannot use {self.folder} as store: {error.strerror} ({error.filename})"
             ) from error
-
-    def _lock(self) -> None:
-        lock_fd = os.open(self.folder / _MARKER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock_fd)
-            raise ConfigError(
-                f"the store {self.folder} is in use by another edge; give each its own --store"
-            ) from None
-        self._lock_fd = lock_fd
-
-    def _set_older_aside(self) -> None:
-        """The layout of version 1 is not read: what it held is fetched again."""
-        for name in _OLDER_LAYOUT:
-            path = self.folder / name
-            if path.is_dir():
-                trash = self.folder / _TRASH
-                trash.mkdir(exist_ok=True)
-                path.rename(trash / f"{name}-{len(os.listdir(trash))}")
-                logger.warning("store.cleared folder=%s reason=older_layout", path)
+        except ConfigError:
+            self.close()
+            raise
 
     def clear_trash(self) -> None:
         """Delete what an older layout left; call it from any thread."""
-        shutil.rmtree(self.folder / _TRASH, ignore_errors=True)
+        self._folder.clear_trash()
 
     def close(self) -> None:
         """Let another node have the folder. What was not flushed is lost."""
@@ -184,9 +104,7 @@ class DiskStore:
         for changes in (self._staged, self._freed, self._unread):
             changes.clear()
         self._live_record_bytes = 0
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
+        self._folder.close()
 
     def scan(self) -> tuple[StoredObject, ...]:
         """Every whole object, by time received and id; call it once, after `open`.
@@ -195,7 +113,7 @@ class DiskStore:
         the folder cannot be read.
         """
         found: dict[str, tuple[Frame, PutRecord]] = {}
-        with _translated("read the index of", self.folder), _no_garbage_collection():
+        with translated("read the index of", self.folder), _no_garbage_collection():
             sizes = self._volumes.scan()
             for frame in self._journal.replay():
                 if frame.kind == DROP:
@@ -229,7 +147,7 @@ class DiskStore:
         if not self._swept:
             return False
         file_no, ranges = self._swept.popitem()
-        with _translated("sweep", self.folder):
+        with translated("sweep", self.folder):
             if not ranges and not self._live.get(file_no):
                 self._volumes.remove(file_no)
             elif ranges:
@@ -248,19 +166,19 @@ class DiskStore:
 
     def open_file(self, file_no: int) -> int:
         """A descriptor of a body file. Raises StoreError."""
-        with _translated("open a body in", self.folder):
+        with translated("open a body in", self.folder):
             return self._volumes.open_for_reading(file_no)
 
     # Changing, all at the next flush
 
     def begin(self) -> BodyWriter:
         """Write a large body as it comes; `finish` makes it an object. Raises StoreError."""
-        with _translated("write to", self.folder):
+        with translated("write to", self.folder):
             return self._volumes.begin()
 
     def write(self, writer: BodyWriter, chunks: Sequence[Buffer]) -> None:
         """Raises StoreError; the writer can only be aborted then."""
-        with _translated("write to", self.folder):
+        with translated("write to", self.folder):
             writer.write(chunks)
 
     def put(self, stored: StoredObject, chunks: Sequence[Buffer]) -> None:
@@ -295,7 +213,7 @@ class DiskStore:
             try:
                 places = self._volumes.append([one.chunks or () for one in puts])
             except OSError as error:
-                flushed.error = _failure("write to", self.folder, error)
+                flushed.error = failure_of("write to", self.folder, error)
                 failed = set(map(id, puts))
                 staged = [one for one in staged if id(one) not in failed]
                 flushed.failed += [(one.stored.object_id, str(flushed.error)) for one in puts]
@@ -325,7 +243,7 @@ class DiskStore:
         try:
             offset = self._journal.append([frame for _, _, frame in records])
         except OSError as error:
-            flushed.error = _failure("write to the index in", self.folder, error)
+            flushed.error = failure_of("write to the index in", self.folder, error)
             self._unrecorded(staged, flushed)
             return
         for one, record, frame in records:
@@ -376,7 +294,7 @@ class DiskStore:
                 [(location.record_offset, location.record_bytes) for location in live]
             )
         except OSError as error:
-            flushed.error = _failure("rewrite the index in", self.folder, error)
+            flushed.error = failure_of("rewrite the index in", self.folder, error)
             return
         for location, offset in zip(live, offsets, strict=True):
             location.record_offset = offset
@@ -432,7 +350,7 @@ class DiskStore:
             except FileNotFoundError:
                 pass  # somebody has deleted it: its objects are found missing one by one
             except OSError as error:
-                flushed.error = _failure("give back room in", self.folder, error)
+                flushed.error = failure_of("give back room in", self.folder, error)
             if left <= 0:
                 flushed.removed_files.append(file_no)
 
@@ -463,15 +381,3 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _failure(verb: str, path: Path | str, error: OSError) -> StoreError:
-    return StoreError(f"cannot {verb} {path}: {error.strerror}", code=error.errno)
-
-
-@contextlib.contextmanager
-def _translated(verb: str, path: Path | str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _failure(verb, path, error) from error

@@ -15,8 +15,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from edge.drivers.disk import Location
 from edge.drivers.file_reads import FileReads
+from edge.drivers.store_types import Location
 
 TOUCH_BYTES: Final = 512 * 1024
 HELD_MAX: Final = 50_000
@@ -54,6 +54,7 @@ class HeldFile:
         "object_id",
         "size_bytes",
         "start",
+        "warm_until_s",
     )
 
     def __init__(
@@ -66,6 +67,8 @@ class HeldFile:
         self.size_bytes = location.size_bytes
         self.holder_count = 0
         self.is_dropped = False
+        self.warm_until_s = 0.0
+        """The sender's: until then it need not ask whether the bytes are in the page cache."""
         self._open = open_file
         self._files = files
 
@@ -138,7 +141,11 @@ class HeldFiles:
         self._held[object_id] = held
         open_file.held[object_id] = held
         if len(self._held) > HELD_MAX:
-            self._forget(next(iter(self._held.values())))
+            oldest = next(iter(self._held.values()))
+            if oldest.holder_count == 0:
+                self._forget(oldest)
+            else:  # `drop` must find it
+                self._held.move_to_end(oldest.object_id)
         return held
 
     def add(self, file_no: int, fd: int) -> None:

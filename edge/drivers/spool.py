@@ -11,8 +11,9 @@ from typing import Final
 
 from edge.drivers.body import Buffer
 from edge.drivers.checksums import BLOCK_BYTES, BlockSums
-from edge.drivers.disk import DiskStore, StoreError
+from edge.drivers.disk import DiskStore
 from edge.drivers.store_thread import StoreThread
+from edge.drivers.store_types import StoreError
 from edge.drivers.volumes import BodyWriter
 from edge.events import StoredObject
 

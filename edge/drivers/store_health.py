@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Literal
 
-from edge.drivers.disk import StoreError
+from edge.drivers.store_types import StoreError
 
 logger = logging.getLogger(__name__)
 

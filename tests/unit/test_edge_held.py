@@ -12,10 +12,10 @@ import pytest
 
 from edge.drivers.body import next_piece
 from edge.drivers.checksums import sums_of
-from edge.drivers.disk import Location
 from edge.drivers.file_body import FileBody
 from edge.drivers.file_reads import PROBE_STEP_BYTES, FileReads
 from edge.drivers.held import HeldFile, HeldFiles
+from edge.drivers.store_types import Location
 
 BODY = bytes(range(256)) * 4096
 START = 4096
@@ -95,6 +95,20 @@ def test_dropped_object_is_freed_when_the_last_one_has_sent_it(world: World) -> 
     held.release()
     assert world.freed == [held.object_id]
     assert not world.files.drop("00000009")
+
+
+def test_only_idle_objects_are_forgotten_when_there_are_too_many(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.drivers.held.HELD_MAX", 1)
+    first = world.hold(1)
+    first.acquire()
+    second = world.hold(2)
+    assert world.files.drop(first.object_id)  # so that its room is not given away under its sender
+    world.hold(1)
+    assert world.files.get(second.object_id) is None
+    first.release()
+    assert world.freed == [first.object_id]
 
 
 def test_deleted_file_stays_open_for_its_sender_and_is_closed_in_a_thread(world: World) -> None:
