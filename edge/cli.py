@@ -241,7 +241,7 @@ def _scheme(config: EdgeConfig) -> str:
 def _upstreams(config: EdgeConfig) -> str:
     services = config.service_configs()
     if len(services) == 1:
-        return services[0].upstreams[0]
+        return services[0].base()
     return f"{len(services)} services"
 
 

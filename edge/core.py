@@ -116,6 +116,7 @@ class EdgeCore:
             residents=self._residents,
             counters=self._counters,
             uncacheable=uncacheable,
+            services=self.services,
         )
         self._passes = Passes(
             epoch_s=epoch_s,
@@ -269,9 +270,8 @@ class EdgeCore:
         """Whether there is nothing to serve: nothing is stored, and no upstream may be asked."""
         return len(self._residents) == 0 and self._open_fills.upstreams.are_failing(
             {
-                f"{target.scheme}://{target.authority}"
+                f"{service.target.scheme}://{service.target.authority}"
                 for service in self.services.all
-                for target in service.targets[:1]
             },
             now_s,
         )

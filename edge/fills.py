@@ -42,6 +42,7 @@ from edge.open_fills import OpenFills
 from edge.requests import Ask
 from edge.residents import Residents, object_id_of
 from edge.responses import Responses
+from edge.services import Services
 from edge.status import Counters
 from edge.uncacheable import Uncacheable
 from edge.upstreams import Trouble
@@ -65,6 +66,7 @@ class Fills:
         residents: Residents,
         counters: Counters,
         uncacheable: Uncacheable,
+        services: Services,
     ) -> None:
         self._http = config.http
         self._object_bytes_max = config.object_bytes_max
@@ -75,6 +77,7 @@ class Fills:
         self._residents = residents
         self._counters = counters
         self._uncacheable = uncacheable
+        self._services = services
 
     def reconfigure(self, config: EdgeConfig) -> None:
         self._http = config.http
@@ -159,6 +162,9 @@ class Fills:
 
     def prefetch(self, url: str, headers: Headers, until_s: float, now_s: float) -> int:
         """Fetch what nobody has asked for yet, to be kept until `until_s`."""
+        service = self._services.of_url(url)
+        if service is not None:  # whoever it is for may watch another service so far
+            headers = service.forwarding.shared(headers)
         entry = self._residents.match(url, headers)
         return self._open.start(
             url, headers, now_s, confirms=entry, prefetch_until_s=until_s

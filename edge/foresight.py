@@ -39,7 +39,6 @@ from edge.successors import Successors
 from edge.texts import Texts
 from edge.viewers import Viewers
 from nearcast.machine import EffectQueue
-from nearcast.messages import CATALOG_PATH
 from nearcast.record import Recorder
 
 
@@ -61,7 +60,7 @@ class Foresight:
         recorder: Recorder,
     ) -> None:
         self._config = config.prefetch
-        self._catalog_url = config.upstream_url() + CATALOG_PATH
+        self._services = services
         self._effects = effects
         self._recorder = recorder
         self._catalog_asked_s: float | None = None
@@ -100,11 +99,13 @@ class Foresight:
             fills=fills,
         )
         if self._config.enabled:
-            self._effects.emit(FetchCatalog(url=self._catalog_url))
+            self._ask_for_catalogs()
 
     def reconfigure(self, config: EdgeConfig) -> None:
-        """Of the settings only where the catalogue is changes while a node runs."""
-        self._catalog_url = config.upstream_url() + CATALOG_PATH
+        """Of the settings only where the catalogues are changes while a node runs."""
+        self._successors.keep_only(self._services.catalog_urls())
+        if self._config.enabled:
+            self._ask_for_catalogs()
 
     # -- what happens
 
@@ -121,7 +122,11 @@ class Foresight:
             now_s - self._catalog_asked_s >= self._config.catalog_refresh_s
         ):
             self._catalog_asked_s = now_s
-            self._effects.emit(FetchCatalog(url=self._catalog_url))
+            self._ask_for_catalogs()
+
+    def _ask_for_catalogs(self) -> None:
+        for url in self._services.catalog_urls():
+            self._effects.emit(FetchCatalog(url=url))
 
     def fill_ended(self, outcome: FillOutcome, now_s: float) -> None:
         if outcome.text is not None:

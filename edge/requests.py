@@ -133,7 +133,7 @@ class Reader:
         if authority == host.strip().lower():
             return path
         service = self._services.match(host, path)
-        if service is None or authority not in {one.authority.lower() for one in service.targets}:
+        if service is None or authority != service.target.authority.lower():
             return None
         return path
 

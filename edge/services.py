@@ -24,6 +24,7 @@ from edge.keys import target_key
 from edge.targets import Destination, UpstreamTarget
 from nearcast.cmcd import strip_query
 from nearcast.errors import ConfigError
+from nearcast.messages import CATALOG_PATH
 
 HOSTS_REMEMBERED_MAX: Final = 4096
 """Spellings of hosts whose services are known without looking; clients choose them."""
@@ -40,12 +41,12 @@ class Service:
         self.forwarding = Forwarding(config)
         self.hosts = config.hosts
         self.path = config.path
-        self.targets = tuple(UpstreamTarget.of(one, config) for one in config.upstreams)
+        self.target = UpstreamTarget.of(config.base(), config)
         self.default_freshness_s = _first(config.default_freshness_s, http.default_freshness_s)
         self.stale_if_error_s = _first(config.stale_if_error_s, http.stale_if_error_s)
         self.negative_ttl_s = _first(config.negative_ttl_s, http.negative_ttl_s)
-        self._base = config.upstreams[0]
-        self._prefix = self.targets[0].prefix
+        self._base = config.base()
+        self._prefix = self.target.prefix
         self._key = target_key(config.key)
         self._keeps_hosts_apart = config.key.host
 
@@ -66,13 +67,12 @@ class Service:
         """What the keys begin with of all that clients ask for under this path."""
         return self._start(host) + path
 
-    def destination(self, url: str, upstream_index: int = 0) -> Destination:
-        """Where one of the service's URLs is fetched. Raises IndexError past the last upstream."""
-        upstream = self.targets[upstream_index]
+    def destination(self, url: str) -> Destination:
+        """Where one of the service's URLs is fetched."""
         authority = _authority(url)
         rest = url[len(self._start(authority)) :]
-        host = authority if self._keeps_hosts_apart else upstream.authority
-        return Destination(upstream, upstream.prefix + (rest or "/"), host)
+        host = authority if self._keeps_hosts_apart else self.target.authority
+        return Destination(self.target, self._prefix + (rest or "/"), host)
 
     def claim(self, url: str) -> tuple[int, int] | None:
         """How closely a URL fits the service, in the order that requests are matched; None when
@@ -89,7 +89,7 @@ class Service:
 
     def _start(self, host: str) -> str:
         if self._keeps_hosts_apart:
-            return f"{self.targets[0].scheme}://{host}{self._prefix}"
+            return f"{self.target.scheme}://{host}{self._prefix}"
         return self._base
 
     def overlaps(self, other: Service) -> bool:
@@ -109,7 +109,7 @@ class Service:
         return _is_under(a, b) or _is_under(b, a)
 
     def _authorities(self) -> tuple[str, ...]:
-        return self.hosts if self._keeps_hosts_apart else (self.targets[0].authority,)
+        return self.hosts if self._keeps_hosts_apart else (self.target.authority,)
 
 
 class Services:
@@ -202,6 +202,11 @@ class Services:
         if service is None or not service.hosts:
             return None
         return service.url(host_name(authority), target)
+
+    def catalog_urls(self) -> tuple[str, ...]:
+        """Where a Nearcast origin behind each service would tell what it offers."""
+        urls = (service.config.base() + CATALOG_PATH for service in self.all)
+        return tuple(dict.fromkeys(url for url in urls if self.of_url(url) is not None))
 
     # -- from an operator
 

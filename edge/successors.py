@@ -1,4 +1,4 @@
-"""What follows what: learnt from a Nearcast origin's catalogue.
+"""What follows what: learnt from the catalogues of Nearcast origins.
 
 Titles are known here by the URLs of their manifests as clients ask the edge for them. The successor
 of a DASH manifest is a DASH manifest, that of an HLS master an HLS master: a player goes on as it
@@ -7,6 +7,7 @@ began.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import urljoin
 
 import msgspec
@@ -26,20 +27,28 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     episode_no: int
 
 
+class _Known:
+    """What one catalogue says."""
+
+    def __init__(self) -> None:
+        self.next: dict[str, str] = {}
+        self.previous: dict[str, str] = {}
+        self.episodes: dict[str, Episode] = {}
+
+
 class Successors:
     """By manifest URL. Empty until a catalogue came."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._next: dict[str, str] = {}
-        self._previous: dict[str, str] = {}
-        self._episodes: dict[str, Episode] = {}
+        self._catalogs: dict[str, _Known] = {}  # by where they came from
 
     def learn(self, event: CatalogLearned) -> None:
-        """A catalogue replaces the one before. What lies outside the services is left out."""
+        """A catalogue replaces the one before of its origin. What lies outside the services is
+        left out."""
         titles = {title.id: title for title in event.catalog.titles[:TITLES_MAX]}
         following = event.catalog.successors()
-        self._next, self._previous, self._episodes = {}, {}, {}
+        known = self._catalogs[event.base_url] = _Known()
         for title in titles.values():
             successor = titles.get(following.get(title.id, ""))
             for path, successor_path in (
@@ -50,27 +59,40 @@ class Successors:
                 if url is None:
                     continue
                 if title.series is not None:
-                    self._episodes[url] = Episode(
+                    known.episodes[url] = Episode(
                         series=title.series,
                         season_no=title.season_no or 1,
                         episode_no=title.episode_no or 1,
                     )
-                if successor_path is not None:
-                    self._link(url, urljoin(event.base_url, successor_path))
+                if successor_path is None:
+                    continue
+                successor_url = self._services.canonical(urljoin(event.base_url, successor_path))
+                if successor_url is not None:
+                    known.next[url] = successor_url
+                    known.previous[successor_url] = url
 
-    def _link(self, url: str, successor_url: str) -> None:
-        successor = self._services.canonical(successor_url)
-        if successor is not None:
-            self._next[url] = successor
-            self._previous[successor] = url
+    def keep_only(self, catalog_urls: Collection[str]) -> None:
+        """Forget what other catalogues said."""
+        for url in tuple(self._catalogs):
+            if url not in catalog_urls:
+                del self._catalogs[url]
 
     def after(self, manifest_url: str) -> str | None:
         """The manifest of what is watched next, if anything follows."""
-        return self._next.get(manifest_url)
+        for known in self._catalogs.values():
+            if manifest_url in known.next:
+                return known.next[manifest_url]
+        return None
 
     def before(self, manifest_url: str) -> str | None:
-        return self._previous.get(manifest_url)
+        for known in self._catalogs.values():
+            if manifest_url in known.previous:
+                return known.previous[manifest_url]
+        return None
 
     def episode(self, manifest_url: str) -> Episode | None:
-        """None for films and for what the catalogue does not name."""
-        return self._episodes.get(manifest_url)
+        """None for films and for what no catalogue names."""
+        for known in self._catalogs.values():
+            if manifest_url in known.episodes:
+                return known.episodes[manifest_url]
+        return None

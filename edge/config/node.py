@@ -95,7 +95,7 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
 
     def upstream_url(self) -> str:
         """The (first) upstream without a slash at its end. Raises ConfigError when none is set."""
-        return self.service_configs()[0].upstreams[0]
+        return self.service_configs()[0].base()
 
     def cache(self) -> CacheConfig:
         """The index's settings. Without a store everything is in RAM, so both tiers are one."""

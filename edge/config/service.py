@@ -151,9 +151,8 @@ class ServiceConfig(ServiceRules, frozen=True, kw_only=True):
     """One of several services."""
 
     name: str
-    upstream: str | tuple[str, ...]
-    """http(s)://host[:port][/prefix], to which a request's target is appended. Of several the
-    first one names the objects; the others hold the same and stand in for it."""
+    upstream: str
+    """http(s)://host[:port][/prefix], to which a request's target is appended."""
     hosts: tuple[str, ...] = ()
     """Those asked for by clients: `cdn.example.com`, `*.example.com`. None: any host."""
     path: str = "/"
@@ -163,10 +162,7 @@ class ServiceConfig(ServiceRules, frozen=True, kw_only=True):
         super().__post_init__()
         if not _SERVICE_NAME.fullmatch(self.name):
             raise ValueError(f"name {self.name!r} must be a word of letters, digits, - _ .")
-        if not self.upstreams:
-            raise ValueError(f"service {self.name!r} has no upstream")
-        for upstream in self.upstreams:
-            check_upstream(upstream)
+        check_upstream(self.upstream)
         for host in self.hosts:
             if not _HOST.fullmatch(host):
                 raise ValueError(
@@ -183,8 +179,6 @@ class ServiceConfig(ServiceRules, frozen=True, kw_only=True):
                 "are served"
             )
 
-    @property
-    def upstreams(self) -> tuple[str, ...]:
-        """Without slashes at their ends."""
-        given = (self.upstream,) if isinstance(self.upstream, str) else self.upstream
-        return tuple(one.rstrip("/") for one in given)
+    def base(self) -> str:
+        """The upstream without slashes at its end: what the URLs of its objects begin with."""
+        return self.upstream.rstrip("/")

@@ -7,7 +7,6 @@ asked until it is, and one that turned out to be something else is asked rarely.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
@@ -27,6 +26,8 @@ CATALOG_BYTES_MAX: Final = 16 << 20
 TIMEOUT_S: Final = 10.0
 RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses while upstream does not answer; the last one repeats."""
+TRIES_MAX: Final = 100
+"""Most of an hour; after that the next viewer's request asks again."""
 
 
 class Getter(Protocol):
@@ -36,8 +37,18 @@ class Getter(Protocol):
         """Raises UpstreamError."""
 
 
+class _Catalog:
+    """What is known of one."""
+
+    def __init__(self) -> None:
+        self.etag: str | None = None
+        self.body: bytes | None = None
+        self.left_alone_until_s = 0.0
+        self.task: asyncio.Task[None] | None = None
+
+
 class CatalogReader:
-    """Fetches catalogues, one at a time."""
+    """Fetches catalogues, each once at a time."""
 
     def __init__(
         self,
@@ -50,31 +61,29 @@ class CatalogReader:
         self._clock = clock
         self._tell = tell
         self._spawn = spawn
-        self._etag: str | None = None
-        self._body: bytes | None = None
-        self._left_alone_until_s = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._catalogs: dict[str, _Catalog] = {}  # of configured services, so there are few
 
     def fetch(self, effect: FetchCatalog) -> None:
-        is_busy = self._task is not None and not self._task.done()
-        if not is_busy and self._clock.now_s() >= self._left_alone_until_s:
-            self._task = self._spawn(self._fetch(effect.url), "catalog")
+        one = self._catalogs.setdefault(effect.url, _Catalog())
+        is_busy = one.task is not None and not one.task.done()
+        if not is_busy and self._clock.now_s() >= one.left_alone_until_s:
+            one.task = self._spawn(self._fetch(effect.url, one), "catalog")
 
-    async def _fetch(self, url: str) -> None:
-        for number in itertools.count():
+    async def _fetch(self, url: str, one: _Catalog) -> None:
+        for number in range(TRIES_MAX):
             try:
-                await self._ask(url)
+                await self._ask(url, one)
             except UpstreamError as error:
                 logger.debug("catalog.unreachable detail=%r", error)
                 await asyncio.sleep(RETRY_S[min(number, len(RETRY_S) - 1)])
             else:
                 return
 
-    async def _ask(self, url: str) -> None:
+    async def _ask(self, url: str, one: _Catalog) -> None:
         """One try. Raises UpstreamError when upstream does not answer."""
         headers: Headers = (("accept-encoding", "identity"),)
-        if self._etag is not None:
-            headers = (*headers, ("if-none-match", self._etag))
+        if one.etag is not None:
+            headers = (*headers, ("if-none-match", one.etag))
         answer = await self._upstream.get(
             url, headers, bytes_max=CATALOG_BYTES_MAX, timeout_s=TIMEOUT_S
         )
@@ -84,14 +93,14 @@ class CatalogReader:
             return
         text = answer.body if answer.status == 200 else None
         etag = next((value for name, value in answer.headers if name == "etag"), None)
-        if text is not None and text == self._body:
+        if text is not None and text == one.body:
             return
         catalog = _decode(text) if text is not None else None
         if catalog is None:
             logger.info("catalog.absent: this upstream offers none; prefetching needs one")
-            self._left_alone_until_s = self._clock.now_s() + FOREIGN_RETRY_S
+            one.left_alone_until_s = self._clock.now_s() + FOREIGN_RETRY_S
             return
-        self._etag, self._body = etag, text
+        one.etag, one.body = etag, text
         self._tell(CatalogLearned(base_url=url, catalog=catalog))
 
 

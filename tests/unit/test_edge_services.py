@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from edge.config import EdgeConfig, KeyRules, QueryRule, ServiceConfig
-from edge.events import PassThrough, ServeFill, ServeText, StartFill
+from edge.events import CatalogLearned, PassThrough, ServeFill, ServeText, StartFill
 from edge.services import HOSTS_REMEMBERED_MAX, Services
+from edge.successors import Successors
 from edge.targets import is_public
 from nearcast.errors import ConfigError
+from nearcast.messages import Catalog, TitleEntry
 from tests.edge_bench import MAX_AGE, Bench, one
 
 LIVE = ServiceConfig(
@@ -386,5 +388,50 @@ def test_addresses_of_the_internet_are_public(address: str) -> None:
 )
 def test_private_addresses_only_where_they_are_meant(upstream: str, allow: bool, may: bool) -> None:
     (service,) = services(ServiceConfig(name="a", upstream=upstream, allow_private=allow)).all
-    assert service.targets[0].may_connect("127.0.0.1") is may
-    assert service.targets[0].may_connect("1.1.1.1")
+    assert service.target.may_connect("127.0.0.1") is may
+    assert service.target.may_connect("1.1.1.1")
+
+
+# What is fetched ahead
+
+
+def test_each_service_is_asked_for_its_catalogue_once() -> None:
+    some = services(
+        VOD,
+        LIVE,  # its path holds no catalogue
+        ServiceConfig(name="b", upstream="http://vod", hosts=VOD.hosts, path="/b"),
+        REST,
+    )
+    assert some.catalog_urls() == ("http://vod/v1/catalog", "http://rest:8000/base/v1/catalog")
+
+
+def test_catalogues_of_several_services_are_known_together() -> None:
+    some = services(VOD, REST)
+    successors = Successors(some)
+
+    def learn(base_url: str, *paths: str) -> None:
+        titles = tuple(
+            TitleEntry(
+                id=path,
+                name=path,
+                duration_s=1.0,
+                dash=path,
+                hls=path + ".m3u8",
+                series="s",
+                season_no=1,
+                episode_no=number,
+            )
+            for number, path in enumerate(paths, 1)
+        )
+        catalog = Catalog(revision="1", titles=titles)
+        successors.learn(CatalogLearned(base_url=base_url, catalog=catalog))
+
+    vod, rest = some.catalog_urls()
+    learn(vod, "/a", "https://tv.example/b", "http://elsewhere/c")
+    learn(rest, "/base/a", "/base/b")
+    assert successors.after("http://vod/a") == "http://vod/b"
+    assert successors.after("http://vod/b") is None
+    assert successors.before("http://rest:8000/base/b") == "http://rest:8000/base/a"
+    successors.keep_only((rest,))
+    assert successors.after("http://vod/a") is None
+    assert successors.after("http://rest:8000/base/a") is not None

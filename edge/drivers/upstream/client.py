@@ -81,16 +81,15 @@ class Upstream:
         """Read certificates and tokens of all upstreams, so that what is missing is known now.
         Raises ConfigError."""
         for service in self._services.all:
-            for target in service.targets:
-                self._pool.peer(target)
+            self._pool.peer(service.target)
 
     def check(self, services: Services) -> None:
         """Whether all that these services name can be read. Raises ConfigError."""
         for service in services.all:
-            for target in service.targets:
-                Credentials(
-                    target.tls, target.token, is_tls=target.scheme == "https", host=target.host
-                ).load()
+            target = service.target
+            Credentials(
+                target.tls, target.token, is_tls=target.scheme == "https", host=target.host
+            ).load()
 
     def reconfigure(self, config: EdgeConfig) -> None:
         """The services and these settings are in force from now on; `check` has passed."""
@@ -100,7 +99,7 @@ class Upstream:
     def reload(self) -> None:
         """The settings or the files they name have changed. Raises ConfigError when one cannot be
         used; what was read before then stays in use."""
-        self._pool.keep_only(t for service in self._services.all for t in service.targets)
+        self._pool.keep_only(service.target for service in self._services.all)
         self._pool.load_credentials()
 
     # -- fills
