@@ -23,7 +23,7 @@ class Sketch:
         bits = max(counter_count - 1, 1).bit_length()
         self._shift = 32 - bits
         self._counters = bytearray(1 << bits)
-        self._uses_per_aging = uses_per_aging
+        self.uses_per_aging = uses_per_aging
         self._use_count = 0
 
     def add(self, object_id: str) -> None:
@@ -35,8 +35,8 @@ class Sketch:
                 if counters[place] == lowest:
                     counters[place] = lowest + 1
         self._use_count += 1
-        if self._use_count >= self._uses_per_aging:
-            self._use_count //= 2
+        if self._use_count >= self.uses_per_aging:
+            self._use_count = 0
             self._counters = counters.translate(_HALVES)
 
     def count(self, object_id: str) -> int:

@@ -52,11 +52,13 @@ class Gdsf:
         self._entries: dict[str, _Entry] = {}
         self._heap: list[tuple[float, int, _Entry]] = []  # lowest first, one each, and removed ones
         self._level = 0.0
+        self._newcomer_level: float | None = None  # before anything is evicted for it
         self._sequence_no = 0
 
     def takes(self, size_bytes: int, room_bytes: int) -> bool:
         if not self._newcomers_compete:
             return True
+        self._newcomer_level = self._level
         priority = self._level + self._worth_per_use(size_bytes)
         is_taken = True
         seen: list[tuple[float, int, _Entry]] = []
@@ -69,16 +71,19 @@ class Gdsf:
             heapq.heappush(self._heap, item)
         if not is_taken:
             self._level = priority  # as if it had been taken in and let go of
+            self._newcomer_level = None
         return is_taken
 
     def insert(self, object_id: str, size_bytes: int) -> None:
         assert object_id not in self._entries, object_id
         entry = self._entries[object_id] = _Entry(object_id, size_bytes)
-        self._use(entry)
+        level = self._level if self._newcomer_level is None else self._newcomer_level
+        self._newcomer_level = None
+        self._use(entry, level)
         heapq.heappush(self._heap, (entry.priority, entry.sequence_no, entry))
 
     def hit(self, object_id: str) -> None:
-        self._use(self._entries[object_id])
+        self._use(self._entries[object_id], self._level)
 
     def remove(self, object_id: str) -> None:
         self._entries.pop(object_id).is_held = False
@@ -95,12 +100,11 @@ class Gdsf:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _use(self, entry: _Entry) -> None:
+    def _use(self, entry: _Entry, level: float) -> None:
         self._sequence_no += 1
         entry.sequence_no = self._sequence_no
         entry.use_count += 1
-        worth = entry.use_count * self._worth_per_use(entry.size_bytes)
-        entry.priority = self._level + worth
+        entry.priority = level + entry.use_count * self._worth_per_use(entry.size_bytes)
 
     def _worth_per_use(self, size_bytes: int) -> float:
         """Empty objects count as one byte."""

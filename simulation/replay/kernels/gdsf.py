@@ -28,7 +28,7 @@ def replay_gdsf(
     used_at = np.zeros(object_count, dtype=np.int64)
     use_counts = np.zeros(object_count, dtype=np.int64)
     resident_count = 0
-    level = 0.0
+    level = newcomer_level = 0.0
     size_bytes = miss_count = miss_bytes = 0
     for request in range(len(objects)):
         number = objects[request]
@@ -62,8 +62,11 @@ def replay_gdsf(
                     resident_count += 1
                     _rise(heap, places, priorities, used_at, victim)
                 continue
+            newcomer_level = level
             if victim_count:
                 level = priorities[victims[victim_count - 1]]
+            if not newcomers_compete:
+                newcomer_level = level
             size_bytes -= freed_bytes
             use_counts[number] = 0
             places[number] = resident_count
@@ -74,10 +77,12 @@ def replay_gdsf(
             is_new = False
         use_counts[number] += 1
         used_at[number] = request
-        priorities[number] = level + use_counts[number] * (1 / object_bytes + cost_per_byte)
+        worth = use_counts[number] * (1 / object_bytes + cost_per_byte)
         if is_new:
+            priorities[number] = newcomer_level + worth
             _rise(heap, places, priorities, used_at, number)
         else:
+            priorities[number] = level + worth
             _settle(heap, places, priorities, used_at, number, resident_count)
     return miss_count, miss_bytes
 
