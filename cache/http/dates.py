@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +24,8 @@ _FORMS = tuple(
     )
 )
 _LENGTH_MAX = 40
+_REMEMBERED_MAX = 1024
+"""Date fields repeat: each is read several times, and all of a second are alike."""
 _WALL_S_MAX = 253_402_300_799  # the last second of the year 9999
 # Two-digit years: without a clock, the POSIX pivot instead of RFC 9110's "not more than 50 years
 # in the future".
@@ -31,9 +34,11 @@ _PIVOT_YEAR = 70
 
 def parse_date(text: str | None) -> float | None:
     """Seconds since the epoch, or None when the text is no HTTP date. Never raises."""
-    if text is None or len(text) > _LENGTH_MAX:
-        return None
-    text = text.strip(" \t")
+    return None if text is None or len(text) > _LENGTH_MAX else _parsed(text.strip(" \t"))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED_MAX)
+def _parsed(text: str) -> float | None:
     for form in _FORMS:
         match = form.fullmatch(text)
         if match is not None:

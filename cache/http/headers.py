@@ -83,13 +83,16 @@ _NEVER_NOMINATED = frozenset(
 
 def get_all(headers: Headers, name: str) -> tuple[str, ...]:
     """Every line of the field, in order."""
-    return tuple(value for field, value in headers if field == name)
+    return tuple([value for field, value in headers if field == name])  # a generator costs twice
 
 
 def get_one(headers: Headers, name: str) -> str | None:
     """The value of a field that has one value; None when it is absent or its lines disagree."""
-    values = {value.strip() for field, value in headers if field == name}
-    return values.pop() if len(values) == 1 else None
+    values = [value for field, value in headers if field == name]
+    if len(values) == 1:
+        return values[0].strip()
+    distinct = {value.strip() for value in values}
+    return distinct.pop() if len(distinct) == 1 else None
 
 
 def get_list(headers: Headers, name: str) -> tuple[str, ...]:

@@ -158,8 +158,9 @@ class Fetch:
         if payload:
             self._body.append(payload)
         self._tell(FillHeaders(fill_id=self._fill_id, status=head.status, headers=head.headers))
+        # The head is a sign of life, and a small body is whole by now: no progress is told yet.
         if payload and not self.is_gone:
-            self._progressed()
+            self._check_room()
 
     def data(self, payload: bytes) -> None:
         if self._is_copying:
@@ -212,6 +213,9 @@ class Fetch:
         if size_bytes - self._told_bytes >= PROGRESS_BYTES or now_s - self._told_s >= PROGRESS_S:
             self._told_bytes, self._told_s = size_bytes, now_s
             self._tell(FillProgress(fill_id=self._fill_id, received_bytes=size_bytes))
+        self._check_room()
+
+    def _check_room(self) -> None:
         if not self._is_blocked and not self.is_gone and not self._body.has_room:
             self._is_blocked = True
             if self._connection is not None:
