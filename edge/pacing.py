@@ -8,7 +8,7 @@ CONNECTIONS_MAX: Final = 512
 """To upstream, for what clients wait for. No less than what the core lets be in flight by default
 (http.fills_max + http.passes_max): a last bound."""
 
-PROGRESS_BYTES: Final = 64 * 1024
+PROGRESS_BYTES: Final = 128 * 1024
 """A fill tells of its progress each time that so much more is here..."""
 PROGRESS_S: Final = 1.0
 """...and when bytes arrive this long after it last told."""
