@@ -141,6 +141,12 @@ class Fills:
             self._answer_alone(ask, entry, trouble, now_s)
         return trouble is not None
 
+    def turn_away(self, ask: Ask, entry: HotEntry | None, now_s: float) -> None:
+        """There is no room for another fetch."""
+        detail = "too many fetches under way"
+        if not self._responses.stand_in_now(ask, entry, detail, now_s):
+            self._desk.refuse(ask.request_id, ask.method, 503, detail)
+
     def _answer_alone(
         self, ask: Ask, entry: HotEntry | None, trouble: Trouble, now_s: float
     ) -> None:

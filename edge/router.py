@@ -122,7 +122,7 @@ class Router:
         elif self._fills.join(ask, fwd, now_s):
             pass
         elif self._open.is_full:
-            self._desk.refuse(ask.request_id, ask.method, 503, "too many fetches under way")
+            self._fills.turn_away(ask, entry, now_s)
         else:
             is_part = (
                 is_range_far(ask, self._http.range_wait_bytes_max, None)

@@ -282,3 +282,11 @@ def test_while_it_is_open_reads_are_not_passed_through_and_writes_are() -> None:
     one(bench.ask("/x", method="POST"), PassThrough)
     bench.now_s = 1.0
     one(bench.ask("/x", method="HEAD"), PassThrough)
+
+
+def test_no_room_for_a_fetch_gives_what_is_stored() -> None:
+    bench = Bench(http=HttpConfig(fills_max=1))
+    bench.store(headers=STALE)
+    one(bench.ask("/hangs"), StartFill)
+    one(bench.ask(), ServeObject)
+    assert one(bench.ask("/other"), ServeText).status == 503
