@@ -94,13 +94,6 @@ class GrowingBody:
         if self._has_own_room:
             self._room_came()
 
-    async def room(self) -> None:
-        """Return when more may be appended."""
-        while not self.has_room:
-            more: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.when_room(lambda more=more: more.done() or more.set_result(None))  # type: ignore[misc]
-            await more
-
     def become_passing(self) -> None:
         """From now on nothing is stored, and what all readers have taken is let go. Before there
         is a reader nothing is: the first is on its way."""

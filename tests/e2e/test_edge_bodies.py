@@ -61,6 +61,13 @@ def stored(body: bytes) -> StoredObject:
     )
 
 
+async def room_in(body: GrowingBody) -> None:
+    while not body.has_room:
+        more = asyncio.Event()
+        body.when_room(more.set)
+        await more.wait()
+
+
 async def all_of(body: Body) -> bytes:
     parts = []
     while part := await next_piece(body, 100_000):
@@ -173,7 +180,7 @@ def test_committed_object_is_served_before_during_and_after_its_way_to_disk(
         reader = body.reader()
         for _ in range(200):
             body.append(CHUNK)
-            await body.room()
+            await room_in(body)
         body.finish()
         bodies.commit(Commit(fill_id=1, stored=stored(content), in_memory=True))
         during = await bodies.open(OBJECT_ID)

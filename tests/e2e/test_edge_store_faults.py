@@ -22,6 +22,7 @@ from edge.drivers.body import BodyBroken, BodyMissing, next_piece
 from edge.drivers.checksums import BLOCK_BYTES
 from edge.drivers.disk import DiskStore
 from edge.events import Commit, DropObject, Event, FillFailed, ObjectLost, StoredObject
+from tests.e2e.test_edge_bodies import room_in
 from tests.store_victim import body_of, described
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class World:
         reader = growing.reader()
         for first in range(0, len(content), 100_000):
             growing.append(content[first : first + 100_000])
-            await growing.room()
+            await room_in(growing)
         growing.finish()
         got = b""
         while piece := await next_piece(reader, 1 << 20):
