@@ -11,6 +11,7 @@ prefetches do not start or run while a client waits for upstream, nor beyond the
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -46,7 +47,11 @@ from edge.events import (
     Predict,
     Predicted,
     PredictionFailed,
+    Purge,
+    PurgeDone,
+    PurgeKind,
     ReadObject,
+    Reconfigured,
     Requested,
     ResponseEnded,
     Restored,
@@ -108,6 +113,7 @@ RESPONSES: list[tuple[int, Headers]] = [
     (404, ()),
     (503, ()),
     (206, ()),
+    (200, (("cache-control", "max-age=600"), ("etag", '"v"'), ("cache-tag", "red, blue"))),
 ]
 CAUSES: list[FailureCause] = ["refused", "timeout", "broken", "integrity", "disk"]
 
@@ -132,7 +138,7 @@ class EdgeMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        config = EdgeConfig(
+        config = self.config = EdgeConfig(
             upstream=UPSTREAM,
             store="somewhere",
             capacity_bytes=CAPACITY,
@@ -155,6 +161,12 @@ class EdgeMachine(RuleBasedStateMachine):
         """Fills whose end was told and not yet answered, and their size."""
         self.dead: list[int] = []
         self.streamed: set[int] = set()
+        self.purged: set[int] = set()
+        """Fills begun before what they fetch was purged."""
+        self.purges = 0
+        self.purge_counts: dict[int, int] = {}
+        self.urls: dict[str, str] = {}
+        """Of what is held, by object id."""
         self.held: dict[str, int] = {}
         self.sent: list[Hit] = []
         self.reads: list[str] = []
@@ -215,13 +227,19 @@ class EdgeMachine(RuleBasedStateMachine):
                 self.fetches[fill_id].is_stream_only = True
             case Commit(fill_id=fill_id, stored=stored):
                 assert fill_id not in self.streamed, "what is not kept cannot be stored"
+                assert fill_id not in self.purged, "begun before the purge"
                 assert self.ended.pop(fill_id) == stored.size_bytes
                 assert stored.object_id not in self.held
                 self.held[stored.object_id] = stored.size_bytes
+                self.urls[stored.object_id] = stored.url
             case Discard(fill_id=fill_id):
                 del self.ended[fill_id]
             case DropObject(object_id=object_id):
                 del self.held[object_id]
+                self.urls.pop(object_id, None)
+            case PurgeDone(purge_id=purge_id, count=count):
+                assert purge_id not in self.purge_counts
+                self.purge_counts[purge_id] = count
             case UpdateStored(stored=stored):
                 assert self.held[stored.object_id] == stored.size_bytes
             case SetInMemory(object_id=object_id):
@@ -279,6 +297,40 @@ class EdgeMachine(RuleBasedStateMachine):
     def report_hits(self) -> None:
         hits, self.sent = tuple(self.sent), []
         self.feed(HitsServed(hits=hits))
+
+    @rule(path=PATHS, is_prefix=st.booleans(), is_soft=st.booleans())
+    def purge(self, path: str, is_prefix: bool, is_soft: bool) -> None:
+        value = path.rpartition("/")[0] + "/" if is_prefix else path
+        url = UPSTREAM + value
+
+        def is_meant(other: str) -> bool:
+            return other.startswith(url) if is_prefix else other == url
+
+        held = {one for one, its in self.urls.items() if is_meant(its)}
+        self.purged |= {i for i, f in self.fetches.items() if is_meant(f.effect.url)}
+        self.purges += 1
+        kind: PurgeKind = "prefix" if is_prefix else "url"
+        self.feed(Purge(purge_id=self.purges, kind=kind, value=value, is_soft=is_soft))
+        assert self.purge_counts[self.purges] == len(held)
+        assert is_soft or held.isdisjoint(self.held)
+        if not is_prefix:
+            request = Requested(
+                request_id=0, method="GET", target=path, headers=(), client="operator"
+            )
+            assert self.core.find_hit(request, self.now_s) is None
+
+    @rule(tag=st.sampled_from(["red", "blue", "green"]), is_soft=st.booleans())
+    def purge_tag(self, tag: str, is_soft: bool) -> None:
+        self.purges += 1
+        self.feed(Purge(purge_id=self.purges, kind="tag", value=tag, is_soft=is_soft))
+        assert self.purges in self.purge_counts
+
+    @rule(freshness_s=st.sampled_from([0.0, 60.0]), fills_max=st.sampled_from([1, 8]))
+    def other_settings(self, freshness_s: float, fills_max: int) -> None:
+        http = msgspec.structs.replace(
+            self.config.http, default_freshness_s=freshness_s, fills_max=fills_max
+        )
+        self.feed(Reconfigured(config=msgspec.structs.replace(self.config, http=http)))
 
     def exchange(self, path: str, headers: Headers = ()) -> None:
         """A request whose fill, if it needs one, is answered at once."""
