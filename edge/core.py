@@ -324,7 +324,7 @@ class EdgeCore:
             used_bytes = 0
             if hit.sent_bytes:
                 used_bytes = self._residents.touch(hit.object_id)
-            url = self._reader.url(hit.target, hit.headers)
+            url = hit.url or self._reader.url(hit.target, hit.headers)
             self._ledger.hit(url, hit.sent_bytes, at_s=hit.at_s, is_prefetched=used_bytes > 0)
             self._foresight.seen(url, hit.target, hit.headers, hit.client, hit.at_s)
 

@@ -80,7 +80,7 @@ class ResponseEnded(Event, frozen=True, kw_only=True):
     sent_bytes: int
 
 
-class Hit(msgspec.Struct, frozen=True, kw_only=True):
+class Hit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One answer given by `find_hit` alone."""
 
     at_s: float
@@ -89,6 +89,8 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     object_id: str
     sent_bytes: int
+    url: str = ""
+    """The object's key, where the driver knows it."""
 
 
 class HitsServed(Event, frozen=True, kw_only=True):
@@ -303,13 +305,17 @@ class ServeInterim(Effect, frozen=True, kw_only=True):
 
 class PassThrough(Effect, frozen=True, kw_only=True):
     """Forward this request alone, body and all, and send the answer as it comes, storing nothing.
-    `headers` are the ones to send upstream; `cache_status` goes on the answer."""
+    `headers` are the ones to send upstream; `cache_status` goes on the answer. Of the answer's
+    fields the client gets those in `shown` (None: all) but for those in `hidden`
+    (`edge.forwarding.visible`)."""
 
     request_id: int
     method: str
     url: str
     headers: Headers
     cache_status: str
+    shown: frozenset[str] | None = None
+    hidden: frozenset[str] = frozenset()
 
 
 class AbortResponse(Effect, frozen=True, kw_only=True):

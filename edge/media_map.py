@@ -105,6 +105,10 @@ class MediaMap:
         found = [self._titles[one] for one in (url, *urls) if one in self._titles]
         return tuple(found)
 
+    def knows(self, url: str) -> bool:
+        """Whether this is a manifest, a playlist or a segment of any title."""
+        return url in self._places or url in self._titles or url in self._masters_of
+
     def has_text(self, url: str) -> bool:
         """Whether this manifest or media playlist has been read into the map."""
         if url in self._titles:

@@ -109,6 +109,8 @@ class Sessions:
 
     def observe(self, url: str, target: str, headers: Headers, client: str, at_s: float) -> None:
         """A client asked for this URL at that time."""
+        if not self._map.knows(url):
+            return
         for title in self._map.titles_of(url):
             self._map.use(title.url)
         places = self._map.places(url, _first_byte(headers))

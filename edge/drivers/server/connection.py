@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 from edge.drivers.body import Body, Buffer
 from edge.drivers.server.passing import Exchange
 from edge.drivers.server.sending import (
+    QUANTUM_BYTES,
+    UNDER_WAY,
     BodySender,
     DirectSender,
     DirectSocket,
@@ -335,20 +337,29 @@ class Connection(asyncio.Protocol):
         """Whether the next answer may be sent past the transport."""
         return self.is_plain and not self.transport.get_write_buffer_size()
 
-    def send_still(self, head: bytes, source: Source, size_bytes: int, done: Sent) -> None:
-        """Send a body that lies still, past the transport."""
+    def send_still(self, head: Buffer, source: Source, size_bytes: int, done: Sent) -> int:
+        """Send a body that lies still, past the transport: `size_bytes` if it is out already, else
+        UNDER_WAY, and `done` will be called."""
         if self._direct is None:
-            self._direct = DirectSocket(self.transport)
+            self._direct = DirectSocket(self.transport, self._server.writables)
+        sent_bytes = 0
+        if source.is_ready(0, min(size_bytes, QUANTUM_BYTES)):
+            head, sent_bytes = self._direct.send_at_once(head, source, size_bytes)
+            if sent_bytes == size_bytes:
+                source.release()
+                return size_bytes
         sender = DirectSender(
             self._direct,
             head,
             source,
             size_bytes,
+            sent_bytes=sent_bytes,
             done=self._ended(done),
             on_wait=self.waits_for_client,
         )
         self._start(sender)
         sender.begin()
+        return UNDER_WAY
 
     def send_body(
         self, head: bytes, body: Body, *, left_bytes: int | None, is_chunked: bool, done: Sent

@@ -23,7 +23,7 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cache.http.freshness import age_s
-from edge.drivers.server.sending import SMALL_BYTES
+from edge.drivers.server.sending import NOT_HERE, SMALL_BYTES
 from edge.events import Headers, Hit, Requested, ServeObject
 from edge.hot import HotEntry
 from nearcast.clock import Clock
@@ -182,6 +182,7 @@ class HitPath:
                 client=connection.client,
                 object_id=target.object_id,
                 sent_bytes=target.size_bytes,
+                url=target.url,
             )
         )
         return True
@@ -297,6 +298,7 @@ class HitPath:
                 client=connection.client,
                 object_id=target.object_id,
                 sent_bytes=0,
+                url=target.url,
             )
         )
         return True
@@ -312,7 +314,7 @@ class HitPath:
         headers: Headers,
         now_s: float,
     ) -> bool:
-        def sent(is_whole: bool, sent_bytes: int) -> None:
+        def append(sent_bytes: int) -> None:
             self._append(
                 Hit(
                     at_s=now_s,
@@ -321,12 +323,21 @@ class HitPath:
                     client=connection.client,
                     object_id=target.object_id,
                     sent_bytes=sent_bytes,
+                    url=target.url,
                 )
             )
+
+        def sent(is_whole: bool, sent_bytes: int) -> None:
+            append(sent_bytes)
             connection.answered(is_whole=is_whole)
 
         connection.due_s = now_s + self._idle_s
-        return self._server.send_object(connection, head, target.object_id, first, size_bytes, sent)
+        sent_bytes = self._server.send_object(
+            connection, head, target.object_id, first, size_bytes, sent
+        )
+        if sent_bytes >= 0:
+            append(sent_bytes)
+        return sent_bytes != NOT_HERE
 
     def _renew(self, target: _Target, now_s: float) -> bool:
         """What the head says of this moment. False when the entry is no longer fresh."""

@@ -122,6 +122,7 @@ class Listener:
         while self._connections:  # noqa: ASYNC110 - at most a turn or two
             await asyncio.sleep(0)
         self._server.wheel.close()
+        self._server.writables.close()
 
     # What connections say
 

@@ -16,6 +16,7 @@ from edge.drivers.body import Body, BodyMissing, Buffer
 from edge.drivers.growing import GrowingReader
 from edge.drivers.server.heads import CONTINUE, interim
 from edge.drivers.server.passing import Exchange
+from edge.drivers.server.sending import NOT_HERE
 from edge.drivers.server.upload import Upload, passable
 from edge.events import (
     FailureCause,
@@ -27,6 +28,7 @@ from edge.events import (
     ServeObject,
     ServeText,
 )
+from edge.forwarding import visible
 from nearcast.errors import LocalProtocolError
 from nearcast.http1 import RequestHead, ResponseHead, format_chunk, format_last_chunk
 
@@ -126,9 +128,12 @@ class Reply:
         first, size_bytes = _part(effect)
         assert size_bytes is not None, "a stored object has a size"
         self.is_begun = True
-        if self._server.send_object(
+        sent_bytes = self._server.send_object(
             self._connection, head, effect.object_id, first, size_bytes, self._sent
-        ):
+        )
+        if sent_bytes >= 0:
+            self._end(sent_bytes, is_whole=True)
+        if sent_bytes != NOT_HERE:
             return
         self.is_begun = False
         self._opening = asyncio.get_running_loop().create_task(
@@ -210,6 +215,7 @@ class Reply:
             return
         headers = end_to_end(head.headers)
         self._tell_answered(head.status, headers)
+        headers = visible(headers, self._passed.shown, self._passed.hidden)
         before = ", ".join(value for name, value in headers if name == "cache-status")
         own = self._passed.cache_status
         line = ("cache-status", f"{before}, {own}" if before else own)

@@ -33,6 +33,10 @@ SMALL_BYTES: Final = 32 * 1024
 EVENTS_MAX: Final = 256
 """Sockets told of in one turn; the others keep until the next."""
 
+UNDER_WAY: Final = -1
+NOT_HERE: Final = -2
+"""In place of a number of bytes sent."""
+
 _MORE: Final = getattr(socket, "MSG_MORE", 0)
 
 Done = Callable[[bool], None]
@@ -126,6 +130,18 @@ class DirectSocket:
     def send(self, data: Buffer, flags: int = 0) -> int:
         return self._end.send(data, flags)
 
+    def send_at_once(self, head: Buffer, source: Source, size_bytes: int) -> tuple[Buffer, int]:
+        """Send what goes out now, at most a quantum: what is left of the head, and how much of
+        the body was sent. Mostly that is all there is."""
+        sent_bytes = 0
+        try:
+            head = head[self._end.send(head, _MORE) :]
+            if not head:
+                sent_bytes = source.send(self, 0, min(size_bytes, QUANTUM_BYTES))
+        except OSError:
+            pass  # a full socket is waited for; any other error comes again and is seen then
+        return head, sent_bytes
+
     def watch(self, callback: Callable[[], None]) -> None:
         """Call back once when it takes more; a send has just found it full."""
         self._writables.watch(self.fileno, callback)
@@ -208,6 +224,7 @@ class DirectSender:
     """Sends a head and a body that lies still. `begin`, then `done` is called; or `close`.
 
     `on_wait(True)` is called when the client first holds it up: its time runs from then on.
+    `sent_bytes` of the body have been sent already, if the head has.
     """
 
     __slots__ = (
@@ -230,6 +247,7 @@ class DirectSender:
         source: Source,
         size_bytes: int,
         *,
+        sent_bytes: int,
         done: Done,
         on_wait: Callable[[bool], None],
     ) -> None:
@@ -242,7 +260,7 @@ class DirectSender:
         self._handle: asyncio.Handle | None = None
         self._is_over = False
         self._is_waiting = False
-        self.sent_bytes = 0
+        self.sent_bytes = sent_bytes
 
     def begin(self) -> None:
         self._go_on()

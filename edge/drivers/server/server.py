@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from edge.config import EdgeConfig
 from edge.drivers.bodies import Bodies
 from edge.drivers.body import MemoryBody
+from edge.drivers.held import HeldFile
 from edge.drivers.ring import HitRing
 from edge.drivers.server.connection import Connection, Sent
 from edge.drivers.server.heads import Heads
@@ -16,7 +17,14 @@ from edge.drivers.server.hits import HitPath, HitSource
 from edge.drivers.server.listener import Listener
 from edge.drivers.server.passing import Forwarder
 from edge.drivers.server.reply import Answer, Reply
-from edge.drivers.server.sending import SMALL_BYTES, FileSource, MemorySource
+from edge.drivers.server.sending import (
+    NOT_HERE,
+    SMALL_BYTES,
+    UNDER_WAY,
+    FileSource,
+    MemorySource,
+    Writables,
+)
 from edge.drivers.server.upload import Upload
 from edge.drivers.server.wheel import TimerWheel
 from edge.events import (
@@ -31,6 +39,11 @@ from edge.events import (
 from nearcast.clock import Clock
 from nearcast.http1 import Limits, RequestHead
 from nearcast.units import bytes_per_s_from_kbps
+
+WARM_S: Final = 1.0
+"""How long a file that was found in the page cache is taken to be there."""
+WARM_BYTES_MAX: Final = 8 << 20
+"""Of a file that is probed all at once."""
 
 _PROXIED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
 """A request that a proxy on this machine passes on is not from this machine."""
@@ -76,6 +89,7 @@ class EdgeServer:
         self.special_paths = special.paths
         self.heads = Heads(clock, config.name)
         self.wheel = TimerWheel(clock.now_s)
+        self.writables = Writables()
         self.is_draining = False
         self.hits = HitPath(self, clock)
         self.listener = Listener(config, self)
@@ -171,26 +185,24 @@ class EdgeServer:
         first: int,
         size_bytes: int,
         done: Sent,
-    ) -> bool:
-        """Begin to send a stored body, or the part of it. False when it must be waited for."""
+    ) -> int:
+        """Send a stored body, or the part of it. How much of it was sent, if that was all;
+        UNDER_WAY: `done` will be called; NOT_HERE: it must be waited for, and nothing was sent."""
         content = self.bodies.in_memory(object_id)
         if content is not None and size_bytes <= SMALL_BYTES:
             connection.write(b"".join((head, content[first : first + size_bytes])))
-            done(True, size_bytes)
-            return True
+            return size_bytes
         if connection.can_go_direct:
             if content is None or size_bytes < self.settings.memory_send_bytes_min:
                 held = self.bodies.held_file(object_id)
                 if held is not None:
-                    file = FileSource(held, first, is_warm=False)
-                    connection.send_still(head, file, size_bytes, done)
-                    return True
+                    file = FileSource(held, first, is_warm=self._is_warm(held))
+                    return connection.send_still(head, file, size_bytes, done)
                 if content is not None:
                     self.bodies.ready_file(object_id)
             if content is not None:
                 view = memoryview(content)[first : first + size_bytes]
-                connection.send_still(head, MemorySource(view), size_bytes, done)
-                return True
+                return connection.send_still(head, MemorySource(view), size_bytes, done)
         elif content is not None:
             connection.send_body(
                 head,
@@ -199,5 +211,15 @@ class EdgeServer:
                 is_chunked=False,
                 done=done,
             )
-            return True
-        return False
+            return UNDER_WAY
+        return NOT_HERE
+
+    def _is_warm(self, held: HeldFile) -> bool:
+        """Whether all of a file was in the page cache a moment ago. What has just been sent is the
+        last that the system would let go of; larger files are probed piece by piece."""
+        now_s = self.now_s()
+        if now_s >= held.warm_until_s:
+            if held.size_bytes > WARM_BYTES_MAX or not held.is_cached(0, held.size_bytes):
+                return False
+            held.warm_until_s = now_s + WARM_S
+        return True
