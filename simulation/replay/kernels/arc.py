@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cache.eviction.policy import GHOST_COUNT_MAX
 from simulation.replay.kernels.jit import jit
-from simulation.replay.kernels.rings import NEWER, SIZE, STATE, push, rings, unlink
+from simulation.replay.kernels.rings import NEWER, push, rings, unlink
 
 _NONE = -1
 _UNKNOWN, _ONCE, _MORE, _ONCE_GHOST, _MORE_GHOST = 0, 1, 2, 3, 4
@@ -24,21 +24,22 @@ def replay_arc(
     """Requests and bytes missed after the warm-up."""
     once = len(sizes_bytes)
     more, once_ghost, more_ghost = once + 1, once + 2, once + 3
-    rows = rings(sizes_bytes, 4)
+    links = rings(once, 4)
+    state = np.zeros(once, dtype=np.int8)
     once_bytes = more_bytes = once_ghost_bytes = more_ghost_bytes = 0
     once_ghost_count = more_ghost_count = 0
     once_bytes_target = 0.0
     miss_count = miss_bytes = 0
     for request in range(len(objects)):
         number = objects[request]
-        object_bytes = rows[number, SIZE]
-        if rows[number, STATE] == _ONCE or rows[number, STATE] == _MORE:
-            if rows[number, STATE] == _ONCE:
+        object_bytes = sizes_bytes[number]
+        if state[number] == _ONCE or state[number] == _MORE:
+            if state[number] == _ONCE:
                 once_bytes -= object_bytes
                 more_bytes += object_bytes
-                rows[number, STATE] = _MORE
-            unlink(rows, number)
-            push(rows, more, number)
+                state[number] = _MORE
+            unlink(links, number)
+            push(links, more, number)
             continue
         if request >= warmup_count:
             miss_count += 1
@@ -51,44 +52,44 @@ def replay_arc(
             is_full = once_all + more_bytes + more_ghost_bytes >= 2 * capacity_bytes
             is_crowded = once_ghost_count + more_ghost_count >= GHOST_COUNT_MAX
             if once_all >= capacity_bytes and once_ghost_count:
-                forgotten = rows[once_ghost, NEWER]
+                forgotten = links[once_ghost, NEWER]
             elif more_ghost_count and (is_full or is_crowded):
-                forgotten = rows[more_ghost, NEWER]
+                forgotten = links[more_ghost, NEWER]
             elif is_crowded:
-                forgotten = rows[once_ghost, NEWER]
+                forgotten = links[once_ghost, NEWER]
             if forgotten != _NONE:
-                unlink(rows, forgotten)
-                if rows[forgotten, STATE] == _ONCE_GHOST:
-                    once_ghost_bytes -= rows[forgotten, SIZE]
+                unlink(links, forgotten)
+                if state[forgotten] == _ONCE_GHOST:
+                    once_ghost_bytes -= sizes_bytes[forgotten]
                     once_ghost_count -= 1
                 else:
-                    more_ghost_bytes -= rows[forgotten, SIZE]
+                    more_ghost_bytes -= sizes_bytes[forgotten]
                     more_ghost_count -= 1
-                rows[forgotten, STATE] = _UNKNOWN
+                state[forgotten] = _UNKNOWN
             if once_bytes and (once_bytes > once_bytes_target or not more_bytes):
-                victim = rows[once, NEWER]
-                unlink(rows, victim)
-                push(rows, once_ghost, victim)
-                rows[victim, STATE] = _ONCE_GHOST
-                once_bytes -= rows[victim, SIZE]
-                once_ghost_bytes += rows[victim, SIZE]
+                victim = links[once, NEWER]
+                unlink(links, victim)
+                push(links, once_ghost, victim)
+                state[victim] = _ONCE_GHOST
+                once_bytes -= sizes_bytes[victim]
+                once_ghost_bytes += sizes_bytes[victim]
                 once_ghost_count += 1
             else:
-                victim = rows[more, NEWER]
-                unlink(rows, victim)
-                push(rows, more_ghost, victim)
-                rows[victim, STATE] = _MORE_GHOST
-                more_bytes -= rows[victim, SIZE]
-                more_ghost_bytes += rows[victim, SIZE]
+                victim = links[more, NEWER]
+                unlink(links, victim)
+                push(links, more_ghost, victim)
+                state[victim] = _MORE_GHOST
+                more_bytes -= sizes_bytes[victim]
+                more_ghost_bytes += sizes_bytes[victim]
                 more_ghost_count += 1
         step_bytes = object_bytes if is_step_sized else 1
-        if rows[number, STATE] == _UNKNOWN:
-            push(rows, once, number)
+        if state[number] == _UNKNOWN:
+            push(links, once, number)
             once_bytes += object_bytes
-            rows[number, STATE] = _ONCE
+            state[number] = _ONCE
         else:
-            unlink(rows, number)
-            if rows[number, STATE] == _ONCE_GHOST:
+            unlink(links, number)
+            if state[number] == _ONCE_GHOST:
                 ratio = max(more_ghost_bytes / max(once_ghost_bytes, 1), 1.0)
                 once_bytes_target = min(
                     once_bytes_target + ratio * step_bytes, float(capacity_bytes)
@@ -100,7 +101,7 @@ def replay_arc(
                 once_bytes_target = max(once_bytes_target - ratio * step_bytes, 0.0)
                 more_ghost_bytes -= object_bytes
                 more_ghost_count -= 1
-            push(rows, more, number)
+            push(links, more, number)
             more_bytes += object_bytes
-            rows[number, STATE] = _MORE
+            state[number] = _MORE
     return miss_count, miss_bytes

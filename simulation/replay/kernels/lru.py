@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.replay.kernels.jit import jit
-from simulation.replay.kernels.rings import NEWER, SIZE, STATE, push, rings, unlink
+from simulation.replay.kernels.rings import NEWER, push, rings, unlink
 
 
 @jit
@@ -18,26 +18,27 @@ def replay_lru(
 ) -> tuple[int, int]:
     """Requests and bytes missed after the warm-up."""
     queue = len(sizes_bytes)
-    rows = rings(sizes_bytes, 1)
+    links = rings(queue, 1)
+    is_resident = np.zeros(queue, dtype=np.bool_)
     size_bytes = miss_count = miss_bytes = 0
     for request in range(len(objects)):
         number = objects[request]
-        if rows[number, STATE]:
-            unlink(rows, number)
-            push(rows, queue, number)
+        if is_resident[number]:
+            unlink(links, number)
+            push(links, queue, number)
             continue
-        object_bytes = rows[number, SIZE]
+        object_bytes = sizes_bytes[number]
         if request >= warmup_count:
             miss_count += 1
             miss_bytes += object_bytes
         if object_bytes > capacity_bytes:
             continue
         while size_bytes + object_bytes > capacity_bytes:
-            victim = rows[queue, NEWER]
-            unlink(rows, victim)
-            rows[victim, STATE] = 0
-            size_bytes -= rows[victim, SIZE]
-        push(rows, queue, number)
-        rows[number, STATE] = 1
+            victim = links[queue, NEWER]
+            unlink(links, victim)
+            is_resident[victim] = False
+            size_bytes -= sizes_bytes[victim]
+        push(links, queue, number)
+        is_resident[number] = True
         size_bytes += object_bytes
     return miss_count, miss_bytes

@@ -1,9 +1,7 @@
 """Lists of numbered objects, each object in one list at most.
 
-A list is a ring through an anchor, a number above all objects: `rows[anchor, NEWER]` is its oldest
-object and `rows[anchor, OLDER]` its newest, so that no end needs a rule of its own. All there is
-about an object is in one row: with millions of objects a replay waits for memory, and a row is
-half a cache line.
+A list is a ring through an anchor, a number above all objects: `links[anchor, NEWER]` is its
+oldest object and `links[anchor, OLDER]` its newest, so that no end needs a rule of its own.
 """
 
 from __future__ import annotations
@@ -15,36 +13,32 @@ from simulation.replay.kernels.jit import jit
 
 OLDER = 0
 NEWER = 1
-STATE = 2  # what it means is up to the policy; 0 at first
-SIZE = 3
 
-Rows = NDArray[np.int64]  # (object and anchor, 4)
+Links = NDArray[np.int32]  # (object and anchor, 2)
 
 
 @jit
-def rings(sizes_bytes: NDArray[np.int64], list_count: int) -> Rows:
-    """Empty lists; their anchors are the number of objects, that plus one and so on."""
-    object_count = len(sizes_bytes)
-    rows = np.zeros((object_count + list_count, 4), dtype=np.int64)
-    rows[:object_count, SIZE] = sizes_bytes
+def rings(object_count: int, list_count: int) -> Links:
+    """Empty lists; their anchors are `object_count`, `object_count + 1` and so on."""
+    links = np.zeros((object_count + list_count, 2), dtype=np.int32)
     for anchor in range(object_count, object_count + list_count):
-        rows[anchor, OLDER] = rows[anchor, NEWER] = anchor
-    return rows
+        links[anchor, OLDER] = links[anchor, NEWER] = anchor
+    return links
 
 
 @jit
-def push(rows: Rows, anchor: int, number: int) -> None:
+def push(links: Links, anchor: int, number: int) -> None:
     """Append as the newest."""
-    newest = rows[anchor, OLDER]
-    rows[number, OLDER] = newest
-    rows[number, NEWER] = anchor
-    rows[newest, NEWER] = number
-    rows[anchor, OLDER] = number
+    newest = links[anchor, OLDER]
+    links[number, OLDER] = newest
+    links[number, NEWER] = anchor
+    links[newest, NEWER] = number
+    links[anchor, OLDER] = number
 
 
 @jit
-def unlink(rows: Rows, number: int) -> None:
+def unlink(links: Links, number: int) -> None:
     """Out of whichever list it is in."""
-    older, newer = rows[number, OLDER], rows[number, NEWER]
-    rows[older, NEWER] = newer
-    rows[newer, OLDER] = older
+    older, newer = links[number, OLDER], links[number, NEWER]
+    links[older, NEWER] = newer
+    links[newer, OLDER] = older

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cache.eviction.policy import GHOST_COUNT_MAX
 from simulation.replay.kernels.jit import jit
-from simulation.replay.kernels.rings import NEWER, SIZE, STATE, push, rings, unlink
+from simulation.replay.kernels.rings import NEWER, push, rings, unlink
 
 _GHOST = -1  # in `state`; 0: unknown; above: resident, and hits + 1
 
@@ -26,7 +26,8 @@ def replay_s3fifo(
 ) -> tuple[int, int]:
     """Requests and bytes missed after the warm-up."""
     small, main, ghost = len(sizes_bytes), len(sizes_bytes) + 1, len(sizes_bytes) + 2
-    rows = rings(sizes_bytes, 3)
+    links = rings(small, 3)
+    state = np.zeros(small, dtype=np.int32)
     small_bytes_max = capacity_bytes * small_share
     object_bytes_max = capacity_bytes * object_share_max
     main_bytes_max = capacity_bytes - small_bytes_max
@@ -36,11 +37,11 @@ def replay_s3fifo(
     miss_count = miss_bytes = 0
     for request in range(len(objects)):
         number = objects[request]
-        if rows[number, STATE] > 0:
-            if rows[number, STATE] <= hit_count_max:
-                rows[number, STATE] += 1
+        if state[number] > 0:
+            if state[number] <= hit_count_max:
+                state[number] += 1
             continue
-        object_bytes = rows[number, SIZE]
+        object_bytes = sizes_bytes[number]
         if request >= warmup_count:
             miss_count += 1
             miss_bytes += object_bytes
@@ -52,49 +53,49 @@ def replay_s3fifo(
             is_main_due = True
             if small_bytes >= small_bytes_max or main_bytes == 0:
                 while small_bytes:
-                    victim = rows[small, NEWER]
-                    victim_bytes = rows[victim, SIZE]
-                    unlink(rows, victim)
+                    victim = links[small, NEWER]
+                    victim_bytes = sizes_bytes[victim]
+                    unlink(links, victim)
                     small_bytes -= victim_bytes
-                    if rows[victim, STATE] - 1 < promotion_hit_count:
-                        rows[victim, STATE] = _GHOST
-                        push(rows, ghost, victim)
+                    if state[victim] - 1 < promotion_hit_count:
+                        state[victim] = _GHOST
+                        push(links, ghost, victim)
                         ghost_bytes += victim_bytes
                         ghost_count += 1
                         while ghost_bytes > ghost_bytes_max or ghost_count > GHOST_COUNT_MAX:
-                            forgotten = rows[ghost, NEWER]
-                            unlink(rows, forgotten)
-                            rows[forgotten, STATE] = 0
-                            ghost_bytes -= rows[forgotten, SIZE]
+                            forgotten = links[ghost, NEWER]
+                            unlink(links, forgotten)
+                            state[forgotten] = 0
+                            ghost_bytes -= sizes_bytes[forgotten]
                             ghost_count -= 1
                         is_main_due = False
                         break
-                    rows[victim, STATE] = 1
-                    push(rows, main, victim)
+                    state[victim] = 1
+                    push(links, main, victim)
                     main_bytes += victim_bytes
                     if main_bytes > main_bytes_max:
                         break
             while is_main_due:
-                victim = rows[main, NEWER]
-                unlink(rows, victim)
-                if rows[victim, STATE] == 1:
-                    rows[victim, STATE] = 0
-                    main_bytes -= rows[victim, SIZE]
+                victim = links[main, NEWER]
+                unlink(links, victim)
+                if state[victim] == 1:
+                    state[victim] = 0
+                    main_bytes -= sizes_bytes[victim]
                     is_main_due = False
                 else:
-                    rows[victim, STATE] -= 1
-                    push(rows, main, victim)
-        if rows[number, STATE] == _GHOST:
-            unlink(rows, number)
+                    state[victim] -= 1
+                    push(links, main, victim)
+        if state[number] == _GHOST:
+            unlink(links, number)
             ghost_bytes -= object_bytes
             ghost_count -= 1
-            push(rows, main, number)
+            push(links, main, number)
             main_bytes += object_bytes
         elif not has_evicted and small_bytes >= small_bytes_max:
-            push(rows, main, number)
+            push(links, main, number)
             main_bytes += object_bytes
         else:
-            push(rows, small, number)
+            push(links, small, number)
             small_bytes += object_bytes
-        rows[number, STATE] = 1
+        state[number] = 1
     return miss_count, miss_bytes

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.replay.kernels.jit import jit
-from simulation.replay.kernels.rings import NEWER, SIZE, STATE, push, rings, unlink
+from simulation.replay.kernels.rings import NEWER, push, rings, unlink
 
 _ABSENT, _PLAIN, _MARKED = 0, 1, 2
 
@@ -20,15 +20,16 @@ def replay_sieve(
 ) -> tuple[int, int]:
     """Requests and bytes missed after the warm-up."""
     queue = len(sizes_bytes)
-    rows = rings(sizes_bytes, 1)
+    links = rings(queue, 1)
+    state = np.zeros(queue, dtype=np.int8)
     hand = queue  # on the anchor: it starts at the oldest
     size_bytes = miss_count = miss_bytes = 0
     for request in range(len(objects)):
         number = objects[request]
-        if rows[number, STATE] != _ABSENT:
-            rows[number, STATE] = _MARKED
+        if state[number] != _ABSENT:
+            state[number] = _MARKED
             continue
-        object_bytes = rows[number, SIZE]
+        object_bytes = sizes_bytes[number]
         if request >= warmup_count:
             miss_count += 1
             miss_bytes += object_bytes
@@ -36,18 +37,18 @@ def replay_sieve(
             continue
         while size_bytes + object_bytes > capacity_bytes:
             if hand == queue:
-                hand = rows[queue, NEWER]
-            while rows[hand, STATE] == _MARKED:
-                rows[hand, STATE] = _PLAIN
-                hand = rows[hand, NEWER]
+                hand = links[queue, NEWER]
+            while state[hand] == _MARKED:
+                state[hand] = _PLAIN
+                hand = links[hand, NEWER]
                 if hand == queue:
-                    hand = rows[queue, NEWER]
+                    hand = links[queue, NEWER]
             victim = hand
-            hand = rows[victim, NEWER]
-            unlink(rows, victim)
-            rows[victim, STATE] = _ABSENT
-            size_bytes -= rows[victim, SIZE]
-        push(rows, queue, number)
-        rows[number, STATE] = _PLAIN
+            hand = links[victim, NEWER]
+            unlink(links, victim)
+            state[victim] = _ABSENT
+            size_bytes -= sizes_bytes[victim]
+        push(links, queue, number)
+        state[number] = _PLAIN
         size_bytes += object_bytes
     return miss_count, miss_bytes
