@@ -97,6 +97,8 @@ def passed(ask: Ask, status: CacheStatus) -> PassThrough:
         url=ask.whole_url,
         headers=passed_headers(ask.headers),
         cache_status=format_cache_status(status),
+        shown=ask.service.forwarding.shown,
+        hidden=ask.service.forwarding.hidden,
     )
 
 

@@ -75,7 +75,7 @@ _PERSONAL: Final = frozenset({"authorization", "cookie"})
 class Forwarding:
     """The rules of one service."""
 
-    __slots__ = ("_allowed", "_shown", "hidden", "personal")
+    __slots__ = ("_allowed", "hidden", "personal", "shown")
 
     def __init__(self, rules: ServiceRules) -> None:
         named = frozenset(rules.request_headers_allow)
@@ -83,7 +83,7 @@ class Forwarding:
         self.personal = _PERSONAL - named if "*" not in named else frozenset()
         """Fields that make a request one for its client alone."""
         shown = frozenset(rules.response_headers_allow)
-        self._shown = None if "*" in shown else shown | _ALWAYS_SHOWN
+        self.shown = None if "*" in shown else shown | _ALWAYS_SHOWN
         self.hidden = frozenset(rules.response_headers_deny) - _ALWAYS_SHOWN
 
     def shared(self, headers: Headers) -> Headers:
@@ -103,10 +103,14 @@ class Forwarding:
 
     def visible(self, headers: Headers) -> Headers:
         """What of upstream's fields a client gets."""
-        if self._shown is None:
-            return without(headers, self.hidden) if self.hidden else headers
-        shown, hidden = self._shown, self.hidden
-        return tuple(field for field in headers if field[0] in shown and field[0] not in hidden)
+        return visible(headers, self.shown, self.hidden)
+
+
+def visible(headers: Headers, shown: frozenset[str] | None, hidden: frozenset[str]) -> Headers:
+    """Of these fields the ones that are shown (None: all) and not hidden."""
+    if shown is None:
+        return without(headers, hidden) if hidden else headers
+    return tuple(field for field in headers if field[0] in shown and field[0] not in hidden)
 
 
 def varying_headers(headers: Headers) -> Headers:

@@ -194,3 +194,13 @@ def test_word_before_the_answer_reaches_the_client_of_a_fill(
             assert http.client.parse_headers(stream)["link"] == "</style.css>"
             assert b"200" in stream.readline()
     eventually(lambda: edge.get(path).is_hit)
+
+
+def test_a_passed_answer_shows_what_the_service_shows(
+    edge: EdgeProcess, origin: FaultyOrigin
+) -> None:
+    path = "/passed"
+    origin.routes[path] = lambda exchange: exchange.reply(b"ok", surrogate_key="a", x_other="b")
+    answer = edge.request("POST", path, b"")
+    assert "surrogate-key" not in answer.headers
+    assert answer.headers["x-other"] == "b"
