@@ -22,7 +22,7 @@ from cache.http.vary import secondary_key
 from edge.config import EdgeConfig
 from edge.desk import Desk
 from edge.events import FillHeaders
-from edge.fill import Fill, Waiter
+from edge.fill import Fill, Fit, Waiter
 from edge.hot import HotEntry
 from edge.open_fills import OpenFills
 from edge.requests import Ask
@@ -126,11 +126,12 @@ class Responses:
             for waiter in waiting:
                 self._open.wait(again, waiter)
 
-    def answer(self, fill: Fill, waiter: Waiter) -> None:
+    def answer(self, fill: Fill, waiter: Waiter, fit: Fit | None = None) -> None:
         """Let a request read a fill whose head is here, or find its answer another way."""
         ask = waiter.ask
         self._open.forget(fill, ask.request_id)
-        fit = fill.fit(ask, self._http.range_wait_bytes_max)
+        if fit is None:
+            fit = fill.fit(ask, self._http.range_wait_bytes_max)
         if fit == "fits":
             if self._desk.serve_fill(waiter, fill):
                 self._open.read(fill, ask.request_id)
@@ -204,8 +205,13 @@ class Responses:
     def _answer_all(self, fill: Fill, now_s: float) -> None:
         waiting = tuple(fill.waiting.values())
         shared_count = len(waiting) if fill.is_storable or fill.status >= 500 else 1
+        fits: dict[Headers, Fit] = {}  # a crowd mostly asks with the same fields
         for waiter in waiting[:shared_count]:
-            self.answer(fill, waiter)
+            fit = fits.get(waiter.ask.headers)
+            if fit is None:
+                fit = fill.fit(waiter.ask, self._http.range_wait_bytes_max)
+                fits[waiter.ask.headers] = fit
+            self.answer(fill, waiter, fit)
         for waiter in waiting[shared_count:]:
             self._open.forget(fill, waiter.ask.request_id)
             self._desk.pass_on(waiter.ask, fwd=waiter.fwd, detail=fill.detail)
