@@ -25,6 +25,9 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """A client that takes less than `rate_min_kbps`, on average over this time, is let go; so is
     one that sends nothing of its request's body for so long."""
     rate_min_kbps: NotNegative = 32.0
+    drain_delay_s: NotNegative = 0.0
+    """How long a node that is told to stop goes on taking requests while /readyz says no: the time
+    a balancer needs to look and to send them elsewhere."""
     drain_s: Positive = 10.0
     """For answers under way to finish when the node stops."""
     head_bytes_max: Count = 16_384

@@ -300,6 +300,16 @@ def test_a_node_says_whether_it_is_alive_and_ready(
     assert node.edge.process.wait(LIMIT_S) == 0
 
 
+def test_a_balancer_has_time_to_look_away(start_node: StartNode, origin: FaultyOrigin) -> None:
+    origin.serve("/away", BODY)
+    node = start_node(one(origin, "[server]\ndrain_delay_s = 60\n"))
+    node.edge.process.send_signal(signal.SIGTERM)
+    eventually(lambda: node.ready() == (503, "draining"), "not ready")
+    assert node.edge.get("/away").body == BODY
+    node.edge.process.send_signal(signal.SIGTERM)  # once more ends it at once
+    assert node.edge.process.wait(LIMIT_S) == -signal.SIGTERM
+
+
 def test_nothing_stored_and_no_upstream_is_not_ready(start_node: StartNode) -> None:
     node = start_node(
         'upstream = "http://127.0.0.1:1"\n[http]\nbreaker_failures = 1\nretry_budget_share = 0\n'
