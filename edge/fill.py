@@ -156,9 +156,11 @@ class Fill:
     def is_worth_keeping(self, bytes_min: int) -> bool:
         """Whether what has come so far should be kept though the rest will not be fetched: it can
         be gone on from only with a strong entity tag."""
+        held_bytes = self.continues.size_bytes if self.continues is not None else 0
         return (
             self.state == "coming"
             and self.is_storable
+            and self.received_bytes > held_bytes  # else what is held will do
             and self.status in (200, 206)
             and self.size_bytes is not None
             and self.received_bytes >= bytes_min

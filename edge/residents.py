@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from cache.http.conditional import updated
-from cache.http.freshness import StorageRules
+from cache.http.freshness import StorageRules, dated
 from cache.http.headers import Headers, get_one
 from cache.http.parts import strong_etag
 from cache.http.ranges import select_range
@@ -225,7 +225,11 @@ class Residents:
             url=old.url,
             vary=old.vary,
             status=old.status,
-            headers=updated(old.headers, fresh_headers, with_cookies=self._rules.stores_set_cookie),
+            headers=updated(
+                old.headers,
+                dated(fresh_headers, wall_s),
+                with_cookies=self._rules.stores_set_cookie,
+            ),
             size_bytes=old.size_bytes,
             crc32c=old.crc32c,
             requested_wall_s=requested_wall_s,

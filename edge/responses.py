@@ -15,7 +15,7 @@ A waiter does not fit when the answer varies by something in which it differs: i
 from __future__ import annotations
 
 from cache.http.conditional import confirms, updated
-from cache.http.freshness import is_storable, may_serve_on_error
+from cache.http.freshness import dated, is_storable, may_serve_on_error
 from cache.http.headers import Headers, content_length, storable, without
 from cache.http.parts import continues, part_of
 from cache.http.vary import secondary_key
@@ -109,6 +109,7 @@ class Responses:
             ("content-length", "content-range") if fill.part is not None else ("content-length",),
         )
         fill.response_wall_s = self._epoch_s + now_s
+        fill.response_headers = dated(fill.response_headers, fill.response_wall_s)
         fill.size_bytes = size_bytes if fill.part is None else fill.part.size_bytes
         self._judge(fill, now_s)
         self._answer_all(fill, now_s)

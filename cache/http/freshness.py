@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from cache.http.dates import parse_date
+from cache.http.dates import format_date, parse_date
 from cache.http.directives import (
     DELTA_S_MAX,
     Directives,
@@ -139,6 +139,14 @@ def _is_status_kept(status: int, control: Directives, rules: StorageRules) -> bo
     if rules.stores_any_status:
         return 200 <= status <= 599 and status not in (206, 304)
     return status in KEPT_STATUSES
+
+
+def dated(headers: Headers, received_wall_s: float) -> Headers:
+    """With a Date: whoever stores or passes on a response without one adds the time it came
+    (RFC 9110, 6.6.1)."""
+    if get_all(headers, "date"):
+        return headers
+    return (*headers, ("date", format_date(received_wall_s)))
 
 
 def has_validator(headers: Headers) -> bool:

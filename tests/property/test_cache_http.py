@@ -12,7 +12,7 @@ from cache.http.dates import format_date, parse_date
 from cache.http.directives import DELTA_S_MAX, Directives, parse_cache_control
 from cache.http.freshness import age_s, current_age_s, describe, is_storable, judge_reuse
 from cache.http.headers import Headers, end_to_end, split_list, storable
-from cache.http.ranges import UNSATISFIABLE, parse_range
+from cache.http.ranges import RANGES_MAX, UNSATISFIABLE, parse_range
 from cache.http.vary import is_match, secondary_key
 from nearcast.media import ByteRange
 
@@ -120,6 +120,28 @@ def test_a_range_cuts_what_a_slice_cuts(first: int, last: int, size_bytes: int) 
             assert selection.size_bytes == len(part)
         else:
             assert part == b""
+
+
+@given(
+    ranges=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=10),
+    size_bytes=st.integers(1, 50),
+)
+def test_several_ranges_are_one_where_they_touch(
+    ranges: list[tuple[int, int]], size_bytes: int
+) -> None:
+    text = "bytes=" + ",".join(f"{first}-{last}" for first, last in ranges)
+    wanted = {i for first, last in ranges for i in range(first, last + 1) if i < size_bytes}
+    selection = parse_range(text, size_bytes)
+    if len(ranges) > RANGES_MAX:
+        assert selection == UNSATISFIABLE
+    elif any(last < first for first, last in ranges):
+        assert selection is None
+    elif not wanted:
+        assert selection == UNSATISFIABLE
+    elif max(wanted) - min(wanted) + 1 > len(wanted):
+        assert selection is None
+    else:
+        assert selection == ByteRange(min(wanted), max(wanted))
 
 
 @given(wall_s=st.floats(0, 253_402_300_799))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cache.http.dates import format_date
 from cache.http.headers import get_one
 from edge.config import EdgeConfig, HttpConfig
 from edge.core import EdgeCore
@@ -29,7 +30,7 @@ from nearcast.cache_status import CacheStatus, parse_cache_status
 from nearcast.errors import ConfigError
 from nearcast.media import ByteRange
 from nearcast.record import NullRecorder
-from tests.edge_bench import MAX_AGE, SIZE, Bench, one
+from tests.edge_bench import EPOCH_S, MAX_AGE, SIZE, Bench, one
 
 
 def status_of(answer: ServeObject | ServeFill | ServeText) -> CacheStatus:
@@ -76,6 +77,15 @@ def test_a_miss_is_fetched_once_stored_and_then_hit() -> None:
     assert status_of(hit).is_hit
     assert status_of(hit).ttl_s == 50
     assert get_one(hit.headers, "age") == "10"
+
+
+def test_an_answer_without_a_date_gets_that_of_its_arrival() -> None:
+    bench = Bench()
+    bench.now_s = 5.0
+    stored = bench.store().stored
+    assert get_one(stored.headers, "date") == format_date(EPOCH_S + 5)
+    dated = (*MAX_AGE, ("date", format_date(EPOCH_S)))
+    assert get_one(bench.store("/b", dated).stored.headers, "date") == format_date(EPOCH_S)
 
 
 def test_a_hit_through_the_events_is_served_too() -> None:

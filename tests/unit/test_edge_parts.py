@@ -402,6 +402,28 @@ def test_a_beginning_that_has_gone_meanwhile_is_fetched_with_the_rest() -> None:
     assert (again.continues, get_one(again.headers, "range")) == (None, None)
 
 
+def test_a_client_that_leaves_before_the_rest_comes_leaves_the_beginning_as_it_was() -> None:
+    bench = bench_with_near(keep_cut_bytes_min=10_000)
+    store_beginning(bench)
+    started = bench.ask("/a")
+    bench.head(started, REST, status=206, size=60_000)
+    one(bench.feed(ClientLeft(request_id=bench.last_id)), CancelFill)
+    assert bench.hit("/a", ranged("bytes=100-199")) is not None
+
+
+def test_a_client_that_leaves_in_the_rest_leaves_a_longer_beginning() -> None:
+    bench = bench_with_near(keep_cut_bytes_min=10_000, finish_share=1.0)
+    held = one(store_beginning(bench), Commit).stored
+    started = bench.ask("/a")
+    fill_id = one(started, StartFill).fill_id
+    bench.head(started, REST, status=206, size=60_000)
+    bench.feed(FillProgress(fill_id=fill_id, received_bytes=50_000))
+    one(bench.feed(ClientLeft(request_id=bench.last_id)), CutFill)
+    effects = bench.feed(FillEnded(fill_id=fill_id, size_bytes=50_000, crc32c=1, is_cut=True))
+    assert one(effects, DropObject).object_id == held.object_id
+    assert one(effects, Commit).stored.size_bytes == 50_000
+
+
 def test_a_part_that_nobody_waits_for_is_cut_too() -> None:
     bench = bench_with_near(keep_cut_bytes_min=1000)
     started = bench.ask("/a", ranged("bytes=50000-"))
