@@ -235,7 +235,8 @@ class EdgeNode:
         self.config = change.config
         self._pump.feed(Reconfigured(config=change.config))
         self._server.reconfigure(change.config)
-        self._upstream.reconfigure(change.config)
+        with contextlib.suppress(ConfigError):  # a file changed since; what was read stays in use
+            self._upstream.reconfigure(change.config)
         self.admin.use_token(token)
         self._reload_count += 1
         logger.info("config.reloaded changed=%s", ",".join(change.changed) or "nothing")

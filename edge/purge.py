@@ -32,9 +32,9 @@ from edge.tags import tags_of
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 
-SLICE_LOOKS: Final = 4096
-"""Objects looked at before others get their turn: below a millisecond."""
-SLICE_VISITS: Final = 128
+SLICE_LOOKS: Final = 1024
+"""Objects looked at before others get their turn: below a millisecond, as are the next."""
+SLICE_VISITS: Final = 32
 """Objects purged before others get their turn: each costs a dropped file or a write."""
 
 
