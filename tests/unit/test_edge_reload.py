@@ -102,3 +102,30 @@ def test_what_is_stored_stays_where_its_service_does() -> None:
     service = ServiceConfig(name="renamed", upstream=UPSTREAM)
     bench.feed(Reconfigured(config=EdgeConfig(services=(service,))))
     assert isinstance(bench.hit(), ServeObject)
+
+
+def test_no_part_of_the_core_keeps_old_settings() -> None:
+    bench = Bench()
+    bench.store()
+    old = bench.core._config.http
+    bench.feed(Reconfigured(config=EdgeConfig(upstream=UPSTREAM, http=HttpConfig(fills_max=7))))
+    keepers: list[str] = []
+    seen: set[int] = set()
+    waiting: list[tuple[str, object]] = [("core", bench.core)]
+    while waiting:
+        name, thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if thing is old:
+            keepers.append(name)
+        elif isinstance(thing, dict):
+            waiting += [(f"{name}[]", value) for value in thing.values()]
+        elif isinstance(thing, list | tuple | set):
+            waiting += [(f"{name}[]", value) for value in thing]
+        elif type(thing).__module__.startswith("edge."):
+            fields = vars(thing) if hasattr(thing, "__dict__") else {}
+            waiting += [(f"{name}.{field}", value) for field, value in fields.items()]
+            names = getattr(type(thing), "__slots__", ())
+            waiting += [(f"{name}.{one}", getattr(thing, one, None)) for one in names]
+    assert keepers == []

@@ -66,8 +66,9 @@ class Upstream:
         self._spawn = spawn
         self._fills: dict[int, Fetch] = {}
         resolver = Resolver(asyncio.get_running_loop().time, lookup)
+        self._dialer = Dialer(resolver, timeout_s=config.http.connect_timeout_s)
         self._pool = Pool(
-            Dialer(resolver, timeout_s=config.http.connect_timeout_s),
+            self._dialer,
             spawn,
             connections_max=CONNECTIONS_MAX + config.prefetch.in_flight_max,
             peer_connections_max=PEER_CONNECTIONS_MAX,
@@ -94,6 +95,7 @@ class Upstream:
     def reconfigure(self, config: EdgeConfig) -> None:
         """The services and these settings are in force from now on; `check` has passed."""
         self._http = config.http
+        self._dialer.timeout_s = config.http.connect_timeout_s
         self.reload()
 
     def reload(self) -> None:
