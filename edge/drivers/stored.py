@@ -8,7 +8,9 @@ through everything slowly: disks rot under objects that nobody restarts for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import resource
 from collections.abc import Callable
 from typing import Final
@@ -141,6 +143,13 @@ class StoredBodies:
         self._thread.submit(lambda: store.drop(object_id), done=done)
         if not is_read:
             self._free(object_id)
+
+    def adopt(self, object_id: str, fd: int | None) -> None:
+        """This descriptor of the object's file is open: the first hit need not open it."""
+        location = self._location(object_id)
+        if fd is not None and location is not None:
+            with contextlib.suppress(OSError):  # too few of them: it is opened when it is needed
+                self.files.add(location.file_no, os.dup(fd))
 
     def close(self) -> None:
         self.files.close()

@@ -190,6 +190,8 @@ def test_committed_object_is_served_before_during_and_after_its_way_to_disk(
         while not events:  # noqa: ASYNC110 - it is the list that is asked about
             await asyncio.sleep(0)
         assert events.pop() == ObjectRead(object_id=OBJECT_ID, text=content)
+        assert bodies.in_memory(OBJECT_ID) is None  # too large to be copied as it comes
+        bodies.set_in_memory(SetInMemory(object_id=OBJECT_ID, in_memory=True))
         while bodies.in_memory(OBJECT_ID) is None:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0)
         bodies.set_in_memory(SetInMemory(object_id=OBJECT_ID, in_memory=False))
