@@ -25,6 +25,9 @@ from edge.drivers.body import Buffer
 VOLUME_BYTES_MAX: Final = 64 << 20
 ALIGN_BYTES: Final = 4096
 """A hole frees whole pages only."""
+WRITE_BYTES: Final = 64 * 1024
+"""At a time. For longer writes the kernel looks for longer runs of free memory, which in a virtual
+machine the host must often find first: at 1 MB, 64 KB objects cost 150-230 us instead of 50-80."""
 WRITE_BUFFERS_MAX: Final = 1000
 """Of one system call; the kernel takes 1024."""
 
@@ -138,8 +141,7 @@ class Volumes:
         if not buffers:
             return
         place = self._end - sum(map(len, buffers))
-        for first in range(0, len(buffers), WRITE_BUFFERS_MAX):
-            place += write_all(self._fd, buffers[first : first + WRITE_BUFFERS_MAX], place)
+        write_all(self._fd, buffers, place)
         buffers.clear()
 
     def _can_punch(self) -> bool:
@@ -169,9 +171,7 @@ class BodyWriter:
         self._path = path
 
     def write(self, chunks: Sequence[Buffer]) -> None:
-        for first in range(0, len(chunks), WRITE_BUFFERS_MAX):
-            part = chunks[first : first + WRITE_BUFFERS_MAX]
-            self.size_bytes += write_all(self._fd, part, self.size_bytes)
+        self.size_bytes += write_all(self._fd, chunks, self.size_bytes)
 
     def finish(self) -> None:
         if self._fd >= 0:
@@ -185,11 +185,40 @@ class BodyWriter:
 
 
 def write_all(fd: int, buffers: Sequence[Buffer], offset: int) -> int:
+    """Write them one behind the other; how many bytes that was."""
+    end = offset
+    for part in _parts(buffers):
+        end += _write_part(fd, part, end)
+    return end - offset
+
+
+def _parts(buffers: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+    """What is to be written at a time."""
+    part: list[Buffer] = []
+    room_bytes = WRITE_BYTES
+    for buffer in buffers:
+        view = buffer
+        while len(view) >= room_bytes:
+            part.append(memoryview(view)[:room_bytes])
+            view = memoryview(view)[room_bytes:]
+            yield part
+            part, room_bytes = [], WRITE_BYTES
+        if view:
+            part.append(view)
+            room_bytes -= len(view)
+            if len(part) == WRITE_BUFFERS_MAX:
+                yield part
+                part, room_bytes = [], WRITE_BYTES
+    if part:
+        yield part
+
+
+def _write_part(fd: int, part: Sequence[Buffer], offset: int) -> int:
     """pwritev may take less than it is given, at a size limit or on a full disk."""
-    total = sum(map(len, buffers))
-    written = os.pwritev(fd, buffers, offset)
+    total = sum(map(len, part))
+    written = os.pwritev(fd, part, offset)
     if written < total:
-        rest = memoryview(b"".join(buffers))
+        rest = memoryview(b"".join(part))
         while written < total:
             written += os.pwrite(fd, rest[written:], offset + written)
     return total

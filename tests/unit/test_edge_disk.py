@@ -447,3 +447,31 @@ def test_a_vanished_folder_is_an_error_and_not_an_empty_store(store: DiskStore) 
     shutil.rmtree(store.folder / "bodies")
     with pytest.raises(StoreError, match="cannot read the index"):
         store.scan()
+
+
+def test_bodies_of_any_pieces_are_written_in_parts_of_bounded_size(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(3)
+    real = os.pwritev
+    sizes: list[int] = []
+
+    def watched(fd: int, buffers: list[bytes], offset: int) -> int:
+        sizes.append(sum(map(len, buffers)))
+        assert len(buffers) <= 1000
+        if len(sizes) % 3 == 0:  # the kernel may take less
+            return real(fd, [b"".join(buffers)[: int(draw.integers(sizes[-1])) + 1]], offset)
+        return real(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "pwritev", watched)
+    bodies = {}
+    for number in range(40):
+        body = draw.bytes(int(draw.integers(200_000)) + 1)
+        step = int(draw.integers(1, 100_000)) if number else 5  # the first in many tiny pieces
+        object_id = f"{number:016x}"
+        pieces = [body[at : at + step] for at in range(0, len(body), step)]
+        store.put(described(body, object_id), pieces)
+        bodies[object_id] = body
+    assert len(store.flush().committed) == 40
+    assert max(sizes) == 64 * 1024
+    assert all(read(store, object_id) == body for object_id, body in bodies.items())
