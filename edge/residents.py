@@ -187,7 +187,14 @@ class Residents:
             return gone + left[VARIANTS_MAX - 1 :]
         gone = [entry for entry in parts if is_same(entry) and _is_succeeded(entry.stored, stored)]
         left = [entry for entry in parts if entry not in gone]
-        return gone + left[PARTS_MAX - 1 :]
+        # Parts that do not overlap never hold more than the whole does; so many that do are of
+        # use to nobody but who wants the store to be full of them.
+        held_bytes = stored.size_bytes
+        for number, entry in enumerate(left):
+            held_bytes += entry.stored.size_bytes
+            if number >= PARTS_MAX - 1 or held_bytes > stored.part_of_bytes:
+                return gone + left[number:]
+        return gone
 
     def restore(self, objects: Iterable[StoredObject], now_s: float, wall_s: float) -> None:
         """What the store held when the node started; what does not fit any more is dropped."""

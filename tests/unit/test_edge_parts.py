@@ -201,6 +201,14 @@ def test_parts_of_one_version_live_side_by_side_until_the_whole_is_here() -> Non
     assert bench.core.status(0.0).object_bytes == WHOLE
 
 
+def test_overlapping_parts_never_hold_more_than_the_whole() -> None:
+    bench = bench_with_near()
+    for first in range(20_000, 60_000, 1_000):
+        store_part(bench, first, first + 39_999)
+        assert bench.core.status(0.0).object_bytes <= WHOLE
+    assert bench.hit("/a", ranged("bytes=59000-59009")) is not None
+
+
 def test_a_write_ends_the_parts_too() -> None:
     bench = bench_with_near()
     store_part(bench)
