@@ -21,7 +21,7 @@ from edge.drivers.growing import GrowingBody
 from edge.drivers.held import HeldFile
 from edge.drivers.spool import Spool
 from edge.drivers.store_health import StoreHealth
-from edge.drivers.store_thread import StoreThread
+from edge.drivers.store_thread import QUEUE_BYTES_MAX, StoreThread
 from edge.drivers.store_types import Flushed, StoreError
 from edge.drivers.stored import StoredBodies
 from edge.events import (
@@ -94,14 +94,23 @@ class Bodies:
     # Fills
 
     def begin(self, fill_id: int) -> GrowingBody:
-        body = GrowingBody(window_bytes=self._window_bytes, reads=self._reads, thread=self._thread)
-        if self._store is not None:
-            if self.health.may_try():
-                body.make_spool = lambda growing: self._spool(fill_id, growing)
-            else:
-                body.on_not_stored = lambda: self._not_stored(fill_id, "the store takes nothing")
+        refusal = self._refusal()
+        thread = self._thread if refusal is None else None
+        body = GrowingBody(window_bytes=self._window_bytes, reads=self._reads, thread=thread)
+        if refusal is not None:
+            body.on_not_stored = lambda: self._not_stored(fill_id, refusal)
+        elif self._store is not None:
+            body.make_spool = lambda growing: self._spool(fill_id, growing)
         self._fills[fill_id] = body
         return body
+
+    def _refusal(self) -> str | None:
+        """Why what is fetched now will not be stored. No client waits for a slow disk."""
+        if self._thread is None:
+            return None
+        if self._thread.queued_bytes > QUEUE_BYTES_MAX // 2:
+            return "the disk does not keep up"
+        return None if self.health.may_try() else "the store takes nothing"
 
     def fill(self, fill_id: int) -> GrowingBody | None:
         return self._fills.get(fill_id)

@@ -9,6 +9,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,6 +158,24 @@ def test_full_disk_goes_on_taking_drops_so_that_room_returns(tmp_path: Path) -> 
         again = World(tmp_path / "store")
         assert [stored.object_id for stored in again.found] == ["0b" * 8]
         await again.bodies.close()
+
+    within_limit(main())
+
+
+def test_no_client_waits_for_a_disk_that_does_not_keep_up(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path / "store")
+        goes_on = threading.Event()
+        thread = world.bodies._thread
+        assert thread is not None
+        thread.submit(goes_on.wait, size_bytes=20 << 20)
+        assert await world.fetch("0a" * 8, LARGE) is None  # its reader got all of it
+        goes_on.set()
+        while thread.queued_bytes:  # noqa: ASYNC110 - it is the figure that is asked about
+            await asyncio.sleep(0.001)
+        assert world.bodies.health.state == "ok"
+        assert await world.fetch("0b" * 8, LARGE) is not None
+        await world.bodies.close()
 
     within_limit(main())
 
