@@ -20,7 +20,7 @@ from cache.http.parts import Part, strong_etag
 from cache.http.ranges import parse_range, select_range
 from cache.http.vary import secondary_key, vary_names
 from edge.events import Held
-from edge.forwarding import varying_headers
+from edge.forwarding import PERSONAL, varying_headers
 from edge.records import FillResult
 from edge.requests import Ask
 from edge.tags import tags_of
@@ -123,6 +123,11 @@ class Fill:
     @property
     def demand_count(self) -> int:
         return len(self.waiting) + len(self.readers)
+
+    @property
+    def is_personal(self) -> bool:
+        """Upstream was told who asks: unless it may be stored, the answer is for nobody else."""
+        return any(name in PERSONAL for name, _ in self.headers)
 
     def bar(self, detail: str) -> None:
         """It must not be stored; the first reason stays."""

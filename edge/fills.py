@@ -184,12 +184,14 @@ class Fills:
     # -- how it goes on and ends
 
     def interim(self, event: FillInterim, now_s: float) -> None:
-        """Everyone who waits gets it, and it is a sign of life."""
+        """Everyone who waits gets it, unless it is meant for one; and it is a sign of life."""
         fill = self._open.get(event.fill_id)
         if fill is None or fill.state != "asked":
             return
         self._open.heard(fill, now_s)
         for request_id in fill.waiting:
+            if fill.is_personal and request_id != fill.first_request_id:
+                continue
             self._effects.emit(
                 ServeInterim(request_id=request_id, status=event.status, headers=event.headers)
             )

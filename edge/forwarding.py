@@ -69,7 +69,7 @@ _ALWAYS_SHOWN: Final = frozenset(
 
 # Who sends one of these asks for himself, unless the service lets upstream see it in shared
 # requests: the answer's own fields then say who may have it (RFC 9111, 3.5 and 7.3).
-_PERSONAL: Final = frozenset({"authorization", "cookie"})
+PERSONAL: Final = frozenset({"authorization", "cookie"})
 
 
 class Forwarding:
@@ -80,7 +80,7 @@ class Forwarding:
     def __init__(self, rules: ServiceRules) -> None:
         named = frozenset(rules.request_headers_allow)
         self._allowed = None if "*" in named else named - _NEVER_SHARED
-        self.personal = _PERSONAL - named if "*" not in named else frozenset()
+        self.personal = PERSONAL - named if "*" not in named else frozenset()
         """Fields that make a request one for its client alone."""
         shown = frozenset(rules.response_headers_allow)
         self.shown = None if "*" in shown else shown | _ALWAYS_SHOWN

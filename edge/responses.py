@@ -205,7 +205,8 @@ class Responses:
 
     def _answer_all(self, fill: Fill, now_s: float) -> None:
         waiting = tuple(fill.waiting.values())
-        shared_count = len(waiting) if fill.is_storable or fill.status >= 500 else 1
+        is_for_all = fill.is_storable or (fill.status >= 500 and not fill.is_personal)
+        shared_count = len(waiting) if is_for_all else 1
         fits: dict[Headers, Fit] = {}  # a crowd mostly asks with the same fields
         for waiter in waiting[:shared_count]:
             fit = fits.get(waiter.ask.headers)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cache.http.headers import get_one
 from edge.config.service import ServiceRules
-from edge.events import Commit, FillFailed, ServeFill, ServeText, StartFill
+from edge.events import (
+    Commit,
+    FillFailed,
+    FillInterim,
+    PassThrough,
+    ServeFill,
+    ServeInterim,
+    ServeText,
+    StartFill,
+)
 from tests.edge_bench import MAX_AGE, Bench, one
 
 
@@ -42,3 +53,16 @@ def test_personal_requests_are_shared_only_where_upstream_sees_who_asks() -> Non
     started = bench.ask("/b", authorised)
     bench.head(started, MAX_AGE)
     assert not any(isinstance(effect, Commit) for effect in bench.end(started))
+
+
+@pytest.mark.parametrize("status", [200, 403, 500, 503])
+def test_what_was_made_for_one_who_said_who_he_is_is_shown_to_nobody_else(status: int) -> None:
+    bench = Bench(service=ServiceRules(request_headers_allow=("*",)))
+    started = bench.ask("/a", (("authorization", "Basic x"),))
+    bench.ask("/a")
+    fill_id = one(started, StartFill).fill_id
+    hint = bench.feed(FillInterim(fill_id=fill_id, status=103, headers=()))
+    assert one(hint, ServeInterim).request_id == 1
+    effects = bench.head(started, MAX_AGE, status=status)
+    assert one(effects, ServeFill).request_id == 1
+    assert one(effects, PassThrough).request_id == 2
