@@ -35,9 +35,9 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     head_field_count_max: Count = 128
     request_body_bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 1_000_000_000
     """Of what clients send; more is answered 413."""
-    memory_send_bytes_min: Annotated[int, msgspec.Meta(ge=0)] = 1_500_000
-    """Objects in RAM of at least this size are sent from there, smaller ones from their file where
-    they have one: copying costs less than handing over pages one by one from about here on."""
+    memory_send_bytes_min: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Objects in RAM of at least this size are sent from there even where they have a file; None:
+    never. Where memory is fast and the network card takes one page at a time, about 1 MB."""
     reuse_port: bool = False
     """Let another process listen on the same port too: it can take over before this one ends."""
 

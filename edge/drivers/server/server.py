@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -105,6 +106,8 @@ class EdgeServer:
     def _apply(self, config: EdgeConfig) -> None:
         self.settings = config.server
         self.header_deadline_s = config.http.header_deadline_s
+        from_bytes = config.server.memory_send_bytes_min
+        self._memory_send_bytes_min = from_bytes if from_bytes is not None else sys.maxsize
         self.window_bytes_min = int(
             bytes_per_s_from_kbps(config.server.rate_min_kbps) * config.server.send_s
         )
@@ -193,7 +196,7 @@ class EdgeServer:
             connection.write(b"".join((head, content[first : first + size_bytes])))
             return size_bytes
         if connection.can_go_direct:
-            if content is None or size_bytes < self.settings.memory_send_bytes_min:
+            if content is None or size_bytes < self._memory_send_bytes_min:
                 held = self.bodies.held_file(object_id)
                 if held is not None:
                     file = FileSource(held, first, is_warm=self._is_warm(held))
