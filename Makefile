@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_EXTRAS := cpu,media,origin
-ALL_EXTRAS := cpu,media,origin,sim,train,dev
+ALL_EXTRAS := cpu,media,origin,sim,tls,train,dev
 UV := $(shell command -v uv 2>/dev/null)
 
 ifdef UV
