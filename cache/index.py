@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -36,18 +36,24 @@ Refusal = Literal["too large", "not admitted", "pinned full", "prefetch full"]
 class CacheConfig(Section, frozen=True, kw_only=True):
     """How much is kept and by which policies.
 
-    `object_count_max` bounds the index itself (about 1 kB an entry), as objects may be empty.
+    `index_bytes_max` bounds what is known of the objects, which is always in RAM: they may be tiny,
+    and an address that nobody has heard of costs a client nothing to invent.
     """
 
     capacity_bytes: Annotated[int, msgspec.Meta(gt=0)] = 10_000_000_000
     memory_capacity_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256_000_000
     memory_object_bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 4_000_000
     prefetch_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
-    object_count_max: Annotated[int, msgspec.Meta(gt=0)] = 1_000_000
+    index_bytes_max: Annotated[int, msgspec.Meta(gt=0)] = 500_000_000
     eviction: str = "s3fifo"
     admission: str = "always"
     eviction_params: EvictionParams = EvictionParams()
     admission_params: AdmissionParams = AdmissionParams()
+
+
+ENTRY_BYTES: Final = 2_000
+"""Of RAM that an object's entries in all tables take, its address and header fields apart;
+measured."""
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,10 +83,13 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Entry:
-    __slots__ = ("is_unused_prefetch", "segment", "size_bytes", "until")
+    __slots__ = ("index_bytes", "is_unused_prefetch", "segment", "size_bytes", "until")
 
-    def __init__(self, size_bytes: int, segment: Segment, is_unused_prefetch: bool) -> None:
+    def __init__(
+        self, size_bytes: int, index_bytes: int, segment: Segment, is_unused_prefetch: bool
+    ) -> None:
         self.size_bytes = size_bytes
+        self.index_bytes = index_bytes
         self.segment = segment
         self.is_unused_prefetch = is_unused_prefetch
         self.until: tuple[float, int] | None = None  # expiry and a sequence number
@@ -100,6 +109,7 @@ class Index:
         )
         self._entries: dict[str, _Entry] = {}
         self._bytes: dict[Segment, int] = {"main": 0, "prefetched": 0, "pinned": 0}
+        self._index_bytes = 0
         # Expiries of the prefetched, soonest first. Entries of objects that have left the segment
         # stay until they surface or outnumber the others.
         self._expiries: list[tuple[float, int, str]] = []
@@ -122,6 +132,11 @@ class Index:
     def size_bytes(self) -> int:
         """All resident bytes; at most the capacity."""
         return sum(self._bytes.values())
+
+    @property
+    def index_bytes(self) -> int:
+        """What is known of the resident objects takes so much RAM; at most its bound."""
+        return self._index_bytes
 
     @property
     def prefetched_bytes(self) -> int:
@@ -161,13 +176,14 @@ class Index:
         size_bytes: int,
         now_s: float,
         *,
+        index_bytes: int = ENTRY_BYTES,
         prefetch_until_s: float | None = None,
         is_pinned: bool = False,
         is_restored: bool = False,
     ) -> Admission:
-        """Offer an object that is complete. `prefetch_until_s`: nobody has asked for it yet, keep
-        it until then. `is_restored`: it was in the store already, so it is not judged again and
-        not held in RAM before its first use.
+        """Offer an object that is complete. `index_bytes`: what knowing of it takes.
+        `prefetch_until_s`: nobody has asked for it yet, keep it until then. `is_restored`: it was
+        in the store already, so it is not judged again and not held in RAM before its first use.
 
         Raises LocalProtocolError when the object is resident or its size negative.
         """
@@ -176,7 +192,7 @@ class Index:
         evicted = list(self.expire(now_s))
         is_prefetch = prefetch_until_s is not None
         refusal: Refusal | None = None
-        if size_bytes > self.config.capacity_bytes:
+        if size_bytes > self.config.capacity_bytes or index_bytes > self.config.index_bytes_max:
             refusal = "too large"
         elif size_bytes > self.config.capacity_bytes - self.pinned_bytes:
             refusal = "pinned full"
@@ -188,12 +204,15 @@ class Index:
                 evicted += [self._evict(soonest) for soonest in outlived]
         elif not (is_restored or is_pinned or self._is_wanted(object_id, size_bytes)):
             refusal = "not admitted"
-        if refusal is None and not self._make_room(size_bytes, evicted):
+        if refusal is None and not self._make_room(size_bytes, index_bytes, evicted):
             refusal = "pinned full"
         if refusal is not None:
             return Admission(refusal=refusal, evicted=tuple(evicted))
         segment: Segment = "pinned" if is_pinned else "prefetched" if is_prefetch else "main"
-        self._entries[object_id] = _Entry(size_bytes, segment, is_unused_prefetch=is_prefetch)
+        self._entries[object_id] = _Entry(
+            size_bytes, index_bytes, segment, is_unused_prefetch=is_prefetch
+        )
+        self._index_bytes += index_bytes
         self._enter(object_id, segment, prefetch_until_s)
         if is_prefetch or is_restored:
             return Admission(refusal=None, evicted=tuple(evicted))
@@ -224,11 +243,11 @@ class Index:
                     return outlived
         return None
 
-    def _make_room(self, size_bytes: int, evicted: list[str]) -> bool:
+    def _make_room(self, size_bytes: int, index_bytes: int, evicted: list[str]) -> bool:
         """Evict until one more object of this size fits. False: everything left is pinned."""
         while (
             self.size_bytes + size_bytes > self.config.capacity_bytes
-            or len(self._entries) >= self.config.object_count_max
+            or self._index_bytes + index_bytes > self.config.index_bytes_max
         ):
             if len(self._policy):
                 victim = self._policy.victim()
@@ -353,6 +372,7 @@ class Index:
         """Out of everything but the policy, which has let go of it already."""
         entry = self._entries.pop(object_id)
         self._bytes[entry.segment] -= entry.size_bytes
+        self._index_bytes -= entry.index_bytes
         self._memory_bytes -= self._memory.pop(object_id, 0)
         if entry.is_unused_prefetch:
             self.prefetch_wasted_bytes += entry.size_bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,7 +19,7 @@ from cache.http.headers import Headers, get_one
 from cache.http.parts import strong_etag
 from cache.http.ranges import select_range
 from cache.http.vary import vary_names
-from cache.index import Index
+from cache.index import ENTRY_BYTES, Index
 from edge.config import EdgeConfig, HttpConfig
 from edge.events import (
     Commit,
@@ -33,8 +33,14 @@ from edge.hot import PARTS_MAX, VARIANTS_MAX, HotEntry, HotTable
 from edge.records import ObjectLeft
 from edge.services import Services
 from edge.status import Counters
+from edge.tags import tags_of
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
+
+FIELD_BYTES: Final = 150
+"""Of RAM for each header field of a stored object, its text apart; measured."""
+TAG_BYTES: Final = 300
+"""Likewise for each surrogate key."""
 
 Reason = Literal["evicted", "expired", "replaced", "invalidated", "purged", "lost"]
 
@@ -155,7 +161,11 @@ class Residents:
         for entry in self._replaced_by(stored):
             self._remove(entry.stored.object_id, "replaced", now_s)
         admission = self.index.add(
-            stored.object_id, stored.size_bytes, now_s, prefetch_until_s=prefetch_until_s
+            stored.object_id,
+            stored.size_bytes,
+            now_s,
+            index_bytes=_index_bytes(stored),
+            prefetch_until_s=prefetch_until_s,
         )
         self._left(admission.evicted, "evicted", now_s)
         if admission.refusal is not None:
@@ -205,7 +215,13 @@ class Residents:
             ):
                 self._effects.emit(DropObject(object_id=stored.object_id))
                 continue
-            admission = self.index.add(stored.object_id, stored.size_bytes, now_s, is_restored=True)
+            admission = self.index.add(
+                stored.object_id,
+                stored.size_bytes,
+                now_s,
+                index_bytes=_index_bytes(stored),
+                is_restored=True,
+            )
             self._left(admission.evicted, "evicted", now_s)
             if admission.is_admitted:
                 self._put(stored)
@@ -338,6 +354,19 @@ class Residents:
         if not self._is_memory_only:
             for object_id in object_ids:
                 self._effects.emit(SetInMemory(object_id=object_id, in_memory=False))
+
+
+def _index_bytes(stored: StoredObject) -> int:
+    """What knowing of an object takes."""
+    fields_bytes = sum([len(name) + len(value) for name, value in stored.headers])
+    tags = len(tags_of(stored.headers))
+    return (
+        ENTRY_BYTES
+        + len(stored.url)
+        + fields_bytes
+        + FIELD_BYTES * len(stored.headers)
+        + TAG_BYTES * tags
+    )
 
 
 def _is_succeeded(old: StoredObject, new: StoredObject) -> bool:

@@ -82,6 +82,7 @@ def snapshot(
         object_count=len(index),
         object_bytes=index.size_bytes,
         capacity_bytes=index.config.capacity_bytes,
+        index_bytes=index.index_bytes,
         memory_bytes=index.size_bytes if config.store is None else index.memory_bytes,
         eviction_count=counters.evictions,
         purge_count=counters.purges,

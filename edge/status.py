@@ -167,6 +167,8 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     object_count: int
     object_bytes: int
     capacity_bytes: int
+    index_bytes: int
+    """RAM that knowing of the objects takes, estimated."""
     memory_bytes: int
     eviction_count: int
     purge_count: int

@@ -1,25 +1,34 @@
 """Surrogate keys: words by which upstream marks what belongs together, so that it can be purged
 together. `Surrogate-Key: a b` and `Cache-Tag: a, b` say the same; case counts.
 
-They travel in the stored header fields, so they survive restarts with them. How many there are is
-bounded by the size of a response head.
+They travel in the stored header fields, so they survive restarts with them. Each takes memory for
+every object that has it, so an object has a bounded number; those beyond it do not count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from cache.http.headers import Headers, get_all
 
+_FIELDS: Final = frozenset({"surrogate-key", "cache-tag"})
+
+
+TAGS_MAX: Final = 64
+TAG_LENGTH_MAX: Final = 256
+
 
 def tags_of(headers: Headers) -> tuple[str, ...]:
-    """The tags of a response, each once."""
+    """The tags of a response, each once, at most TAGS_MAX."""
+    if not any(name in _FIELDS for name, _ in headers):
+        return ()
     found: dict[str, None] = {}
     for value in get_all(headers, "surrogate-key"):
         found.update(dict.fromkeys(value.split()))
     for value in get_all(headers, "cache-tag"):
         found.update((tag, None) for one in value.split(",") if (tag := one.strip(" \t")))
-    return tuple(found)
+    return tuple(tag for tag in found if len(tag) <= TAG_LENGTH_MAX)[:TAGS_MAX]
 
 
 class TagIndex:

@@ -44,6 +44,8 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     """Folder of the object store; None: in memory only, and `memory_bytes` is the capacity."""
     capacity_bytes: Count = 10_000_000_000
     memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256_000_000
+    index_bytes_max: Count = 500_000_000
+    """RAM for what is known of the stored objects: about 2 kB each, and their URLs and fields."""
     object_bytes_max: Count = 1_000_000_000
     memory_object_bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 4_000_000
     """Larger objects are served from the store's files; without a store this has no effect."""
@@ -106,6 +108,7 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
                 memory_capacity_bytes=capacity_bytes,
                 memory_object_bytes_max=capacity_bytes,
                 prefetch_share=self.prefetch.capacity_share,
+                index_bytes_max=self.index_bytes_max,
                 eviction=self.eviction,
                 admission=self.admission,
                 eviction_params=self.eviction_params,
@@ -116,6 +119,7 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
             memory_capacity_bytes=self.memory_bytes,
             memory_object_bytes_max=self.memory_object_bytes_max,
             prefetch_share=self.prefetch.capacity_share,
+            index_bytes_max=self.index_bytes_max,
             eviction=self.eviction,
             admission=self.admission,
             eviction_params=self.eviction_params,

@@ -135,6 +135,7 @@ _GAUGES: Final = (
     ("nearcast_edge_objects", "Objects in the store", "object_count"),
     ("nearcast_edge_object_bytes", "Bytes of the objects in the store", "object_bytes"),
     ("nearcast_edge_capacity_bytes", "What the store may hold", "capacity_bytes"),
+    ("nearcast_edge_index_bytes", "RAM that knowing of the objects takes", "index_bytes"),
     ("nearcast_edge_memory_bytes", "Bytes of objects held in RAM", "memory_bytes"),
     ("nearcast_edge_open_fills", "Fetches under way", "fills_in_flight"),
     ("nearcast_edge_open_prefetches", "Of these, prefetches", "prefetches_in_flight"),

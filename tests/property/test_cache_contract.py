@@ -20,7 +20,7 @@ from cache.admission import ADMISSION_POLICIES
 from cache.eviction import EVICTION_POLICIES, EvictionPolicy, build_eviction
 from cache.eviction.s3fifo import S3Fifo
 from cache.eviction.sieve import Sieve
-from cache.index import CacheConfig, Index
+from cache.index import ENTRY_BYTES, CacheConfig, Index
 
 CAPACITY_BYTES = 60
 OBJECT_IDS = st.sampled_from([f"{number:02x}" for number in range(24)])
@@ -35,16 +35,16 @@ class IndexMachine(RuleBasedStateMachine):
     @initialize(
         admission=st.sampled_from(list(ADMISSION_POLICIES)),
         prefetch_share=st.sampled_from([0.0, 0.4, 1.0]),
-        object_count_max=st.sampled_from([5, 1000]),
+        index_bytes_max=st.sampled_from([5 * ENTRY_BYTES, 1000 * ENTRY_BYTES]),
     )
-    def start(self, admission: str, prefetch_share: float, object_count_max: int) -> None:
+    def start(self, admission: str, prefetch_share: float, index_bytes_max: int) -> None:
         self.index = Index(
             CacheConfig(
                 capacity_bytes=CAPACITY_BYTES,
                 memory_capacity_bytes=25,
                 memory_object_bytes_max=15,
                 prefetch_share=prefetch_share,
-                object_count_max=object_count_max,
+                index_bytes_max=index_bytes_max,
                 eviction=self.eviction,
                 admission=admission,
             )
@@ -162,7 +162,9 @@ class IndexMachine(RuleBasedStateMachine):
     def bytes_counted_are_bytes_held(self) -> None:
         assert self.index.sizes() == self.sizes
         assert self.index.size_bytes == sum(self.sizes.values()) <= CAPACITY_BYTES
-        assert len(self.index) == len(self.sizes) <= self.index.config.object_count_max
+        assert len(self.index) == len(self.sizes)
+        assert self.index.index_bytes == len(self.index) * ENTRY_BYTES
+        assert self.index.index_bytes <= self.index.config.index_bytes_max
         pinned_bytes = sum(self.sizes[object_id] for object_id in self.pinned)
         assert self.index.pinned_bytes == pinned_bytes
         prefetched_bytes = sum(self.sizes[object_id] for object_id in self.until_s)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cache.index import CacheConfig, Index
+from cache.index import ENTRY_BYTES, CacheConfig, Index
 from nearcast.errors import ConfigError, LocalProtocolError
 
 
@@ -11,7 +11,7 @@ def lru_index(
     memory_capacity_bytes: int = 0,
     memory_object_bytes_max: int = 1000,
     prefetch_share: float = 0.5,
-    object_count_max: int = 1000,
+    index_bytes_max: int = 1000 * ENTRY_BYTES,
     admission: str = "always",
 ) -> Index:
     return Index(
@@ -20,7 +20,7 @@ def lru_index(
             memory_capacity_bytes=memory_capacity_bytes,
             memory_object_bytes_max=memory_object_bytes_max,
             prefetch_share=prefetch_share,
-            object_count_max=object_count_max,
+            index_bytes_max=index_bytes_max,
             eviction="lru",
             admission=admission,
         )
@@ -192,11 +192,21 @@ def test_admission_is_asked_for_demand_alone() -> None:
 
 
 def test_empty_objects_are_bounded_by_their_number() -> None:
-    index = lru_index(object_count_max=2)
+    index = lru_index(index_bytes_max=2 * ENTRY_BYTES)
     index.add("a", 0, 0)
     index.add("b", 0, 0)
     assert index.add("c", 0, 0).evicted == ("a",)
     assert len(index) == 2
+
+
+def test_what_is_known_of_small_objects_is_bounded() -> None:
+    index = lru_index(index_bytes_max=3 * ENTRY_BYTES)
+    index.add("a", 1, 0)
+    index.add("b", 1, 0)
+    assert index.add("tagged", 1, 0, index_bytes=2 * ENTRY_BYTES).evicted == ("a",)
+    assert index.add("all tags", 1, 0, index_bytes=4 * ENTRY_BYTES).refusal == "too large"
+    index.remove("tagged")
+    assert index.index_bytes == ENTRY_BYTES
 
 
 def test_stale_expiries_do_not_pile_up() -> None:

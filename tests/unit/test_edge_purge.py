@@ -23,7 +23,7 @@ from edge.events import (
     StartFill,
     UpdateStored,
 )
-from edge.tags import TagIndex, tags_of
+from edge.tags import TAGS_MAX, TagIndex, tags_of
 from tests.edge_bench import MAX_AGE, UPSTREAM, Bench, one
 
 Kind = Literal["url", "prefix", "tag"]
@@ -274,3 +274,9 @@ def test_purges_of_several_services_find_what_clients_mean() -> None:
     store("/vod/a")
     assert count(bench, "prefix", "https://cdn.example/") == 2
     assert count(bench, "prefix", "https://other.example/") == 0
+
+
+def test_tags_of_an_object_are_bounded() -> None:
+    many = " ".join(f"t{number}" for number in range(1000))
+    assert len(tags_of((("surrogate-key", many),))) == TAGS_MAX
+    assert tags_of((("cache-tag", "a, " + "x" * 1000),)) == ("a",)
