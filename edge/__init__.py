@@ -8,6 +8,7 @@ Where to look, in the order of reading:
     requests            reads its head: which URL it means, or why it is refused
     services, keys      which service it belongs to, and what of its URL counts
     forwarding          which header fields pass, and which way
+    hops                through which nodes a request has come; no circles
     targets             where a service's bytes come from
     router              which way it goes
     hot, residents      what is stored: the table hits are read from; the store and its index

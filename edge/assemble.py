@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import secrets
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ from edge.events import (
     StreamOnly,
     UpdateStored,
 )
+from edge.hops import Hops
 from edge.reload import plan
 from edge.services import Services
 from edge.status import EdgeStatus
@@ -89,10 +91,12 @@ class EdgeNode:
         self._reload_failure_count = 0
         self._clock = clock if clock is not None else SystemClock()
         self._store = DiskStore(Path(config.store)) if config.store is not None else None
+        hops = Hops(secrets.token_hex(6))
         self._core = EdgeCore.from_config(
             config,
             epoch_s=self._clock.epoch_s,
             recorder=recorder if recorder is not None else NullRecorder(),
+            hops=hops,
         )
         self._pump: Pump[Event, Effect] = Pump(self._core, self._perform, self._clock)
         tell = self._pump.feed
@@ -102,7 +106,9 @@ class EdgeNode:
             memory_object_bytes_max=config.memory_object_bytes_max,
             verify_every=config.storage.verify_every,
         )
-        self._upstream = Upstream(config, self._core.services, self._bodies, tell, self._spawn)
+        self._upstream = Upstream(
+            config, self._core.services, self._bodies, tell, self._spawn, mark=hops.marked
+        )
         self._catalogs = CatalogReader(self._upstream, self._clock, tell, self._spawn)
         self._inference = Inference(config, self._clock, tell, self._spawn)
         self._ring = HitRing(tell)

@@ -40,6 +40,7 @@ from edge.events import (
 )
 from edge.fills import Fills
 from edge.foresight import Foresight
+from edge.hops import Hops
 from edge.hot import HotEntry
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
@@ -61,7 +62,9 @@ from nearcast.record import Recorder
 class EdgeCore:
     """One cache node: a machine over edge.events."""
 
-    def __init__(self, config: EdgeConfig, *, epoch_s: float, recorder: Recorder) -> None:
+    def __init__(
+        self, config: EdgeConfig, *, epoch_s: float, recorder: Recorder, hops: Hops
+    ) -> None:
         self._config = config
         self._epoch_s = epoch_s
         self._now_s = 0.0
@@ -71,7 +74,9 @@ class EdgeCore:
         self._counters = Counters()
         self.services = Services(config)
         """One object for all who ask whose a request or a URL is, drivers included."""
-        self._reader = Reader(self.services, target_length_max=config.http.target_length_max)
+        self._reader = Reader(
+            self.services, target_length_max=config.http.target_length_max, hops=hops
+        )
         self._ledger = Ledger(effects=self._effects, counters=self._counters, recorder=recorder)
         self._residents = Residents(
             config,
@@ -159,9 +164,22 @@ class EdgeCore:
         )
 
     @classmethod
-    def from_config(cls, config: EdgeConfig, *, epoch_s: float, recorder: Recorder) -> EdgeCore:
-        """`epoch_s`: the wall time at `now_s == 0`. Raises ConfigError without an upstream."""
-        return cls(config, epoch_s=epoch_s, recorder=recorder)
+    def from_config(
+        cls,
+        config: EdgeConfig,
+        *,
+        epoch_s: float,
+        recorder: Recorder,
+        hops: Hops | None = None,
+    ) -> EdgeCore:
+        """`epoch_s`: the wall time at `now_s == 0`. `hops`: what marks this node's requests; by
+        the node's name when not given. Raises ConfigError without an upstream."""
+        return cls(
+            config,
+            epoch_s=epoch_s,
+            recorder=recorder,
+            hops=hops if hops is not None else Hops(config.name),
+        )
 
     def find_hit(self, request: Requested, now_s: float) -> ServeObject | None:
         """The answer to a plain hit. Decides nothing and changes nothing; report it with

@@ -14,6 +14,7 @@ from typing import Final
 
 from cache.http.headers import Headers, end_to_end, get_all, replaced, without
 from edge.config import ServiceRules
+from edge.hops import LOOP, shared_loop
 
 _CMCD: Final = ("cmcd-request", "cmcd-object", "cmcd-status", "cmcd-session")
 
@@ -24,6 +25,7 @@ _NEVER_SHARED: Final = frozenset(
         *_CMCD,
         "accept-encoding",
         "cache-control",
+        LOOP,
         "content-length",
         "content-type",
         "expect",
@@ -92,9 +94,11 @@ class Forwarding:
         Bodies are asked for as they are: they are stored once, and manifests must be readable.
         """
         if self._allowed is None:
-            return (*without(end_to_end(headers), _NEVER_SHARED), _IDENTITY)
-        allowed = self._allowed
-        return (*(field for field in headers if field[0] in allowed), _IDENTITY)
+            fields = without(end_to_end(headers), _NEVER_SHARED)
+        else:
+            allowed = self._allowed
+            fields = tuple(field for field in headers if field[0] in allowed)
+        return (*fields, *shared_loop(headers), _IDENTITY)
 
     def is_varied_by_unsent(self, names: tuple[str, ...], headers: Headers) -> bool:
         """Whether an answer depends on a field that this client sent and upstream did not get."""

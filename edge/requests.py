@@ -15,6 +15,7 @@ import msgspec
 from cache.http.directives import Directives, request_directives
 from cache.http.headers import Headers, get_one
 from edge.events import Requested
+from edge.hops import LOOP, Hops
 from edge.services import Service, Services, host_name
 
 Way = Literal["cache", "pass"]
@@ -62,8 +63,9 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 class Reader:
     """Makes an `Ask` of each request. Holds no state."""
 
-    def __init__(self, services: Services, *, target_length_max: int) -> None:
+    def __init__(self, services: Services, *, target_length_max: int, hops: Hops) -> None:
         self._services = services
+        self._hops = hops
         self.target_length_max = target_length_max
 
     def read(self, request: Requested) -> Ask | Refusal:
@@ -92,6 +94,8 @@ class Reader:
                 return Refusal(status=404, detail="no service has this path")
             return Refusal(status=421, detail="no service has this host")
         names = {name for name, _ in request.headers}
+        if LOOP in names and self._hops.is_loop(request.headers):
+            return Refusal(status=508, detail="this request has been here: upstream leads back")
         is_cacheable = (
             request.method in ("GET", "HEAD")
             and names.isdisjoint(_PASSED_ON)

@@ -84,6 +84,8 @@ def test_upstream_gets_what_counts_and_nothing_that_could_poison(
         "accept-encoding",
         "x-token",
         "connection",
+        "via",
+        "cdn-loop",
     }
     assert asked.headers["host"] == origin.url.removeprefix("http://")
     assert asked.headers["x-token"] == SECRET

@@ -4,6 +4,7 @@ import pytest
 
 from edge.config import EdgeConfig
 from edge.events import Requested
+from edge.hops import Hops
 from edge.progress import Progress
 from edge.requests import Ask, Reader
 from edge.services import Services
@@ -22,7 +23,11 @@ def test_checkpoint_is_reached_at_the_time_that_was_named(at_s: float) -> None:
 
 def test_targets_with_the_letters_s_and_k_are_not_refused() -> None:
     """`[\\x7f-\\uffff]` without regard to case once matched s and k: long s and the Kelvin sign."""
-    reader = Reader(Services(EdgeConfig(upstream="http://origin.invalid")), target_length_max=8192)
+    reader = Reader(
+        Services(EdgeConfig(upstream="http://origin.invalid")),
+        target_length_max=8192,
+        hops=Hops("a"),
+    )
     request = Requested(
         request_id=1, method="GET", target="/media/desks/1.m4s", headers=(), client="c"
     )

@@ -19,7 +19,7 @@ from edge.drivers.upstream.dial import Dialer
 from edge.drivers.upstream.errors import UpstreamError
 from edge.drivers.upstream.exchange import Exchange
 from edge.drivers.upstream.fetch import Fetch
-from edge.drivers.upstream.pool import Peer, Pool, Spawn
+from edge.drivers.upstream.pool import Mark, Peer, Pool, Spawn, unmarked
 from edge.drivers.upstream.resolve import Lookup, Resolver
 from edge.drivers.upstream.tls import Credentials
 from edge.drivers.upstream.whole import Answer, WholeFetch
@@ -57,6 +57,7 @@ class Upstream:
         tell: Callable[[Event], None],
         spawn: Spawn,
         *,
+        mark: Mark = unmarked,
         lookup: Lookup | None = None,
     ) -> None:
         self._http = config.http
@@ -72,6 +73,7 @@ class Upstream:
             spawn,
             connections_max=CONNECTIONS_MAX + config.prefetch.in_flight_max,
             peer_connections_max=PEER_CONNECTIONS_MAX,
+            mark=mark,
         )
 
     @property

@@ -66,8 +66,7 @@ class Exchange:
         effect = self._effect
         self._peer = peer
         self._http = http
-        headers = [("host", destination.host)]
-        headers += without(peer.credentials.sign(effect.headers), _OURS)
+        headers = list(peer.fields(destination.host, without(effect.headers, _OURS)))
         if self._framing == "chunked":
             headers.append(("transfer-encoding", "chunked"))
         elif self._framing or effect.method in ("POST", "PUT", "PATCH"):

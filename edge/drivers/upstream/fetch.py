@@ -83,7 +83,7 @@ class Fetch:
 
     def start(self, peer: Peer, destination: Destination) -> None:
         self._peer = peer
-        headers = (("host", destination.host), *peer.credentials.sign(self._effect.headers))
+        headers = peer.fields(destination.host, self._effect.headers)
         self._request = format_request_head(METHOD, destination.target, headers)
         peer.take(self, is_small=self._effect.priority == "prefetch")
 

@@ -18,7 +18,7 @@ from edge.drivers.upstream.deadline import Deadline
 from edge.drivers.upstream.dial import Dialer
 from edge.drivers.upstream.errors import UpstreamError
 from edge.drivers.upstream.tls import Credentials
-from edge.events import FailureCause
+from edge.events import FailureCause, Headers
 from edge.targets import UpstreamTarget
 from nearcast.errors import ConfigError
 
@@ -44,6 +44,14 @@ class _Wish(NamedTuple):
     is_fresh: bool
 
 
+Mark = Callable[[Headers], Headers]
+"""Writes into a request's fields through which node it goes."""
+
+
+def unmarked(headers: Headers) -> Headers:
+    return headers
+
+
 class Peer:
     """All connections to one upstream; `take` one, and it comes back by itself."""
 
@@ -56,6 +64,10 @@ class Peer:
         self.open_count = 0
         self.waiting: deque[_Wish] = deque()
         self._pool = pool
+
+    def fields(self, host: str, headers: Headers) -> Headers:
+        """All fields of a request to this upstream, for a request that has these."""
+        return (("host", host), *self.credentials.sign(self._pool.mark(headers)))
 
     def take(self, customer: Customer, *, is_small: bool = False, is_fresh: bool = False) -> None:
         """Give the customer a connection, now if there is an idle one. `is_fresh`: a new one, for
@@ -165,8 +177,10 @@ class Pool:
         connections_max: int,
         peer_connections_max: int,
         idle_s: float = IDLE_S,
+        mark: Mark = unmarked,
     ) -> None:
         self.dialer = dialer
+        self.mark = mark
         self.spawn = spawn
         self.open_count = 0
         self.is_closed = False

@@ -36,7 +36,7 @@ class WholeFetch:
         self._size_bytes = 0
 
     def start(self, peer: Peer, destination: Destination, headers: Headers) -> None:
-        fields = (("host", destination.host), *peer.credentials.sign(headers))
+        fields = peer.fields(destination.host, headers)
         self._request = format_request_head("GET", destination.target, fields)
         peer.take(self)
 
