@@ -88,14 +88,10 @@ def is_storable(
     request_headers: Headers,
     response_headers: Headers,
     *,
-    received_wall_s: float | None = None,
+    received_wall_s: float,
     rules: StorageRules = _NO_RULES,
 ) -> Verdict:
-    """Whether a shared cache may, and usefully can, store this response.
-
-    `received_wall_s` counts for a response without Date; while that is not known, any Expires
-    that is a date counts as a lifetime.
-    """
+    """Whether a shared cache may, and usefully can, store this response."""
     control = response_directives(response_headers)
     if method != "GET":
         return Verdict(False, "method")
@@ -111,19 +107,16 @@ def is_storable(
     is_shared = control.public or control.s_maxage_s is not None
     if get_all(request_headers, "authorization") and not (is_shared or control.must_revalidate):
         return Verdict(False, "authorization")
+    lifetime_s = _explicit_lifetime_s(control, response_headers, received_wall_s)
     # RFC 9111 7.3 leaves cookies to the cache; one viewer's session must not reach another.
     if (
         get_all(response_headers, "set-cookie")
         and not is_shared
-        and not (
-            rules.stores_set_cookie
-            and _explicit_lifetime_s(control, response_headers, received_wall_s)
-        )
+        and not (rules.stores_set_cookie and lifetime_s)
     ):
         return Verdict(False, "set-cookie")
     if "*" in get_list(response_headers, "vary"):
         return Verdict(False, "vary *")
-    lifetime_s = _explicit_lifetime_s(control, response_headers, received_wall_s)
     if lifetime_s is None:
         lifetime_s = _implied_lifetime_s(status, control, response_headers, received_wall_s, rules)
     is_ever_fresh = lifetime_s > 0 and not control.no_cache
@@ -172,7 +165,7 @@ def _implied_lifetime_s(
     status: int,
     control: Directives,
     headers: Headers,
-    received_wall_s: float | None,
+    received_wall_s: float,
     rules: StorageRules,
 ) -> float:
     """Of a response that names none (RFC 9111, 4.2.2). `public` makes any status fit for it."""
@@ -182,9 +175,8 @@ def _implied_lifetime_s(
     if rules.heuristic_fraction > 0 and modified_wall_s is not None:
         date_wall_s = parse_date(get_one(headers, "date"))
         made_wall_s = date_wall_s if date_wall_s is not None else received_wall_s
-        if made_wall_s is not None:
-            unchanged_s = max(made_wall_s - modified_wall_s, 0.0)
-            return min(unchanged_s * rules.heuristic_fraction, rules.heuristic_s_max)
+        unchanged_s = max(made_wall_s - modified_wall_s, 0.0)
+        return min(unchanged_s * rules.heuristic_fraction, rules.heuristic_s_max)
     if status in NEGATIVE_STATUSES:
         return rules.negative_ttl_s
     # An answer without a validator is made for the moment: nothing could confirm it later.
@@ -192,13 +184,10 @@ def _implied_lifetime_s(
 
 
 def _explicit_lifetime_s(
-    control: Directives, headers: Headers, received_wall_s: float | None
+    control: Directives, headers: Headers, received_wall_s: float
 ) -> float | None:
-    """None when the response does not say. A nonsensical Expires is in the past (RFC 9111, 5.3).
-
-    A response without Date is dated when it was received; while that is not known, any Expires
-    that is a date counts as a lifetime.
-    """
+    """None when the response does not say. A nonsensical Expires is in the past (RFC 9111, 5.3);
+    a response without Date is dated when it was received."""
     if control.s_maxage_s is not None:
         return float(control.s_maxage_s)
     if control.max_age_s is not None:
@@ -210,7 +199,7 @@ def _explicit_lifetime_s(
         return 0.0
     date_wall_s = parse_date(get_one(headers, "date"))
     if date_wall_s is None:
-        date_wall_s = received_wall_s if received_wall_s is not None else 0.0
+        date_wall_s = received_wall_s
     return min(max(expires_wall_s - date_wall_s, 0.0), float(DELTA_S_MAX))
 
 
@@ -228,16 +217,6 @@ def _age_value_s(headers: Headers) -> int:
     if not members or not (members[0].isascii() and members[0].isdigit()):
         return 0
     return int(members[0]) if len(members[0]) < len(str(DELTA_S_MAX)) else DELTA_S_MAX
-
-
-def current_age_s(
-    headers: Headers, *, requested_wall_s: float, received_wall_s: float, now_wall_s: float
-) -> float:
-    """Seconds since the origin made or last confirmed this response; never negative."""
-    on_arrival_s = initial_age_s(
-        headers, requested_wall_s=requested_wall_s, received_wall_s=received_wall_s
-    )
-    return on_arrival_s + max(now_wall_s - received_wall_s, 0.0)
 
 
 def describe(

@@ -101,7 +101,7 @@ def test_ours_comes_first_and_a_valid_one_replaces_the_rest(
     ],
 )
 def test_it_decides_on_storing_too(headers: Headers, expected: bool) -> None:
-    assert is_storable("GET", 200, (), headers).is_storable is expected
+    assert is_storable("GET", 200, (), headers, received_wall_s=0.0).is_storable is expected
 
 
 def test_cache_control_counts_when_nothing_is_targeted() -> None:
