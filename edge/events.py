@@ -35,11 +35,9 @@ from typing import Literal
 import msgspec
 
 from edge.config import EdgeConfig
+from nearcast.http1 import Headers as Headers
 from nearcast.media import ByteRange
 from nearcast.messages import Catalog
-
-Headers = tuple[tuple[str, str], ...]
-"""Header fields in order, names in lower case."""
 
 Priority = Literal["demand", "prefetch"]
 

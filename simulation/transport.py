@@ -17,11 +17,10 @@ from typing import Protocol
 import msgspec
 
 from nearcast.errors import LocalProtocolError
+from nearcast.http1 import Headers as Headers
 from simulation.link import BytesOffered, EndOffered, FlowHeld, FlowReleased
 from simulation.scheduler import Scheduler
 from simulation.wire import Path
-
-Headers = tuple[tuple[str, str], ...]
 
 # What every request and answer carries beside the fields our cores set: request line or status
 # line, Host, User-Agent, Accept, Date, Server, Connection.

@@ -10,12 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nearcast.errors import RemoteProtocolError
-
-Headers = tuple[tuple[str, str], ...]
-"""Header fields in order, names in lower case."""
-
-CONTENT_LENGTH_DIGITS_MAX = 18
-"""Keeps every size below 2^63; a longer number is nonsense, not a video."""
+from nearcast.http1 import LENGTH_DIGITS_MAX
+from nearcast.http1 import Headers as Headers
 
 _HOP_BY_HOP = frozenset(
     {
@@ -159,6 +155,6 @@ def content_length(headers: Headers) -> int | None:
     if len(sizes) > 1:
         raise RemoteProtocolError(f"several content-lengths: {', '.join(sorted(sizes))[:80]}")
     text = sizes.pop()
-    if not (text.isascii() and text.isdigit()) or len(text) > CONTENT_LENGTH_DIGITS_MAX:
+    if not (text.isascii() and text.isdigit()) or len(text) > LENGTH_DIGITS_MAX:
         raise RemoteProtocolError(f"content-length {text[:40]!r} is not a size")
     return int(text)

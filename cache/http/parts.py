@@ -12,9 +12,10 @@ import re
 import msgspec
 
 from cache.http.conditional import etags_match_strongly, stored_etag
-from cache.http.headers import CONTENT_LENGTH_DIGITS_MAX, Headers, content_length, get_one
+from cache.http.headers import Headers, content_length, get_one
 from cache.http.ranges import parse_range
 from nearcast.errors import RemoteProtocolError
+from nearcast.http1 import LENGTH_DIGITS_MAX
 from nearcast.media import ByteRange
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.IGNORECASE | re.ASCII)
@@ -45,7 +46,7 @@ def part_of(status: int, headers: Headers) -> Part | None:
     if status != 206:
         return None
     match = _CONTENT_RANGE.fullmatch((get_one(headers, "content-range") or "").strip())
-    if match is None or max(map(len, match.groups())) > CONTENT_LENGTH_DIGITS_MAX:
+    if match is None or max(map(len, match.groups())) > LENGTH_DIGITS_MAX:
         return None
     part = Part(first=int(match[1]), last=int(match[2]), of_bytes=int(match[3]))
     if not part.first <= part.last < part.of_bytes:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from cache.http.conditional import if_range_holds
 from cache.http.headers import Headers, get_one
+from nearcast.http1 import LENGTH_DIGITS_MAX
 from nearcast.media import ByteRange
 
 UNSATISFIABLE: Final = "unsatisfiable"
@@ -27,8 +28,6 @@ RANGES_MAX: Final = 8
 _UNIT = re.compile(r"bytes=(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
 _SPEC = re.compile(r"(\d*)-(\d*)", re.ASCII)
 _LENGTH_MAX = 512
-# 18 digits fit 2^63: anything longer lies past the end of every resource.
-_DIGITS_MAX = 18
 
 
 def parse_range(text: str | None, size_bytes: int) -> Selection:
@@ -90,8 +89,9 @@ def _joined(ranges: list[ByteRange]) -> ByteRange | None:
 
 
 def _position(digits: str) -> int:
+    """A longer number lies past the end of every resource."""
     digits = digits.lstrip("0") or "0"
-    return int(digits) if len(digits) <= _DIGITS_MAX else int("9" * _DIGITS_MAX)
+    return int(digits) if len(digits) <= LENGTH_DIGITS_MAX else int("9" * LENGTH_DIGITS_MAX)
 
 
 def select_range(

@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from edge.drivers.metrics import EdgeCollector, Figures
 from edge.drivers.sockets import is_loopback, listening_socket, shown
 from edge.drivers.token import AdminToken
-from edge.events import PurgeKind
+from edge.events import Headers, PurgeKind
 from nearcast.errors import NearcastError
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,6 @@ METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 JSON_TYPE: Final = "application/json"
 BODY_BYTES_MAX: Final = 64 * 1024
 
-Headers = tuple[tuple[str, str], ...]
 Handler = Callable[[], tuple[int, str, bytes]]
 """Status, content type, text."""
 

@@ -14,6 +14,7 @@ answer.
 from nearcast.http1.body import BodyDecoder, ChunkedBody, CloseBody, SizedBody, decoder
 from nearcast.http1.fields import Headers, Limits, MalformedMessage, parse_fields
 from nearcast.http1.head import (
+    LENGTH_DIGITS_MAX,
     Framing,
     RequestHead,
     ResponseHead,
@@ -35,6 +36,7 @@ from nearcast.http1.write import (
 )
 
 __all__ = [
+    "LENGTH_DIGITS_MAX",
     "BodyDecoder",
     "ChunkedBody",
     "CloseBody",
