@@ -35,7 +35,6 @@ class Checker:
     """Looks at one world. Give `record` to it as a recorder, and call `look` after events."""
 
     def __init__(self) -> None:
-        self.received_count = 0
         self._world: World | None = None
         self._known_whole: set[str] = set()
         self._look_count = 0
@@ -45,7 +44,6 @@ class Checker:
         """What a client got whole is what the origin has."""
         if not isinstance(record, Received) or record.status != 200 or self._world is None:
             return
-        self.received_count += 1
         true_size_bytes = self._world.origin.true_size_bytes(record.target)
         if record.size_bytes != true_size_bytes:
             raise InvariantBroken(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from edge.config import EdgeConfig
 from nearcast.errors import NearcastError
 from simulation.bench.checks import fetch
 from simulation.bench.load import Ask, Generator, Job
@@ -124,14 +123,3 @@ def edge(
         found = _READY.search(child.first_line())
         assert found is not None
         yield Server("edge", child, int(found[1]))
-
-
-def has_setting(name: str) -> bool:
-    """Whether this edge knows a setting, such as `tls.certificate`."""
-    kind: object = EdgeConfig
-    for part in name.split("."):
-        fields = {field.name: field.type for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
-        if part not in fields:
-            return False
-        kind = fields[part]
-    return True

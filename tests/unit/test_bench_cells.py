@@ -16,7 +16,7 @@ from simulation.bench.cells.mixed import playlist, work_job, write_series
 from simulation.bench.cells.variants import cmcd_asks, range_asks
 from simulation.bench.generator import request_maker
 from simulation.bench.processes import free_port
-from simulation.bench.stage import SIZES_BYTES, has_setting, plain_asks, size_text
+from simulation.bench.stage import SIZES_BYTES, plain_asks, size_text
 from simulation.bench.waiters import Waited
 
 
@@ -90,12 +90,6 @@ def test_a_file_is_forgotten_and_still_whole(tmp_path: Path) -> None:
     file.write_bytes(b"x" * 100_000)
     assert 0.0 <= forget([file]) <= 1.0  # a file system in memory keeps its pages
     assert file.read_bytes() == b"x" * 100_000
-
-
-def test_settings_are_looked_up_by_their_whole_name() -> None:
-    assert has_setting("http.default_freshness_s")
-    assert not has_setting("http.speed")
-    assert not has_setting("speed.default_freshness_s")
 
 
 def test_sizes_and_ports() -> None:

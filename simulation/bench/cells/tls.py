@@ -14,7 +14,6 @@ from simulation.bench.stage import (
     KB,
     Stage,
     edge,
-    has_setting,
     origin,
     plain_asks,
     size_text,
@@ -25,8 +24,6 @@ GOALS = {4 * KB: 1.0, 64 * KB: 0.8, 2048 * KB: 1.0}
 
 
 def run(stage: Stage) -> Outcome:
-    if not has_setting("tls.certificate"):
-        return Outcome(notes=("tls: this edge has no setting tls.certificate; left out",))
     if "nginx" not in stage.peers:
         return Outcome(notes=("tls: nothing to compare with without nginx; left out",))
     folder = stage.folder / CELL
