@@ -293,7 +293,3 @@ def _bounded(config: EdgeConfig) -> EdgeConfig:
 
 def _token(config: EdgeConfig) -> AdminToken | None:
     return AdminToken(config.admin_token_file) if config.admin_token_file is not None else None
-
-
-def _nothing(effect: Effect) -> None:
-    pass

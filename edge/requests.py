@@ -20,7 +20,6 @@ from edge.services import Service, Services, host_name
 
 Way = Literal["cache", "pass"]
 
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\uffff\\]|%0[0ad]|%7f", re.IGNORECASE | re.ASCII)
 # `..` as a path segment, however it is written; %2f and %5c separate segments for lax origins.
 _DOT_DOT: Final = re.compile(r"(?:^|/|%2f|%5c)(?:\.|%2e){2}(?:/|%2f|%5c|;|$)", re.IGNORECASE)
@@ -46,10 +45,6 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     way: Way
     control: Directives = _NO_DIRECTIVES
-
-    @property
-    def is_safe(self) -> bool:
-        return self.method in _SAFE
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
