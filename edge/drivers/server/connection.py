@@ -337,19 +337,30 @@ class Connection(asyncio.Protocol):
         """Whether the next answer may be sent past the transport."""
         return self.is_plain and not self.transport.get_write_buffer_size()
 
-    def send_still(self, head: Buffer, source: Source, size_bytes: int, done: Sent) -> int:
-        """Send a body that lies still, past the transport: `size_bytes` if it is out already, else
-        UNDER_WAY, and `done` will be called."""
+    @property
+    def direct(self) -> DirectSocket:
+        """The way past the transport; to be used only while `can_go_direct`."""
         if self._direct is None:
             self._direct = DirectSocket(self.transport, self._server.writables)
+        return self._direct
+
+    def send_still(self, head: bytes, source: Source, size_bytes: int, done: Sent) -> int:
+        """Send a body that lies still, past the transport: `size_bytes` if it is out already, else
+        UNDER_WAY, and `done` will be called."""
         sent_bytes = 0
         if source.is_ready(0, min(size_bytes, QUANTUM_BYTES)):
-            head, sent_bytes = self._direct.send_at_once(head, source, size_bytes)
+            head, sent_bytes = self.direct.send_at_once(head, source, size_bytes)
             if sent_bytes == size_bytes:
                 source.release()
                 return size_bytes
+        return self.go_on_sending(head, source, size_bytes, sent_bytes, done)
+
+    def go_on_sending(
+        self, head: bytes, source: Source, size_bytes: int, sent_bytes: int, done: Sent
+    ) -> int:
+        """Send what is left of a head and of a body of which so much is sent. UNDER_WAY."""
         sender = DirectSender(
-            self._direct,
+            self.direct,
             head,
             source,
             size_bytes,

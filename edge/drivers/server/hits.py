@@ -290,17 +290,7 @@ class HitPath:
     ) -> bool:
         connection.due_s = now_s + self._idle_s
         connection.transport.write(head)
-        self._append(
-            Hit(
-                at_s=now_s,
-                target=asked,
-                headers=headers,
-                client=connection.client,
-                object_id=target.object_id,
-                sent_bytes=0,
-                url=target.url,
-            )
-        )
+        self._report(connection, target, asked, headers, now_s, 0)
         return True
 
     def _send(
@@ -314,21 +304,8 @@ class HitPath:
         headers: Headers,
         now_s: float,
     ) -> bool:
-        def append(sent_bytes: int) -> None:
-            self._append(
-                Hit(
-                    at_s=now_s,
-                    target=asked,
-                    headers=headers,
-                    client=connection.client,
-                    object_id=target.object_id,
-                    sent_bytes=sent_bytes,
-                    url=target.url,
-                )
-            )
-
         def sent(is_whole: bool, sent_bytes: int) -> None:
-            append(sent_bytes)
+            self._report(connection, target, asked, headers, now_s, sent_bytes)
             connection.answered(is_whole=is_whole)
 
         connection.due_s = now_s + self._idle_s
@@ -336,8 +313,29 @@ class HitPath:
             connection, head, target.object_id, first, size_bytes, sent
         )
         if sent_bytes >= 0:
-            append(sent_bytes)
+            self._report(connection, target, asked, headers, now_s, sent_bytes)
         return sent_bytes != NOT_HERE
+
+    def _report(
+        self,
+        connection: Connection,
+        target: _Target,
+        asked: str,
+        headers: Headers,
+        now_s: float,
+        sent_bytes: int,
+    ) -> None:
+        self._append(
+            Hit(
+                at_s=now_s,
+                target=asked,
+                headers=headers,
+                client=connection.client,
+                object_id=target.object_id,
+                sent_bytes=sent_bytes,
+                url=target.url,
+            )
+        )
 
     def _renew(self, target: _Target, now_s: float) -> bool:
         """What the head says of this moment. False when the entry is no longer fresh."""

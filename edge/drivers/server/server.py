@@ -20,6 +20,7 @@ from edge.drivers.server.passing import Forwarder
 from edge.drivers.server.reply import Answer, Reply
 from edge.drivers.server.sending import (
     NOT_HERE,
+    QUANTUM_BYTES,
     SMALL_BYTES,
     UNDER_WAY,
     FileSource,
@@ -199,8 +200,17 @@ class EdgeServer:
             if content is None or size_bytes < self._memory_send_bytes_min:
                 held = self.bodies.held_file(object_id)
                 if held is not None:
-                    file = FileSource(held, first, is_warm=self._is_warm(held))
-                    return connection.send_still(head, file, size_bytes, done)
+                    is_warm = self._is_warm(held)
+                    if not is_warm or size_bytes > QUANTUM_BYTES:
+                        file = FileSource(held, first, is_warm=is_warm)
+                        return connection.send_still(head, file, size_bytes, done)
+                    head, sent_bytes = connection.direct.send_file_at_once(
+                        head, held, first, size_bytes
+                    )
+                    if sent_bytes == size_bytes:
+                        return sent_bytes
+                    file = FileSource(held, first, is_warm=True)
+                    return connection.go_on_sending(head, file, size_bytes, sent_bytes, done)
                 if content is not None:
                     self.bodies.ready_file(object_id)
             if content is not None:
