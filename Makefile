@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-DEMO_EXTRAS := cpu,media,origin
+DEMO_EXTRAS := cpu,media,origin,tls
 ALL_EXTRAS := cpu,media,origin,sim,tls,train,dev
 UV := $(shell command -v uv 2>/dev/null)
 

@@ -152,6 +152,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     _model,
     lambda: _package("ingest", "av", "media", "video decoding and encoding"),
     lambda: _package("catalogue", "sqlalchemy", "origin", "the origin's database"),
+    lambda: _package("TLS", "aiofastnet", "tls", "TLS towards clients for less CPU"),
     lambda: _package("training", "onnx", "train", "nearcast train"),
     lambda: _package("replay", "numba", "sim", "fast replays of request files"),
     _open_files,
