@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from nearcast.errors import NearcastError
+from nearcast.http1 import Headers
 
 Buffer = bytes | memoryview
 
@@ -34,6 +35,12 @@ class Body(Protocol):
     def failure(self) -> str | None:
         """Why the rest will not come. Set only once everything that did come was taken."""
 
+    @property
+    def trailers(self) -> Headers:
+        """Fields that upstream sent behind the body; known once it `is_over`. They go to those who
+        read the body as it comes, and are not stored: nothing says that they may be merged with
+        its other fields (RFC 9110, 6.5.1)."""
+
     def take(self, limit_bytes: int) -> Buffer:
         """The next bytes that are here now, at most so many. Empty: none now, or `is_over`, or
         `failure`."""
@@ -49,6 +56,7 @@ class MemoryBody:
     """A part of a body in RAM."""
 
     failure: str | None = None
+    trailers: Headers = ()
 
     def __init__(self, content: Buffer, first: int = 0, size_bytes: int | None = None) -> None:
         last = None if size_bytes is None else first + size_bytes

@@ -16,6 +16,7 @@ from edge.drivers.body import Buffer
 from edge.drivers.checksums import BLOCK_BYTES, read_block
 from edge.drivers.file_reads import FileReads
 from edge.drivers.held import HeldFile
+from nearcast.http1 import Headers
 
 COLD_READ_BYTES: Final = 512 * 1024
 DAMAGED: Final = "it does not have the checksum it was stored with"
@@ -35,6 +36,7 @@ class FileBody:
     ) -> None:
         held.acquire()
         self.failure: str | None = None
+        self.trailers: Headers = ()
         self._held = held
         self._reads = reads
         self._on_failure = on_failure

@@ -22,6 +22,7 @@ from edge.drivers.checksums import as_bytes
 from edge.drivers.file_reads import FileReads
 from edge.drivers.spool import SPOOL_BYTES, Spool
 from edge.drivers.store_thread import StoreThread
+from nearcast.http1 import Headers
 
 LAG_READ_BYTES = 256 * 1024
 """What a reader that lags behind the window gets from the disk at a time."""
@@ -39,6 +40,7 @@ class GrowingBody:
         self.is_complete = False
         self.is_passing = False
         self.failure: str | None = None
+        self.trailers: Headers = ()
         self.make_spool: Callable[[GrowingBody], Spool] | None = None
         """Begins to write it, once it is too large to be kept in memory until it is whole."""
         self.on_not_stored: Callable[[], None] | None = None
@@ -70,8 +72,9 @@ class GrowingBody:
             self._outgrow()
         self._wake()
 
-    def finish(self) -> None:
+    def finish(self, trailers: Headers = ()) -> None:
         self.is_complete = True
+        self.trailers = trailers
         if self.on_not_stored is not None and not self.is_passing:
             self.on_not_stored()
         self._wake()
@@ -218,6 +221,10 @@ class GrowingReader:
         if self._disk_failure is not None or self.position < self.growing.size_bytes:
             return self._disk_failure
         return self.growing.failure
+
+    @property
+    def trailers(self) -> Headers:
+        return self.growing.trailers
 
     def take(self, limit_bytes: int) -> Buffer:
         piece: Buffer | None

@@ -192,6 +192,24 @@ def test_upload_streams_and_its_answer_has_trailers(start_edge: StartEdge) -> No
     assert sent == ["mine: 7\r\n"]
 
 
+def test_trailers_reach_those_who_wait_and_are_not_stored(start_edge: StartEdge) -> None:
+    def answer(talk: Talk) -> None:
+        while talk.head() is not None:
+            talk.send(
+                b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n"
+                b"4\r\nbody\r\n0\r\nsum: 42\r\ncontent-length: 9\r\n\r\n"
+            )
+
+    answers = []
+    with KeepingOrigin(answer) as origin, started(start_edge, origin) as edge:
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", edge.port), timeout=LIMIT_S) as client:
+                client.sendall(b"GET /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+                answers.append(client.makefile("rb").read())
+    assert answers[0].endswith(b"\r\n4\r\nbody\r\n0\r\nsum: 42\r\n\r\n")
+    assert answers[1].endswith(b"\r\n\r\nbody")
+
+
 def test_early_refusal_of_an_upload_reaches_the_client(start_edge: StartEdge) -> None:
     def refuse(talk: Talk) -> None:
         while (request := talk.head()) is not None:

@@ -74,6 +74,7 @@ class Fetch:
         self._request = b""
         self._connection: Connection | None = None
         self._head: ResponseHead | None = None
+        self._trailers: Headers = ()
         self._is_second_try = False
         self._is_wide = False
         self._is_paused = False
@@ -170,8 +171,8 @@ class Fetch:
         self._progressed()
 
     def end(self, trailers: Headers) -> None:
-        """Trailers are not stored: nothing says that they may be merged (RFC 9110, 6.5.1)."""
         self._connection = None
+        self._trailers = trailers
         if self._is_copying:
             self._is_end_behind = True
         else:
@@ -179,7 +180,7 @@ class Fetch:
 
     def _ended(self, *, is_cut: bool = False) -> None:
         self.is_gone = True
-        self._body.finish()
+        self._body.finish(self._trailers)
         self._on_over(self._fill_id)
         self._tell(
             FillEnded(
