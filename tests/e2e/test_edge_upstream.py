@@ -196,7 +196,8 @@ def test_trailers_reach_those_who_wait_and_are_not_stored(start_edge: StartEdge)
     def answer(talk: Talk) -> None:
         while talk.head() is not None:
             talk.send(
-                b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ntransfer-encoding: chunked\r\n\r\n"
+                b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\n"
+                b"transfer-encoding: chunked\r\n\r\n"
                 b"4\r\nbody\r\n0\r\nsum: 42\r\ncontent-length: 9\r\n\r\n"
             )
 
