@@ -21,7 +21,7 @@ from edge.drivers.growing import GrowingBody
 from edge.drivers.held import HeldFile
 from edge.drivers.spool import Spool
 from edge.drivers.store_health import StoreHealth
-from edge.drivers.store_thread import QUEUE_BYTES_MAX, StoreThread
+from edge.drivers.store_thread import StoreThread
 from edge.drivers.store_types import Flushed, StoreError
 from edge.drivers.stored import StoredBodies
 from edge.events import (
@@ -108,7 +108,7 @@ class Bodies:
         """Why what is fetched now will not be stored. No client waits for a slow disk."""
         if self._thread is None:
             return None
-        if self._thread.queued_bytes > QUEUE_BYTES_MAX // 2:
+        if self._thread.is_behind:
             return "the disk does not keep up"
         return None if self.health.may_try() else "the store takes nothing"
 

@@ -9,7 +9,11 @@ of collecting cost nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Final
@@ -23,6 +27,12 @@ QUEUE_BYTES_MAX: Final = 32 << 20
 BATCH_BYTES: Final = 1 << 20
 BATCH_DELAY_S: Final = 0.004
 """The thread is woken when so much is waiting, or the first job is so old."""
+PATIENCE_S: Final = 0.25
+"""A disk that makes work wait longer does not keep up; a burst is through before."""
+NICENESS: Final = 10
+"""Of the thread. While it writes, a loop on the same core whose socket becomes readable would wait
+for the end of its time slice, some 3 ms; as a nicer one it is interrupted at once. Where the core
+is never idle it gets less, until the queue is full and fetching waits for it."""
 
 Done = Callable[[Any, StoreError | None], None]
 """What the work returned, or why it could not be done."""
@@ -46,6 +56,8 @@ class StoreThread:
         self._jobs: list[_Job] = []
         self._jobs_bytes = 0
         self._queued_bytes = 0
+        self._handed_s: deque[float] = deque()  # when each list under way was handed over
+        self.patience_s = PATIENCE_S
         self._timer: asyncio.TimerHandle | None = None
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._waiting: list[Callable[[], None]] = []
@@ -60,6 +72,13 @@ class StoreThread:
     @property
     def has_room(self) -> bool:
         return self._queued_bytes <= QUEUE_BYTES_MAX
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the disk does not keep up: much is waiting, and has been for long."""
+        if self._queued_bytes <= QUEUE_BYTES_MAX // 2 or not self._handed_s:
+            return False
+        return asyncio.get_running_loop().time() - self._handed_s[0] >= self.patience_s
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call back once, when the disk has caught up."""
@@ -99,12 +118,14 @@ class StoreThread:
             self._loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._run, name="edge-store", daemon=True)
             self._thread.start()
+        self._handed_s.append(asyncio.get_running_loop().time())
         self._queue.put(self._jobs)
         self._jobs = []
         self._jobs_bytes = 0
 
     def _run(self) -> None:
         assert self._loop is not None
+        _give_way()
         while (jobs := self._queue.get()) is not None:
             broken: BaseException | None = None
             for job in jobs:
@@ -120,6 +141,7 @@ class StoreThread:
         self._loop.call_soon_threadsafe(self._end)
 
     def _report(self, jobs: list[_Job], flushed: Flushed, broken: BaseException | None) -> None:
+        self._handed_s.popleft()
         self._queued_bytes -= sum(job.size_bytes for job in jobs)
         self._on_flushed(flushed)
         for job in jobs:
@@ -139,3 +161,10 @@ class StoreThread:
     def _end(self) -> None:
         if self._ended is not None:
             self._ended.set_result(None)
+
+
+def _give_way() -> None:
+    """Let this thread be interrupted by the others; only Linux has niceness of threads."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

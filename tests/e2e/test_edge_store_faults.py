@@ -168,6 +168,7 @@ def test_no_client_waits_for_a_disk_that_does_not_keep_up(tmp_path: Path) -> Non
         goes_on = threading.Event()
         thread = world.bodies._thread
         assert thread is not None
+        thread.patience_s = 0.0
         thread.submit(goes_on.wait, size_bytes=20 << 20)
         assert await world.fetch("0a" * 8, LARGE) is None  # its reader got all of it
         goes_on.set()
