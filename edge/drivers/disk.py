@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -41,6 +42,8 @@ from edge.drivers.store_types import Flushed, Location, failure_of, translated
 from edge.drivers.volumes import ALIGN_BYTES, BodyWriter, Volumes
 from edge.events import StoredObject
 from nearcast.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 class _Put(msgspec.Struct):
@@ -121,6 +124,8 @@ class DiskStore:
                 elif frame.kind == PUT and (record := decode_put(frame.payload)) is not None:
                     self._volumes.skip_to(record.file_no)
                     found[record.stored.object_id] = frame._replace(payload=b""), record
+        if self._journal.damaged_bytes:
+            logger.warning("store.index_damaged skipped_bytes=%d", self._journal.damaged_bytes)
         for object_id, (frame, record) in found.items():
             stored = record.stored
             end = record.start + stored.size_bytes

@@ -317,6 +317,19 @@ def test_a_file_that_is_gone_or_too_short_takes_its_objects_along(store: DiskSto
     assert store.damaged_count == 2
 
 
+def test_damage_in_the_index_is_said(store: DiskStore, caplog: pytest.LogCaptureFixture) -> None:
+    path = store.folder / "index.journal"
+    first = path.stat().st_size
+    put(store, b"one")
+    damaged_bytes = path.stat().st_size - first
+    kept = put(store, b"two", OTHER_ID)
+    text = bytearray(path.read_bytes())
+    text[first + 40] ^= 1
+    path.write_bytes(text)
+    assert reopened(store) == (kept,)
+    assert f"store.index_damaged skipped_bytes={damaged_bytes}" in caplog.text
+
+
 def test_numbers_of_deleted_files_are_not_used_again(store: DiskStore) -> None:
     put(store, b"old")
     (path,) = body_files(store)
