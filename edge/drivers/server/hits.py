@@ -51,6 +51,20 @@ _MARKED: Final = re.compile(
 # What a target may hold of it: visible characters, and none of those that are refused
 # (edge.requests). It ends where the next argument begins.
 _CMCD_VALUE: Final = re.compile(rb"(?:[!\"$'-\[\]-~]|%(?!0[0adAD]|7[fF]))*+")
+_NAMES: Final = {
+    spelled.encode(): name
+    for name in (
+        "range",
+        "if-none-match",
+        "if-modified-since",
+        "cmcd-object",
+        "cmcd-request",
+        "cmcd-session",
+        "cmcd-status",
+    )
+    for spelled in (name, name.title(), name.title().replace("Cmcd", "CMCD"))
+}
+"""As they are mostly spelled."""
 _RANGE: Final = re.compile(rb"bytes=([0-9]{0,15})-([0-9]{0,15})")
 _ENTITY_TAG: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e]*")')
 
@@ -204,17 +218,18 @@ class HitPath:
             return False
         marks: list[tuple[str, str]] = []
         asked_range = validator = None
-        names = set()
         for line in parts[1::2]:
-            name, _, value = line.partition(b":")
-            name, value = name.lower(), value.strip(b" \t")
-            names.add(name)
-            if name == b"range":
+            raw_name, _, value = line.partition(b":")
+            name = _NAMES.get(raw_name) or raw_name.decode("ascii").lower()
+            value = value.strip(b" \t")
+            if name == "range":
                 asked_range = value
-            elif name == b"if-none-match" or (name == b"if-modified-since" and validator is None):
+            elif name == "if-none-match" or (name == "if-modified-since" and validator is None):
                 validator = name, value  # If-None-Match counts before If-Modified-Since
-            marks.append((name.decode("ascii"), value.decode("latin-1")))
-        if len(names) < count or (asked_range is not None and validator is not None):
+            marks.append((name, value.decode("latin-1")))
+        if asked_range is not None and validator is not None:
+            return False
+        if count > 1 and len({name for name, _ in marks}) < count:
             return False
         return self._serve_found(
             connection, data, line_end, block, tuple(marks), asked_range, validator
@@ -228,7 +243,7 @@ class HitPath:
         block: _Block,
         marks: Headers,
         asked_range: bytes | None,
-        validator: tuple[bytes, bytes] | None,
+        validator: tuple[str, bytes] | None,
     ) -> bool:
         is_head = data[:5] == b"HEAD "
         if not is_head and data[:4] != b"GET ":
@@ -254,24 +269,29 @@ class HitPath:
             return asked_range is None and self._send_head(
                 connection, target, target.head, asked, headers, now_s
             )
-        if asked_range is None:
-            return self._send(
-                connection, target, target.head, 0, target.size_bytes, asked, headers, now_s
-            )
-        part = _part(asked_range, target.size_bytes)
-        if part is None or target.partial is None:
-            return False
-        first, last = part
-        head = b"%bcontent-length: %d\r\ncontent-range: bytes %d-%d/%d\r\n%b" % (
-            target.partial, last - first + 1, first, last, target.size_bytes, target.moment
-        )  # fmt: skip
-        return self._send(connection, target, head, first, last - first + 1, asked, headers, now_s)
+        first, size_bytes, head = 0, target.size_bytes, target.head
+        if asked_range is not None:
+            part = _part(asked_range, target.size_bytes)
+            if part is None or target.partial is None:
+                return False
+            first, last = part
+            size_bytes = last - first + 1
+            head = b"%bcontent-length: %d\r\ncontent-range: bytes %d-%d/%d\r\n%b" % (
+                target.partial, size_bytes, first, last, target.size_bytes, target.moment
+            )  # fmt: skip
+        content = self._in_memory(target.object_id)
+        if content is None or size_bytes > SMALL_BYTES:
+            return self._send(connection, target, head, first, size_bytes, asked, headers, now_s)
+        connection.due_s = now_s + self._idle_s
+        connection.transport.write(head + content[first : first + size_bytes])
+        self._report(connection, target, asked, headers, now_s, size_bytes)
+        return True
 
-    def _not_modified(self, target: _Target, validator: tuple[bytes, bytes]) -> bytes | None:
+    def _not_modified(self, target: _Target, validator: tuple[str, bytes]) -> bytes | None:
         name, value = validator
         if target.same is None:
             return None
-        if name == b"if-none-match":
+        if name == "if-none-match":
             tag = _ENTITY_TAG.fullmatch(value)
             if tag is None or tag[1] != target.entry.etag:
                 return None
