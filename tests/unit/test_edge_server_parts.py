@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from edge.config.server import ServerConfig
-from edge.drivers.server.heads import Heads
-from edge.drivers.server.hits import HitPath
-from edge.drivers.server.limits import ConnectionLimits
-from edge.drivers.server.sending import (
+from edge.drivers.server.direct import (
     DirectSender,
     DirectSocket,
     FileSource,
     MemorySource,
     Writables,
 )
+from edge.drivers.server.heads import Heads
+from edge.drivers.server.hits import HitPath
+from edge.drivers.server.limits import ConnectionLimits
 from edge.drivers.server.wheel import NEVER, NO_DEADLINE_S, TICK_S, TimerWheel
 from nearcast.clock import VirtualClock
 from nearcast.http1 import Limits

@@ -20,16 +20,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from edge.drivers.body import Body, Buffer
+from edge.drivers.server.direct import DirectSender, DirectSocket, Source
 from edge.drivers.server.passing import Exchange
 from edge.drivers.server.sending import (
     QUANTUM_BYTES,
     UNDER_WAY,
     BodySender,
-    DirectSender,
-    DirectSocket,
     Done,
     Sending,
-    Source,
 )
 from edge.drivers.server.upload import HELD_BYTES_MAX, Upload
 from edge.drivers.server.wheel import NEVER, NO_DEADLINE_S

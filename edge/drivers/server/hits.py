@@ -23,6 +23,7 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cache.http.freshness import age_s
+from edge.drivers.server.plain import ENTITY_TAG, part_of, validator_of, without_cmcd
 from edge.drivers.server.sending import NOT_HERE, SMALL_BYTES
 from edge.events import Headers, Hit, Requested, ServeObject
 from edge.hot import HotEntry
@@ -48,9 +49,6 @@ _MARKED: Final = re.compile(
     rb":[^\x00-\x08\x0a-\x1f\x7f]*)\r(?=\n)",
     re.IGNORECASE,
 )
-# What a target may hold of it: visible characters, and none of those that are refused
-# (edge.requests). It ends where the next argument begins.
-_CMCD_VALUE: Final = re.compile(rb"(?:[!\"$'-\[\]-~]|%(?!0[0adAD]|7[fF]))*+")
 _NAMES: Final = {
     spelled.encode(): name
     for name in (
@@ -65,8 +63,6 @@ _NAMES: Final = {
     for spelled in (name, name.title(), name.title().replace("Cmcd", "CMCD"))
 }
 """As they are mostly spelled."""
-_RANGE: Final = re.compile(rb"bytes=([0-9]{0,15})-([0-9]{0,15})")
-_ENTITY_TAG: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e]*")')
 
 # Fields that a plain hit has to heed; a block with one of them is not remembered as plain.
 _HEEDED: Final = frozenset(
@@ -249,7 +245,7 @@ class HitPath:
         if not is_head and data[:4] != b"GET ":
             return False
         text = data[5 if is_head else 4 : line_end]
-        key = text if b"CMCD" not in text else _without_cmcd(text)
+        key = text if b"CMCD" not in text else without_cmcd(text)
         target = block.shelf.get(key) if key is not None else None
         if target is None or len(text) > self._server.target_length_max:
             return False
@@ -271,7 +267,7 @@ class HitPath:
             )
         first, size_bytes, head = 0, target.size_bytes, target.head
         if asked_range is not None:
-            part = _part(asked_range, target.size_bytes)
+            part = part_of(asked_range, target.size_bytes)
             if part is None or target.partial is None:
                 return False
             first, last = part
@@ -292,7 +288,7 @@ class HitPath:
         if target.same is None:
             return None
         if name == "if-none-match":
-            tag = _ENTITY_TAG.fullmatch(value)
+            tag = ENTITY_TAG.fullmatch(value)
             if tag is None or tag[1] != target.entry.etag:
                 return None
         elif value != target.entry.last_modified:
@@ -383,7 +379,7 @@ class HitPath:
         text = raw[4:line_end] if raw[:4] == b"GET " else None
         if text is None or line_end < 0 or not text.startswith(b"/"):
             return
-        key = text if b"CMCD" not in text else _without_cmcd(text)
+        key = text if b"CMCD" not in text else without_cmcd(text)
         if key is None or request.target.partition("?")[0] in self._server.special_paths:
             return
         plain = b"".join(_MARKED.split(raw[line_end + 9 :])[::2])[2:]
@@ -449,7 +445,7 @@ class HitPath:
             part = ask(("range", "bytes=0-0"))
             if part is not None and part.status == 206:
                 target.partial = heads.fixed(206, part.headers, ("content-length", "content-range"))
-        validator = _validator(entry)
+        validator = validator_of(entry)
         if validator is not None:
             same = ask(validator)
             if same is not None and same.status == 304:
@@ -461,47 +457,3 @@ class HitPath:
         self._shelves.clear()
         self._revision = self._core.revision
         self._idle_s = self._server.settings.idle_s
-
-
-def _without_cmcd(target: bytes) -> bytes | None:
-    """The target without its one CMCD argument, as nearcast.cmcd.strip_query gives it; None where
-    that takes a closer look."""
-    start = target.find(b"CMCD=")
-    if start < 1 or b"?" not in target[:start]:
-        return None
-    match = _CMCD_VALUE.match(target, start + 5)
-    assert match is not None
-    end = match.end()
-    if target[start - 1] not in b"?&":
-        return None
-    if end == len(target):
-        rest = target[: start - 1]
-    elif target[end] == 0x26:
-        rest = target[:start] + target[end + 1 :]
-    else:
-        return None
-    return rest if b"CMCD" not in rest else None
-
-
-def _part(asked: bytes, size_bytes: int) -> tuple[int, int] | None:
-    """First and last byte of a single range within the object; None where that takes a closer
-    look."""
-    match = _RANGE.fullmatch(asked)
-    if match is None:
-        return None
-    first_text, last_text = match.groups()
-    if not first_text:
-        count = int(last_text) if last_text else 0
-        return (max(size_bytes - count, 0), size_bytes - 1) if count else None
-    first = int(first_text)
-    last = min(int(last_text), size_bytes - 1) if last_text else size_bytes - 1
-    return (first, last) if first <= last else None
-
-
-def _validator(entry: HotEntry) -> tuple[str, str] | None:
-    """A field by which the entry is found unchanged."""
-    if entry.etag is not None and _ENTITY_TAG.fullmatch(entry.etag):
-        return "if-none-match", entry.etag.decode("ascii")
-    if entry.last_modified is not None and entry.last_modified.isascii():
-        return "if-modified-since", entry.last_modified.decode("ascii")
-    return None

@@ -13,6 +13,7 @@ from edge.drivers.body import MemoryBody
 from edge.drivers.held import HeldFile
 from edge.drivers.ring import HitRing
 from edge.drivers.server.connection import Connection, Sent
+from edge.drivers.server.direct import FileSource, MemorySource, Writables
 from edge.drivers.server.heads import Heads
 from edge.drivers.server.hits import HitPath, HitSource
 from edge.drivers.server.listener import Listener
@@ -23,9 +24,6 @@ from edge.drivers.server.sending import (
     QUANTUM_BYTES,
     SMALL_BYTES,
     UNDER_WAY,
-    FileSource,
-    MemorySource,
-    Writables,
 )
 from edge.drivers.server.upload import Upload
 from edge.drivers.server.wheel import TimerWheel
