@@ -5,14 +5,9 @@ from __future__ import annotations
 
 import http.client
 import io
-import shutil
-import signal
 import socket
-import ssl
-import subprocess
 from collections.abc import Iterator
 from email.utils import formatdate
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -261,63 +256,3 @@ def test_short_way_answers_as_the_ordinary_way_does(
         assert (answer[0], answer[2]) == (ordinary[0], ordinary[2])
         if all("; hit" in one[1]["cache-status"] for one in (answer, ordinary)):
             assert lasting(answer) == lasting(ordinary)
-
-
-def certificate(folder: Path, name: str) -> None:
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", f"/CN={name}"),
-            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=LIMIT_S,
-    )
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
-def test_tls_serves_all_sizes_and_takes_up_a_new_certificate(
-    origin: FaultyOrigin, start_edge: StartEdge, edge: EdgeProcess, tmp_path: Path
-) -> None:
-    certificate(tmp_path, "one")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-
-    def connect(process: EdgeProcess) -> ssl.SSLSocket:
-        plain = socket.create_connection(("127.0.0.1", process.port), timeout=LIMIT_S)
-        return context.wrap_socket(plain)
-
-    def get(end: ssl.SSLSocket, path: str) -> bytes:
-        end.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
-        response = http.client.HTTPResponse(end)
-        response.begin()
-        return response.read()
-
-    arguments = (
-        *("--store", str(tmp_path / "store")),
-        *("--set", f"tls.certificate={tmp_path / 'cert.pem'}"),
-        *("--set", f"tls.key={tmp_path / 'key.pem'}"),
-    )
-    with start_edge(origin.url, *arguments) as process:
-        with connect(process) as first:
-            before = first.getpeercert(binary_form=True)
-            assert first.version() == "TLSv1.3"
-            for _ in range(3):
-                for path, size_bytes in SIZES.items():
-                    assert get(first, path) == content(path)[:size_bytes]
-            certificate(tmp_path, "two")
-            process.process.send_signal(signal.SIGHUP)
-            shown = before
-            for _ in range(200):
-                with connect(process) as second:
-                    shown = second.getpeercert(binary_form=True)
-                    assert get(second, "/tiny") == content("/tiny")[:7]
-                if shown != before:
-                    break
-            assert shown != before
-            assert get(first, "/small") == content("/small")[:4096]
-        (tmp_path / "cert.pem").write_text("no certificate")
-        process.process.send_signal(signal.SIGHUP)
-        with connect(process) as third:
-            assert third.getpeercert(binary_form=True) == shown
