@@ -23,7 +23,6 @@ from edge.drivers.body import Body, Buffer
 from edge.drivers.server.direct import DirectSender, DirectSocket, Source
 from edge.drivers.server.passing import Exchange
 from edge.drivers.server.sending import (
-    QUANTUM_BYTES,
     UNDER_WAY,
     BodySender,
     Done,
@@ -346,7 +345,7 @@ class Connection(asyncio.Protocol):
         """Send a body that lies still, past the transport: `size_bytes` if it is out already, else
         UNDER_WAY, and `done` will be called."""
         sent_bytes = 0
-        if source.is_ready(0, min(size_bytes, QUANTUM_BYTES)):
+        if source.is_ready(0, min(size_bytes, source.quantum_bytes)):
             head, sent_bytes = self.direct.send_at_once(head, source, size_bytes)
             if sent_bytes == size_bytes:
                 source.release()

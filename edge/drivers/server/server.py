@@ -13,7 +13,7 @@ from edge.drivers.body import MemoryBody
 from edge.drivers.held import HeldFile
 from edge.drivers.ring import HitRing
 from edge.drivers.server.connection import Connection, Sent
-from edge.drivers.server.direct import FileSource, MemorySource, Writables
+from edge.drivers.server.direct import STILL_BYTES, FileSource, MemorySource, Writables
 from edge.drivers.server.heads import Heads
 from edge.drivers.server.hits import HitPath, HitSource
 from edge.drivers.server.listener import Listener
@@ -21,7 +21,6 @@ from edge.drivers.server.passing import Forwarder
 from edge.drivers.server.reply import Answer, Reply
 from edge.drivers.server.sending import (
     NOT_HERE,
-    QUANTUM_BYTES,
     SMALL_BYTES,
     UNDER_WAY,
 )
@@ -199,7 +198,7 @@ class EdgeServer:
                 held = self.bodies.held_file(object_id)
                 if held is not None:
                     is_warm = self._is_warm(held)
-                    if not is_warm or size_bytes > QUANTUM_BYTES:
+                    if not is_warm or size_bytes > STILL_BYTES:
                         file = FileSource(held, first, is_warm=is_warm)
                         return connection.send_still(head, file, size_bytes, done)
                     head, sent_bytes = connection.direct.send_file_at_once(
