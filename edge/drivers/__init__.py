@@ -1,0 +1,36 @@
+"""The I/O of an edge; nothing is decided here.
+
+Where to look, in the order of reading:
+
+    towards clients
+    server                  the data port
+    sockets                 what both ports listen on
+    ring                    hits on their way to the core
+    admin, token            the operators' port; the word that changes something there
+    metrics                 the figures in the words of Prometheus
+    purging, purge_client   a purge from its call to its answer; who calls
+
+    towards upstream
+    upstream                fetches and requests passed through, connections, names, TLS
+    catalog                 whether it is a Nearcast origin
+
+    what is sent
+    body                    what is sent, wherever the bytes are
+    bodies                  where they are; carries out what the core decides about them
+    growing, spool          a fetch under way; how it gets to the disk while it grows
+    stored, file_body       stored objects, opened and checked; one on its way out
+    held, file_reads        open files; reading them without stopping the loop
+
+    the store
+    disk                    objects in a folder: which there are, put, dropped, found again
+    journal, volumes        its index; the files that bodies lie in
+    checksums               one for each block
+    store_thread            who alone changes it
+    store_folder            whose it is
+    store_health            whether it takes what it should
+    store_types             what these tell each other
+
+    the model
+    inference               its process, seen from the node
+    inference_worker        the process
+"""

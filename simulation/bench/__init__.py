@@ -1,0 +1,17 @@
+"""Measuring this machine, with the baseline in the same run.
+
+Where to look, in the order of reading:
+
+    edge                the speed goals of an edge, cell by cell
+    cells               one file per line of the goals
+    stage, rounds       what cells share: files and servers; taking turns
+    processes, peers    servers on a core of their own; nginx and Varnish, tuned
+    load, generator     what a load generator is told and says; ours
+    wrk, waiters        wrk in its place; crowds that want one slow object
+    origin, checks      an origin that can be slow; one answer, compared byte by byte
+    report              the rows of a result
+
+    inference           what an answer of the model costs
+    simulate            how fast the simulator is
+    cli                 `nearcast bench`
+"""
