@@ -277,7 +277,7 @@ class EdgeCore:
             self._purges.deadline_s(self._now_s),
             self._foresight.deadline_s(self._now_s),
         )
-        return min((one for one in deadlines if one is not None), default=None)
+        return min([one for one in deadlines if one is not None], default=None)
 
     def drain(self) -> list[Effect]:
         return self._effects.drain()

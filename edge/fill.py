@@ -184,7 +184,7 @@ class Fill:
         names = vary_names(self.response_headers)
         if names is None:  # Vary: * answers the request that it was fetched for, and no other
             return "fits" if ask.request_id == self.first_request_id else "personal"
-        if ask.service.forwarding.is_varied_by_unsent(names, ask.headers):
+        if names and ask.service.forwarding.is_varied_by_unsent(names, ask.headers):
             return "personal"
         if self.status == 206 and not self.holds(ask):
             # Upstream brought something else than was asked for; it is for who asked that way.

@@ -186,10 +186,15 @@ class Foresight:
             self._judge.deadline_s(),
             self._planner.deadline_s(now_s),
         )
-        return min((one for one in deadlines if one is not None), default=None)
+        return min([one for one in deadlines if one is not None], default=None)
 
     def settle(self, now_s: float) -> None:
         """Pass on what the parts have found, then bring the prefetches in line."""
+        if self._sessions.has_news or self._judge.has_verdicts:
+            self._pass_on(now_s)
+        self._planner.balance(now_s)
+
+    def _pass_on(self, now_s: float) -> None:
         for session in self._sessions.take_started():
             self._planner.session_started(session)
         for session in self._sessions.take_begun():
@@ -200,7 +205,6 @@ class Foresight:
             self._planner.decided(verdict)
         for session in self._sessions.take_ended():
             self._planner.session_ended(session)
-        self._planner.balance(now_s)
 
     def figures(self) -> Watching:
         return Watching(

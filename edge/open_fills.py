@@ -37,7 +37,7 @@ from edge.upstreams import Upstreams
 from nearcast.machine import EffectQueue
 from nearcast.manifests import is_manifest
 from nearcast.manifests.limits import TEXT_BYTES_MAX
-from nearcast.record import Recorder
+from nearcast.record import NullRecorder, Recorder
 
 
 class OpenFills:
@@ -59,6 +59,7 @@ class OpenFills:
         self._effects = effects
         self._counters = counters
         self._recorder = recorder
+        self._is_recorded = not isinstance(recorder, NullRecorder)
         self._next_id = 1
         self._open: dict[int, Fill] = {}
         self._by_url: dict[str, list[Fill]] = {}
@@ -87,6 +88,10 @@ class OpenFills:
     def demand_count(self) -> int:
         """Fills that a client wants or wanted; prefetches give way to these."""
         return len(self._demand)
+
+    @property
+    def has_prefetches(self) -> bool:
+        return bool(self._prefetches)
 
     def prefetches(self) -> tuple[Fill, ...]:
         """Fills that nobody has asked for yet, oldest first."""
@@ -322,17 +327,18 @@ class OpenFills:
             self._counters.fills_cancelled += 1
         if fill.is_prefetch and result != "stored":
             self._counters.prefetch_lost_bytes += fill.prefetch_bytes
-        self._recorder.record(
-            FillDone(
-                at_s=now_s,
-                url=fill.url,
-                is_prefetch=fill.is_prefetch,
-                result=result,
-                received_bytes=fill.received_bytes,
-                took_s=now_s - fill.started_s,
-                detail=detail,
+        if self._is_recorded:
+            self._recorder.record(
+                FillDone(
+                    at_s=now_s,
+                    url=fill.url,
+                    is_prefetch=fill.is_prefetch,
+                    result=result,
+                    received_bytes=fill.received_bytes,
+                    took_s=now_s - fill.started_s,
+                    detail=detail,
+                )
             )
-        )
         self._outcomes.append(
             FillOutcome(
                 fill_id=fill.fill_id,

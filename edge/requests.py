@@ -55,15 +55,27 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers = ()
 
 
+_NO_REFUSAL: Final = Refusal(status=500, detail="")
+
+
 class Reader:
-    """Makes an `Ask` of each request. Holds no state."""
+    """Makes an `Ask` of each request. Remembers the last one: what turns out to be no hit is asked
+    about twice."""
 
     def __init__(self, services: Services, *, target_length_max: int, hops: Hops) -> None:
         self._services = services
         self._hops = hops
         self.target_length_max = target_length_max
+        self._last: tuple[Requested | None, int, Ask | Refusal] = (None, 0, _NO_REFUSAL)
 
     def read(self, request: Requested) -> Ask | Refusal:
+        last, revision, found = self._last
+        if last is not request or revision != self._services.revision:
+            found = self._read(request)
+            self._last = (request, self._services.revision, found)
+        return found
+
+    def _read(self, request: Requested) -> Ask | Refusal:
         target = request.target
         if len(target) > self.target_length_max:
             return Refusal(status=414, detail=f"target longer than {self.target_length_max}")

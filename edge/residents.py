@@ -31,7 +31,7 @@ from edge.events import (
 )
 from edge.hot import PARTS_MAX, VARIANTS_MAX, HotEntry, HotTable
 from edge.records import ObjectLeft
-from edge.services import Services
+from edge.services import Service, Services
 from edge.status import Counters
 from edge.tags import tags_of
 from nearcast.machine import EffectQueue
@@ -60,6 +60,7 @@ class Residents:
         self.index = Index(config.cache())
         self._services = services
         self._rules = _rules(config.http)
+        self._rules_of: dict[Service, StorageRules] = {}
         self._is_memory_only = config.store is None
         self._table = HotTable()
         self.plain = self._table.plain
@@ -72,6 +73,7 @@ class Residents:
     def reconfigure(self, config: EdgeConfig) -> None:
         """Judge by these settings what comes in from now on; `renew` what is here."""
         self._rules = _rules(config.http)
+        self._rules_of.clear()
 
     def renew(self, entry: HotEntry) -> None:
         """Judge a resident object anew, by the settings of this moment."""
@@ -127,11 +129,14 @@ class Residents:
         service = self._services.of_url(url)
         if service is None:
             return self._rules
-        return msgspec.structs.replace(
-            self._rules,
-            default_freshness_s=service.default_freshness_s,
-            negative_ttl_s=service.negative_ttl_s,
-        )
+        rules = self._rules_of.get(service)
+        if rules is None:
+            rules = self._rules_of[service] = msgspec.structs.replace(
+                self._rules,
+                default_freshness_s=service.default_freshness_s,
+                negative_ttl_s=service.negative_ttl_s,
+            )
+        return rules
 
     def ids(self) -> tuple[str, ...]:
         """Of all objects, as of now."""

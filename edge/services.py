@@ -122,6 +122,7 @@ class Services:
         self.all: tuple[Service, ...] = ()
         self._only: Service | None = None
         self._candidates: dict[str, tuple[Service, ...]] = {}
+        self._last_of_url: tuple[str, Service | None] = ("", None)
         self.reconfigure(config)
 
     def reconfigure(self, config: EdgeConfig) -> None:
@@ -132,6 +133,7 @@ class Services:
         only = services[0] if len(services) == 1 else None
         self._only = only if only is not None and not only.hosts and only.path == "/" else None
         self._candidates = {}
+        self._last_of_url = ("", None)
         self.revision += 1
 
     # -- from a request
@@ -183,6 +185,13 @@ class Services:
     def of_url(self, url: str) -> Service | None:
         """Whose object this is, by its key or by where it is fetched; None: it is not ours, and
         must not be fetched."""
+        last_url, service = self._last_of_url  # several parts ask about one answer in a row
+        if url != last_url:
+            service = self._of_url(url)
+            self._last_of_url = (url, service)
+        return service
+
+    def _of_url(self, url: str) -> Service | None:
         if len(self.all) == 1:
             return self.all[0] if self.all[0].claim(url) is not None else None
         claims = [(claim, one) for one in self.all if (claim := one.claim(url)) is not None]

@@ -219,6 +219,11 @@ class Sessions:
             heapq.heappop(self._wakes)
         return None
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to take."""
+        return bool(self._reached or self._started or self._begun or self._ended)
+
     def take_reached(self) -> list[Checkpoint]:
         reached, self._reached = self._reached, []
         return reached

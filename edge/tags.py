@@ -21,7 +21,7 @@ TAG_LENGTH_MAX: Final = 256
 
 def tags_of(headers: Headers) -> tuple[str, ...]:
     """The tags of a response, each once, at most TAGS_MAX."""
-    if not any(name in _FIELDS for name, _ in headers):
+    if _FIELDS.isdisjoint([name for name, _ in headers]):
         return ()
     found: dict[str, None] = {}
     for value in get_all(headers, "surrogate-key"):

@@ -80,6 +80,7 @@ class Upstreams:
         self._config = config
         self._counters = counters
         self._upstreams: dict[str, _Upstream] = {}  # as many as are configured
+        self._last: tuple[str, _Upstream | None] = ("", None)
         self._errors: OrderedDict[tuple[str, Headers], tuple[float, int]] = OrderedDict()
 
     @property
@@ -185,10 +186,14 @@ class Upstreams:
         self._counters.breaker_openings += 1
 
     def _of(self, url: str) -> _Upstream:
+        last_url, last = self._last  # a fetch is asked about several times in a row
+        if last is not None and url == last_url:
+            return last
         name = _upstream_of(url)
         one = self._upstreams.get(name)
         if one is None:
             one = self._upstreams[name] = _Upstream(self._config.breaker_open_s)
+        self._last = (url, one)
         return one
 
 

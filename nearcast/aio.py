@@ -118,16 +118,16 @@ class Pump(Generic[EventT, EffectT]):
         self._arm()
 
     def _arm(self) -> None:
+        """Have the machine woken in time. A timer that is too early stays: deadlines mostly move
+        away, with every event, and waking early changes nothing."""
         due_s = self._machine.deadline_s()
-        if due_s == self._timer_due_s and self._timer is not None:
+        if due_s is None or (self._timer_due_s is not None and self._timer_due_s <= due_s):
             return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         self._timer_due_s = due_s
-        if due_s is not None:
-            delay_s = max(0.0, due_s - self._clock.now_s())
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._due)
+        delay_s = max(0.0, due_s - self._clock.now_s())
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._due)
 
     def _due(self) -> None:
         self._timer = None

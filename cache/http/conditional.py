@@ -16,6 +16,8 @@ Outcome = Literal["send", "not_modified", "failed"]
 
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
+_CONDITIONS = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"})
+
 # A 304 describes what is stored; it cannot change how those bytes are framed, coded or named
 # (RFC 9111, 3.2).
 _NOT_UPDATED = frozenset(
@@ -60,6 +62,8 @@ def evaluate(method: str, request_headers: Headers, response_headers: Headers) -
     Ask only for responses whose status is 200; preconditions do not apply to others. A field that
     cannot be read counts as absent.
     """
+    if _CONDITIONS.isdisjoint([name for name, _ in request_headers]):
+        return "send"
     etag = stored_etag(response_headers)
     modified_wall_s = parse_date(get_one(response_headers, "last-modified"))
     # A cache without a Last-Modified goes by Date (RFC 9111, 4.3.2), for reading alone.

@@ -13,6 +13,7 @@ count as absent.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import http_sf
@@ -50,6 +51,11 @@ class Directives(msgspec.Struct, frozen=True, kw_only=True):
 TARGETED_FIELDS = ("nearcast-cache-control", "cdn-cache-control")
 """Whose word holds before Cache-Control's, the first valid one (RFC 9213, 2.2)."""
 
+_NOTHING = Directives()
+_REMEMBERED_MAX = 1024
+"""An origin says the same of many objects, and each answer is read several times."""
+_REMEMBERED_LENGTH_MAX = 256
+"""So that nobody can fill the memory with long ones."""
 _TARGETED_LENGTH_MAX = 4096
 _TARGETED = frozenset(TARGETED_FIELDS)
 
@@ -77,7 +83,8 @@ _PERMISSIONS = {
 
 def response_directives(headers: Headers) -> Directives:
     """What the response tells this cache: the first valid targeted field, else Cache-Control."""
-    for name in TARGETED_FIELDS if any(field in _TARGETED for field, _ in headers) else ():
+    is_targeted = not _TARGETED.isdisjoint([field for field, _ in headers])
+    for name in TARGETED_FIELDS if is_targeted else ():
         targeted = parse_targeted(get_all(headers, name))
         if targeted is not None:
             return targeted
@@ -115,12 +122,22 @@ def request_directives(headers: Headers) -> Directives:
     """As above; `Pragma: no-cache` counts when there is no Cache-Control (RFC 9111, 5.4)."""
     lines = get_all(headers, "cache-control")
     if not lines:
+        if not get_all(headers, "pragma"):
+            return _NOTHING
         pragma = {m.lower() for line in get_all(headers, "pragma") for m in split_list(line)}
         return Directives(no_cache="no-cache" in pragma)
     return parse_cache_control(lines)
 
 
 def parse_cache_control(lines: Iterable[str]) -> Directives:
+    lines = tuple(lines)
+    if not lines:
+        return _NOTHING
+    is_short = sum(map(len, lines)) <= _REMEMBERED_LENGTH_MAX
+    return _remembered(lines) if is_short else _parsed(lines)
+
+
+def _parsed(lines: tuple[str, ...]) -> Directives:
     found: dict[str, bool | int] = {}
     for line in lines:
         for member in split_list(line):
@@ -143,6 +160,9 @@ def parse_cache_control(lines: Iterable[str]) -> Directives:
                     choose = max if name == "min-fresh" else min
                     found[field] = choose(int(found.get(field, value)), value)
     return msgspec.convert(found, Directives)
+
+
+_remembered = functools.lru_cache(maxsize=_REMEMBERED_MAX)(_parsed)
 
 
 def _delta_s(text: str) -> int | None:

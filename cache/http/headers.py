@@ -85,6 +85,8 @@ def get_all(headers: Headers, name: str) -> tuple[str, ...]:
 def get_one(headers: Headers, name: str) -> str | None:
     """The value of a field that has one value; None when it is absent or its lines disagree."""
     values = [value for field, value in headers if field == name]
+    if not values:
+        return None
     if len(values) == 1:
         return values[0].strip()
     distinct = {value.strip() for value in values}
@@ -93,9 +95,10 @@ def get_one(headers: Headers, name: str) -> str | None:
 
 def get_list(headers: Headers, name: str) -> tuple[str, ...]:
     """The members of a list-valued field over all its lines, quotes kept, empty ones left out."""
-    return tuple(
-        member for field, value in headers if field == name for member in split_list(value)
-    )
+    lines = [value for field, value in headers if field == name]
+    if not lines:
+        return ()
+    return tuple([member for line in lines for member in split_list(line)])
 
 
 def split_list(text: str) -> list[str]:
@@ -120,7 +123,7 @@ def split_list(text: str) -> list[str]:
 
 
 def without(headers: Headers, names: Collection[str]) -> Headers:
-    return tuple(field for field in headers if field[0] not in names)
+    return tuple([field for field in headers if field[0] not in names])
 
 
 def replaced(headers: Headers, name: str, value: str) -> Headers:
@@ -148,7 +151,10 @@ def content_length(headers: Headers) -> int | None:
     Raises RemoteProtocolError when it is no number or there are several that disagree: the end of
     the message is then anyone's guess (request smuggling).
     """
-    members = {m for value in get_all(headers, "content-length") for m in value.split(",")}
+    lines = [value for field, value in headers if field == "content-length"]
+    if not lines:
+        return None
+    members = {m for value in lines for m in value.split(",")}
     sizes = {member.strip(" \t") for member in members}
     if not sizes:
         return None

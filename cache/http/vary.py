@@ -15,7 +15,10 @@ _UNORDERED = frozenset({"accept", "accept-charset", "accept-encoding", "accept-l
 
 def vary_names(response_headers: Headers) -> tuple[str, ...] | None:
     """The fields a response depends on, sorted, each once; None for `*`, which nothing matches."""
-    names = {name.lower() for name in get_list(response_headers, "vary")}
+    members = get_list(response_headers, "vary")
+    if not members:
+        return ()
+    names = {name.lower() for name in members}
     return None if "*" in names else tuple(sorted(names))
 
 

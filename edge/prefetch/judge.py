@@ -68,6 +68,10 @@ class Judge:
         self._questions: OrderedDict[int, _Question] = OrderedDict()  # oldest first
         self._verdicts: list[Verdict] = []
 
+    @property
+    def has_verdicts(self) -> bool:
+        return bool(self._verdicts)
+
     def take_verdicts(self) -> list[Verdict]:
         verdicts, self._verdicts = self._verdicts, []
         return verdicts

@@ -167,9 +167,9 @@ class Planner:
 
     def balance(self, now_s: float) -> None:
         """Bring what is running in line with the rules above."""
-        prefetches = self._open.prefetches()
-        if not prefetches and not self._is_stirred:
+        if not self._is_stirred and not self._open.has_prefetches:
             return
+        prefetches = self._open.prefetches()
         must_wait = (
             self._open.demand_count > 0 or self._ledger.pass_count > 0 or self._budget.is_dry(now_s)
         )
@@ -189,9 +189,10 @@ class Planner:
 
     def deadline_s(self, now_s: float) -> float | None:
         """When the budget lets something go on."""
-        is_waiting = self._is_stirred or bool(self._open.prefetches())
+        if not self._is_stirred and not self._open.has_prefetches:
+            return None
         is_blocked = self._open.demand_count > 0 or self._ledger.pass_count > 0
-        if self._is_stopped or not is_waiting or is_blocked or not self._budget.is_dry(now_s):
+        if self._is_stopped or is_blocked or not self._budget.is_dry(now_s):
             return None
         return self._budget.ready_s(now_s)
 
