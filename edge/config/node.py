@@ -101,23 +101,15 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
 
     def cache(self) -> CacheConfig:
         """The index's settings. Without a store everything is in RAM, so both tiers are one."""
+        capacity_bytes, memory_bytes = self.capacity_bytes, self.memory_bytes
+        memory_object_bytes_max = self.memory_object_bytes_max
         if self.store is None:
-            capacity_bytes = min(self.capacity_bytes, self.memory_bytes)
-            return CacheConfig(
-                capacity_bytes=capacity_bytes,
-                memory_capacity_bytes=capacity_bytes,
-                memory_object_bytes_max=capacity_bytes,
-                prefetch_share=self.prefetch.capacity_share,
-                index_bytes_max=self.index_bytes_max,
-                eviction=self.eviction,
-                admission=self.admission,
-                eviction_params=self.eviction_params,
-                admission_params=self.admission_params,
-            )
+            capacity_bytes = memory_bytes = min(capacity_bytes, memory_bytes)
+            memory_object_bytes_max = capacity_bytes
         return CacheConfig(
-            capacity_bytes=self.capacity_bytes,
-            memory_capacity_bytes=self.memory_bytes,
-            memory_object_bytes_max=self.memory_object_bytes_max,
+            capacity_bytes=capacity_bytes,
+            memory_capacity_bytes=memory_bytes,
+            memory_object_bytes_max=memory_object_bytes_max,
             prefetch_share=self.prefetch.capacity_share,
             index_bytes_max=self.index_bytes_max,
             eviction=self.eviction,
