@@ -39,7 +39,7 @@ def viewer(**changes: Any) -> ViewerReport:
 
 def edge_status(**changes: Any) -> dict[str, Any]:
     """As /.nearcast/status gives it: the core's figures, the drivers' beside them."""
-    zero: dict[type, Any] = {int: 0, float: 0.0, bool: False, str: ""}
+    zero: dict[Any, Any] = {int: 0, float: 0.0, bool: False, str: "", tuple[str, ...]: ()}
     fields = {field.name: zero.get(field.type) for field in msgspec.structs.fields(EdgeStatus)}
     return {**fields, "connection_count": 3, **changes}
 
