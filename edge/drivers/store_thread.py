@@ -29,10 +29,10 @@ BATCH_DELAY_S: Final = 0.004
 """The thread is woken when so much is waiting, or the first job is so old."""
 PATIENCE_S: Final = 0.25
 """A disk that makes work wait longer does not keep up; a burst is through before."""
-NICENESS: Final = 10
+NICENESS: Final = 5
 """Of the thread. While it writes, a loop on the same core whose socket becomes readable would wait
-for the end of its time slice, some 3 ms; as a nicer one it is interrupted at once. Where the core
-is never idle it gets less, until the queue is full and fetching waits for it."""
+for the end of its time slice, some 3 ms; a nicer thread is interrupted at once. Where the core is
+never idle it gets a quarter: at 10 it got too little to store all misses of 64 KB."""
 
 Done = Callable[[Any, StoreError | None], None]
 """What the work returned, or why it could not be done."""
