@@ -8,6 +8,7 @@ it, and the origin writes manifests from it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -66,11 +67,11 @@ class Rendition(msgspec.Struct, frozen=True, kw_only=True):
 
 class Representation(msgspec.Struct, frozen=True, kw_only=True):
     """A rendition and where its bytes are. `init` is None for self-initialising segments (MPEG-
-    TS)."""
+    TS). What is read from manifests makes its segments as they are looked at."""
 
     rendition: Rendition
     init: Segment | None
-    segments: tuple[Segment, ...]
+    segments: Sequence[Segment]
 
     @property
     def duration_s(self) -> float:

@@ -9,7 +9,7 @@ All arithmetic is in whole ticks; seconds are made once, at the end, from a segm
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
@@ -29,13 +29,19 @@ from nearcast.manifests.limits import (
     positive,
     shown,
 )
-from nearcast.media import ByteRange, Segment
+from nearcast.manifests.places import read_places, split_joined
+from nearcast.manifests.tables import Ranges, Runs, SegmentTable, Slot, Template
+from nearcast.media import Segment
 
 SLIVER_S: Final = 0.005
 """A Period end that overhangs the last full segment by less than this is rounding in
 mediaPresentationDuration (many packagers write it in ms), not one more segment."""
 
 _IDENTIFIER = re.compile(r"\$(RepresentationID|Number|Bandwidth|Time|)(?:%0(\d{1,2})d)?\$")
+
+
+_NOWHEN = Runs(1, 0)
+_NOWHEN.add(0, 1, 1)
 
 
 class Addressing(msgspec.Struct, frozen=True):
@@ -64,16 +70,6 @@ class Addressing(msgspec.Struct, frozen=True):
         return []
 
 
-class _Timing(msgspec.Struct, frozen=True):
-    """Ticks of each segment; `offset` is the presentationTimeOffset. Where the Period cuts a
-    segment, its duration may be a part of a tick."""
-
-    timescale: int
-    offset: int
-    starts: list[int]
-    durations: Sequence[int | Fraction]
-
-
 def read_segments(
     addressing: Addressing,
     *,
@@ -82,56 +78,42 @@ def read_segments(
     period_s: Fraction | None,
     budget: SegmentBudget,
     what: str,
-) -> tuple[Segment | None, tuple[Segment, ...]]:
+) -> tuple[Segment | None, SegmentTable]:
     """(init, segments). `names` are the values of $RepresentationID$ and $Bandwidth$."""
     listed = addressing.children("SegmentURL") if addressing.tag == "SegmentList" else None
-    timing = _timing(addressing, period_s, what, None if listed is None else len(listed))
-    count = len(timing.starts)
+    runs = _timing(addressing, period_s, what, None if listed is None else len(listed))
     if listed is not None:
-        count = min(count, len(listed))
+        runs.cut(len(listed))
+    count = len(runs)
     if count == 0:
         raise RemoteProtocolError(f"{what} has no segments")
     budget.take(count)
+    skipped = runs.early_count()
+    if skipped >= count:
+        raise RemoteProtocolError("every segment lies before the start of the Period")
     init = _initialization(addressing, base_url, names)
     first_no = natural(addressing.attribute("startNumber") or "1", "@startNumber", TIME_TICKS_MAX)
     if listed is None:
         media = addressing.attribute("media")
         if media is None:
             raise RemoteProtocolError(f"the SegmentTemplate of {what} has no @media")
-        url_of = _expander(media, base_url, names)
-        places = ((url_of(first_no + index, timing.starts[index]), None) for index in range(count))
-        return init, _segments(timing, list(places))
-    return init, _segments(timing, [_listed(one, base_url) for one in listed[:count]])
-
-
-def _segments(
-    timing: _Timing, places: Sequence[tuple[str, ByteRange | None]]
-) -> tuple[Segment, ...]:
-    """Media before the Period's start is left out; what reaches into it is cut."""
-    made = []
-    for index, (url, byte_range) in enumerate(places):
-        start = timing.starts[index] - timing.offset
-        end = start + timing.durations[index]
-        if end <= 0:
-            continue
-        start = max(start, 0)
-        made.append(
-            Segment(
-                url=url,
-                start_s=float(start / timing.timescale),
-                duration_s=float((end - start) / timing.timescale),
-                byte_range=byte_range,
-                size_bytes=None if byte_range is None else byte_range.size_bytes,
-            )
+        pieces, slots = _template(media, base_url, names)
+        places = Template(pieces, slots, first_no, runs)
+        return init, SegmentTable(runs, places, skipped=skipped)
+    listed = listed[:count]
+    texts = [element.get("mediaRange") for element in listed]
+    ranges = None
+    if any(text is not None for text in texts):
+        ranges = Ranges(
+            None if text is None else closed_range(text, "@mediaRange") for text in texts
         )
-    if not made:
-        raise RemoteProtocolError("every segment lies before the start of the Period")
-    return tuple(made)
+    places_listed = read_places([element.get("media") or "" for element in listed], base_url)
+    return init, SegmentTable(runs, places_listed, ranges=ranges, skipped=skipped)
 
 
 def _timing(
     addressing: Addressing, period_s: Fraction | None, what: str, listed_count: int | None
-) -> _Timing:
+) -> Runs:
     timescale = positive(addressing.attribute("timescale") or "1", "@timescale", TIMESCALE_MAX)
     offset = natural(
         addressing.attribute("presentationTimeOffset") or "0",
@@ -141,16 +123,17 @@ def _timing(
     end = None if period_s is None else offset + period_s * timescale
     timelines = addressing.children("SegmentTimeline")
     if timelines:
-        starts, durations = _timeline(timelines[0], end, offset, timescale, what)
-        return _Timing(timescale, offset, starts, durations)
+        return _timeline(timelines[0], end, offset, timescale, what)
     text = addressing.attribute("duration")
     if text is None:
         if listed_count == 1 and period_s is not None:
-            return _Timing(timescale, offset, [offset], [period_s * timescale])
+            runs = Runs(timescale, offset)
+            runs.add(offset, 1, 1)
+            runs.last_ticks = period_s * timescale
+            return runs
         raise RemoteProtocolError(f"{what} has neither a SegmentTimeline nor @duration")
     duration = positive(text, "@duration", TIME_TICKS_MAX)
-    starts, constant = _constant(duration, end, offset, timescale, what, listed_count)
-    return _Timing(timescale, offset, starts, constant)
+    return _constant(duration, end, offset, timescale, what, listed_count)
 
 
 def _constant(
@@ -160,7 +143,7 @@ def _constant(
     timescale: int,
     what: str,
     listed_count: int | None,
-) -> tuple[list[int], list[int | Fraction]]:
+) -> Runs:
     _check_ticks(duration, timescale, what)
     sliver = Fraction(SLIVER_S) * timescale
     if end is None and listed_count is None:
@@ -178,21 +161,20 @@ def _constant(
         raise RemoteProtocolError(
             f"{what} has {count} segments; at most {SEGMENT_COUNT_MAX} in all"
         )
-    starts = [offset + index * duration for index in range(count)]
-    durations: list[int | Fraction] = [duration] * count
+    runs = Runs(timescale, offset)
+    runs.add(offset, duration, count)
     if end is not None and count:
         # A Period rounded down a little would otherwise cut the last segment by the rounding.
-        left = end - starts[-1]
+        left = end - runs.start(count - 1)
         if sliver < left < duration - sliver:
-            durations[-1] = left
-    return starts, durations
+            runs.last_ticks = left
+    return runs
 
 
 def _timeline(
     timeline: etree._Element, end: Fraction | None, offset: int, timescale: int, what: str
-) -> tuple[list[int], list[int]]:
-    starts: list[int] = []
-    durations: list[int] = []
+) -> Runs:
+    runs = Runs(timescale, offset)
     entries = [
         child
         for child in timeline
@@ -206,7 +188,7 @@ def _timeline(
         else:
             # Without @t the first one starts at 0 (5.3.9.6.2).
             start = 0 if now is None else now
-        if starts and start <= starts[-1]:
+        if len(runs) and start <= runs.start(len(runs) - 1):
             raise RemoteProtocolError(f"the SegmentTimeline of {what} goes back at t={start}")
         length = entry.get("d")
         if length is None:
@@ -215,16 +197,15 @@ def _timeline(
         _check_ticks(duration, timescale, what)
         following = entries[index + 1] if index + 1 < len(entries) else None
         repeats = _repeats(entry.get("r"), start, duration, following, end, timescale, what)
-        if len(starts) + repeats + 1 > SEGMENT_COUNT_MAX:
+        if len(runs) + repeats + 1 > SEGMENT_COUNT_MAX:
             raise RemoteProtocolError(
                 f"{what} has more than {SEGMENT_COUNT_MAX} segments in its SegmentTimeline"
             )
-        starts += [start + step * duration for step in range(repeats + 1)]
-        durations += [duration] * (repeats + 1)
+        runs.add(start, duration, repeats + 1)
         now = start + (repeats + 1) * duration
         if (now - offset) > DURATION_S_MAX * timescale:
             raise RemoteProtocolError(f"{what} lasts longer than a week")
-    return starts, durations
+    return runs
 
 
 def _repeats(
@@ -255,12 +236,6 @@ def _check_ticks(duration: int, timescale: int, what: str) -> None:
         raise RemoteProtocolError(f"a segment of {what} lasts {duration / timescale:g} s")
 
 
-def _listed(element: etree._Element, base_url: str) -> tuple[str, ByteRange | None]:
-    url = join(base_url, element.get("media") or "")
-    text = element.get("mediaRange")
-    return url, None if text is None else closed_range(text, "@mediaRange")
-
-
 def _initialization(
     addressing: Addressing, base_url: str, names: Mapping[str, str]
 ) -> Segment | None:
@@ -268,7 +243,8 @@ def _initialization(
     elements = addressing.children("Initialization")
     template = addressing.attribute("initialization")
     if template is not None and addressing.tag == "SegmentTemplate":
-        url = _expander(template, base_url, names)(0, 0)
+        # Numbers and times mean nothing here; they are as those of no segment.
+        url = Template(*_template(template, base_url, names), 0, _NOWHEN).url(0)
     elif elements:
         url = join(base_url, elements[0].get("sourceURL") or "")
         text = elements[0].get("range")
@@ -281,13 +257,15 @@ def _initialization(
     )
 
 
-def _expander(template: str, base_url: str, names: Mapping[str, str]) -> Callable[[int, int], str]:
-    """A function of (number, time) that gives the URL.
+def _template(
+    template: str, base_url: str, names: Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[Slot, ...]]:
+    """The pieces of the URL, and what comes between them.
 
     The template is resolved against the base once, with marks in place of what varies, since a
     title has thousands of segments.
     """
-    widths: list[tuple[str, int]] = []
+    slots: list[Slot] = []
 
     def mark(match: re.Match[str]) -> str:
         name, width = match[1], match[2]
@@ -298,28 +276,17 @@ def _expander(template: str, base_url: str, names: Mapping[str, str]) -> Callabl
         if name in names:
             value = names[name]
             return value if width is None or name != "Bandwidth" else value.zfill(int(width))
-        widths.append((name, int(width or 1)))
+        slots.append(("Number" if name == "Number" else "Time", int(width or 1)))
         return "\x1a"  # cannot be in a URL, so it cannot be mistaken for anything else
 
     if "\x1a" in template:
         raise RemoteProtocolError("a URL holds control characters")
     marked = _IDENTIFIER.sub(mark, template)
-    if len(widths) > 8:
+    if len(slots) > 8:
         raise RemoteProtocolError(f"too many identifiers in the template {shown(template)}")
     if "$" in _IDENTIFIER.sub("", template):
         raise RemoteProtocolError(f"unknown identifier in the template {shown(template)}")
-    # A run of digits that the template does not hold marks the places through the joining.
-    token = "0123456789"
-    while token in marked or token in base_url:
-        token += "0"
-    pieces = join(base_url, marked.replace("\x1a", token)).split(token)
-    if len(pieces) != len(widths) + 1:
+    pieces = split_joined(base_url, marked.split("\x1a"))
+    if pieces is None:
         raise RemoteProtocolError(f"cannot read the template {shown(template)}")
-
-    def expand(number: int, time: int) -> str:
-        url = pieces[0]
-        for (name, width), piece in zip(widths, pieces[1:], strict=True):
-            url += f"{number if name == 'Number' else time:0{width}d}{piece}"
-        return url
-
-    return expand
+    return pieces, tuple(slots)

@@ -28,7 +28,9 @@ from nearcast.manifests.limits import (
     join,
     shown,
 )
-from nearcast.manifests.rates import measured_rates_kbps
+from nearcast.manifests.places import read_places
+from nearcast.manifests.rates import rates_kbps
+from nearcast.manifests.tables import Ranges, SegmentTable, Times
 from nearcast.media import ByteRange, Segment
 from nearcast.units import bytes_per_s_from_kbps, kbps_from_bps
 
@@ -40,7 +42,7 @@ class MediaPlaylist(msgspec.Struct, frozen=True, kw_only=True):
     """`rates_kbps` are (peak, average) if the playlist tells its segments' sizes or rates."""
 
     init: Segment | None
-    segments: tuple[Segment, ...]
+    segments: SegmentTable
     rates_kbps: tuple[float, float] | None
 
 
@@ -91,27 +93,42 @@ def read_media(text: bytes, url: str, budget: SegmentBudget) -> MediaPlaylist:
         )
     if "#EXT-X-I-FRAMES-ONLY" in lines:
         raise RemoteProtocolError(f"playlist {shown(url)} has I-frames only")
-    segments, estimates, map_lines = _read_segments(lines, url, budget)
-    if len(map_lines) > 1:
+    found = _read_segments(lines, url, budget)
+    if len(found.map_lines) > 1:
         raise RemoteProtocolError(
             f"playlist {shown(url)} changes its EXT-X-MAP, which is not supported"
         )
-    complete = len(estimates) == len(segments)
+    map_line = found.map_lines.pop()
+    sizes = [size for size in found.sizes_bytes if size is not None]
     return MediaPlaylist(
-        init=_init(map_lines.pop(), url) if map_lines else None,
-        segments=tuple(segments),
-        rates_kbps=measured_rates_kbps(estimates) if complete else None,
+        init=_init(map_line, url) if map_line else None,
+        segments=SegmentTable(
+            Times(found.starts_s, found.durations_s),
+            read_places(found.references, url),
+            ranges=Ranges(found.ranges) if any(found.ranges) else None,
+        ),
+        rates_kbps=rates_kbps(sizes, found.durations_s)
+        if len(sizes) == len(found.sizes_bytes)
+        else None,
     )
 
 
-def _read_segments(
-    lines: Sequence[str], url: str, budget: SegmentBudget
-) -> tuple[list[Segment], list[Segment], set[str]]:
-    """(segments; those of them whose size is known or can be estimated, with it; the different
-    EXT-X-MAP lines that are in force for a segment, "" for none)."""
-    segments: list[Segment] = []
-    estimates: list[Segment] = []
-    map_lines: set[str] = set()
+class _Found:
+    """What the lines of segments say, segment by segment."""
+
+    def __init__(self) -> None:
+        self.references: list[str] = []
+        self.starts_s: list[float] = []
+        self.durations_s: list[float] = []
+        self.ranges: list[ByteRange | None] = []
+        self.sizes_bytes: list[int | None] = []
+        """As told, or estimated from the rate that is told."""
+        self.map_lines: set[str] = set()
+        """The different EXT-X-MAP lines that are in force for a segment, "" for none."""
+
+
+def _read_segments(lines: Sequence[str], url: str, budget: SegmentBudget) -> _Found:
+    found = _Found()
     ends: dict[str, int] = {}
     start_s = 0.0
     length_s: float | None = None
@@ -121,41 +138,38 @@ def _read_segments(
     for line in lines:
         if line.startswith("#EXTINF:"):
             length_s = _length_s(line)
+        elif not line.startswith("#"):
+            if not line:
+                continue
+            if length_s is None:
+                raise RemoteProtocolError(f"segment {shown(line)} has no EXTINF")
+            byte_range = None
+            size_bytes = None
+            if range_text is not None:  # EXT-X-BITRATE does not apply to these
+                byte_range = _byte_range(range_text, line, ends)
+                size_bytes = byte_range.size_bytes
+            elif rate_kbps is not None:
+                size_bytes = round(bytes_per_s_from_kbps(rate_kbps) * length_s)
+            found.references.append(line)
+            found.starts_s.append(start_s)
+            found.durations_s.append(length_s)
+            found.ranges.append(byte_range)
+            found.sizes_bytes.append(size_bytes)
+            found.map_lines.add(map_line)
+            start_s += length_s
+            length_s = range_text = None
         elif line.startswith("#EXT-X-BYTERANGE:"):
             range_text = line.partition(":")[2]
         elif line.startswith("#EXT-X-BITRATE:"):
             rate_kbps = _bitrate(line)
         elif line.startswith("#EXT-X-MAP:"):
             map_line = line
-        elif line and not line.startswith("#"):
-            if length_s is None:
-                raise RemoteProtocolError(f"segment {shown(line)} has no EXTINF")
-            budget.take(1)
-            place = join(url, line)
-            byte_range = None if range_text is None else _byte_range(range_text, place, ends)
-            segment = Segment(
-                url=place,
-                start_s=start_s,
-                duration_s=length_s,
-                byte_range=byte_range,
-                size_bytes=None if byte_range is None else byte_range.size_bytes,
-            )
-            segments.append(segment)
-            if byte_range is not None:
-                estimates.append(segment)  # EXT-X-BITRATE does not apply to these
-            elif rate_kbps is not None:
-                size_bytes = round(bytes_per_s_from_kbps(rate_kbps) * length_s)
-                estimates.append(msgspec.structs.replace(segment, size_bytes=size_bytes))
-            map_lines.add(map_line)
-            start_s += length_s
-            length_s = range_text = None
-    if not segments:
+    budget.take(len(found.references))
+    if not found.references:
         raise RemoteProtocolError(f"playlist {shown(url)} has no segments")
     if start_s > DURATION_S_MAX:
         raise RemoteProtocolError(f"playlist {shown(url)} lasts longer than a week")
-    if map_lines == {""}:
-        map_lines.clear()
-    return segments, estimates, map_lines
+    return found
 
 
 def _length_s(line: str) -> float:

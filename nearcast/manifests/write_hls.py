@@ -7,7 +7,7 @@ audio, for which the master has no place, and foresee the size of a segment.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from nearcast.errors import LocalProtocolError
@@ -81,7 +81,7 @@ def write_media(representation: Representation, *, url: str) -> str:
     return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
-def _segment_lines(segments: tuple[Segment, ...], url: str) -> Iterator[str]:
+def _segment_lines(segments: Sequence[Segment], url: str) -> Iterator[str]:
     """Durations are differences of rounded ends, so that their sum never drifts."""
     told_kbps: int | None = None
     end_us = round(segments[0].start_s * 1_000_000)

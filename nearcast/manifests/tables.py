@@ -1,0 +1,396 @@
+"""The segments of a representation, kept as what a manifest says of them.
+
+A title has thousands of segments, an edge knows thousands of titles, and a `Segment` with its URL
+is half a kilobyte. So a representation holds a `SegmentTable`, which makes a `Segment` when it is
+asked for one: times are runs of equal durations or plain arrays, URLs a template or one long text.
+A template takes as much memory for fifty thousand segments as for five.
+
+The other way round, from a URL to its segment, leads through the number in it (`Template.digits`,
+`Template.index_of`), or through the hashes of its names (`Names`).
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import Final, Literal, Protocol, overload
+
+from nearcast.errors import RemoteProtocolError
+from nearcast.media import ByteRange, Segment
+
+NAMES_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Of the URLs of one representation that no template gives, folders apart. A query alone is a
+reference of two bytes to a URL of thousands."""
+
+SAME_NAME_MAX: Final = 16
+"""Segments looked at that have the same name and start, and differ in their query."""
+
+TABLE_BYTES: Final = 600
+"""What a table costs however few its segments are."""
+
+Slot = tuple[Literal["Number", "Time"], int]
+"""What varies in a URL, and how many digits it has at least."""
+
+
+class Timing(Protocol):
+    """When segments play."""
+
+    def __len__(self) -> int: ...
+    def times_s(self, index: int) -> tuple[float, float]:
+        """Start and duration."""
+        ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+
+class Runs:
+    """Whole ticks: segments of equal duration without gaps between them are one run.
+
+    `last_ticks`: the duration of the last segment, where the Period cuts it; this one may be a part
+    of a tick. What begins before `offset` is cut there.
+    """
+
+    __slots__ = (
+        "_count",
+        "_durations",
+        "_firsts",
+        "_offset",
+        "_starts",
+        "_timescale",
+        "last_ticks",
+    )
+
+    def __init__(self, timescale: int, offset: int) -> None:
+        self._timescale = timescale
+        self._offset = offset
+        self._count = 0
+        self._firsts = array("I")
+        self._starts = array("Q")
+        self._durations = array("Q")
+        self.last_ticks: int | Fraction | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, start: int, duration: int, count: int) -> None:
+        """`count` more, from `start` on."""
+        self._firsts.append(self._count)
+        self._starts.append(start)
+        self._durations.append(duration)
+        self._count += count
+
+    def cut(self, count: int) -> None:
+        """Keep the first `count`."""
+        if count < self._count:
+            self._count = count
+            self.last_ticks = None
+
+    def start(self, index: int) -> int:
+        """In ticks, of the timeline that the offset is on."""
+        run = bisect_right(self._firsts, index) - 1
+        return self._starts[run] + (index - self._firsts[run]) * self._durations[run]
+
+    def index_of(self, start: int) -> int | None:
+        """The segment that starts at this tick."""
+        run = bisect_right(self._starts, start) - 1
+        if run < 0:
+            return None
+        steps, rest = divmod(start - self._starts[run], self._durations[run])
+        index = self._firsts[run] + steps
+        return index if rest == 0 and index < self._end_of(run) else None
+
+    def early_count(self) -> int:
+        """How many segments, from the first on, are over when the Period starts."""
+        for run in reversed(range(len(self._firsts))):
+            over = (self._offset - self._starts[run]) // self._durations[run]
+            if over > 0 and self._firsts[run] < self._count:
+                return min(self._firsts[run] + over, self._end_of(run))
+        return 0
+
+    def times_s(self, index: int) -> tuple[float, float]:
+        run = bisect_right(self._firsts, index) - 1
+        length: int | Fraction = self._durations[run]
+        start = self._starts[run] + (index - self._firsts[run]) * length - self._offset
+        if index + 1 == self._count and self.last_ticks is not None:
+            length = self.last_ticks
+        end = start + length
+        start = max(start, 0)
+        return float(start / self._timescale), float((end - start) / self._timescale)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(sys.getsizeof, (self._firsts, self._starts, self._durations)))
+
+    def _end_of(self, run: int) -> int:
+        following = run + 1
+        end = self._firsts[following] if following < len(self._firsts) else self._count
+        return min(end, self._count)
+
+
+class Times:
+    """Start and duration of each segment, in seconds."""
+
+    __slots__ = ("_durations_s", "_starts_s")
+
+    def __init__(self, starts_s: Iterable[float], durations_s: Iterable[float]) -> None:
+        self._starts_s = array("d", starts_s)
+        self._durations_s = array("d", durations_s)
+
+    def __len__(self) -> int:
+        return len(self._starts_s)
+
+    def times_s(self, index: int) -> tuple[float, float]:
+        return self._starts_s[index], self._durations_s[index]
+
+    @property
+    def size_bytes(self) -> int:
+        return sys.getsizeof(self._starts_s) + sys.getsizeof(self._durations_s)
+
+
+class Template:
+    """URLs by a rule: `pieces` with the numbers or times of `slots` between them."""
+
+    __slots__ = ("_first_no", "_pieces", "_runs", "_slots")
+
+    def __init__(
+        self,
+        pieces: tuple[str, ...],
+        slots: tuple[Slot, ...],
+        first_no: int,
+        runs: Runs | None = None,
+    ) -> None:
+        """`runs` are needed where a time is in the URL."""
+        self._pieces = pieces
+        self._slots = slots
+        self._first_no = first_no
+        self._runs = runs
+
+    def url(self, index: int) -> str:
+        made = self._pieces[0]
+        for (name, width), piece in zip(self._slots, self._pieces[1:], strict=True):
+            value = self._first_no + index
+            if name == "Time":
+                assert self._runs is not None
+                value = self._runs.start(index)
+            made += f"{value:0{width}d}{piece}"
+        return made
+
+    @property
+    def digits(self) -> tuple[str, str] | None:
+        """What is before and after the only digits that vary; None where more than that varies, or
+        these digits touch others."""
+        if len(self._slots) != 1:
+            return None
+        before, after = self._pieces
+        return None if before[-1:].isdigit() or after[:1].isdigit() else (before, after)
+
+    def index_of(self, value: int) -> int | None:
+        """Which segment may have this number in its URL."""
+        if self._slots[0][0] == "Number":
+            return value - self._first_no
+        assert self._runs is not None
+        return self._runs.index_of(value)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(sys.getsizeof, self._pieces))
+
+
+class Listed:
+    """URLs without a rule: the last parts one behind the other, and the folders they are in."""
+
+    __slots__ = ("_ends", "_folder_nos", "_folders", "_text")
+
+    def __init__(self, urls: Iterable[str]) -> None:
+        folders: dict[str, int] = {}
+        names: list[str] = []
+        folder_nos, ends = array("I"), array("I")
+        end = 0
+        for url in urls:
+            folder, name = split(url)
+            names.append(name)
+            folder_nos.append(folders.setdefault(folder, len(folders)))
+            end += len(name)
+            if end > NAMES_BYTES_MAX:
+                raise RemoteProtocolError("the URLs of the segments are too long")
+            ends.append(end)
+        self._text = "".join(names)
+        self._ends = ends
+        self._folders = tuple(folders)
+        self._folder_nos = folder_nos if len(folders) > 1 else array("I")
+
+    def url(self, index: int) -> str:
+        folder = self._folders[self._folder_nos[index] if self._folder_nos else 0]
+        return folder + self._text[self._ends[index - 1] if index else 0 : self._ends[index]]
+
+    @property
+    def size_bytes(self) -> int:
+        return (
+            sys.getsizeof(self._text)
+            + sys.getsizeof(self._ends)
+            + sys.getsizeof(self._folder_nos)
+            + sum(map(sys.getsizeof, self._folders))
+        )
+
+
+class Ranges:
+    """The byte ranges of segments, of which some may have none."""
+
+    __slots__ = ("_firsts", "_lasts")
+
+    def __init__(self, ranges: Iterable[ByteRange | None]) -> None:
+        self._firsts, self._lasts = array("Q"), array("Q")
+        for one in ranges:
+            self._firsts.append(one.first if one is not None else 1)
+            self._lasts.append(one.last if one is not None else 0)
+
+    def get(self, index: int) -> ByteRange | None:
+        first, last = self._firsts[index], self._lasts[index]
+        return ByteRange(first, last) if first <= last else None
+
+    def first(self, index: int) -> int:
+        """Where the segment begins in its file."""
+        return self._firsts[index] if self._firsts[index] <= self._lasts[index] else 0
+
+    @property
+    def size_bytes(self) -> int:
+        return sys.getsizeof(self._firsts) + sys.getsizeof(self._lasts)
+
+
+class Names:
+    """Which segments have a name: the last part of a URL, without its query."""
+
+    __slots__ = ("_hashes", "_indexes", "folders")
+
+    def __init__(self, urls: Iterable[str], ranges: Ranges | None) -> None:
+        folders: dict[str, None] = {}
+        found: list[tuple[int, int, int]] = []
+        for index, url in enumerate(urls):
+            folder, name = split(url)
+            folders[folder] = None
+            first = 0 if ranges is None else ranges.first(index)
+            found.append((hash(name.partition("?")[0]), first, index))
+        found.sort()
+        self.folders = tuple(folders)
+        self._hashes = array("q", (one[0] for one in found))
+        self._indexes = array("I", (one[2] for one in found))
+
+    def find(self, name: str, first_byte: int, ranges: Ranges | None) -> Iterator[int]:
+        """Segments that may be meant by this name from this byte on, likeliest first."""
+        wanted = hash(name.partition("?")[0])
+        low = bisect_left(self._hashes, wanted)
+        high = bisect_right(self._hashes, wanted, lo=low)
+        at = high
+        if ranges is not None:
+            at = bisect_right(self._indexes, first_byte, lo=low, hi=high, key=ranges.first)
+            at = max(at, min(low + 1, high))
+        yield from reversed(self._indexes[max(low, at - SAME_NAME_MAX) : at])
+
+    @property
+    def size_bytes(self) -> int:
+        return (
+            sys.getsizeof(self._hashes)
+            + sys.getsizeof(self._indexes)
+            + sum(map(sys.getsizeof, self.folders))
+        )
+
+
+class SegmentTable(Sequence[Segment]):
+    """Segments that are made when they are looked at."""
+
+    __slots__ = ("_count", "_places", "_ranges", "_skipped", "_timing", "names")
+
+    def __init__(
+        self,
+        timing: Timing,
+        places: Template | Listed,
+        *,
+        ranges: Ranges | None = None,
+        skipped: int = 0,
+    ) -> None:
+        """`skipped`: so many at the beginning are not played."""
+        self._timing = timing
+        self._places = places
+        self._ranges = ranges
+        self._skipped = skipped
+        self._count = len(timing) - skipped
+        self.names: Names | None = None
+        """Where no template leads from a URL to its segment."""
+        if self.template is None or self.template.digits is None:
+            self.names = Names(map(places.url, range(len(timing))), ranges)
+
+    @property
+    def template(self) -> Template | None:
+        return self._places if isinstance(self._places, Template) else None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Segment: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Segment, ...]: ...
+    def __getitem__(self, index: int | slice) -> Segment | tuple[Segment, ...]:
+        if isinstance(index, slice):
+            return tuple(map(self._segment, range(*index.indices(self._count))))
+        if not -self._count <= index < self._count:
+            raise IndexError(index)
+        return self._segment(index % self._count)
+
+    def __iter__(self) -> Iterator[Segment]:
+        return map(self._segment, range(self._count))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SegmentTable | tuple):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def with_digits(self, value: int) -> int | None:
+        """The segment whose URL may hold this number, where a template has digits."""
+        assert self.template is not None
+        return self._shown(self.template.index_of(value))
+
+    def with_name(self, name: str, first_byte: int) -> Iterator[int]:
+        """The segments that may have this name and play from this byte on, likeliest first."""
+        assert self.names is not None
+        for found in self.names.find(name, first_byte, self._ranges):
+            index = self._shown(found)
+            if index is not None:
+                yield index
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory, nearly."""
+        parts = (self._timing, self._places, self._ranges, self.names)
+        return TABLE_BYTES + sum(part.size_bytes for part in parts if part is not None)
+
+    def _segment(self, index: int) -> Segment:
+        index += self._skipped
+        start_s, duration_s = self._timing.times_s(index)
+        byte_range = None if self._ranges is None else self._ranges.get(index)
+        return Segment(
+            url=self._places.url(index),
+            start_s=start_s,
+            duration_s=duration_s,
+            byte_range=byte_range,
+            size_bytes=None if byte_range is None else byte_range.size_bytes,
+        )
+
+    def _shown(self, index: int | None) -> int | None:
+        if index is None or not self._skipped <= index < self._skipped + self._count:
+            return None
+        return index - self._skipped
+
+
+def split(url: str) -> tuple[str, str]:
+    """A URL's folder, with its slash, and the rest."""
+    query_at = url.find("?")
+    at = url.rfind("/", 0, len(url) if query_at < 0 else query_at) + 1
+    return url[:at], url[at:]
