@@ -20,6 +20,7 @@ from edge.drivers.bodies import Bodies
 from edge.drivers.catalog import CatalogReader
 from edge.drivers.disk import DiskStore
 from edge.drivers.inference import Inference
+from edge.drivers.manifests import ManifestReader
 from edge.drivers.metrics import DriverFigures, rss_bytes
 from edge.drivers.purging import Purging
 from edge.drivers.ring import HitRing
@@ -42,6 +43,7 @@ from edge.events import (
     Predict,
     PurgeDone,
     PurgeKind,
+    ReadManifest,
     ReadObject,
     Reconfigured,
     Restored,
@@ -110,9 +112,10 @@ class EdgeNode:
             config, self._core.services, self._bodies, tell, self._spawn, mark=hops.marked
         )
         self._catalogs = CatalogReader(self._upstream, self._clock, tell, self._spawn)
+        self._manifests = ManifestReader(tell, self._spawn)
         self._inference = Inference(config, self._clock, tell, self._spawn)
         self._ring = HitRing(tell)
-        self._purging = Purging(tell)
+        self._purging = Purging(tell, self._bodies.when_recorded)
         self.purge = self._purging.purge
         self.admin = Admin(self, config.admin_listen)
         self._server = EdgeServer(
@@ -145,6 +148,7 @@ class EdgeNode:
             DropObject: self._bodies.drop,
             SetInMemory: self._bodies.set_in_memory,
             ReadObject: self._bodies.read,
+            ReadManifest: self._manifests.read,
             FetchCatalog: self._catalogs.fetch,
             Predict: self._inference.ask,
             PurgeDone: self._purging.done,
@@ -272,6 +276,7 @@ class EdgeNode:
         await self.admin.close()
         await self._inference.close()
         await self._pump.close()
+        self._manifests.close()
         self._upstream.close()
         await self._bodies.close()
 

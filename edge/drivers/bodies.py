@@ -315,6 +315,18 @@ class Bodies:
 
     # The store as a whole
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether what was dropped stays so, even if the node is killed now."""
+        return self._stored is None or self._stored.is_recorded
+
+    def when_recorded(self, callback: Callable[[], None]) -> None:
+        """Call back once, when all changes so far outlive the node; now, without a store."""
+        if self._thread is None:
+            callback()
+        else:
+            self._thread.when_done(callback)
+
     def restore(self) -> tuple[StoredObject, ...]:
         """What the store holds; call it before anything else. Blocks while it looks."""
         if self._store is None:

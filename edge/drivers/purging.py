@@ -1,4 +1,8 @@
-"""Purges between the one who asks and the core: from a call to its answer."""
+"""Purges between the one who asks and the core: from a call to its answer.
+
+The answer says that it is gone, so it waits until the store has written that down: what was taken
+down must not come back because the node was killed.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,13 @@ from edge.events import Event, Purge, PurgeDone, PurgeKind
 class Purging:
     """Feeds purges and hands out their counts."""
 
-    def __init__(self, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[Event], None],
+        when_recorded: Callable[[Callable[[], None]], None],
+    ) -> None:
         self._tell = tell
+        self._when_recorded = when_recorded
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[int]] = {}
 
@@ -29,6 +38,9 @@ class Purging:
             del self._waiting[purge_id]
 
     def done(self, effect: PurgeDone) -> None:
+        self._when_recorded(lambda: self._recorded(effect))
+
+    def _recorded(self, effect: PurgeDone) -> None:
         future = self._waiting.get(effect.purge_id)
         if future is not None and not future.done():
             future.set_result(effect.count)

@@ -96,6 +96,11 @@ class StoreThread:
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(BATCH_DELAY_S, self._hand_over)
 
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Do all that was submitted so far now, and call back once it is done and flushed."""
+        self._jobs.append(_Job(_nothing, 0, lambda _, __: callback()))
+        self._hand_over()
+
     async def close(self) -> None:
         """Return when all that was handed over is done and reported."""
         self._hand_over()
@@ -161,6 +166,10 @@ class StoreThread:
     def _end(self) -> None:
         if self._ended is not None:
             self._ended.set_result(None)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _give_way() -> None:

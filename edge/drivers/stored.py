@@ -32,6 +32,9 @@ DESCRIPTORS_SHARE: Final = 4
 OPEN_FILES_MAX: Final = 4096
 SCRUB_PAUSE_S: Final = 60.0
 _KNOWN_DAMAGED: Final = -1
+CHECKED_AHEAD_BYTES_MAX: Final = 16 << 20
+"""A part of up to so much is checked before its first byte is sent: a segment takes some ms, once
+after a start, and no client is left with half an answer. Larger ones are checked as they go."""
 
 
 class StoredBodies:
@@ -78,14 +81,16 @@ class StoredBodies:
         return None if held.location.unchecked else held
 
     async def open(self, object_id: str, first: int, size_bytes: int | None) -> Body:
-        """A part of the object; its first block is checked. Raises BodyMissing; `on_lost` was
-        told."""
+        """A part of the object; all of it is checked, or of a large one its first block. Raises
+        BodyMissing; `on_lost` was told."""
         held = await self._acquired(object_id)
         if held is None:
             return MemoryBody(b"")
         try:
             self._sample(held.location)
             wanted = held.size_bytes - first if size_bytes is None else size_bytes
+            if wanted <= CHECKED_AHEAD_BYTES_MAX:
+                await self._check_ahead(held, first, wanted)
             body = FileBody(held, first, wanted, self._reads, self._failed)
         finally:
             held.release()
@@ -151,6 +156,11 @@ class StoredBodies:
             with contextlib.suppress(OSError):  # too few of them: it is opened when it is needed
                 self.files.add(location.file_no, os.dup(fd))
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the index on disk knows of every drop."""
+        return not self._going
+
     def close(self) -> None:
         self.files.close()
 
@@ -206,6 +216,12 @@ class StoredBodies:
     def _opened(self, file_no: int, opening: asyncio.Future[int]) -> None:
         if not opening.cancelled() and opening.exception() is None:
             self.files.add(file_no, opening.result())
+
+    async def _check_ahead(self, held: HeldFile, first: int, size_bytes: int) -> None:
+        """Raises BodyMissing."""
+        for block in range(first // BLOCK_BYTES, block_count(first + size_bytes)):
+            if held.location.unchecked >> block & 1 and not await self._check(held, block):
+                raise BodyMissing(held.object_id)
 
     async def _check(self, held: HeldFile, block: int) -> bool:
         location = held.location

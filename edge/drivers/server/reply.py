@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from cache.http.headers import end_to_end
 from edge.drivers.body import Body, BodyMissing, Buffer
 from edge.drivers.growing import GrowingReader
+from edge.drivers.server.answered import Answered
 from edge.drivers.server.heads import CONTINUE, interim
 from edge.drivers.server.passing import Exchange
 from edge.drivers.server.sending import NOT_HERE
@@ -22,7 +23,6 @@ from edge.events import (
     FailureCause,
     Headers,
     Hit,
-    PassAnswered,
     PassThrough,
     ServeFill,
     ServeObject,
@@ -200,7 +200,9 @@ class Reply:
         self._passed = effect
         upload = self._upload
         framing = upload.framing if upload is not None else 0
-        self._exchange = self._server.forwarder.exchange(effect, framing, self)
+        answered = Answered(effect, self, self._server.tell, self._server.bodies)
+        self._exchange = self._server.forwarder.exchange(effect, framing, answered)
+        answered.exchange = self._exchange
         if upload is not None:
             if upload.expects_continue and not upload.has_begun:
                 self._connection.write(CONTINUE)
@@ -214,7 +216,6 @@ class Reply:
         if self._is_over or self._passed is None:
             return
         headers = end_to_end(head.headers)
-        self._tell_answered(head.status, headers)
         headers = visible(headers, self._passed.shown, self._passed.hidden)
         before = ", ".join(value for name, value in headers if name == "cache-status")
         own = self._passed.cache_status
@@ -257,7 +258,6 @@ class Reply:
             logger.info("answer.cut sent_bytes=%d cause=%s", self.passed_bytes, detail)
             self._cut()
             return
-        self._tell_answered(None, ())
         self._own_answer(
             504 if cause == "timeout" else 502,
             f"upstream: {detail}",
@@ -269,12 +269,6 @@ class Reply:
         if self._exchange is not None:
             self._connection.waits_for_client(False)
             self._exchange.resume()
-
-    def _tell_answered(self, status: int | None, headers: Headers) -> None:
-        """A GET makes nothing doubtful."""
-        assert self._passed is not None
-        if self._passed.method != "GET":
-            self._server.tell(PassAnswered(passed=self._passed, status=status, headers=headers))
 
     # Writing
 
