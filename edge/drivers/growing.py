@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import itertools
 import os
 from collections.abc import Callable
 
@@ -26,6 +27,9 @@ from nearcast.http1 import Headers
 
 LAG_READ_BYTES = 256 * 1024
 """What a reader that lags behind the window gets from the disk at a time."""
+WAKES_AT_ONCE = 64
+"""Readers that send what has come in one turn of the loop. A crowd of a thousand takes 15 ms,
+and whoever comes meanwhile would wait for all of them."""
 
 
 class GrowingBody:
@@ -54,6 +58,8 @@ class GrowingBody:
         self._first = 0  # what lies before this is on disk alone, or nowhere
         self._readers: set[GrowingReader] = set()
         self._waiting: dict[GrowingReader, None] = {}  # in the order they came
+        self._waking: dict[GrowingReader, None] = {}  # before anyone who waits
+        self._is_waking = False
         self._has_own_room = True
         self._when_room: Callable[[], None] | None = None
 
@@ -131,6 +137,7 @@ class GrowingBody:
         if closed is not None:
             self._readers.discard(closed)
             self._waiting.pop(closed, None)
+            self._waking.pop(closed, None)
         if not self.is_passing:
             return
         slowest = min((reader.position for reader in self._readers), default=self._first)
@@ -187,8 +194,19 @@ class GrowingBody:
     def _wake(self) -> None:
         if self._waiting:
             waiting, self._waiting = self._waiting, {}
-            for reader in waiting:
+            self._waking.update(waiting)
+            if not self._is_waking:
+                self._wake_some()
+
+    def _wake_some(self) -> None:
+        self._is_waking = False
+        for reader in tuple(itertools.islice(self._waking, WAKES_AT_ONCE)):
+            if reader in self._waking:
+                del self._waking[reader]
                 reader.wake()
+        if self._waking and not self._is_waking:
+            self._is_waking = True
+            asyncio.get_running_loop().call_soon(self._wake_some)
 
     def _room_came(self) -> None:
         if self._when_room is None:

@@ -16,7 +16,7 @@ from edge.drivers.bodies import Bodies
 from edge.drivers.body import Body, BodyBroken, BodyMissing, next_piece
 from edge.drivers.disk import DiskStore
 from edge.drivers.file_reads import FileReads
-from edge.drivers.growing import GrowingBody
+from edge.drivers.growing import WAKES_AT_ONCE, GrowingBody
 from edge.drivers.ring import HitRing
 from edge.events import (
     Commit,
@@ -111,6 +111,36 @@ def test_one_reader_that_breaks_does_not_reach_the_others() -> None:
         body.reader().when_more(lambda: told.append("woken"))
         body.append(CHUNK)
         assert told == ["a bug", "woken"]
+
+    within_limit(main())
+
+
+def test_crowd_of_readers_is_woken_a_few_at_a_time_and_each_gets_all() -> None:
+    async def main() -> None:
+        body = GrowingBody(window_bytes=1 << 20, reads=FileReads())
+        got: list[list[bytes]] = [[] for _ in range(3 * WAKES_AT_ONCE)]
+
+        def follow(reader: Body, parts: list[bytes]) -> None:
+            def more() -> None:
+                while piece := reader.take(1 << 20):
+                    parts.append(bytes(piece))
+                if not reader.is_over:
+                    reader.when_more(more)
+
+            more()
+
+        readers = [body.reader() for _ in got]
+        for reader, parts in zip(readers, got, strict=True):
+            follow(reader, parts)
+        body.append(CHUNK)
+        assert sum(map(bool, got)) == WAKES_AT_ONCE
+        readers[-1].close()
+        body.append(CHUNK)  # the next before all have been woken
+        body.finish()
+        while not all(reader.is_over for reader in readers[:-1]):  # noqa: ASYNC110 - one turn each
+            await asyncio.sleep(0)
+        assert all(b"".join(parts) == CHUNK + CHUNK for parts in got[:-1])
+        assert not got[-1]
 
     within_limit(main())
 

@@ -310,3 +310,21 @@ def test_object_that_is_dropped_is_not_served_from_memory_of_it() -> None:
     world.bench.ask("/a", method="DELETE")
     world.bench.core._residents.invalidate(world.hits[0].url, 0.0)
     assert not world.serve(raw)
+
+
+def test_head_that_is_asked_for_again_is_made_anew_when_anything_differs() -> None:
+    clock = VirtualClock()
+    heads = Heads(clock, "nearcast")
+    fields = (("etag", '"a"'),)
+
+    def head(minor_version: int = 1, is_keep_alive: bool = True, status: int = 200) -> bytes:
+        return heads.final(status, fields, minor_version=minor_version, is_keep_alive=is_keep_alive)
+
+    first = head()
+    assert head() is first
+    assert b"connection: close" in head(is_keep_alive=False)
+    assert b"connection: keep-alive" in head(minor_version=0)
+    assert head(status=206).startswith(b"HTTP/1.1 206")
+    assert head() == first
+    clock.move_to(clock.now_s() + 2.0)
+    assert head() != first  # its Date

@@ -29,6 +29,10 @@ class Heads:
         self._clock = clock
         self._date = ("date", "")
         self._date_s = -1
+        # A crowd that waited for the same fill is answered with the same fields, one by one.
+        self._last_headers: Headers | None = None
+        self._last_traits: tuple[int, ...] = ()
+        self._last_head = b""
 
     def date(self) -> tuple[str, str]:
         second = int(self._clock.epoch_s + self._clock.now_s())
@@ -48,6 +52,21 @@ class Heads:
     ) -> bytes:
         """The head of the one final answer. Raises LocalProtocolError when a field would split
         it."""
+        self.date()
+        traits = (status, minor_version, is_keep_alive, is_chunked, self._date_s)
+        if headers is not self._last_headers or traits != self._last_traits:
+            self._last_head = self._final(status, headers, minor_version, is_keep_alive, is_chunked)
+            self._last_headers, self._last_traits = headers, traits
+        return self._last_head
+
+    def _final(
+        self,
+        status: int,
+        headers: Headers,
+        minor_version: int,
+        is_keep_alive: bool,
+        is_chunked: bool,
+    ) -> bytes:
         fields = list(headers)
         names = {name for name, _ in headers}
         if "date" not in names:
