@@ -113,19 +113,18 @@ class StoredBodies:
         """
         try:
             held = await self._acquired(object_id)
+            if held is None:
+                return True
+            try:
+                size_bytes = held.size_bytes
+                for block in range(block_count(size_bytes)):
+                    await self._check(held, block)
+                    if bytes_per_s is not None:
+                        await asyncio.sleep(min(BLOCK_BYTES, size_bytes) / bytes_per_s)
+            finally:
+                held.release()
         except BodyMissing:
             return False
-        if held is None:
-            return True
-        try:
-            location = held.location
-            for block in range(block_count(location.size_bytes)):
-                if not await self._check(held, block):
-                    return False
-                if bytes_per_s is not None:
-                    await asyncio.sleep(min(BLOCK_BYTES, location.size_bytes) / bytes_per_s)
-        finally:
-            held.release()
         return True
 
     async def scrub(self, bytes_per_s: float) -> None:
@@ -220,10 +219,11 @@ class StoredBodies:
     async def _check_ahead(self, held: HeldFile, first: int, size_bytes: int) -> None:
         """Raises BodyMissing."""
         for block in range(first // BLOCK_BYTES, block_count(first + size_bytes)):
-            if held.location.unchecked >> block & 1 and not await self._check(held, block):
-                raise BodyMissing(held.object_id)
+            if held.location.unchecked >> block & 1:
+                await self._check(held, block)
 
-    async def _check(self, held: HeldFile, block: int) -> bool:
+    async def _check(self, held: HeldFile, block: int) -> None:
+        """Raises BodyMissing; `on_lost` was told."""
         location = held.location
         reading = self._reads.submit(
             lambda: read_block(held.fd, held.start, held.size_bytes, location.sums, block)
@@ -237,9 +237,9 @@ class StoredBodies:
             is_intact, detail = False, f"cannot read it: {error.strerror}"
         if not is_intact:
             self._failed(held, detail)
-        elif location.unchecked != _KNOWN_DAMAGED:
+            raise BodyMissing(f"{held.object_id}: {detail}")
+        if location.unchecked != _KNOWN_DAMAGED:
             location.unchecked &= ~(1 << block)
-        return is_intact
 
     def _failed(self, held: HeldFile, detail: str) -> None:
         """The disk gave other bytes than were stored, or none."""

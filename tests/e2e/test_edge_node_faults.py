@@ -73,6 +73,27 @@ def test_bit_rot_is_noticed_dropped_and_fetched_again(
     assert origin.count("/rots") == 2
 
 
+@pytest.mark.parametrize("asked", [None, "bytes=100-2500000"])
+def test_rot_in_a_later_block_costs_no_client_its_answer(
+    origin: FaultyOrigin, start_edge: StartEdge, tmp_path: Path, asked: str | None
+) -> None:
+    path, whole = f"/rots-late-{asked}", BODY * 6  # three blocks and a bit
+    fields = {} if asked is None else {"range": asked}
+    origin.serve(path, whole)  # without a tag: it could not be gone on from
+    store = tmp_path / "store"
+    with start_edge(origin.url, "--store", str(store)) as process:
+        process.get(path)
+    (body_file,) = store.rglob("*.body")
+    with body_file.open("r+b") as file:
+        file.seek(2_200_000)
+        file.write(b"rotten")
+    with start_edge(origin.url, "--store", str(store)) as process:
+        answer = process.get(path, **fields)
+        assert answer.body == (whole if asked is None else whole[100:2_500_001])
+        assert process.status()["store_damaged_count"] == 1
+    assert origin.count(path) == 2
+
+
 def test_kill_in_a_write_serves_nothing_partial_and_hits_what_was_stored(
     origin: FaultyOrigin, start_edge: StartEdge, tmp_path: Path
 ) -> None:
