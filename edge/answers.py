@@ -12,11 +12,11 @@ import msgspec
 
 from cache.http.conditional import evaluate, not_modified_headers
 from cache.http.freshness import age_s
-from cache.http.headers import Headers, get_all, without
+from cache.http.headers import Headers, get_all, replaced, without
 from cache.http.parts import Part
 from cache.http.ranges import UNSATISFIABLE, content_range, select_range, unsatisfied_range
 from edge.events import PassThrough, ServeFill, ServeObject, ServeText
-from edge.forwarding import passed_headers
+from edge.forwarding import passed_headers, visible
 from edge.hot import HotEntry
 from edge.requests import Ask
 from nearcast.cache_status import CacheStatus, format_cache_status
@@ -100,6 +100,14 @@ def passed(ask: Ask, status: CacheStatus) -> PassThrough:
         shown=ask.service.forwarding.shown,
         hidden=ask.service.forwarding.hidden,
     )
+
+
+def passed_head(passed: PassThrough, headers: Headers) -> Headers:
+    """What the client gets of the fields of the answer to a request that was passed on. `headers`
+    are those that are not between upstream and us alone."""
+    shown = visible(headers, passed.shown, passed.hidden)
+    before = get_all(shown, "cache-status")
+    return replaced(shown, "cache-status", ", ".join((*before, passed.cache_status)))
 
 
 def refused(

@@ -13,6 +13,10 @@ PROGRESS_BYTES: Final = 128 * 1024
 PROGRESS_S: Final = 1.0
 """...and when bytes arrive this long after it last told."""
 
+SPOOL_BYTES: Final = 1 << 20
+"""Larger bodies are written while they grow, so much at a time, and the disk says then if it
+cannot."""
+
 HITS_MAX: Final = 256
 HITS_DELAY_S: Final = 0.01
 """Hits are reported when there are so many, or the first is so old."""

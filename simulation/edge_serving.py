@@ -264,8 +264,9 @@ class Serving:
         )
         request_id = effect.request_id
         passing = Passing(
+            effect,
             exchange,
-            effect.cache_status,
+            self._feed,
             lambda: self._passing_failed(request_id, exchange),
         )
         self._passing[effect.request_id] = self._process.upstream.send(request, passing)

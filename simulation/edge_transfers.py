@@ -2,6 +2,9 @@
 
 Each listens to its own exchange with upstream and tells the edge's core what the live drivers would
 tell it, as often. Silence is the core's to notice.
+
+A fill here is never blocked by our own side: the simulated disk keeps up, and what a slow reader
+has not taken yet costs no memory. So nobody says `FillBlocked`.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import msgspec
 
 from cache.http.parts import continues
 from edge import events
-from edge.pacing import FOREIGN_RETRY_S, PROGRESS_BYTES, PROGRESS_S
+from edge.answers import passed_head
+from edge.pacing import FOREIGN_RETRY_S, PROGRESS_BYTES, PROGRESS_S, SPOOL_BYTES
 from nearcast.manifests import is_manifest
 from nearcast.manifests.limits import TEXT_BYTES_MAX
 from nearcast.media import ByteRange
@@ -22,9 +26,6 @@ from nearcast.messages import Catalog
 from simulation.edge_disk import EdgeDisk
 from simulation.scheduler import Scheduler
 from simulation.transport import REFUSED, Answer, Client, Exchange, Headers, Request
-
-SPOOL_BYTES = 1 << 20
-"""A body is written from here on, and the disk says then if it cannot."""
 
 
 class Node(Protocol):
@@ -119,7 +120,7 @@ class Fill:
         self._received_bytes = received_bytes
         for waiter in self._waiters:
             waiter.offer(received_bytes)
-        if received_bytes >= SPOOL_BYTES and self._node.disk.is_full and not self._is_disk_told:
+        if received_bytes > SPOOL_BYTES and self._node.disk.is_full and not self._is_disk_told:
             self._is_disk_told = True
             self._node.feed(
                 events.FillFailed(fill_id=self.fill_id, cause="disk", detail="disk full")
@@ -163,15 +164,22 @@ class Passing:
     """An answer that goes from upstream straight to one client."""
 
     def __init__(
-        self, exchange: Exchange, cache_status: str, on_failure: Callable[[], None]
+        self,
+        passed: events.PassThrough,
+        exchange: Exchange,
+        feed: Callable[[events.Event], None],
+        on_failure: Callable[[], None],
     ) -> None:
+        self._passed = passed
         self._exchange = exchange
-        self._cache_status = cache_status
+        self._feed = feed
         self._on_failure = on_failure
+        self._is_told = False
 
     def started(self, answer: Answer) -> None:
+        self._tell_core(answer.status, answer.headers)
         if not self._exchange.is_over:
-            headers: Headers = (*answer.headers, ("cache-status", self._cache_status))
+            headers = passed_head(self._passed, answer.headers)
             self._exchange.start(msgspec.structs.replace(answer, headers=headers))
 
     def arrived(self, received_bytes: int) -> None:
@@ -181,7 +189,14 @@ class Passing:
         self._exchange.finish()
 
     def failed(self, detail: str) -> None:
+        self._tell_core(None, ())
         self._on_failure()
+
+    def _tell_core(self, status: int | None, headers: Headers) -> None:
+        """Once, and before the client hears of it. A GET makes nothing doubtful."""
+        if not self._is_told and self._passed.method != "GET":
+            self._is_told = True
+            self._feed(events.PassAnswered(passed=self._passed, status=status, headers=headers))
 
 
 class CatalogReader:

@@ -21,8 +21,9 @@ import google_crc32c
 from edge.drivers.body import Buffer
 from edge.drivers.checksums import as_bytes
 from edge.drivers.file_reads import FileReads
-from edge.drivers.spool import SPOOL_BYTES, Spool
+from edge.drivers.spool import Spool
 from edge.drivers.store_thread import StoreThread
+from edge.pacing import SPOOL_BYTES
 from nearcast.http1 import Headers
 
 LAG_READ_BYTES = 256 * 1024

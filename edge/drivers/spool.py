@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from edge.drivers.body import Buffer
-from edge.drivers.checksums import BLOCK_BYTES, BlockSums
+from edge.drivers.checksums import BlockSums
 from edge.drivers.disk import DiskStore
 from edge.drivers.store_thread import StoreThread
 from edge.drivers.store_types import StoreError
 from edge.drivers.volumes import BodyWriter
 from edge.events import StoredObject
-
-SPOOL_BYTES: Final = BLOCK_BYTES
-"""Larger bodies are written while they grow, so much at a time."""
+from edge.pacing import SPOOL_BYTES
 
 
 class Spool:

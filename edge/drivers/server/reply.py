@@ -12,6 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from cache.http.headers import end_to_end
+from edge.answers import passed_head
 from edge.drivers.body import Body, BodyMissing, Buffer
 from edge.drivers.growing import GrowingReader
 from edge.drivers.server.answered import Answered
@@ -28,7 +29,6 @@ from edge.events import (
     ServeObject,
     ServeText,
 )
-from edge.forwarding import visible
 from nearcast.errors import LocalProtocolError
 from nearcast.http1 import RequestHead, ResponseHead, format_chunk, format_last_chunk
 
@@ -215,16 +215,11 @@ class Reply:
     def head(self, head: ResponseHead) -> None:
         if self._is_over or self._passed is None:
             return
-        headers = end_to_end(head.headers)
-        headers = visible(headers, self._passed.shown, self._passed.hidden)
-        before = ", ".join(value for name, value in headers if name == "cache-status")
-        own = self._passed.cache_status
-        line = ("cache-status", f"{before}, {own}" if before else own)
-        headers = tuple(field for field in headers if field[0] != "cache-status")
+        headers = passed_head(self._passed, end_to_end(head.headers))
         if head.framing in ("chunked", "close"):
             self._is_of_unknown_size()
         try:
-            self._connection.write(self._final(head.status, (*headers, line)))
+            self._connection.write(self._final(head.status, headers))
         except LocalProtocolError as error:
             self._is_broken(error)
         else:
