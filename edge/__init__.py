@@ -26,7 +26,9 @@ Where to look, in the order of reading:
     upstreams           how well each upstream is; retries, errors remembered, the breaker
 
     what comes next
-    media_map, texts    which second of which title a URL is; manifests already stored
+    media_map           which second of which title a URL is
+    media_index         how that is found among all that are known
+    texts               manifests on their way there
     successors          what follows what
     sessions, progress  who watches what, and how far they are
     viewers             the same viewer over several titles

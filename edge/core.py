@@ -25,6 +25,7 @@ from edge.events import (
     FillInterim,
     FillProgress,
     HitsServed,
+    ManifestRead,
     ModelChanged,
     ObjectLost,
     ObjectRead,
@@ -247,6 +248,8 @@ class EdgeCore:
                 self._foresight.catalog_learned(event, now_s)
             case ObjectRead():
                 self._foresight.object_read(event, now_s)
+            case ManifestRead():
+                self._foresight.manifest_read(event, now_s)
             case ObjectLost(object_id=object_id):
                 self._residents.lose(object_id, now_s)
             case Restored(objects=objects):

@@ -2,8 +2,9 @@
 
 `EdgeCore` (edge.core) is a machine over these events and effects. The live drivers and the
 simulator speak nothing else to it. Bodies never pass through: the core sees start, headers,
-progress and end. The one exception is the text of manifests, which it must read
-(`FillEnded.text`, `ObjectRead.text`).
+progress and end. The one exception is the text of manifests (`FillEnded.text`,
+`ObjectRead.text`). Reading one takes many milliseconds, so that is asked for as well:
+`ReadManifest` -> `ManifestRead`, one at a time.
 
 Requests: the driver first asks `EdgeCore.find_hit(request, now_s)`, which decides nothing and
 changes nothing. If that gives a `ServeObject`, the driver serves it and reports it later, in
@@ -36,6 +37,7 @@ import msgspec
 
 from edge.config import EdgeConfig
 from nearcast.http1 import Headers as Headers
+from nearcast.manifests import Manifest
 from nearcast.media import ByteRange
 from nearcast.messages import Catalog
 
@@ -166,6 +168,14 @@ class ObjectRead(Event, frozen=True, kw_only=True):
 
     object_id: str
     text: bytes | None
+
+
+class ManifestRead(Event, frozen=True, kw_only=True):
+    """Answer to `ReadManifest`. `manifest` None: it cannot be used; `detail` says why."""
+
+    url: str
+    manifest: Manifest | None
+    detail: str = ""
 
 
 class ObjectLost(Event, frozen=True, kw_only=True):
@@ -409,6 +419,13 @@ class ReadObject(Effect, frozen=True, kw_only=True):
     """Hand over a stored manifest's text."""
 
     object_id: str
+
+
+class ReadManifest(Effect, frozen=True, kw_only=True):
+    """Read what was fetched as a manifest (`edge.texts.read_manifest`). Nothing waits for it."""
+
+    url: str
+    text: bytes
 
 
 class PurgeDone(Effect, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from edge.events import (
     CatalogLearned,
     Effect,
     FetchCatalog,
+    ManifestRead,
     ModelChanged,
     ObjectRead,
     Predicted,
@@ -87,7 +88,9 @@ class Foresight:
             counters=counters,
             recorder=recorder,
         )
-        self._texts = Texts(media_map=self._map, residents=residents, effects=effects)
+        self._texts = Texts(
+            media_map=self._map, residents=residents, effects=effects, counters=counters
+        )
         self._planner = Planner(
             config,
             epoch_s=epoch_s,
@@ -130,18 +133,22 @@ class Foresight:
 
     def fill_ended(self, outcome: FillOutcome, now_s: float) -> None:
         if outcome.text is not None:
-            self._learn(outcome.url, outcome.text, now_s)
+            self._texts.read(outcome.url, outcome.text)
         self._planner.ended(outcome, now_s)
 
     def object_read(self, event: ObjectRead, now_s: float) -> None:
         url = self._texts.arrived(event)
         if url is not None and event.text is not None:
-            self._learn(url, event.text, now_s)
+            self._texts.read(url, event.text)
 
-    def _learn(self, url: str, text: bytes, now_s: float) -> None:
-        self._map.learn(url, text, now_s)
-        if self._map.title(url) is None:
-            self._planner.unreadable(url)
+    def manifest_read(self, event: ManifestRead, now_s: float) -> None:
+        self._texts.done(event)
+        if event.manifest is not None:
+            self._map.learn(event.url, event.manifest, now_s)
+        else:
+            self._map.ignore(event.url, event.detail, now_s)
+        if self._map.title(event.url) is None:
+            self._planner.unreadable(event.url)
         self._planner.learned()
 
     def restored(self) -> None:
@@ -209,6 +216,7 @@ class Foresight:
     def figures(self) -> Watching:
         return Watching(
             title_count=len(self._map),
+            titles_bytes=self._map.size_bytes,
             session_count=len(self._sessions),
             viewer_count=len(self._viewers),
             model_id=self._judge.model_id,

@@ -10,37 +10,27 @@ the services is left out of the map, and the titles used longest ago make room f
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Literal
-
-import msgspec
+from typing import Final, Literal
 
 from edge.config import SessionsConfig
+from edge.media_index import Key, MediaIndex, Place, Track
 from edge.records import ManifestIgnored, TitleLearned
 from edge.services import Services
 from edge.status import Counters
 from nearcast.errors import RemoteProtocolError
-from nearcast.manifests import HlsMaster, read_manifest
-from nearcast.media import Presentation, Representation, Segment, TrackKind
+from nearcast.manifests import HlsMaster, Manifest, MediaPlaylist, alone
+from nearcast.manifests.tables import SegmentTable
+from nearcast.media import Presentation, Representation, TrackKind
 from nearcast.record import Recorder
 
 StreamFormat = Literal["dash", "hls"]
 
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """What one URL (or byte range of it) is. `segment_index` None: the initialisation."""
-
-    title_url: str
-    kind: TrackKind
-    representation_id: str
-    segment_index: int | None
-    segment: Segment
-
-    @property
-    def first_byte(self) -> int:
-        return self.segment.byte_range.first if self.segment.byte_range is not None else 0
+TITLE_BYTES: Final = 2_000
+REPRESENTATION_BYTES: Final = 2_000
+VARIANT_BYTES: Final = 1_000
+KEY_BYTES: Final = 300
+"""What objects take beside their tables, as measured; URLs of ordinary length included."""
 
 
 class Title:
@@ -50,13 +40,16 @@ class Title:
         self.url = url
         self.stream_format: StreamFormat = stream_format
         self.master: HlsMaster | None = None
-        self.texts: dict[str, bytes] = {}
-        """Of the media playlists that are here."""
+        self.playlists: dict[str, MediaPlaylist] = {}
+        """The media playlists that are here, by URL."""
         self.presentation: Presentation | None = None
         self.used_no = 0
         """Larger for titles used later."""
-        self.mapped: tuple[str, ...] = ()
+        self.keys: tuple[Key, ...] = ()
+        """What its representations are found under."""
         self.segment_count = 0
+        self.size_bytes = 0
+        """What it takes in memory, nearly."""
 
     @property
     def runtime_s(self) -> float:
@@ -88,9 +81,10 @@ class MediaMap:
         self._counters = counters
         self._recorder = recorder
         self._titles: OrderedDict[str, Title] = OrderedDict()  # used longest ago first
-        self._places: dict[str, dict[str, list[Place]]] = {}  # URL -> title URL -> by first byte
+        self._index = MediaIndex(services)
         self._masters_of: dict[str, list[str]] = {}  # media playlist -> masters naming it
-        self._segment_count = 0
+        self.size_bytes = 0
+        """What all of it takes in memory, nearly."""
         self._use_no = 0
 
     def __len__(self) -> int:
@@ -105,27 +99,16 @@ class MediaMap:
         found = [self._titles[one] for one in (url, *urls) if one in self._titles]
         return tuple(found)
 
-    def knows(self, url: str) -> bool:
-        """Whether this is a manifest, a playlist or a segment of any title."""
-        return url in self._places or url in self._titles or url in self._masters_of
-
     def has_text(self, url: str) -> bool:
         """Whether this manifest or media playlist has been read into the map."""
         if url in self._titles:
             return True
         masters = self._masters_of.get(url, ())
-        return bool(masters) and all(url in self._titles[one].texts for one in masters)
+        return bool(masters) and all(url in self._titles[one].playlists for one in masters)
 
     def places(self, url: str, first_byte: int = 0) -> tuple[Place, ...]:
         """What a request for this URL from this byte on is, once per title."""
-        by_title = self._places.get(url)
-        if by_title is None:
-            return ()
-        found = []
-        for places in by_title.values():
-            index = bisect_right(places, first_byte, key=lambda place: place.first_byte)
-            found.append(places[max(index - 1, 0)])
-        return tuple(found)
+        return self._index.find(url, first_byte) if self._titles else ()
 
     def use(self, title_url: str) -> None:
         """Somebody watches this title: it stays longer."""
@@ -140,17 +123,19 @@ class MediaMap:
 
     # -- learning
 
-    def learn(self, url: str, text: bytes, now_s: float) -> None:
-        """Take in what was fetched as a manifest."""
+    def learn(self, url: str, manifest: Manifest, now_s: float) -> None:
+        """Take in what was read in a manifest."""
         masters = self._masters_of.get(url, ())
         try:
             if masters:
+                if not isinstance(manifest, MediaPlaylist):
+                    raise RemoteProtocolError("not a media playlist, which its master says it is")
                 for master_url in tuple(masters):
-                    self._learn_playlist(self._titles[master_url], url, text)
+                    self._learn_playlist(self._titles[master_url], url, manifest)
             else:
-                self._learn_manifest(url, text)
+                self._learn_manifest(url, manifest)
         except RemoteProtocolError as error:
-            self._ignored(url, str(error), now_s)
+            self.ignore(url, str(error), now_s)
             return
         for title in self.titles_of(url):
             self._recorder.record(
@@ -158,41 +143,44 @@ class MediaMap:
             )
         self._make_room()
 
-    def _ignored(self, url: str, detail: str, now_s: float) -> None:
+    def ignore(self, url: str, detail: str, now_s: float) -> None:
+        """What was fetched as a manifest cannot be used: what is known stays."""
         self._counters.manifests_ignored += 1
         self._recorder.record(ManifestIgnored(at_s=now_s, url=url, detail=detail[:200]))
 
-    def _learn_manifest(self, url: str, text: bytes) -> None:
-        read = read_manifest(text, url)
-        stream_format: StreamFormat = "dash" if text.lstrip()[:1] != b"#" else "hls"
-        if isinstance(read, Presentation):
-            title = self._renewed(url, stream_format)
-            if stream_format == "hls":
-                title.texts[url] = text  # in case its master comes later
-            self._map(title, read)
+    def _learn_manifest(self, url: str, manifest: Manifest) -> None:
+        if isinstance(manifest, Presentation):
+            self._map(self._renewed(url, "dash"), manifest)
+            return
+        if isinstance(manifest, MediaPlaylist):
+            title = self._renewed(url, "hls")
+            title.playlists[url] = manifest  # in case its master comes later
+            self._map(title, alone(manifest, url))
             return
         known = self._titles.get(url)
-        texts = known.texts if known is not None else {}
-        title = self._renewed(url, stream_format)
-        title.master = read
-        for playlist_url in read.playlist_urls:
+        playlists = known.playlists if known is not None else {}
+        title = self._renewed(url, "hls")
+        title.master = manifest
+        for playlist_url in manifest.playlist_urls:
             if not self.is_inside(playlist_url):
                 continue
             self._masters_of.setdefault(playlist_url, []).append(url)
-            alone = self._titles.get(playlist_url)
-            if alone is not None and alone.master is None:
-                texts = {**texts, **alone.texts}
+            single = self._titles.get(playlist_url)
+            if single is not None and single.master is None:
+                playlists = {**playlists, **single.playlists}
                 self._forget(playlist_url)
-        title.texts = {one: texts[one] for one in read.playlist_urls if one in texts}
-        if title.texts:
-            self._map(title, read.assemble(title.texts))
+        title.playlists = {
+            one: playlists[one] for one in manifest.playlist_urls if one in playlists
+        }
+        if title.playlists:
+            self._map(title, manifest.put_together(title.playlists))
+        else:
+            self._weigh(title)
 
-    def _learn_playlist(self, title: Title, url: str, text: bytes) -> None:
+    def _learn_playlist(self, title: Title, url: str, playlist: MediaPlaylist) -> None:
         assert title.master is not None
-        if title.texts.get(url) == text:
-            return
-        presentation = title.master.assemble({**title.texts, url: text})
-        title.texts[url] = text
+        presentation = title.master.put_together({**title.playlists, url: playlist})
+        title.playlists[url] = playlist
         self._map(title, presentation)
 
     def _renewed(self, url: str, stream_format: StreamFormat) -> Title:
@@ -204,26 +192,27 @@ class MediaMap:
     def _map(self, title: Title, presentation: Presentation) -> None:
         self._unmap(title)
         title.presentation = presentation
-        urls: dict[str, None] = {}
-        for place in _places(title.url, presentation):
-            url = self._services.canonical(place.segment.url)
-            if url is not None:
-                urls[url] = None
-                self._places.setdefault(url, {}).setdefault(title.url, []).append(place)
-                title.segment_count += 1
-        for url in urls:
-            self._places[url][title.url].sort(key=lambda place: place.first_byte)
-        title.mapped = tuple(urls)
-        self._segment_count += title.segment_count
+        keys: dict[Key, None] = {}
+        for kind, representations in presentation.tracks():
+            for representation in representations:
+                found = self._index.add(Track(title.url, kind, representation))
+                keys.update(dict.fromkeys(found))
+                if found:
+                    is_begun = representation.init is not None
+                    title.segment_count += len(representation.segments) + is_begun
+        title.keys = tuple(keys)
+        self._weigh(title)
 
     def _unmap(self, title: Title) -> None:
-        for url in title.mapped:
-            by_title = self._places[url]
-            by_title.pop(title.url, None)
-            if not by_title:
-                del self._places[url]
-        self._segment_count -= title.segment_count
-        title.mapped, title.segment_count = (), 0
+        self._index.remove(title.url, title.keys)
+        title.keys, title.segment_count = (), 0
+        self.size_bytes -= title.size_bytes
+        title.size_bytes = 0
+
+    def _weigh(self, title: Title) -> None:
+        self.size_bytes -= title.size_bytes
+        title.size_bytes = _size_bytes(title)
+        self.size_bytes += title.size_bytes
 
     def _forget(self, url: str) -> None:
         title = self._titles.pop(url, None)
@@ -239,22 +228,18 @@ class MediaMap:
 
     def _make_room(self) -> None:
         while len(self._titles) > self._config.titles_max or (
-            self._segment_count > self._config.segments_max and len(self._titles) > 1
+            self.size_bytes > self._config.titles_bytes_max and len(self._titles) > 1
         ):
             self._forget(next(iter(self._titles)))
 
 
-def _places(title_url: str, presentation: Presentation) -> Iterator[Place]:
-    for kind, representations in presentation.tracks():
+def _size_bytes(title: Title) -> int:
+    size_bytes = TITLE_BYTES + sum(KEY_BYTES + len(str(key)) for key in title.keys)
+    if title.master is not None:
+        size_bytes += VARIANT_BYTES * len(title.master.playlist_urls)
+    for _, representations in title.presentation.tracks() if title.presentation else ():
         for representation in representations:
-            pieces: list[tuple[int | None, Segment]] = list(enumerate(representation.segments))
-            if representation.init is not None:
-                pieces.insert(0, (None, representation.init))
-            for segment_index, segment in pieces:
-                yield Place(
-                    title_url=title_url,
-                    kind=kind,
-                    representation_id=representation.rendition.id,
-                    segment_index=segment_index,
-                    segment=segment,
-                )
+            size_bytes += REPRESENTATION_BYTES
+            if isinstance(representation.segments, SegmentTable):
+                size_bytes += representation.segments.size_bytes
+    return size_bytes

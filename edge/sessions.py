@@ -20,7 +20,8 @@ from cache.http.headers import Headers, get_one
 from cache.http.ranges import parse_range
 from edge.config import SessionsConfig
 from edge.fill import SIZE_UNKNOWN
-from edge.media_map import MediaMap, Place, StreamFormat, Title
+from edge.media_index import Place
+from edge.media_map import MediaMap, StreamFormat, Title
 from edge.progress import Progress
 from edge.records import CheckpointReached
 from edge.services import Services
@@ -109,8 +110,6 @@ class Sessions:
 
     def observe(self, url: str, target: str, headers: Headers, client: str, at_s: float) -> None:
         """A client asked for this URL at that time."""
-        if not self._map.knows(url):
-            return
         for title in self._map.titles_of(url):
             self._map.use(title.url)
         places = self._map.places(url, _first_byte(headers))

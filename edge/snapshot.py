@@ -15,6 +15,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     """What the session side and the prefetcher add."""
 
     title_count: int = 0
+    titles_bytes: int = 0
     session_count: int = 0
     viewer_count: int = 0
     model_id: str | None = None
@@ -88,6 +89,8 @@ def snapshot(
         purge_count=counters.purges,
         purged_count=counters.purged_objects,
         title_count=watching.title_count,
+        titles_bytes=watching.titles_bytes,
+        manifests_dropped=counters.manifests_dropped,
         manifests_ignored=counters.manifests_ignored,
         session_count=watching.session_count,
         sessions_started=counters.sessions_started,

@@ -31,6 +31,7 @@ class Counters:
         "fills_stored",
         "hits_dropped",
         "late_answers",
+        "manifests_dropped",
         "manifests_ignored",
         "pass_bytes",
         "predictions_asked",
@@ -82,6 +83,8 @@ class Counters:
     hits_dropped: int
     late_answers: int
     """Predictions that came too late or for nobody."""
+    manifests_dropped: int
+    """Not read, because too many were waiting for it."""
     manifests_ignored: int
     pass_bytes: int
     predictions_asked: int
@@ -175,6 +178,9 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     purged_count: int
 
     title_count: int
+    titles_bytes: int
+    """RAM that knowing of the titles takes, estimated."""
+    manifests_dropped: int
     manifests_ignored: int
     session_count: int
     sessions_started: int

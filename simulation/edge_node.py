@@ -17,6 +17,7 @@ from edge import events
 from edge.config import EdgeConfig
 from edge.core import EdgeCore
 from edge.pacing import CONNECTIONS_MAX
+from edge.texts import read_manifest
 from nearcast.errors import LocalProtocolError
 from nearcast.record import Recorder
 from simulation.edge_disk import EdgeDisk, Held
@@ -89,6 +90,8 @@ class EdgeNode:
             events.DropObject: lambda effect: self.disk.drop(effect.object_id),
             events.SetInMemory: self._set_in_memory,
             events.ReadObject: self._read_object,
+            # At once: what it takes is nothing to what the fetch took.
+            events.ReadManifest: lambda effect: self.feed(read_manifest(effect)),
             events.FetchCatalog: lambda effect: self._catalogs.fetch(effect),
             events.Predict: self._predict,
             events.PurgeDone: lambda effect: None,

@@ -17,6 +17,7 @@ from edge.events import (
     HitsServed,
     PauseFill,
     Predict,
+    ReadManifest,
     Requested,
     ResponseEnded,
     ResumeFill,
@@ -25,6 +26,7 @@ from edge.events import (
     ServeText,
     StartFill,
 )
+from edge.texts import read_manifest
 from nearcast.cmcd import Cmcd, to_query
 from nearcast.manifests import write_master, write_media, write_mpd
 from nearcast.media import Presentation, Rendition, Representation, Segment, TrackKind
@@ -139,6 +141,8 @@ class World(Bench):
             case CancelFill():
                 self.held.pop(effect.fill_id, None)
                 self.paused.discard(effect.fill_id)
+            case ReadManifest():
+                return [read_manifest(effect)]
             case Predict():
                 self.predicts.append(effect)
             case ServeObject() | ServeFill() | ServeText():

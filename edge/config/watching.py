@@ -18,8 +18,8 @@ class SessionsConfig(Section, frozen=True, kw_only=True):
     count_max: Count = 20_000
     viewers_max: Count = 50_000
     titles_max: Count = 2_000
-    segments_max: Count = 1_000_000
-    """Of all known titles together: it bounds the memory manifests can take."""
+    titles_bytes_max: Count = 64_000_000
+    """What all known titles together may take in memory; those used longest ago make room."""
     utc_offset_h: Annotated[float, msgspec.Meta(ge=-14, le=14)] = 0.0
     """Local time of the viewers, for the model."""
 

@@ -30,7 +30,8 @@ Where to look, in the order of reading:
     store_health            whether it takes what it should
     store_types             what these tell each other
 
-    the model
+    what comes next
+    manifests               reads them
     inference               its process, seen from the node
     inference_worker        the process
 """

@@ -70,7 +70,7 @@ class Planner:
             config.prefetch.start_s,
             media_map=media_map,
             is_settled=self._is_settled,
-            is_coming=lambda url: bool(open_fills.of_url(url)),
+            is_coming=lambda url: bool(open_fills.of_url(url)) or texts.is_coming(url),
         )
         self._intents: OrderedDict[str, Intent] = OrderedDict()  # by session, oldest first
         self._running: dict[int, tuple[Intent, int]] = {}  # fill -> its intent, bytes expected
@@ -224,7 +224,7 @@ class Planner:
         return taken_bytes <= index.prefetch_bytes_max
 
     def _is_settled(self, url: str, session: Session, now_s: float) -> bool:
-        if not self._map.is_inside(url) or self._open.of_url(url):
+        if not self._map.is_inside(url) or self._open.of_url(url) or self._texts.is_coming(url):
             return True
         if self._failed.get(url, now_s) > now_s:
             return True

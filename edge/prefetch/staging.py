@@ -82,7 +82,9 @@ class Staging:
                 return None
             return Want(intent.successor_url, TEXT_BYTES_EXPECTED)
         missing = [
-            url for url in _playlists(title, session.rungs.get("video")) if url not in title.texts
+            url
+            for url in _playlists(title, session.rungs.get("video"))
+            if url not in title.playlists
         ]
         for url in missing:
             if not self._is_settled(url, session, now_s):

@@ -1,18 +1,30 @@
 """DASH and HLS manifests, read into and written from `nearcast.media.Presentation`."""
 
-from nearcast.manifests.hls import HlsMaster
+from nearcast.manifests.hls import HlsMaster, alone
+from nearcast.manifests.playlist import MediaPlaylist
 from nearcast.manifests.rates import measured_rates_kbps
-from nearcast.manifests.read import foreign_urls, is_manifest, origin_of, read_manifest
+from nearcast.manifests.read import (
+    Manifest,
+    foreign_urls,
+    is_manifest,
+    origin_of,
+    read_manifest,
+    read_part,
+)
 from nearcast.manifests.write_dash import write_mpd
 from nearcast.manifests.write_hls import write_master, write_media
 
 __all__ = [
     "HlsMaster",
+    "Manifest",
+    "MediaPlaylist",
+    "alone",
     "foreign_urls",
     "is_manifest",
     "measured_rates_kbps",
     "origin_of",
     "read_manifest",
+    "read_part",
     "write_master",
     "write_media",
     "write_mpd",

@@ -84,12 +84,19 @@ class HlsMaster(msgspec.Struct, frozen=True, kw_only=True):
         left, or one that is given cannot be read.
         """
         budget = SegmentBudget()
+        return self.put_together(
+            {
+                url: read_media(playlists[url], url, budget)
+                for url in self.playlist_urls
+                if url in playlists
+            }
+        )
+
+    def put_together(self, read: Mapping[str, MediaPlaylist]) -> Presentation:
+        """As `assemble`, from playlists that have been read before."""
+        budget = SegmentBudget()
+        budget.take(sum(len(read[url].segments) for url in self.playlist_urls if url in read))
         names = _names(self.playlist_urls)
-        read = {
-            url: read_media(playlists[url], url, budget)
-            for url in self.playlist_urls
-            if url in playlists
-        }
         audio = [
             _representation(variant, names[variant.url], read[variant.url])
             for variant in self.audio
@@ -119,12 +126,16 @@ class HlsMaster(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def read_hls(text: bytes, url: str) -> Presentation | HlsMaster:
-    """A master playlist, or the presentation of a media playlist that stands alone."""
+def read_hls(text: bytes, url: str) -> HlsMaster | MediaPlaylist:
+    """A master playlist, or a media playlist, which may stand alone."""
     lines = playlist_lines(text)
     if is_master(lines):
         return _read_master(parse_master(lines), url)
-    playlist = read_media(text, url, SegmentBudget())
+    return read_media(text, url, SegmentBudget())
+
+
+def alone(playlist: MediaPlaylist, url: str) -> Presentation:
+    """The presentation of a media playlist that no master names."""
     only = Variant(url=url, kind="video", codecs="", peak_kbps=None, average_kbps=None)
     representation = _representation(only, _names((url,))[url], playlist)
     return Presentation(url=url, duration_s=representation.duration_s, video=(representation,))

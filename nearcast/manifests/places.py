@@ -15,7 +15,7 @@ def read_places(references: Sequence[str], base_url: str) -> Template | Listed:
     first = references[0]
     if len(references) > 1 and all(reference == first for reference in references):
         return Template((join(base_url, first),), (), 0)
-    return _numbered(references, base_url) or Listed(_joined(references, base_url))
+    return _numbered(references, base_url) or Listed(tuple(_joined(references, base_url)))
 
 
 def _numbered(references: Sequence[str], base_url: str) -> Template | None:

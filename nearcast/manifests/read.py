@@ -7,9 +7,13 @@ from urllib.parse import urlsplit
 
 from nearcast.errors import RemoteProtocolError
 from nearcast.manifests.dash import read_dash
-from nearcast.manifests.hls import HlsMaster, read_hls
+from nearcast.manifests.hls import HlsMaster, alone, read_hls
 from nearcast.manifests.limits import check_text
+from nearcast.manifests.playlist import MediaPlaylist
 from nearcast.media import Presentation
+
+Manifest = Presentation | HlsMaster | MediaPlaylist
+"""What one text says: all of a title, or a part of an HLS title."""
 
 MANIFEST_TYPES: Final = frozenset(
     (
@@ -43,6 +47,12 @@ def read_manifest(text: bytes, url: str) -> Presentation | HlsMaster:
     An HLS master names media playlists that must be fetched before there is a presentation; a
     media playlist alone gives a presentation with one video representation.
     """
+    found = read_part(text, url)
+    return alone(found, url) if isinstance(found, MediaPlaylist) else found
+
+
+def read_part(text: bytes, url: str) -> Manifest:
+    """As `read_manifest`, but a media playlist stays what it is: a master may come to it."""
     start = check_text(text)[:1]
     if start == "<":
         return read_dash(text, url)

@@ -16,6 +16,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import accumulate, takewhile
 from typing import Final, Literal, Protocol, overload
 
 from nearcast.errors import RemoteProtocolError
@@ -24,6 +25,9 @@ from nearcast.media import ByteRange, Segment
 NAMES_BYTES_MAX: Final = 8 * 1024 * 1024
 """Of the URLs of one representation that no template gives, folders apart. A query alone is a
 reference of two bytes to a URL of thousands."""
+
+FOLDERS_MAX: Final = 256
+"""Folders that the segments of a representation are looked for in."""
 
 SAME_NAME_MAX: Final = 16
 """Segments looked at that have the same name and start, and differ in their query."""
@@ -205,23 +209,26 @@ class Listed:
 
     __slots__ = ("_ends", "_folder_nos", "_folders", "_text")
 
-    def __init__(self, urls: Iterable[str]) -> None:
+    def __init__(self, urls: Sequence[str]) -> None:
+        cuts = [len(split(url)[0]) for url in urls]
         folders: dict[str, int] = {}
-        names: list[str] = []
-        folder_nos, ends = array("I"), array("I")
-        end = 0
-        for url in urls:
-            folder, name = split(url)
-            names.append(name)
-            folder_nos.append(folders.setdefault(folder, len(folders)))
-            end += len(name)
-            if end > NAMES_BYTES_MAX:
-                raise RemoteProtocolError("the URLs of the segments are too long")
-            ends.append(end)
-        self._text = "".join(names)
-        self._ends = ends
+        for url, cut in zip(urls, cuts, strict=True):
+            folders.setdefault(url[:cut], len(folders))
+        if len(folders) > FOLDERS_MAX:
+            first, last = min(urls), max(urls)  # what these share, all do
+            pairs = zip(first, last, strict=False)
+            common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+            folders, cuts = {urls[0][:common]: 0}, [common] * len(urls)
+        if sum(map(len, urls)) - sum(cuts) > NAMES_BYTES_MAX:
+            raise RemoteProtocolError("the URLs of the segments are too long")
+        self._text = "".join([url[cut:] for url, cut in zip(urls, cuts, strict=True)])
+        lengths = (len(url) - cut for url, cut in zip(urls, cuts, strict=True))
+        self._ends = array("I", accumulate(lengths))
         self._folders = tuple(folders)
-        self._folder_nos = folder_nos if len(folders) > 1 else array("I")
+        self._folder_nos = array("I")
+        if len(folders) > 1:
+            pieces = zip(urls, cuts, strict=True)
+            self._folder_nos.extend([folders[url[:cut]] for url, cut in pieces])
 
     def url(self, index: int) -> str:
         folder = self._folders[self._folder_nos[index] if self._folder_nos else 0]
@@ -271,7 +278,8 @@ class Names:
         found: list[tuple[int, int, int]] = []
         for index, url in enumerate(urls):
             folder, name = split(url)
-            folders[folder] = None
+            if len(folders) < FOLDERS_MAX:
+                folders[folder] = None
             first = 0 if ranges is None else ranges.first(index)
             found.append((hash(name.partition("?")[0]), first, index))
         found.sort()

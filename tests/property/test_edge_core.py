@@ -50,6 +50,7 @@ from edge.events import (
     Purge,
     PurgeDone,
     PurgeKind,
+    ReadManifest,
     ReadObject,
     Reconfigured,
     Requested,
@@ -66,6 +67,7 @@ from edge.events import (
     StreamOnly,
     UpdateStored,
 )
+from edge.texts import read_manifest
 from nearcast.media import ByteRange
 from nearcast.record import NullRecorder
 from tests.edge_bench import EPOCH_S, UPSTREAM
@@ -170,6 +172,7 @@ class EdgeMachine(RuleBasedStateMachine):
         self.held: dict[str, int] = {}
         self.sent: list[Hit] = []
         self.reads: list[str] = []
+        self.manifests: list[ReadManifest] = []
         self.predictions: list[int] = []
         self.is_draining = False
         self.prefetched_bytes = 0
@@ -246,6 +249,9 @@ class EdgeMachine(RuleBasedStateMachine):
                 assert object_id in self.held
             case ReadObject(object_id=object_id):
                 self.reads.append(object_id)
+            case ReadManifest():
+                self.manifests.append(effect)
+                assert len(self.manifests) == 1, "one at a time"
             case Predict():
                 self.predictions.append(effect.prediction_id)
             case FetchCatalog():
@@ -478,6 +484,11 @@ class EdgeMachine(RuleBasedStateMachine):
     @rule()
     def object_read(self) -> None:
         self.feed(ObjectRead(object_id=self.reads.pop(), text=None))
+
+    @precondition(lambda self: self.manifests)
+    @rule()
+    def manifest_read(self) -> None:
+        self.feed(read_manifest(self.manifests.pop()))
 
     @rule()
     def catalog(self) -> None:

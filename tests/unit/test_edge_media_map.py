@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from edge.config import EdgeConfig, SessionsConfig
+from edge.events import ReadManifest
+from edge.media_index import SHARED_MAX
 from edge.media_map import MediaMap
 from edge.records import ManifestIgnored
 from edge.services import Services
 from edge.status import Counters
+from edge.texts import read_manifest
 from nearcast.manifests import write_mpd
 from nearcast.record import ListRecorder
 from tests.edge_bench import UPSTREAM
@@ -32,7 +35,15 @@ def make(**limits: int) -> tuple[MediaMap, Counters, ListRecorder]:
 
 def learn(media_map: MediaMap, *urls: str) -> None:
     for url in urls:
-        media_map.learn(url, TEXTS[url], 0.0)
+        read(media_map, url, TEXTS[url])
+
+
+def read(media_map: MediaMap, url: str, text: bytes, now_s: float = 0.0) -> None:
+    found = read_manifest(ReadManifest(url=url, text=text))
+    if found.manifest is None:
+        media_map.ignore(url, found.detail, now_s)
+    else:
+        media_map.learn(url, found.manifest, now_s)
 
 
 def test_an_mpd_places_all_its_segments() -> None:
@@ -83,7 +94,7 @@ def test_a_segment_of_two_titles_has_two_places() -> None:
 @pytest.mark.parametrize("text", [b"", b"garbage", b"<MPD", b"#EXTM3U\n", b"\xff\xfe", b"{}"])
 def test_what_is_no_manifest_is_counted_and_ignored(text: bytes) -> None:
     media_map, counters, recorder = make()
-    media_map.learn(f"{E1}/manifest.mpd", text, 1.0)
+    read(media_map, f"{E1}/manifest.mpd", text, 1.0)
     assert counters.manifests_ignored == 1
     assert isinstance(recorder.records[-1], ManifestIgnored)
     assert media_map.title(f"{E1}/manifest.mpd") is None
@@ -92,7 +103,7 @@ def test_what_is_no_manifest_is_counted_and_ignored(text: bytes) -> None:
 def test_a_bad_later_version_leaves_what_is_known() -> None:
     media_map, _, _ = make()
     learn(media_map, f"{E1}/manifest.mpd")
-    media_map.learn(f"{E1}/manifest.mpd", b"garbage", 1.0)
+    read(media_map, f"{E1}/manifest.mpd", b"garbage", 1.0)
     assert media_map.places(f"{E1}/low/1.m4s") != ()
 
 
@@ -100,7 +111,7 @@ def test_segments_outside_the_upstream_are_left_out() -> None:
     media_map, _, _ = make()
     text = write_mpd(episode(1), url="http://elsewhere/x.mpd").encode()
     foreign = text.replace(b"origin:8000", b"elsewhere:9")
-    media_map.learn(f"{E1}/manifest.mpd", foreign, 0.0)
+    read(media_map, f"{E1}/manifest.mpd", foreign, 0.0)
     assert media_map.places("http://elsewhere:9/base/media/e1/low/1.m4s") == ()
     assert not media_map.is_inside("http://origin:8000/other")
     assert not media_map.is_inside("http://origin:80001/base/x")
@@ -117,7 +128,79 @@ def test_the_title_used_longest_ago_makes_room() -> None:
     assert media_map.places(f"{E1}/low/1.m4s") != ()
 
 
-def test_the_segments_of_all_titles_are_bounded() -> None:
-    media_map, _, _ = make(segments_max=40)  # one title has 33
-    learn(media_map, *(f"{UPSTREAM}/media/e{no}/manifest.mpd" for no in (1, 2, 3)))
-    assert len(media_map) == 1
+def hashed(title: str, count: int = 200) -> bytes:
+    """A playlist whose names follow no rule."""
+    names = (f"{title}{no * no * 7919:x}" for no in range(count))
+    lines = [f"#EXTINF:4,\n{name}.ts" for name in names]
+    return "\n".join(["#EXTM3U", *lines, "#EXT-X-ENDLIST"]).encode()
+
+
+def test_the_memory_of_all_titles_is_bounded() -> None:
+    media_map, _, _ = make(titles_bytes_max=50_000)
+    for no in range(20):
+        read(media_map, f"{E1}/{no}.m3u8", hashed(f"t{no}-"))
+        assert media_map.size_bytes <= 50_000
+    assert 1 < len(media_map) < 20
+    assert media_map.title(f"{E1}/19.m3u8") is not None
+    assert media_map.title(f"{E1}/0.m3u8") is None
+    assert media_map.places(f"{E1}/t0-0.ts") == ()
+    assert [place.title_url for place in media_map.places(f"{E1}/t19-0.ts")] == [f"{E1}/19.m3u8"]
+
+
+def test_nothing_is_left_of_titles_that_are_renewed_or_forgotten() -> None:
+    media_map, _, _ = make(titles_max=1)
+    for _ in range(3):
+        learn(media_map, f"{E1}/manifest.mpd")
+        once = media_map.size_bytes
+        learn(media_map, f"{E1}/low/playlist.m3u8", f"{E1}/master.m3u8")
+        learn(media_map, f"{E1}/low/playlist.m3u8", f"{E1}/manifest.mpd")
+        assert len(media_map) == 1
+        assert media_map.size_bytes == once
+    assert {place.title_url for place in media_map.places(f"{E1}/low/1.m4s")} == {
+        f"{E1}/manifest.mpd"
+    }
+
+
+def test_titles_without_number_in_one_folder_are_told_apart() -> None:
+    media_map, _, _ = make()
+    for title in ("one", "two"):
+        read(media_map, f"{E1}/{title}.m3u8", hashed(title))
+    (place,) = media_map.places(f"{E1}/two{7919:x}.ts?x=1") or media_map.places(
+        f"{E1}/two{7919:x}.ts"
+    )
+    assert (place.title_url, place.segment_index) == (f"{E1}/two.m3u8", 1)
+    assert media_map.places(f"{E1}/three.ts") == ()
+
+
+def test_ranges_of_one_file_are_places_by_their_first_byte() -> None:
+    media_map, _, _ = make()
+    text = b"""#EXTM3U
+#EXT-X-MAP:URI="one.mp4",BYTERANGE="100@0"
+#EXTINF:4,
+#EXT-X-BYTERANGE:50@100
+one.mp4
+#EXTINF:4,
+#EXT-X-BYTERANGE:50@150
+one.mp4
+#EXT-X-ENDLIST
+"""
+    read(media_map, f"{E1}/one.m3u8", text)
+    indexes = [
+        media_map.places(f"{E1}/one.mp4", first)[0].segment_index
+        for first in (0, 99, 100, 149, 150)
+    ]
+    assert indexes == [None, None, 0, 0, 1]
+
+
+def test_many_titles_of_the_same_urls_do_not_slow_each_other_down() -> None:
+    media_map, _, _ = make()
+    for no in range(200):
+        read(media_map, f"{E1}/{no}.m3u8", b"#EXTM3U\n#EXTINF:4,\nseg1.ts\n#EXT-X-ENDLIST")
+    assert len(media_map.places(f"{E1}/seg1.ts")) == SHARED_MAX
+    assert len(media_map) == 200
+
+
+def test_a_number_longer_than_any_is_no_segment() -> None:
+    media_map, _, _ = make()
+    learn(media_map, f"{E1}/manifest.mpd")
+    assert media_map.places(f"{E1}/low/{'1' * 5000}.m4s") == ()
