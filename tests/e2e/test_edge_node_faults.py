@@ -204,6 +204,17 @@ def test_slow_loris_gets_408_and_is_closed(origin: FaultyOrigin, start_edge: Sta
         process.wait_status(lambda status: status["connection_count"] == 1)
 
 
+def test_empty_lines_buy_no_time(origin: FaultyOrigin, start_edge: StartEdge) -> None:
+    origin.serve("/late", b"answer")
+    get = b"GET /late HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    with start_edge(origin.url, "--set", "http.header_deadline_s=0.5") as process:
+        assert raw(process, b"\r\n" + get).endswith(b"answer")
+        assert raw(process, b"\r\n\r\n" + get).startswith(b"HTTP/1.1 400 ")
+        assert raw(process, b"\r\n", b"\r\n").startswith(b"HTTP/1.1 400 ")
+        # Idle for longer than this test may take, were it not for the head's deadline.
+        assert raw(process, b"\r\n") == b""
+
+
 def test_body_that_stops_coming_is_not_waited_for(
     origin: FaultyOrigin, start_edge: StartEdge
 ) -> None:

@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol):
         "_is_advancing",
         "_is_eof",
         "_is_held",
+        "_is_line_skipped",
         "_linger_bytes",
         "_looked_bytes",
         "_reply",
@@ -106,6 +107,8 @@ class Connection(asyncio.Protocol):
         self._is_advancing = False
         self._is_eof = False
         self._is_held = False
+        self._is_line_skipped = False
+        """The one empty line that may come before a request has come."""
         self._linger_bytes = 0
         self._window_bytes: int | None = None
 
@@ -217,8 +220,12 @@ class Connection(asyncio.Protocol):
         """Begin to answer the first request in the tail. False when its head is not complete."""
         tail = self._tail
         if tail.startswith(b"\r\n"):  # after a body, from careless clients (RFC 9112, 2.2)
-            tail = self._tail = tail[2:]
+            if self._is_line_skipped:
+                raise MalformedMessage(400, "more than one empty line before a request")
+            self._is_line_skipped = True
+            self._tail = tail[2:]
             self._searched_bytes = self._looked_bytes = 0
+            return bool(self._tail) and self._read_head()
         end = find_head_end(tail, self._searched_bytes)
         if end < 0:
             self._searched_bytes = len(tail)
@@ -230,6 +237,7 @@ class Connection(asyncio.Protocol):
         self._tail = tail[end:]
         self._searched_bytes = self._looked_bytes = 0
         self._head_since_s = None
+        self._is_line_skipped = False
         if self._server.is_draining or not self._server.hits.serve(self, head):
             self._begin(head, parse_request_head(head, self._server.limits))
         return True
@@ -285,11 +293,13 @@ class Connection(asyncio.Protocol):
                 self._head_since_s = now_s
             self._set_due(self._head_since_s + self._server.header_deadline_s)
             return
-        self._head_since_s = None
         if self._server.is_draining:
             self.close()
             return
-        self.is_free = True
+        if self._is_line_skipped and self.due_s != NO_DEADLINE_S:
+            return  # an empty line buys no time
+        self._head_since_s = None
+        self.is_free = not self._is_line_skipped  # `_read_head` is to see the next one too
         self._set_due(now_s + self._server.settings.idle_s)
 
     # What requests' bodies need
