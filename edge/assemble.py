@@ -106,6 +106,8 @@ class EdgeNode:
             self._store,
             tell,
             memory_object_bytes_max=config.memory_object_bytes_max,
+            growing_bytes_max=config.growing_bytes_max,
+            kept_bytes_max=config.memory_bytes,
             verify_every=config.storage.verify_every,
         )
         self._upstream = Upstream(

@@ -49,6 +49,9 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     object_bytes_max: Count = 1_000_000_000
     memory_object_bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 4_000_000
     """Larger objects are served from the store's files; without a store this has no effect."""
+    growing_bytes_max: Count = 64_000_000
+    """RAM for what is fetched and not yet with its clients or on disk, all fetches together; each
+    has 256 KB in any case. Without a store, what is to be kept may take `memory_bytes` besides."""
     eviction: str = "s3fifo"
     admission: str = "always"
     eviction_params: EvictionParams = EvictionParams()

@@ -18,6 +18,7 @@ from edge.drivers.checksums import BLOCK_BYTES
 from edge.drivers.disk import DiskStore
 from edge.drivers.file_reads import FileReads
 from edge.drivers.growing import GrowingBody
+from edge.drivers.growing_room import GROWING_BYTES_MAX, GrowingRoom
 from edge.drivers.held import HeldFile
 from edge.drivers.spool import Spool
 from edge.drivers.store_health import StoreHealth
@@ -60,12 +61,15 @@ class Bodies:
         tell: Tell,
         *,
         memory_object_bytes_max: int,
+        growing_bytes_max: int = GROWING_BYTES_MAX,
+        kept_bytes_max: int = 0,
         verify_every: int = 0,
     ) -> None:
         self.health = StoreHealth(asyncio.get_running_loop().time)
         self._store = store
         self._tell = tell
         self._reads = FileReads()
+        self._room = GrowingRoom(growing_bytes_max, kept_bytes_max)
         self._window_bytes = max(WINDOW_BYTES_MIN, memory_object_bytes_max)
         self._fills: dict[int, GrowingBody] = {}
         self._memory: dict[str, bytes] = {}
@@ -96,11 +100,15 @@ class Bodies:
     def begin(self, fill_id: int) -> GrowingBody:
         refusal = self._refusal()
         thread = self._thread if refusal is None else None
-        body = GrowingBody(window_bytes=self._window_bytes, reads=self._reads, thread=thread)
+        body = GrowingBody(
+            window_bytes=self._window_bytes, reads=self._reads, thread=thread, room=self._room
+        )
         if refusal is not None:
             body.on_not_stored = lambda: self._not_stored(fill_id, refusal)
         elif self._store is not None:
             body.make_spool = lambda growing: self._spool(fill_id, growing)
+        else:
+            body.on_crowded = lambda: self._not_stored(fill_id, "too much is fetched at once")
         self._fills[fill_id] = body
         return body
 

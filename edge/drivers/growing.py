@@ -21,6 +21,7 @@ import google_crc32c
 from edge.drivers.body import Buffer
 from edge.drivers.checksums import as_bytes
 from edge.drivers.file_reads import FileReads
+from edge.drivers.growing_room import FLOOR_BYTES, GrowingRoom
 from edge.drivers.spool import Spool
 from edge.drivers.store_thread import StoreThread
 from edge.pacing import SPOOL_BYTES
@@ -37,7 +38,12 @@ class GrowingBody:
     """The bytes of a fetch under way, from the first to what has arrived."""
 
     def __init__(
-        self, *, window_bytes: int, reads: FileReads, thread: StoreThread | None = None
+        self,
+        *,
+        window_bytes: int,
+        reads: FileReads,
+        thread: StoreThread | None = None,
+        room: GrowingRoom | None = None,
     ) -> None:
         self.size_bytes = 0
         self.crc32c = 0
@@ -50,13 +56,18 @@ class GrowingBody:
         """Begins to write it, once it is too large to be kept in memory until it is whole."""
         self.on_not_stored: Callable[[], None] | None = None
         """Called once when it is whole or too large to keep: there is no store for it."""
+        self.on_crowded: Callable[[], None] | None = None
+        """Called once when it was to be kept in memory, and there is no room for that."""
         self.spool: Spool | None = None
         self.reads = reads
+        self._room = room
+        self._is_counted = False
         self._window_bytes = window_bytes
         self._thread = thread
         self._chunks: list[Buffer] = []
         self._offsets: list[int] = []  # where each chunk in memory starts
         self._first = 0  # what lies before this is on disk alone, or nowhere
+        self._written_bytes = 0
         self._readers: set[GrowingReader] = set()
         self._waiting: dict[GrowingReader, None] = {}  # in the order they came
         self._waking: dict[GrowingReader, None] = {}  # before anyone who waits
@@ -71,6 +82,8 @@ class GrowingBody:
         self._chunks.append(chunk)
         self.size_bytes += len(chunk)
         self.crc32c = google_crc32c.extend(self.crc32c, as_bytes(chunk))
+        if self._is_counted or self.size_bytes > FLOOR_BYTES:
+            self._count(len(chunk))
         if self.is_passing:
             self.let_go()
         elif self.spool is not None:
@@ -131,7 +144,12 @@ class GrowingBody:
 
     def trim(self, written_bytes: int) -> None:
         """The first `written_bytes` can be read from disk: let go what is out of the window."""
-        self._drop_before(min(written_bytes, self.size_bytes - self._window_bytes))
+        self._written_bytes = written_bytes
+        self.narrow()
+
+    def narrow(self) -> None:
+        """Let go what is on disk and does not fit into the window of this moment."""
+        self._drop_before(min(self._written_bytes, self.size_bytes - self._window()))
 
     def let_go(self, closed: GrowingReader | None = None) -> None:
         """A reader moved on or closed."""
@@ -143,7 +161,7 @@ class GrowingBody:
             return
         slowest = min((reader.position for reader in self._readers), default=self._first)
         self._drop_before(slowest)
-        self._has_own_room = self.size_bytes - slowest < self._window_bytes
+        self._has_own_room = self.size_bytes - slowest < self._window()
         if self._has_own_room:
             self._room_came()
 
@@ -172,6 +190,27 @@ class GrowingBody:
         # The last reader may outlive the fill by far, and only it knows that it was the last.
         if self.spool is not None:
             self.spool.close()
+        if self._is_counted and self._room is not None:
+            self._room.used_bytes -= self.size_bytes - self._first
+
+    def _count(self, added_bytes: int) -> None:
+        """It is large enough to be counted. Where it is all kept there may be no room for more."""
+        room = self._room
+        if room is None:
+            return
+        if not self._is_counted:
+            self._is_counted = True
+            added_bytes = self.size_bytes - self._first
+            room.join(self)
+        room.used_bytes += added_bytes
+        if self.on_crowded is not None and not self.is_passing and room.is_full_of_kept:
+            self.on_crowded()
+            self.become_passing()
+
+    def _window(self) -> int:
+        if self._room is None or not self._is_counted:
+            return self._window_bytes
+        return min(self._window_bytes, self._room.share_bytes)
 
     def _outgrow(self) -> None:
         """It is large: begin to write it, or keep no more than its readers need."""
@@ -179,7 +218,7 @@ class GrowingBody:
             self.spool = self.make_spool(self)
             for chunk in self._chunks:
                 self.spool.add(chunk)
-        elif self.on_not_stored is not None and self.size_bytes > self._window_bytes:
+        elif self.on_not_stored is not None and self.size_bytes > self._window():
             self.on_not_stored()
             self.become_passing()
 
@@ -189,7 +228,10 @@ class GrowingBody:
         if self._chunks and offset >= self.size_bytes:
             count = len(self._chunks)
         if count > 0:
+            before = self._first
             self._first = self._offsets[count] if count < len(self._offsets) else self.size_bytes
+            if self._is_counted and self._room is not None:
+                self._room.used_bytes -= self._first - before
             del self._chunks[:count], self._offsets[:count]
 
     def _wake(self) -> None:
