@@ -340,7 +340,6 @@ class EdgeCore:
             self._foresight.seen(ask.url, event.target, event.headers, event.client, now_s)
 
     def _hits_served(self, event: HitsServed, now_s: float) -> None:
-        self._counters.hits_dropped += event.dropped
         for hit in event.hits:
             used_bytes = 0
             if hit.sent_bytes:

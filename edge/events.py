@@ -94,10 +94,9 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class HitsServed(Event, frozen=True, kw_only=True):
-    """The counter ring since the last batch, oldest first. `dropped` were lost to a full ring."""
+    """The hits since the last batch, oldest first."""
 
     hits: tuple[Hit, ...]
-    dropped: int = 0
 
 
 class PassAnswered(Event, frozen=True, kw_only=True):

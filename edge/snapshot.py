@@ -54,7 +54,6 @@ def snapshot(
         answers_stream=counters.answers_stream,
         answers_upstream=counters.answers_upstream,
         answers_own=counters.answers_own,
-        hits_dropped=counters.hits_dropped,
         stale_served=counters.stale_served,
         revalidation_count=counters.revalidations,
         collapsed_count=counters.collapsed,

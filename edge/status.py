@@ -29,7 +29,6 @@ class Counters:
         "fills_failed",
         "fills_prefetch",
         "fills_stored",
-        "hits_dropped",
         "late_answers",
         "manifests_dropped",
         "manifests_ignored",
@@ -80,7 +79,6 @@ class Counters:
     fills_failed: int
     fills_prefetch: int
     fills_stored: int
-    hits_dropped: int
     late_answers: int
     """Predictions that came too late or for nobody."""
     manifests_dropped: int
@@ -136,7 +134,6 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     answers_stream: int
     answers_upstream: int
     answers_own: int
-    hits_dropped: int
     stale_served: int
     revalidation_count: int
     collapsed_count: int
