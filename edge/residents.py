@@ -248,23 +248,16 @@ class Residents:
     ) -> HotEntry:
         """A 304 confirmed the object: its fields and times are renewed."""
         old = entry.stored
-        stored = StoredObject(
-            object_id=old.object_id,
-            url=old.url,
-            vary=old.vary,
-            status=old.status,
+        stored = msgspec.structs.replace(
+            old,
             headers=updated(
                 old.headers,
                 dated(fresh_headers, wall_s),
                 with_cookies=self._rules.stores_set_cookie,
             ),
-            size_bytes=old.size_bytes,
-            crc32c=old.crc32c,
             requested_wall_s=requested_wall_s,
             received_wall_s=wall_s,
-            is_prefetch=old.is_prefetch,
-            part_first=old.part_first,
-            part_of_bytes=old.part_of_bytes,
+            stale_from_wall_s=None,
         )
         self._effects.emit(UpdateStored(stored=stored))
         return self._put(stored)
