@@ -140,7 +140,7 @@ class FillBlocked(Event, frozen=True, kw_only=True):
 
 
 class FillEnded(Event, frozen=True, kw_only=True):
-    """The whole body is here. `text` is set when `StartFill.want_text` was, and the body fits."""
+    """The whole body is here. `text`: of a manifest of bounded size."""
 
     fill_id: int
     size_bytes: int
@@ -332,7 +332,7 @@ class AbortResponse(Effect, frozen=True, kw_only=True):
 
 
 class StartFill(Effect, frozen=True, kw_only=True):
-    """GET `url` once. `want_text`: hand over the body if it is a manifest of bounded size.
+    """GET `url` once.
 
     `continues`: the store holds the beginning, and `headers` ask for the rest. If the answer is
     that (`cache.http.parts.continues`, which the core asks too), the body begins with what is held,
@@ -343,7 +343,6 @@ class StartFill(Effect, frozen=True, kw_only=True):
     url: str
     headers: Headers
     priority: Priority
-    want_text: bool = True
     continues: Held | None = None
 
 

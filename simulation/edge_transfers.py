@@ -153,7 +153,7 @@ class Fill:
         self._node.fill_failed(self, "refused" if detail == REFUSED else "broken", detail)
 
     def _is_wanted_text(self, size_bytes: int) -> bool:
-        if not self._effect.want_text or size_bytes > TEXT_BYTES_MAX:
+        if size_bytes > TEXT_BYTES_MAX:
             return False
         assert self._answer is not None
         content_type = dict(self._answer.headers).get("content-type")

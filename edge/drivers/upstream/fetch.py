@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from cache.http.headers import get_one
 from edge.drivers.bodies import Bodies
 from edge.drivers.growing import GrowingBody
 from edge.drivers.upstream.beginning import Beginning
@@ -285,9 +286,7 @@ class Fetch:
     def _text(self) -> bytes | None:
         """Of a manifest, which the core must read."""
         head, body = self._head, self._body
-        if head is None or head.status != 200 or not self._effect.want_text:
+        if head is None or head.status != 200 or body.size_bytes > TEXT_BYTES_MAX:
             return None
-        if body.size_bytes > TEXT_BYTES_MAX:
-            return None
-        content_type = next((value for name, value in head.headers if name == "content-type"), None)
+        content_type = get_one(head.headers, "content-type")
         return body.whole() if is_manifest(content_type, self._effect.url) else None
