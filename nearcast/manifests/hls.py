@@ -32,6 +32,7 @@ from nearcast.manifests.playlist import (
     parse_master,
     playlist_lines,
     read_media,
+    read_media_lines,
 )
 from nearcast.media import Presentation, Rendition, Representation, TrackKind
 from nearcast.units import kbps_from_bps
@@ -131,7 +132,7 @@ def read_hls(text: bytes, url: str) -> HlsMaster | MediaPlaylist:
     lines = playlist_lines(text)
     if is_master(lines):
         return _read_master(parse_master(lines), url)
-    return read_media(text, url, SegmentBudget())
+    return read_media_lines(lines, url, SegmentBudget())
 
 
 def alone(playlist: MediaPlaylist, url: str) -> Presentation:

@@ -47,8 +47,8 @@ def split_joined(base_url: str, pieces: Sequence[str]) -> tuple[str, ...] | None
 
 
 def _joined(references: Sequence[str], base_url: str) -> Iterator[str]:
-    before, url = "", ""
+    before, url = None, ""
     for reference in references:
-        if reference != before or not url:  # ranges of one file come one behind the other
+        if reference != before:  # ranges of one file come one behind the other
             before, url = reference, join(base_url, reference)
         yield url

@@ -48,16 +48,18 @@ class MediaPlaylist(msgspec.Struct, frozen=True, kw_only=True):
 
 def playlist_lines(text: bytes) -> list[str]:
     """The lines of a playlist, without white space around them. Raises RemoteProtocolError."""
-    lines = check_text(text).splitlines()
+    document = check_text(text)
+    lines = document.splitlines()
     if not lines[0].startswith("#EXTM3U"):
         raise RemoteProtocolError("not an HLS playlist: the first line is not #EXTM3U")
     if len(lines) > LINE_COUNT_MAX:
         raise RemoteProtocolError(f"the playlist has more than {LINE_COUNT_MAX} lines")
-    for line in lines:
-        if len(line) > LINE_LENGTH_MAX:
-            raise RemoteProtocolError(f"a line of the playlist is {len(line)} characters long")
-        if line.startswith("#EXT-X-DEFINE"):
-            raise RemoteProtocolError("the playlist uses variables (EXT-X-DEFINE): not supported")
+    length = max(map(len, lines))
+    if length > LINE_LENGTH_MAX:
+        raise RemoteProtocolError(f"a line of the playlist is {length} characters long")
+    # The whole text is looked through in no time, tens of thousands of lines are not.
+    if "#EXT-X-DEFINE" in document and any(line.startswith("#EXT-X-DEFINE") for line in lines):
+        raise RemoteProtocolError("the playlist uses variables (EXT-X-DEFINE): not supported")
     return [line.strip() for line in lines]
 
 
@@ -87,6 +89,11 @@ def read_media(text: bytes, url: str, budget: SegmentBudget) -> MediaPlaylist:
     lines = playlist_lines(text)
     if is_master(lines):
         raise RemoteProtocolError(f"{shown(url)} is a master playlist where a media one belongs")
+    return read_media_lines(lines, url, budget)
+
+
+def read_media_lines(lines: Sequence[str], url: str, budget: SegmentBudget) -> MediaPlaylist:
+    """As `read_media`, from the lines of what is no master."""
     if "#EXT-X-ENDLIST" not in lines:
         raise RemoteProtocolError(
             f"playlist {shown(url)} has no EXT-X-ENDLIST: live streams are not supported"
@@ -135,9 +142,12 @@ def _read_segments(lines: Sequence[str], url: str, budget: SegmentBudget) -> _Fo
     range_text: str | None = None
     rate_kbps: int | None = None
     map_line = ""
+    lengths_s: dict[str, float] = {}  # all but the last are often the same
     for line in lines:
         if line.startswith("#EXTINF:"):
-            length_s = _length_s(line)
+            length_s = lengths_s.get(line)
+            if length_s is None:
+                length_s = lengths_s[line] = _length_s(line)
         elif not line.startswith("#"):
             if not line:
                 continue

@@ -16,7 +16,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import accumulate, takewhile
+from itertools import accumulate, repeat, takewhile
 from typing import Final, Literal, Protocol, overload
 
 from nearcast.errors import RemoteProtocolError
@@ -31,6 +31,9 @@ FOLDERS_MAX: Final = 256
 
 SAME_NAME_MAX: Final = 16
 """Segments looked at that have the same name and start, and differ in their query."""
+
+SORTED_TOGETHER: Final = 64
+"""Parts that names are sorted in, each by itself: sorting holds up all else that a process does."""
 
 TABLE_BYTES: Final = 600
 """What a table costs however few its segments are."""
@@ -183,6 +186,12 @@ class Template:
             made += f"{value:0{width}d}{piece}"
         return made
 
+    def parts(self, count: int) -> Iterator[tuple[str, str]]:
+        """Folder and name of each URL."""
+        if not self._slots:
+            return repeat(split(self.url(0)), count)
+        return (split(self.url(index)) for index in range(count))
+
     @property
     def digits(self) -> tuple[str, str] | None:
         """What is before and after the only digits that vary; None where more than that varies, or
@@ -207,14 +216,15 @@ class Template:
 class Listed:
     """URLs without a rule: the last parts one behind the other, and the folders they are in."""
 
-    __slots__ = ("_ends", "_folder_nos", "_folders", "_text")
+    __slots__ = ("_are_folders", "_ends", "_folder_nos", "_folders", "_text")
 
     def __init__(self, urls: Sequence[str]) -> None:
         cuts = [len(split(url)[0]) for url in urls]
         folders: dict[str, int] = {}
         for url, cut in zip(urls, cuts, strict=True):
             folders.setdefault(url[:cut], len(folders))
-        if len(folders) > FOLDERS_MAX:
+        self._are_folders = len(folders) <= FOLDERS_MAX
+        if not self._are_folders:
             first, last = min(urls), max(urls)  # what these share, all do
             pairs = zip(first, last, strict=False)
             common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
@@ -233,6 +243,17 @@ class Listed:
     def url(self, index: int) -> str:
         folder = self._folders[self._folder_nos[index] if self._folder_nos else 0]
         return folder + self._text[self._ends[index - 1] if index else 0 : self._ends[index]]
+
+    def parts(self, count: int) -> Iterator[tuple[str, str]]:
+        """Folder and name of each URL."""
+        if not self._are_folders:
+            yield from (split(self.url(index)) for index in range(count))
+            return
+        start = 0
+        for index, end in enumerate(self._ends):
+            folder = self._folders[self._folder_nos[index] if self._folder_nos else 0]
+            yield folder, self._text[start:end]
+            start = end
 
     @property
     def size_bytes(self) -> int:
@@ -271,27 +292,31 @@ class Ranges:
 class Names:
     """Which segments have a name: the last part of a URL, without its query."""
 
-    __slots__ = ("_hashes", "_indexes", "folders")
+    __slots__ = ("_indexes", "_keys", "folders")
 
-    def __init__(self, urls: Iterable[str], ranges: Ranges | None) -> None:
+    def __init__(self, parts: Iterable[tuple[str, str]], ranges: Ranges | None) -> None:
+        """`parts`: folder and name of each segment's URL."""
         folders: dict[str, None] = {}
-        found: list[tuple[int, int, int]] = []
-        for index, url in enumerate(urls):
-            folder, name = split(url)
-            if len(folders) < FOLDERS_MAX:
+        heaps: list[list[int]] = [[] for _ in range(SORTED_TOGETHER)]
+        for index, (folder, name) in enumerate(parts):
+            if folder not in folders and len(folders) < FOLDERS_MAX:
                 folders[folder] = None
+            key = _key(name)
             first = 0 if ranges is None else ranges.first(index)
-            found.append((hash(name.partition("?")[0]), first, index))
-        found.sort()
+            # In one number, since the garbage collector would look at tuples again and again.
+            heaps[key * SORTED_TOGETHER >> 32].append((key << 64 | first) << 32 | index)
         self.folders = tuple(folders)
-        self._hashes = array("q", (one[0] for one in found))
-        self._indexes = array("I", (one[2] for one in found))
+        self._keys, self._indexes = array("I"), array("I")
+        for heap in heaps:
+            heap.sort()
+            self._keys.extend([one >> 96 for one in heap])
+            self._indexes.extend([one & 0xFFFFFFFF for one in heap])
 
     def find(self, name: str, first_byte: int, ranges: Ranges | None) -> Iterator[int]:
         """Segments that may be meant by this name from this byte on, likeliest first."""
-        wanted = hash(name.partition("?")[0])
-        low = bisect_left(self._hashes, wanted)
-        high = bisect_right(self._hashes, wanted, lo=low)
+        wanted = _key(name)
+        low = bisect_left(self._keys, wanted)
+        high = bisect_right(self._keys, wanted, lo=low)
         at = high
         if ranges is not None:
             at = bisect_right(self._indexes, first_byte, lo=low, hi=high, key=ranges.first)
@@ -301,7 +326,7 @@ class Names:
     @property
     def size_bytes(self) -> int:
         return (
-            sys.getsizeof(self._hashes)
+            sys.getsizeof(self._keys)
             + sys.getsizeof(self._indexes)
             + sum(map(sys.getsizeof, self.folders))
         )
@@ -329,7 +354,7 @@ class SegmentTable(Sequence[Segment]):
         self.names: Names | None = None
         """Where no template leads from a URL to its segment."""
         if self.template is None or self.template.digits is None:
-            self.names = Names(map(places.url, range(len(timing))), ranges)
+            self.names = Names(places.parts(len(timing)), ranges)
 
     @property
     def template(self) -> Template | None:
@@ -395,6 +420,11 @@ class SegmentTable(Sequence[Segment]):
         if index is None or not self._skipped <= index < self._skipped + self._count:
             return None
         return index - self._skipped
+
+
+def _key(name: str) -> int:
+    """32 bits are enough: what has the same is told apart by the whole URL."""
+    return hash(name.partition("?")[0]) & 0xFFFFFFFF
 
 
 def split(url: str) -> tuple[str, str]:
