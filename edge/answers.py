@@ -17,12 +17,11 @@ from cache.http.parts import Part
 from cache.http.ranges import UNSATISFIABLE, content_range, select_range, unsatisfied_range
 from edge.events import PassThrough, ServeFill, ServeObject, ServeText
 from edge.forwarding import passed_headers, visible
-from edge.hot import HotEntry
+from edge.hot import MADE_PER_ANSWER, HotEntry
 from edge.requests import Ask
 from nearcast.cache_status import CacheStatus, format_cache_status
 from nearcast.media import ByteRange
 
-_MADE_HERE: Final = frozenset({"age", "cache-status", "content-length"})
 RETRY_AFTER_S: Final = 1
 DETAIL_LENGTH_MAX: Final = 80
 
@@ -153,7 +152,7 @@ def _shape(
     first = 0
     if part is not None:
         status, size_bytes, first = 200, part.of_bytes, part.first
-    common = ask.service.forwarding.visible(without(headers, _MADE_HERE))
+    common = ask.service.forwarding.visible(without(headers, MADE_PER_ANSWER))
     send_body = ask.method != "HEAD"
     if status == 200:
         outcome = evaluate(ask.method, ask.headers, headers)

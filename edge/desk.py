@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from cache.http.freshness import age_s
-from edge.answers import from_fill, from_store, passed, refused
+from edge.answers import DETAIL_LENGTH_MAX, from_fill, from_store, passed, refused
 from edge.config import EdgeConfig
 from edge.events import AbortResponse, Effect, ServeFill, ServeObject, ServeText
 from edge.fill import Fill, Waiter
@@ -96,7 +96,7 @@ class Desk:
             fwd="stale",
             fwd_status=fwd_status,
             is_collapsed=is_collapsed,
-            detail=detail,
+            detail=detail[:DETAIL_LENGTH_MAX],
         )
 
     def serve_fill(self, waiter: Waiter, fill: Fill) -> bool:

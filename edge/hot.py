@@ -42,7 +42,8 @@ VARIANTS_MAX = 8
 PARTS_MAX = 256
 """Stored parts of one URL; the one stored first makes room."""
 
-_MADE_PER_ANSWER = frozenset({"age", "cache-status", "content-length"})
+MADE_PER_ANSWER = frozenset({"age", "cache-status", "content-length"})
+"""Fields that are never sent as they were stored."""
 
 
 class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +105,7 @@ class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
         etag = stored_etag(stored.headers)
         last_modified = get_one(stored.headers, "last-modified")
         last_modified_wall_s = parse_date(last_modified)
-        common = without(stored.headers, _MADE_PER_ANSWER)
+        common = without(stored.headers, MADE_PER_ANSWER)
         if visible is not None:
             common = visible(common)
         accepts: Headers = () if get_all(common, "accept-ranges") else (("accept-ranges", "bytes"),)

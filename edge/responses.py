@@ -29,10 +29,8 @@ from edge.requests import Ask
 from edge.residents import Residents
 from edge.status import Counters
 from edge.uncacheable import Uncacheable
+from edge.upstreams import ERRORS
 from nearcast.errors import RemoteProtocolError
-
-_ERRORS_STALE_COVERS = frozenset({500, 502, 503, 504})
-_DETAIL_LENGTH_MAX = 80
 
 
 class Responses:
@@ -95,7 +93,7 @@ class Responses:
             return
         elif status == 206:
             fill.part = part_of(status, headers)
-        if event.status in _ERRORS_STALE_COVERS:
+        if event.status in ERRORS:
             detail = f"upstream answered {event.status}"
             had_waiters = bool(fill.waiting)
             self.stand_in(fill, detail, now_s, fwd_status=event.status)
@@ -157,7 +155,7 @@ class Responses:
                 now_s,
                 fwd_status=fwd_status,
                 is_collapsed=waiter.is_collapsed,
-                detail=detail[:_DETAIL_LENGTH_MAX],
+                detail=detail,
             )
 
     def stand_in_now(self, ask: Ask, entry: HotEntry | None, detail: str, now_s: float) -> bool:
