@@ -22,6 +22,11 @@ from edge.requests import Ask
 from nearcast.cache_status import CacheStatus, format_cache_status
 from nearcast.media import ByteRange
 
+ERROR_FIELDS: Final[Headers] = (
+    ("content-type", "text/plain; charset=utf-8"),
+    ("cache-control", "no-store"),
+)
+"""Of every error of the node's own, whichever part of it says so."""
 RETRY_AFTER_S: Final = 1
 DETAIL_LENGTH_MAX: Final = 80
 
@@ -127,15 +132,14 @@ def refused(
     return ServeText(
         request_id=request_id,
         status=status,
-        headers=(
-            ("content-type", "text/plain; charset=utf-8"),
-            ("cache-control", "no-store"),
-            *headers,
-            *retry,
-            line,
-        ),
-        text=b"" if method == "HEAD" else f"{status}: {detail}\n".encode(),
+        headers=(*ERROR_FIELDS, *headers, *retry, line),
+        text=b"" if method == "HEAD" else error_text(status, detail),
     )
+
+
+def error_text(status: int, detail: str) -> bytes:
+    """What an error of the node's own says, beside ERROR_FIELDS."""
+    return f"{status}: {detail}\n".encode("utf-8", "replace")
 
 
 def cache_status_line(status: CacheStatus, upstream: Headers) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from email.utils import formatdate
 from typing import Final
 
+from edge.answers import ERROR_FIELDS, error_text
 from edge.events import Headers
 from edge.hot import HotEntry
 from nearcast.cache_status import CacheStatus, format_cache_status
@@ -111,13 +112,8 @@ class Heads:
         has_body: bool = True,
     ) -> bytes:
         """A whole answer of the server's own."""
-        text = f"{status}: {detail}\n".encode("utf-8", "replace")
-        fields = (
-            ("content-type", "text/plain; charset=utf-8"),
-            ("content-length", str(len(text))),
-            ("cache-control", "no-store"),
-            *headers,
-        )
+        text = error_text(status, detail)
+        fields = (*ERROR_FIELDS, ("content-length", str(len(text))), *headers)
         head = self.final(status, fields, minor_version=minor_version, is_keep_alive=is_keep_alive)
         return head + text if has_body else head
 

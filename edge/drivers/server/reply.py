@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from cache.http.headers import end_to_end
-from edge.answers import passed_head
+from edge.answers import ERROR_FIELDS, RETRY_AFTER_S, error_text, passed_head
 from edge.drivers.body import Body, BodyMissing, Buffer
 from edge.drivers.growing import GrowingReader
 from edge.drivers.server.answered import Answered
@@ -317,13 +317,8 @@ class Reply:
         self._is_chunked = self._is_ended_by_close = False
         self._write_whole(
             status,
-            (
-                ("content-type", "text/plain; charset=utf-8"),
-                ("cache-control", "no-store"),
-                ("retry-after", "1"),
-                *headers,
-            ),
-            f"{status}: {detail}\n".encode("utf-8", "replace"),
+            (*ERROR_FIELDS, ("retry-after", str(RETRY_AFTER_S)), *headers),
+            error_text(status, detail),
         )
 
     def _is_broken(self, error: LocalProtocolError) -> None:
