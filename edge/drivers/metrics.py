@@ -145,6 +145,8 @@ _GAUGES: Final = (
         "Upstreams left alone for now, or being tried again",
         "upstreams_troubled",
     ),
+    ("nearcast_edge_titles", "Titles known from manifests", "title_count"),
+    ("nearcast_edge_titles_bytes", "RAM that knowing of the titles takes", "titles_bytes"),
     ("nearcast_edge_open_sessions", "Viewing sessions under way", "session_count"),
     (
         "nearcast_edge_prefetch_resident_bytes",

@@ -30,7 +30,8 @@ from nearcast.manifests.limits import (
     shown,
 )
 from nearcast.manifests.places import read_places, split_joined
-from nearcast.manifests.tables import Ranges, Runs, SegmentTable, Slot, Template
+from nearcast.manifests.tables import Ranges, SegmentTable, Slot, Template
+from nearcast.manifests.timing import Runs
 from nearcast.media import Segment
 
 SLIVER_S: Final = 0.005

@@ -30,7 +30,8 @@ from nearcast.manifests.limits import (
 )
 from nearcast.manifests.places import read_places
 from nearcast.manifests.rates import rates_kbps
-from nearcast.manifests.tables import Ranges, SegmentTable, Times
+from nearcast.manifests.tables import Ranges, SegmentTable
+from nearcast.manifests.timing import Times
 from nearcast.media import ByteRange, Segment
 from nearcast.units import bytes_per_s_from_kbps, kbps_from_bps
 
