@@ -10,7 +10,7 @@ wheel       all deadlines on one timer
 """
 
 from edge.drivers.server.listener import Listener
-from edge.drivers.server.passing import Exchange, ExchangeSink, Forwarder
+from edge.drivers.server.passing import Exchange, Forwarder
 from edge.drivers.server.server import EdgeServer
 
-__all__ = ["EdgeServer", "Exchange", "ExchangeSink", "Forwarder", "Listener"]
+__all__ = ["EdgeServer", "Exchange", "Forwarder", "Listener"]

@@ -16,7 +16,9 @@ from typing import Final
 
 from cache.http.headers import end_to_end
 from edge.drivers.bodies import Bodies
-from edge.drivers.server.passing import Buffer, Exchange, ExchangeSink
+from edge.drivers.body import Buffer
+from edge.drivers.server.passing import Exchange
+from edge.drivers.upstream.exchange import ExchangeSink
 from edge.events import Event, FailureCause, Headers, PassAnswered, PassThrough
 from nearcast.http1 import ResponseHead
 

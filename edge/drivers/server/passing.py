@@ -14,27 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from edge.events import FailureCause, Headers, PassThrough
-from nearcast.http1 import Framing, ResponseHead
-
-Buffer = bytes | memoryview
-
-
-class ExchangeSink(Protocol):
-    """Who waits for the answer."""
-
-    def interim(self, status: int, headers: Headers) -> None:
-        """A 1xx answer other than 100, which is ours to give, and 101, which nobody asked for."""
-
-    def head(self, head: ResponseHead) -> None: ...
-
-    def data(self, data: Buffer) -> None:
-        """Payload, freed from its framing."""
-
-    def end(self, trailers: Headers) -> None: ...
-
-    def failed(self, cause: FailureCause, detail: str) -> None:
-        """No more will come: before the head, or in the middle of the body."""
+from edge.drivers.body import Buffer
+from edge.drivers.upstream.exchange import ExchangeSink
+from edge.events import Headers, PassThrough
+from nearcast.http1 import Framing
 
 
 class Exchange(Protocol):

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from edge.config import EdgeConfig
 from edge.drivers.bodies import Bodies
 from edge.drivers.upstream.beginning import Beginning
 from edge.drivers.upstream.dial import Dialer
 from edge.drivers.upstream.errors import UpstreamError
-from edge.drivers.upstream.exchange import Exchange
+from edge.drivers.upstream.exchange import Exchange, ExchangeSink
 from edge.drivers.upstream.fetch import Fetch
 from edge.drivers.upstream.pool import Mark, Peer, Pool, Spawn, unmarked
 from edge.drivers.upstream.resolve import Lookup, Resolver
@@ -39,9 +39,6 @@ from edge.services import Services
 from edge.targets import Destination
 from nearcast.errors import ConfigError, LocalProtocolError
 from nearcast.http1 import Framing
-
-if TYPE_CHECKING:  # the server imports this package
-    from edge.drivers.server.passing import ExchangeSink
 
 PEER_CONNECTIONS_MAX: Final = CONNECTIONS_MAX
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from cache.http.headers import without
 from edge.config import HttpConfig
@@ -30,14 +30,28 @@ from nearcast.http1 import (
     format_request_head,
 )
 
-if TYPE_CHECKING:  # the server imports this package
-    from edge.drivers.server.passing import ExchangeSink
-
 # The server has given the client its 100, or its body is here; upstream's would come too late.
 _OURS: Final = ("host", "content-length", "transfer-encoding", "expect", "connection", "keep-alive")
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 HELD_BYTES_MAX: Final = 64 * 1024
 """Of an upload, until there is a connection to send it on."""
+
+
+class ExchangeSink(Protocol):
+    """Who waits for the answer."""
+
+    def interim(self, status: int, headers: Headers) -> None:
+        """A 1xx answer other than 100, which is ours to give, and 101, which nobody asked for."""
+
+    def head(self, head: ResponseHead) -> None: ...
+
+    def data(self, data: Buffer) -> None:
+        """Payload, freed from its framing."""
+
+    def end(self, trailers: Headers) -> None: ...
+
+    def failed(self, cause: FailureCause, detail: str) -> None:
+        """No more will come: before the head, or in the middle of the body."""
 
 
 class Exchange:
