@@ -21,13 +21,14 @@ LONG = (
 
 
 async def read(text: bytes) -> tuple[ManifestRead, float]:
-    """What comes back, and the longest time that the loop stood still meanwhile."""
+    """What comes back, and the longest time that the loop stood still, as a share of all."""
     told: asyncio.Queue[Event] = asyncio.Queue()
     tasks = Tasks()
     reader = ManifestReader(told.put_nowait, lambda work, name: tasks.spawn(work, name=name))
     try:
         reader.read(ReadManifest(url="http://origin.example/a.m3u8", text=text))
-        longest_s, before_s = 0.0, time.perf_counter()
+        longest_s, begun_s = 0.0, time.perf_counter()
+        before_s = begun_s
         while told.empty():
             await asyncio.sleep(0)
             now_s = time.perf_counter()
@@ -37,17 +38,17 @@ async def read(text: bytes) -> tuple[ManifestRead, float]:
         reader.close()
         await tasks.close()
     assert isinstance(event, ManifestRead)
-    return event, longest_s
+    return event, longest_s / (before_s - begun_s)
 
 
 def test_a_long_playlist_does_not_stop_the_loop() -> None:
     # The best of several: other processes stop it too, and reading on it would each time.
-    longest_s = []
+    shares = []
     for _ in range(5):
-        event, stood_s = asyncio.run(read(LONG))
+        event, share = asyncio.run(read(LONG))
         assert event.manifest is not None
-        longest_s.append(stood_s)
-    assert min(longest_s) < 0.025
+        shares.append(share)
+    assert min(shares) < 0.4
 
 
 def test_a_text_that_breaks_the_reader_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
