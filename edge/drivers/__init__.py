@@ -18,6 +18,7 @@ Where to look, in the order of reading:
     body                    what is sent, wherever the bytes are
     bodies                  where they are; carries out what the core decides about them
     growing, spool          a fetch under way; how it gets to the disk while it grows
+    growing_room            how much RAM those may take together
     stored, file_body       stored objects, opened and checked; one on its way out
     held, file_reads        open files; reading them without stopping the loop
 
