@@ -63,8 +63,11 @@ class Destination(msgspec.Struct, frozen=True):
 
 def is_meant_literally(host: str) -> bool:
     """Whether the name of a host leaves nothing to look up: an address, or localhost."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
+    return host == "localhost" or host.endswith(".localhost") or is_address(host)
+
+
+def is_address(host: str) -> bool:
+    """Whether it is no name."""
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

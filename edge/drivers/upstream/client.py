@@ -27,6 +27,7 @@ from edge.events import (
     CancelFill,
     CutFill,
     Event,
+    FailureCause,
     Headers,
     PassThrough,
     PauseFill,
@@ -120,12 +121,7 @@ class Upstream:
             beginning=beginning,
         )
         self._fills[fill_id] = fetch
-        try:
-            peer, destination = self._where(effect.url)
-            fetch.start(peer, destination)
-        except (UpstreamError, LocalProtocolError) as error:
-            cause = error.cause if isinstance(error, UpstreamError) else "refused"
-            fetch.refused(cause, str(error))
+        self._begin(effect.url, fetch.start, fetch.refused)
 
     def pause(self, effect: PauseFill) -> None:
         if (fill := self._fills.get(effect.fill_id)) is not None:
@@ -158,13 +154,8 @@ class Upstream:
 
     def exchange(self, effect: PassThrough, framing: Framing, sink: ExchangeSink) -> Exchange:
         """As edge.drivers.server.passing.Forwarder."""
-        exchange = Exchange(effect, framing, sink)
-        try:
-            peer, destination = self._where(effect.url)
-            exchange.start(peer, destination, self._http)
-        except (UpstreamError, LocalProtocolError) as error:
-            cause = error.cause if isinstance(error, UpstreamError) else "refused"
-            exchange.refuse(cause, str(error))
+        exchange = Exchange(effect, framing, sink, self._http)
+        self._begin(effect.url, exchange.start, exchange.refuse)
         return exchange
 
     # -- questions of our own
@@ -186,6 +177,20 @@ class Upstream:
         for fill_id in tuple(self._fills):
             self._fills.pop(fill_id).cancel()
         self._pool.close()
+
+    def _begin(
+        self,
+        url: str,
+        start: Callable[[Peer, Destination], None],
+        refuse: Callable[[FailureCause, str], None],
+    ) -> None:
+        """Start what wants this URL, or say why not."""
+        try:
+            peer, destination = self._where(url)
+            start(peer, destination)
+        except (UpstreamError, LocalProtocolError) as error:
+            cause = error.cause if isinstance(error, UpstreamError) else "refused"
+            refuse(cause, str(error))
 
     def _where(self, url: str) -> tuple[Peer, Destination]:
         service = self._services.of_url(url)

@@ -57,13 +57,15 @@ class ExchangeSink(Protocol):
 class Exchange:
     """As edge.drivers.server.passing.Exchange."""
 
-    def __init__(self, effect: PassThrough, framing: Framing, sink: ExchangeSink) -> None:
+    def __init__(
+        self, effect: PassThrough, framing: Framing, sink: ExchangeSink, http: HttpConfig
+    ) -> None:
         self.is_gone = False
         self._effect = effect
         self._framing = framing
         self._sink = sink
         self._peer: Peer | None = None
-        self._http: HttpConfig | None = None
+        self._http = http
         self._request = b""
         self._connection: Connection | None = None
         self._held: list[bytes] = []  # of the upload, framed, until there is a connection
@@ -76,10 +78,10 @@ class Exchange:
         self._when_room: Callable[[], None] | None = None
         self._deadline = Deadline(self._overdue)
 
-    def start(self, peer: Peer, destination: Destination, http: HttpConfig) -> None:
+    def start(self, peer: Peer, destination: Destination) -> None:
         effect = self._effect
         self._peer = peer
-        self._http = http
+        http = self._http
         headers = list(peer.fields(destination.host, without(effect.headers, _OURS)))
         if self._framing == "chunked":
             headers.append(("transfer-encoding", "chunked"))
@@ -233,7 +235,7 @@ class Exchange:
     def _watch(self) -> None:
         """Wait for upstream only as long as it is upstream's turn."""
         connection, http = self._connection, self._http
-        if connection is None or http is None:
+        if connection is None:
             return
         if self._is_answered:
             if self._is_paused:

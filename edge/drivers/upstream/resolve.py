@@ -11,7 +11,6 @@ has `allow_private`, or its upstream was written as an address or as `localhost`
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -19,7 +18,7 @@ from typing import Final
 import msgspec
 
 from edge.drivers.upstream.errors import UpstreamError
-from edge.targets import UpstreamTarget
+from edge.targets import UpstreamTarget, is_address
 
 ADDRESSES_MAX: Final = 16
 """Of one name; nobody waits for more to be tried."""
@@ -96,15 +95,6 @@ class Resolver:
             del self._answers[next(iter(self._answers))]
         self._answers[host] = answer
         return answer
-
-
-def is_address(host: str) -> bool:
-    """Whether there is nothing to look up."""
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def _alternating(addresses: dict[str, None]) -> tuple[str, ...]:
