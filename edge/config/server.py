@@ -21,9 +21,12 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """Networks that limit does not hold for: a proxy of one's own in front."""
     idle_s: Positive = 60.0
     """How long a connection without a request is kept."""
+    header_deadline_s: Positive = 10.0
+    """For a client to send its request head."""
     send_s: Positive = 60.0
-    """A client that takes less than `rate_min_kbps`, on average over this time, is let go; so is
-    one that sends nothing of its request's body for so long."""
+    """A client that has fallen behind `rate_min_kbps` by what that is in one and a half times this
+    is let go: one that takes nothing, within twice this. So is one that sends nothing of its
+    request's body for so long."""
     rate_min_kbps: NotNegative = 32.0
     drain_delay_s: NotNegative = 0.0
     """How long a node that is told to stop goes on taking requests while /readyz says no: the time
@@ -32,6 +35,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     """For answers under way to finish when the node stops."""
     head_bytes_max: Count = 16_384
     """Of a request line, and of a header field."""
+    target_length_max: Count = 8192
+    """Of path and query."""
     head_field_count_max: Count = 128
     request_body_bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 1_000_000_000
     """Of what clients send; more is answered 413."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import struct
+import sys
 from typing import Final
 
 from nearcast.address import parse_address
@@ -11,15 +13,26 @@ from nearcast.errors import ConfigError
 
 UNSENT_BYTES: Final = 256 * 1024
 """What the kernel takes ahead of a slow client; without a limit it pins megabytes for each."""
-UNACKNOWLEDGED_MS: Final = 30_000
+UNACKNOWLEDGED_S: Final = 30.0
 """A client whose machine has vanished is given up after this."""
+_TCP_INFO: Final[int | None] = socket.TCP_INFO if sys.platform == "linux" else None
+_ACKNOWLEDGED_AT: Final = 120
+"""Where `tcpi_bytes_acked` lies in what Linux has given since 4.1; other systems differ."""
 
 
-def listening_socket(text: str, option: str, *, reuse_port: bool = False) -> socket.socket:
+def listening_socket(
+    text: str,
+    option: str,
+    *,
+    reuse_port: bool = False,
+    unacknowledged_s: float = UNACKNOWLEDGED_S,
+) -> socket.socket:
     """Bound, not yet listening; the options are inherited by every connection. Raises
     ConfigError.
 
     `reuse_port`: another process may listen on the same port, if it says so too.
+    `unacknowledged_s`: how long a client's system may take nothing. That is so with a vanished
+    machine, but also with a slow reader, whose window opens in large steps.
     """
     host, port = parse_address(text, option)
     try:
@@ -37,7 +50,7 @@ def listening_socket(text: str, option: str, *, reuse_port: bool = False) -> soc
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for name, value in (
             ("TCP_NOTSENT_LOWAT", UNSENT_BYTES),
-            ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS),
+            ("TCP_USER_TIMEOUT", int(1000 * unacknowledged_s)),
         ):
             number = getattr(socket, name, None)  # not on every system
             if number is not None:
@@ -51,6 +64,21 @@ def listening_socket(text: str, option: str, *, reuse_port: bool = False) -> soc
             f"cannot listen on {host}:{port}: {reason}; choose another with {option} HOST:PORT"
         ) from error
     return end
+
+
+def acknowledged_bytes(end: socket.socket) -> int | None:
+    """What the other side's system has taken of all that was ever sent to it; None where this
+    system does not tell."""
+    if _TCP_INFO is None:
+        return None
+    try:
+        info = end.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKNOWLEDGED_AT + 8)
+    except OSError:
+        return None
+    if len(info) < _ACKNOWLEDGED_AT + 8:
+        return None
+    (count,) = struct.unpack_from("=Q", info, _ACKNOWLEDGED_AT)
+    return int(count)
 
 
 def shown(end: socket.socket) -> str:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 from edge.drivers.body import Body, Buffer
 from edge.drivers.server.direct import DirectSender, DirectSocket, Source
+from edge.drivers.server.pace import CHECKS_PER_WINDOW, Pace
 from edge.drivers.server.passing import Exchange
 from edge.drivers.server.sending import (
     UNDER_WAY,
@@ -30,6 +31,7 @@ from edge.drivers.server.sending import (
 )
 from edge.drivers.server.upload import HELD_BYTES_MAX, Upload
 from edge.drivers.server.wheel import NEVER, NO_DEADLINE_S
+from edge.drivers.sockets import acknowledged_bytes
 from nearcast.http1 import (
     MalformedMessage,
     RequestHead,
@@ -69,13 +71,13 @@ class Connection(asyncio.Protocol):
         "_is_line_skipped",
         "_linger_bytes",
         "_looked_bytes",
+        "_pace",
         "_reply",
         "_searched_bytes",
         "_sending",
         "_server",
         "_tail",
         "_upload",
-        "_window_bytes",
         "client",
         "due_s",
         "is_free",
@@ -110,7 +112,7 @@ class Connection(asyncio.Protocol):
         self._is_line_skipped = False
         """The one empty line that may come before a request has come."""
         self._linger_bytes = 0
-        self._window_bytes: int | None = None
+        self._pace: Pace | None = None
 
     # What the loop says
 
@@ -287,7 +289,7 @@ class Connection(asyncio.Protocol):
         if self.is_paused:
             return
         now_s = self._server.now_s()
-        self._window_bytes = None
+        self._pace = None
         if self._tail:
             if self._head_since_s is None:
                 self._head_since_s = now_s
@@ -396,7 +398,7 @@ class Connection(asyncio.Protocol):
 
     def _start(self, sending: Sending) -> None:
         self._sending = sending
-        self._window_bytes = None
+        self._pace = None
         self.is_free = False
         self.due_s = NO_DEADLINE_S
 
@@ -491,16 +493,18 @@ class Connection(asyncio.Protocol):
     def waits_for_client(self, is_waiting: bool) -> None:
         """True: the client holds up an answer, and must take some of it within its time."""
         if not is_waiting:
-            self._window_bytes = None
+            self._pace = None
             self.due_s = NO_DEADLINE_S
-        elif self._window_bytes is None:
-            self._open_window()
+        elif self._pace is None:
+            now_s = self._server.now_s()
+            self._pace = Pace(self._taken_bytes(), now_s)
+            self._check_pace_later(now_s)
 
     def expire(self, now_s: float) -> None:
         if self._ending in ("lingering", "closed"):
             self.abort()
-        elif self._window_bytes is not None:
-            self._judge_rate()
+        elif self._pace is not None:
+            self._check_pace(self._pace, now_s)
         elif self._upload is not None and not self._upload.is_held_up:
             self.upload_failed(MalformedMessage(408, "the body did not arrive in time"))
         elif self._is_busy:
@@ -510,20 +514,28 @@ class Connection(asyncio.Protocol):
         else:
             self.close()
 
-    def _open_window(self) -> None:
-        self._window_bytes = self._moved_bytes()
-        self._set_due(self._server.now_s() + self._server.settings.send_s)
+    def _check_pace_later(self, now_s: float) -> None:
+        self._set_due(now_s + self._server.settings.send_s / CHECKS_PER_WINDOW)
 
-    def _judge_rate(self) -> None:
-        assert self._window_bytes is not None
-        if self._moved_bytes() - self._window_bytes < self._server.window_bytes_min:
-            logger.info("client.slow moved_bytes=%d", self._moved_bytes() - self._window_bytes)
-            self.abort()
+    def _check_pace(self, pace: Pace, now_s: float) -> None:
+        server = self._server
+        if pace.is_enough(
+            self._taken_bytes(),
+            now_s,
+            bytes_per_s_min=server.client_bytes_per_s_min,
+            window_s=server.settings.send_s,
+        ):
+            self._check_pace_later(now_s)
         else:
-            self._open_window()
+            logger.info("client.slow behind_bytes=%d", pace.behind_bytes)
+            self.abort()
 
-    def _moved_bytes(self) -> int:
-        """What the client's side has taken of the answer; only differences mean something."""
+    def _taken_bytes(self) -> int:
+        """By the client's side; only differences mean something."""
+        taken_bytes = acknowledged_bytes(self.transport.get_extra_info("socket"))
+        if taken_bytes is not None:
+            return taken_bytes
+        # By our kernel, which takes more only when much of what it has is gone.
         sent_bytes = self._sending.sent_bytes if self._sending is not None else 0
         if self._reply is not None:
             sent_bytes += self._reply.passed_bytes

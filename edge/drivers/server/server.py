@@ -103,13 +103,11 @@ class EdgeServer:
 
     def _apply(self, config: EdgeConfig) -> None:
         self.settings = config.server
-        self.header_deadline_s = config.http.header_deadline_s
+        self.header_deadline_s = config.server.header_deadline_s
         from_bytes = config.server.memory_send_bytes_min
         self._memory_send_bytes_min = from_bytes if from_bytes is not None else sys.maxsize
-        self.window_bytes_min = int(
-            bytes_per_s_from_kbps(config.server.rate_min_kbps) * config.server.send_s
-        )
-        self.target_length_max = config.http.target_length_max
+        self.client_bytes_per_s_min = bytes_per_s_from_kbps(config.server.rate_min_kbps)
+        self.target_length_max = config.server.target_length_max
         self.limits = Limits(
             line_bytes_max=config.server.head_bytes_max,
             field_bytes_max=config.server.head_bytes_max,
