@@ -82,6 +82,10 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     unloaded: tuple[str, ...] = ()
 
 
+UNCHANGED: Final = Use()
+"""What most hits change."""
+
+
 class _Entry:
     __slots__ = ("index_bytes", "is_unused_prefetch", "segment", "size_bytes", "until")
 
@@ -268,7 +272,7 @@ class Index:
         reported in batches, later than they happen."""
         entry = self._entries.get(object_id)
         if entry is None:
-            return Use()
+            return UNCHANGED
         self._admission.hit(object_id)
         used_bytes = 0
         if entry.is_unused_prefetch:
@@ -282,8 +286,10 @@ class Index:
             self._policy.hit(object_id)
         if object_id in self._memory:
             self._memory.move_to_end(object_id)
-            return Use(prefetched_bytes=used_bytes)
+            return Use(prefetched_bytes=used_bytes) if used_bytes else UNCHANGED
         is_loaded, unloaded = self._load(object_id, entry.size_bytes)
+        if not is_loaded and not used_bytes:
+            return UNCHANGED
         return Use(prefetched_bytes=used_bytes, is_loaded=is_loaded, unloaded=unloaded)
 
     def extend(self, object_id: str, prefetch_until_s: float) -> bool:

@@ -337,16 +337,27 @@ class EdgeCore:
     def _requested(self, event: Requested, now_s: float) -> None:
         ask = self._router.take(event, now_s)
         if ask is not None and ask.method == "GET":
-            self._foresight.seen(ask.url, event.target, event.headers, event.client, now_s)
+            self._foresight.observe(ask.url, event.target, event.headers, event.client, now_s)
+            self._foresight.stir(now_s)
 
     def _hits_served(self, event: HitsServed, now_s: float) -> None:
+        touch, observe = self._residents.touch, self._foresight.observe
+        is_recorded = self._ledger.is_recorded
+        sent_bytes = 0
         for hit in event.hits:
             used_bytes = 0
             if hit.sent_bytes:
-                used_bytes = self._residents.touch(hit.object_id)
+                used_bytes = touch(hit.object_id)
+                sent_bytes += hit.sent_bytes
             url = hit.url or self._reader.url(hit.target, hit.headers)
-            self._ledger.hit(url, hit.sent_bytes, at_s=hit.at_s, is_prefetched=used_bytes > 0)
-            self._foresight.seen(url, hit.target, hit.headers, hit.client, hit.at_s)
+            if is_recorded:
+                self._ledger.record_hit(
+                    url, hit.sent_bytes, at_s=hit.at_s, is_prefetched=used_bytes > 0
+                )
+            observe(url, hit.target, hit.headers, hit.client, hit.at_s)
+        self._ledger.hits(len(event.hits), sent_bytes)
+        if event.hits:
+            self._foresight.stir(event.hits[-1].at_s)
 
     def _settle(self, now_s: float) -> None:
         while asks := self._open_fills.take_resubmitted():

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 
-from cache.http.headers import Headers
 from edge.config import EdgeConfig
 from edge.events import (
     CatalogLearned,
@@ -80,6 +79,9 @@ class Foresight:
             counters=counters,
             recorder=recorder,
         )
+        self.observe = self._sessions.observe
+        """A client asked for this URL: (url, target, headers, client, at_s). Bound here and asked
+        directly: it is called for every hit."""
         self._judge = Judge(
             config,
             epoch_s=epoch_s,
@@ -112,13 +114,9 @@ class Foresight:
 
     # -- what happens
 
-    def seen(self, url: str, target: str, headers: Headers, client: str, at_s: float) -> None:
-        """A client asked for this URL."""
-        self._sessions.observe(url, target, headers, client, at_s)
-        self._refresh_catalog(at_s)
-
-    def _refresh_catalog(self, now_s: float) -> None:
-        """New episodes appear while the node runs; while nobody watches, nobody needs them."""
+    def stir(self, now_s: float) -> None:
+        """Clients are there: new episodes appear while the node runs; while nobody watches, nobody
+        needs them."""
         if self._catalog_asked_s is None:
             self._catalog_asked_s = now_s
         elif self._config.enabled and (

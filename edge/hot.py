@@ -145,17 +145,14 @@ class HotTable:
         self._by_url: dict[str, tuple[HotEntry, ...]] = {}
         self._parts: dict[str, tuple[HotEntry, ...]] = {}
         self._by_id: dict[str, HotEntry] = {}
+        self._plain: dict[str, HotEntry] = {}
         self._tags = TagIndex()
+        self.plain = self._plain.get
+        """The entry of a URL that a driver may serve by itself while it is fresh; see the top of
+        this file."""
 
     def __len__(self) -> int:
         return len(self._by_id)
-
-    def plain(self, url: str) -> HotEntry | None:
-        """The entry a driver may serve by itself while it is fresh; see the top of this file."""
-        entries = self._by_url.get(url)
-        if entries is None or len(entries) != 1 or not entries[0].is_plain:
-            return None
-        return entries[0]
 
     def match(self, url: str, request_headers: Headers) -> HotEntry | None:
         """The newest whole entry that may answer a request with these fields, fresh or not."""
@@ -204,6 +201,7 @@ class HotTable:
         others = tuple(e for e in table.get(url, ()) if e.stored.object_id != object_id)
         table[url] = (entry, *others)
         self._by_id[object_id] = entry
+        self._see_plain(url)
         self._tags.put(object_id, entry.stored.headers)
 
     def remove(self, object_id: str) -> HotEntry | None:
@@ -217,7 +215,15 @@ class HotTable:
             table[url] = others
         else:
             del table[url]
+        self._see_plain(url)
         return entry
+
+    def _see_plain(self, url: str) -> None:
+        entries = self._by_url.get(url, ())
+        if len(entries) == 1 and entries[0].is_plain:
+            self._plain[url] = entries[0]
+        else:
+            self._plain.pop(url, None)
 
     def _table_of(self, entry: HotEntry) -> dict[str, tuple[HotEntry, ...]]:
         return self._by_url if entry.stored.part_of_bytes is None else self._parts

@@ -34,7 +34,7 @@ class Ledger:
         self._effects = effects
         self._counters = counters
         self._recorder = recorder
-        self._is_recorded = not isinstance(recorder, NullRecorder)
+        self.is_recorded = not isinstance(recorder, NullRecorder)
         """Hits come in such numbers that a record nobody hears is not even made."""
         self._open: dict[int, _Open] = {}
         self.pass_count = 0
@@ -101,13 +101,13 @@ class Ledger:
             )
         return True
 
-    def hit(self, url: str, sent_bytes: int, *, at_s: float, is_prefetched: bool) -> None:
-        """An answer the hit path gave."""
-        self._counters.requests += 1
-        self._counters.answers_store += 1
+    def hits(self, count: int, sent_bytes: int) -> None:
+        """Answers the hit path gave; each `record_hit`, if they are recorded."""
+        self._counters.requests += count
+        self._counters.answers_store += count
         self._count("store", sent_bytes)
-        if not self._is_recorded:
-            return
+
+    def record_hit(self, url: str, sent_bytes: int, *, at_s: float, is_prefetched: bool) -> None:
         self._recorder.record(
             Answered(
                 at_s=at_s,

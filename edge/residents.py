@@ -19,7 +19,7 @@ from cache.http.headers import Headers, get_one
 from cache.http.parts import strong_etag
 from cache.http.ranges import select_range
 from cache.http.vary import vary_names
-from cache.index import ENTRY_BYTES, Index
+from cache.index import ENTRY_BYTES, UNCHANGED, Index
 from edge.config import EdgeConfig, HttpConfig
 from edge.events import (
     Commit,
@@ -291,6 +291,8 @@ class Residents:
         """The object is being sent. Its size when it was prefetched and this is its first use,
         else 0."""
         use = self.index.touch(object_id)
+        if use is UNCHANGED:
+            return 0
         if use.is_loaded and not self._is_memory_only:
             self._effects.emit(SetInMemory(object_id=object_id, in_memory=True))
         self._unload(use.unloaded)

@@ -73,6 +73,9 @@ class Bodies:
         self._window_bytes = max(WINDOW_BYTES_MIN, memory_object_bytes_max)
         self._fills: dict[int, GrowingBody] = {}
         self._memory: dict[str, bytes] = {}
+        self.in_memory = self._memory.get
+        """The bytes of an object if they are in RAM. Bound here and asked directly: it is called
+        for every hit."""
         self._committing: dict[str, GrowingBody] = {}
         self._loading: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -273,10 +276,6 @@ class Bodies:
         except (BodyMissing, BodyBroken):
             return None
         return b"".join(parts)
-
-    def in_memory(self, object_id: str) -> bytes | None:
-        """The bytes if they are in RAM."""
-        return self._memory.get(object_id)
 
     def held_file(self, object_id: str) -> HeldFile | None:
         """The object's bytes in an open file, known to be undamaged. None: `open` it."""

@@ -75,6 +75,7 @@ class Connection(asyncio.Protocol):
         "_reply",
         "_searched_bytes",
         "_sending",
+        "_serve_hit",
         "_server",
         "_tail",
         "_upload",
@@ -97,6 +98,7 @@ class Connection(asyncio.Protocol):
         self.due_s = NO_DEADLINE_S
         self.tick = NEVER
         self._server = server
+        self._serve_hit = server.hits.serve
         self._tail = b""
         self._searched_bytes = 0
         self._looked_bytes = 0
@@ -129,7 +131,7 @@ class Connection(asyncio.Protocol):
         self._set_due(self._head_since_s + self._server.header_deadline_s)
 
     def data_received(self, data: bytes) -> None:
-        if self.is_free and self._server.hits.serve(self, data):
+        if self.is_free and self._serve_hit(self, data):
             return
         self._take_in(data)
 
@@ -240,7 +242,7 @@ class Connection(asyncio.Protocol):
         self._searched_bytes = self._looked_bytes = 0
         self._head_since_s = None
         self._is_line_skipped = False
-        if self._server.is_draining or not self._server.hits.serve(self, head):
+        if self._server.is_draining or not self._serve_hit(self, head):
             self._begin(head, parse_request_head(head, self._server.limits))
         return True
 
@@ -341,16 +343,18 @@ class Connection(asyncio.Protocol):
         self.transport.write(self._server.heads.text(status, detail))
         self._finish()
 
-    @property
-    def can_go_direct(self) -> bool:
-        """Whether the next answer may be sent past the transport."""
-        return self.is_plain and not self.transport.get_write_buffer_size()
+    def direct_now(self) -> DirectSocket | None:
+        """The way past the transport, if the next answer may take it."""
+        if not self.is_plain or self.transport.get_write_buffer_size():
+            return None
+        if self._direct is None:
+            self._direct = DirectSocket(self.transport, self._server.writables)
+        return self._direct
 
     @property
     def direct(self) -> DirectSocket:
-        """The way past the transport; to be used only while `can_go_direct`."""
-        if self._direct is None:
-            self._direct = DirectSocket(self.transport, self._server.writables)
+        """The same, of an answer that has taken it."""
+        assert self._direct is not None
         return self._direct
 
     def send_still(self, head: bytes, source: Source, size_bytes: int, done: Sent) -> int:

@@ -93,11 +93,12 @@ class DirectSocket:
     connection closes it when it is lost.
     """
 
-    __slots__ = ("_end", "_is_wide", "_writables", "fileno", "loop")
+    __slots__ = ("_end", "_is_wide", "_send", "_writables", "fileno", "loop")
 
     def __init__(self, transport: asyncio.Transport, writables: Writables) -> None:
         end = transport.get_extra_info("socket")
         self._end = socket.socket(end.family, end.type, end.proto, os.dup(end.fileno()))
+        self._send = self._end.send
         self._writables = writables
         self._is_wide = False
         self.loop = writables.loop
@@ -114,7 +115,7 @@ class DirectSocket:
         this turn of the loop alone, so the file need not be acquired."""
         sent_bytes = 0
         try:
-            head = head[self._end.send(head, _MORE) :]
+            head = head[self._send(head, _MORE) :]
             if not head:
                 sent_bytes = os.sendfile(self.fileno, held.fd, held.start + first, size_bytes)
         except OSError:

@@ -20,6 +20,7 @@ was learned from. Whatever is not plainly a hit leaves no trace here and goes th
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cache.http.freshness import age_s
@@ -152,6 +153,7 @@ class HitPath:
         self._core = server.core
         self._plain = server.core.plain
         self._in_memory = server.bodies.in_memory
+        self._send_object = server.send_object
         self._now_s = clock.now_s
         self._epoch_s = clock.epoch_s
         self._idle_s = server.settings.idle_s
@@ -168,20 +170,20 @@ class HitPath:
         block = self._blocks.get(data[line_end + 11 :])
         if block is None:
             return line_end > 0 and self._serve_marked(connection, data, line_end)
-        target = block.shelf.get(data[4:line_end])
-        if target is None or data[:4] != b"GET ":
+        target = block.shelf.get(data[:line_end])
+        if target is None:
             return self._serve_other(connection, data, line_end, block)
         now_s = self._now_s()
         if now_s >= target.until_s and not self._renew(target, now_s):
             return False
         if self._plain(target.url) is not target.entry:
             return False
-        content = self._in_memory(target.object_id)
-        if content is None or len(content) > SMALL_BYTES:
+        size_bytes = target.size_bytes
+        content = self._in_memory(target.object_id) if size_bytes <= SMALL_BYTES else None
+        if content is None:
             return self._send(
-                connection, target, target.head, 0, target.size_bytes, target.target,
-                block.headers, now_s,
-            )  # fmt: skip
+                connection, target, target.head, 0, size_bytes, target.target, block.headers, now_s
+            )
         connection.due_s = now_s + self._idle_s
         connection.transport.write(target.head + content)
         self._append(
@@ -191,7 +193,7 @@ class HitPath:
                 headers=block.headers,
                 client=connection.client,
                 object_id=target.object_id,
-                sent_bytes=target.size_bytes,
+                sent_bytes=size_bytes,
                 url=target.url,
             )
         )
@@ -246,7 +248,7 @@ class HitPath:
             return False
         text = data[5 if is_head else 4 : line_end]
         key = text if b"CMCD" not in text else without_cmcd(text)
-        target = block.shelf.get(key) if key is not None else None
+        target = block.shelf.get(b"GET " + key) if key is not None else None
         if target is None or len(text) > self._server.target_length_max:
             return False
         now_s = self._now_s()
@@ -275,8 +277,8 @@ class HitPath:
             head = b"%bcontent-length: %d\r\ncontent-range: bytes %d-%d/%d\r\n%b" % (
                 target.partial, size_bytes, first, last, target.size_bytes, target.moment
             )  # fmt: skip
-        content = self._in_memory(target.object_id)
-        if content is None or size_bytes > SMALL_BYTES:
+        content = self._in_memory(target.object_id) if size_bytes <= SMALL_BYTES else None
+        if content is None:
             return self._send(connection, target, head, first, size_bytes, asked, headers, now_s)
         connection.due_s = now_s + self._idle_s
         connection.transport.write(head + content[first : first + size_bytes])
@@ -320,17 +322,25 @@ class HitPath:
         headers: Headers,
         now_s: float,
     ) -> bool:
-        def sent(is_whole: bool, sent_bytes: int) -> None:
-            self._report(connection, target, asked, headers, now_s, sent_bytes)
-            connection.answered(is_whole=is_whole)
-
         connection.due_s = now_s + self._idle_s
-        sent_bytes = self._server.send_object(
-            connection, head, target.object_id, first, size_bytes, sent
-        )
+        done = partial(self._sent, connection, target, asked, headers, now_s)
+        sent_bytes = self._send_object(connection, head, target.object_id, first, size_bytes, done)
         if sent_bytes >= 0:
             self._report(connection, target, asked, headers, now_s, sent_bytes)
         return sent_bytes != NOT_HERE
+
+    def _sent(
+        self,
+        connection: Connection,
+        target: _Target,
+        asked: str,
+        headers: Headers,
+        now_s: float,
+        is_whole: bool,
+        sent_bytes: int,
+    ) -> None:
+        self._report(connection, target, asked, headers, now_s, sent_bytes)
+        connection.answered(is_whole=is_whole)
 
     def _report(
         self,
@@ -388,7 +398,8 @@ class HitPath:
             block = self._learn_block(plain, request)
             if block is None:
                 return
-        known = block.shelf.get(key)
+        shelf_key = b"GET " + key
+        known = block.shelf.get(shelf_key)
         entry = self._core.find_plain(request)
         if entry is None or (known is not None and known.entry is entry):
             return
@@ -396,7 +407,7 @@ class HitPath:
         if target is not None:
             if len(block.shelf) >= TARGETS_MAX:
                 block.shelf.clear()
-            block.shelf[key] = target
+            block.shelf[shelf_key] = target
 
     def _learn_block(self, plain: bytes, request: Requested) -> _Block | None:
         if len(plain) > BLOCK_BYTES_MAX:

@@ -82,6 +82,8 @@ class EdgeServer:
         self.now_s = clock.now_s
         self.tell = tell
         self.bodies = bodies
+        self._in_memory = bodies.in_memory
+        self._held_file = bodies.held_file
         self.forwarder = forwarder
         self.ring = ring
         self._special = special
@@ -187,21 +189,20 @@ class EdgeServer:
     ) -> int:
         """Send a stored body, or the part of it. How much of it was sent, if that was all;
         UNDER_WAY: `done` will be called; NOT_HERE: it must be waited for, and nothing was sent."""
-        content = self.bodies.in_memory(object_id)
+        content = self._in_memory(object_id)
         if content is not None and size_bytes <= SMALL_BYTES:
             connection.write(b"".join((head, content[first : first + size_bytes])))
             return size_bytes
-        if connection.can_go_direct:
+        direct = connection.direct_now()
+        if direct is not None:
             if content is None or size_bytes < self._memory_send_bytes_min:
-                held = self.bodies.held_file(object_id)
+                held = self._held_file(object_id)
                 if held is not None:
-                    is_warm = self._is_warm(held)
+                    is_warm = self.now_s() < held.warm_until_s or self._is_warm(held)
                     if not is_warm or size_bytes > STILL_BYTES:
                         file = FileSource(held, first, is_warm=is_warm)
                         return connection.send_still(head, file, size_bytes, done)
-                    head, sent_bytes = connection.direct.send_file_at_once(
-                        head, held, first, size_bytes
-                    )
+                    head, sent_bytes = direct.send_file_at_once(head, held, first, size_bytes)
                     if sent_bytes == size_bytes:
                         return sent_bytes
                     file = FileSource(held, first, is_warm=True)
@@ -223,11 +224,10 @@ class EdgeServer:
         return NOT_HERE
 
     def _is_warm(self, held: HeldFile) -> bool:
-        """Whether all of a file was in the page cache a moment ago. What has just been sent is the
-        last that the system would let go of; larger files are probed piece by piece."""
-        now_s = self.now_s()
-        if now_s >= held.warm_until_s:
-            if held.size_bytes > WARM_BYTES_MAX or not held.is_cached(0, held.size_bytes):
-                return False
-            held.warm_until_s = now_s + WARM_S
+        """Whether all of a file is in the page cache, which is then not asked again for a moment.
+        What has just been sent is the last that the system would let go of; larger files are
+        probed piece by piece."""
+        if held.size_bytes > WARM_BYTES_MAX or not held.is_cached(0, held.size_bytes):
+            return False
+        held.warm_until_s = self.now_s() + WARM_S
         return True
