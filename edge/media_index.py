@@ -23,6 +23,11 @@ SHARED_MAX: Final = 64
 DIGITS_MAX: Final = 20
 """Of a number in a URL."""
 
+REMEMBERED_MAX: Final = 4096
+REMEMBERED_LENGTH_MAX: Final = 300
+"""Questions whose answers are kept, and how long their URLs may be. Each hit asks one, and hits
+repeat themselves; to look one up takes ten times as long."""
+
 _DIGITS: Final = re.compile(r"[0-9]+")
 _TOKEN: Final = "01234567890123456789"
 
@@ -71,9 +76,12 @@ class MediaIndex:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._tracks: dict[Key, list[Track]] = {}
+        self._remembered: dict[tuple[str, int], tuple[Place, ...]] = {}
+        self._revision = services.revision
 
     def add(self, track: Track) -> tuple[Key, ...]:
         """The keys that it is now under, for `remove`; none if it is outside of the services."""
+        self._remembered.clear()
         keys = tuple(dict.fromkeys((*self._segment_keys(track), *self._init_keys(track))))
         for key in keys:
             sharing = self._tracks.setdefault(key, [])
@@ -83,6 +91,7 @@ class MediaIndex:
         return keys
 
     def remove(self, title_url: str, keys: tuple[Key, ...]) -> None:
+        self._remembered.clear()
         for key in keys:
             left = [one for one in self._tracks.get(key, ()) if one.title_url != title_url]
             if left:
@@ -92,6 +101,17 @@ class MediaIndex:
 
     def find(self, url: str, first_byte: int) -> tuple[Place, ...]:
         """What a request for this URL from this byte on is, once per title."""
+        found = self._remembered.get((url, first_byte))
+        if found is None or self._revision != self._services.revision:
+            if len(self._remembered) >= REMEMBERED_MAX or self._revision != self._services.revision:
+                self._remembered.clear()
+                self._revision = self._services.revision
+            found = self._find(url, first_byte)
+            if len(url) <= REMEMBERED_LENGTH_MAX:
+                self._remembered[url, first_byte] = found
+        return found
+
+    def _find(self, url: str, first_byte: int) -> tuple[Place, ...]:
         best: dict[str, Place] = {}
         for place in self._meant(url, first_byte):
             known = best.get(place.title_url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edge import media_index
 from edge.config import EdgeConfig, SessionsConfig
 from edge.events import ReadManifest
 from edge.media_index import SHARED_MAX
@@ -204,3 +205,25 @@ def test_a_number_longer_than_any_is_no_segment() -> None:
     media_map, _, _ = make()
     learn(media_map, f"{E1}/manifest.mpd")
     assert media_map.places(f"{E1}/low/{'1' * 5000}.m4s") == ()
+
+
+def test_what_is_remembered_of_a_url_ends_with_what_it_rests_on() -> None:
+    media_map, _, _ = make(titles_max=1)
+    url = f"{E1}/low/1.m4s"
+    learn(media_map, f"{E1}/manifest.mpd")
+    (place,) = media_map.places(url)
+    assert media_map.places(url)[0] is place
+    learn(media_map, f"{E1}/low/playlist.m3u8")
+    assert [one.title_url for one in media_map.places(url)] == [f"{E1}/low/playlist.m3u8"]
+    learn(media_map, f"{UPSTREAM}/media/e2/manifest.mpd")
+    assert media_map.places(url) == ()
+
+
+def test_no_more_than_so_many_answers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_index, "REMEMBERED_MAX", 3)
+    media_map, _, _ = make()
+    learn(media_map, f"{E1}/manifest.mpd")
+    for no in range(20):
+        assert media_map.places(f"{E1}/none{no}") == ()
+        assert media_map.places(f"{E1}/low/1.m4s") != ()
+        assert len(media_map._index._remembered) <= 3
