@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from edge.drivers.upstream.connection import TURN_BYTES_MAX
 from tests.upstream_world import Line, Listener, asked
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
@@ -200,3 +203,26 @@ def test_error_of_a_receiver_costs_its_answer_alone(caplog: pytest.LogCaptureFix
     assert listener.failure == ("broken", False)
     assert listener.detail == "internal error"
     assert "upstream.broken" in caplog.text
+
+
+def test_long_body_gives_others_their_turn_and_a_pause_outlasts_the_rest() -> None:
+    async def main() -> None:
+        size_bytes = 3 * TURN_BYTES_MAX
+        line, listener = asked()
+        line.feed(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size_bytes)
+        line.feed(bytes(TURN_BYTES_MAX))
+        assert not line.transport.reads
+        await asyncio.sleep(0)
+        assert line.transport.reads
+        line.feed(bytes(TURN_BYTES_MAX + 1))
+        line.connection.pause()  # somebody is behind
+        await asyncio.sleep(0)
+        assert not line.transport.reads
+        line.connection.resume()
+        assert line.transport.reads
+        line.feed(bytes(TURN_BYTES_MAX - 1))
+        assert len(listener.body) == size_bytes
+        assert line.idle_count == 1
+        assert line.transport.reads
+
+    asyncio.run(main())
