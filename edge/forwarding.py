@@ -1,9 +1,13 @@
 """Which header fields pass the node, and in which direction.
 
 Towards upstream there are two ways. A *shared* request is made for everyone: of the client's
-fields it carries those that the service allows, and nothing else, so that no field can poison
-what others get (what differs in an allowed field is Vary's business). A *passed* request is made
-for one client and answered to that client alone: it carries all but what belongs to a connection.
+fields it carries those that the service allows, and nothing else. What it carries counts: the
+answer is stored as if it named these fields in Vary, so that no field can poison what others get,
+whatever upstream makes of it without saying so. Origin counts where upstream shows that it may:
+see `counted`. A service that sends on all fields has taken this upon itself: there Vary decides.
+
+A *passed* request is made for one client and answered to that client alone: it carries all but
+what belongs to a connection.
 
 Towards clients a service may keep fields to itself: surrogate keys, and whatever else.
 """
@@ -13,6 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 from cache.http.headers import Headers, end_to_end, get_all, replaced, without
+from cache.http.vary import vary_names
 from edge.config import ServiceRules
 from edge.hops import LOOP, shared_loop
 
@@ -77,11 +82,12 @@ PERSONAL: Final = frozenset({"authorization", "cookie"})
 class Forwarding:
     """The rules of one service."""
 
-    __slots__ = ("_allowed", "hidden", "personal", "shown")
+    __slots__ = ("_allowed", "_is_by_origin", "hidden", "personal", "shown")
 
     def __init__(self, rules: ServiceRules) -> None:
         named = frozenset(rules.request_headers_allow)
         self._allowed = None if "*" in named else named - _NEVER_SHARED
+        self._is_by_origin = False  # upstream has been seen to tell origins apart
         self.personal = PERSONAL - named if "*" not in named else frozenset()
         """Fields that make a request one for its client alone."""
         shown = frozenset(rules.response_headers_allow)
@@ -105,9 +111,39 @@ class Forwarding:
         sent = {name for name, _ in self.shared(headers)}
         return any(name not in sent and get_all(headers, name) for name in names)
 
+    def counted(self, sent: Headers, answer: Headers) -> Headers:
+        """The fields of an answer to a shared request, with Vary naming what counts.
+
+        Origin does not count where upstream admits every origin, nor where nobody sent one, until
+        this upstream has once admitted a certain origin: from then on having none counts too.
+        """
+        if not self._allowed:
+            return answer
+        names = self._allowed
+        if "origin" in names:
+            admitted = get_all(answer, "access-control-allow-origin")
+            if any(one.strip() != "*" for one in admitted):
+                self._is_by_origin = True
+            is_for_all = admitted == ("*",) or not get_all(sent, "origin")
+            if is_for_all and not self._is_by_origin:
+                names = names - {"origin"}
+        return _varied_by(answer, names)
+
+    def still_counted(self, before: Headers, after: Headers) -> Headers:
+        """The fields of a stored answer that was renewed: what counted goes on counting."""
+        return _varied_by(after, (self._allowed or frozenset()) & {*(vary_names(before) or ())})
+
     def visible(self, headers: Headers) -> Headers:
         """What of upstream's fields a client gets."""
         return visible(headers, self.shown, self.hidden)
+
+
+def _varied_by(answer: Headers, names: frozenset[str]) -> Headers:
+    """With these names in Vary, if it does not say `*`."""
+    known = vary_names(answer)
+    if known is None or not (missing := names.difference(known)):
+        return answer
+    return (*answer, ("vary", ", ".join(sorted(missing))))
 
 
 def visible(headers: Headers, shown: frozenset[str] | None, hidden: frozenset[str]) -> Headers:

@@ -138,6 +138,11 @@ class Residents:
             )
         return rules
 
+    def counted(self, url: str, sent: Headers, answer: Headers) -> Headers:
+        """An answer's fields, as they are stored: Vary names what of the request counts."""
+        service = self._services.of_url(url)
+        return service.forwarding.counted(sent, answer) if service is not None else answer
+
     def ids(self) -> tuple[str, ...]:
         """Of all objects, as of now."""
         return self._table.ids()
@@ -248,13 +253,17 @@ class Residents:
     ) -> HotEntry:
         """A 304 confirmed the object: its fields and times are renewed."""
         old = entry.stored
+        headers = updated(
+            old.headers,
+            dated(fresh_headers, wall_s),
+            with_cookies=self._rules.stores_set_cookie,
+        )
+        service = self._services.of_url(old.url)
+        if service is not None:
+            headers = service.forwarding.still_counted(old.headers, headers)
         stored = msgspec.structs.replace(
             old,
-            headers=updated(
-                old.headers,
-                dated(fresh_headers, wall_s),
-                with_cookies=self._rules.stores_set_cookie,
-            ),
+            headers=headers,
             requested_wall_s=requested_wall_s,
             received_wall_s=wall_s,
             stale_from_wall_s=None,

@@ -107,7 +107,9 @@ class Responses:
             ("content-length", "content-range") if fill.part is not None else ("content-length",),
         )
         fill.response_wall_s = self._epoch_s + now_s
-        fill.response_headers = dated(fill.response_headers, fill.response_wall_s)
+        fill.response_headers = self._residents.counted(
+            fill.url, fill.headers, dated(fill.response_headers, fill.response_wall_s)
+        )
         fill.size_bytes = size_bytes if fill.part is None else fill.part.size_bytes
         self._judge(fill, now_s)
         self._answer_all(fill, now_s)

@@ -120,9 +120,10 @@ class ServiceRules(Section, frozen=True, kw_only=True):
     """How one service's requests are told apart, forwarded and answered."""
 
     key: KeyRules = KeyRules()
-    request_headers_allow: tuple[str, ...] = ("accept", "accept-language", "origin")
-    """Fields of a client that upstream is told when the answer is meant for everyone; `*`: all.
-    What is not named here can neither split the cache nor poison it."""
+    request_headers_allow: tuple[str, ...] = ("origin",)
+    """Fields of a client that upstream is told when the answer is meant for everyone. They count:
+    another value is another object (Origin: where upstream tells origins apart). `*`: all, and
+    upstream's Vary says what counts."""
     response_headers_allow: tuple[str, ...] = ("*",)
     """Fields of upstream that clients get; what describes the body and its caching always goes
     along. `*`: all but the following."""

@@ -89,7 +89,9 @@ def test_upstream_gets_what_counts_and_nothing_that_could_poison(
     }
     assert asked.headers["host"] == origin.url.removeprefix("http://")
     assert asked.headers["x-token"] == SECRET
-    assert edge.get("/a?b=1&c=2&utm=x", host="VIDEO.example").is_hit
+    same = "/a?b=1&c=2&utm=x"
+    assert edge.get(same, host="VIDEO.example", accept_language="de", accept="*/*").is_hit
+    assert not edge.get(same, host="VIDEO.example", accept_language="fr").is_hit
     assert SECRET not in str(first.headers)
 
 

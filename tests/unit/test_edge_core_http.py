@@ -6,7 +6,7 @@ import pytest
 
 from cache.http.dates import format_date
 from cache.http.headers import get_one
-from edge.config import EdgeConfig, HttpConfig
+from edge.config import EdgeConfig, HttpConfig, ServiceRules
 from edge.core import EdgeCore
 from edge.events import (
     Commit,
@@ -375,7 +375,7 @@ def test_a_lost_object_is_not_served_again() -> None:
 
 
 def test_variants_are_told_apart_by_vary() -> None:
-    bench = Bench()
+    bench = Bench(service=ServiceRules(request_headers_allow=("accept-language",)))
     english, german = (("accept-language", "en"),), (("accept-language", "de"),)
     headers = (*MAX_AGE, ("vary", "Accept-Language"))
     for language in (english, german):

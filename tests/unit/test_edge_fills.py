@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cache.http.headers import get_one
-from edge.config import HttpConfig
+from edge.config import HttpConfig, ServiceRules
 from edge.events import (
     AbortResponse,
     CancelFill,
@@ -226,7 +226,7 @@ def test_a_client_that_leaves_while_waiting_is_not_answered() -> None:
 
 
 def test_waiters_of_another_variant_are_fetched_for_on_their_own() -> None:
-    bench = Bench()
+    bench = Bench(service=ServiceRules(request_headers_allow=("accept-language",)))
     started = bench.ask("/a", (("accept-language", "en"),))
     bench.ask("/a", (("accept-language", "de"),))
     effects = bench.head(started, (*MAX_AGE, ("vary", "accept-language")))

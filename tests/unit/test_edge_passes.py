@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cache.http.headers import get_one
+from edge.config import ServiceRules
 from edge.events import (
     Commit,
     Discard,
@@ -81,7 +82,7 @@ def test_a_write_ends_what_its_answer_names_of_the_same_origin(
 
 
 def test_all_variants_of_a_url_end_together() -> None:
-    bench = Bench()
+    bench = Bench(service=ServiceRules(request_headers_allow=("accept-language",)))
     for language in ("en", "de"):
         started = bench.ask("/a", (("accept-language", language),))
         bench.head(started, (*MAX_AGE, ("vary", "Accept-Language")))

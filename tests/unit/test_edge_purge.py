@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from edge import purge as purging
-from edge.config import ServiceConfig
+from edge.config import ServiceConfig, ServiceRules
 from edge.events import (
     ClientLeft,
     Commit,
@@ -106,7 +106,7 @@ def test_what_is_not_meant_stays(kind: Kind, value: str) -> None:
 
 
 def test_all_variants_of_a_url_go() -> None:
-    bench = Bench()
+    bench = Bench(service=ServiceRules(request_headers_allow=("accept-language",)))
     for language in ("de", "en"):
         fields = (("accept-language", language),)
         started = bench.ask("/a", fields)

@@ -179,7 +179,7 @@ def test_error_is_not_asked_for_again_for_a_moment(status: int) -> None:
     answer = one(bench.ask(), ServeText)
     assert (answer.status, get_one(answer.headers, "retry-after")) == (status, "1")
     one(bench.ask("/other"), StartFill)
-    one(bench.ask("/a", (("accept", "odd"),)), StartFill)
+    one(bench.ask("/a", (("origin", "odd"),)), StartFill)
     one(bench.feed(ClientLeft(request_id=bench.last_id)), CancelFill)
     bench.now_s = 1.0
     one(bench.ask(), StartFill)
