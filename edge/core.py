@@ -76,7 +76,7 @@ class EdgeCore:
         self.services = Services(config)
         """One object for all who ask whose a request or a URL is, drivers included."""
         self._reader = Reader(
-            self.services, target_length_max=config.http.target_length_max, hops=hops
+            self.services, target_length_max=config.server.target_length_max, hops=hops
         )
         self._ledger = Ledger(effects=self._effects, counters=self._counters, recorder=recorder)
         self._residents = Residents(
@@ -315,7 +315,7 @@ class EdgeCore:
     def _reconfigure(self, config: EdgeConfig, now_s: float) -> None:
         self.services.reconfigure(config)
         self._config = config
-        self._reader.target_length_max = config.http.target_length_max
+        self._reader.target_length_max = config.server.target_length_max
         self._uncacheable.lifetime_s = config.http.uncacheable_s
         for part in (
             self._desk,

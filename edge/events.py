@@ -224,8 +224,8 @@ class Purge(Event, frozen=True, kw_only=True):
 
 class Reconfigured(Event, frozen=True, kw_only=True):
     """These settings are in force from now on. Of the changes only those to `upstream`, `service`,
-    `services` and `http` mean something to the core. What belongs to no service any more is
-    neither served nor kept."""
+    `services`, `http` and `server.target_length_max` mean something to the core. What belongs to no
+    service any more is neither served nor kept."""
 
     config: EdgeConfig
 

@@ -35,8 +35,6 @@ class HttpConfig(Section, frozen=True, kw_only=True):
     fill_header_timeout_s: Positive = 5.0
     fill_idle_timeout_s: Positive = 10.0
     """Longest silence of upstream in the middle of a body."""
-    header_deadline_s: Positive = 10.0
-    """For a client to send its request head."""
     fills_max: Count = 256
     """Fetches at a time; a miss beyond that gets 503."""
     passes_max: Count = 256
@@ -60,4 +58,3 @@ class HttpConfig(Section, frozen=True, kw_only=True):
     keep_cut_bytes_min: Annotated[int, msgspec.Meta(gt=0)] = 1_000_000
     """Below that share, so many bytes or more are kept as the beginning of the object, if it has a
     strong entity tag: who wants it later gets the rest fetched alone."""
-    target_length_max: Count = 8192

@@ -340,7 +340,7 @@ def test_hang_up_takes_over_services_and_limits(
     assert node.edge.get("/x", host="a.example").body == b"a" * 100
     assert node.edge.get("/x", host="b.example").body == b"b" * 100
     assert node.edge.get("/x", host="c.example").status == 421
-    node.hang_up('name = "other"\n[http]\ntarget_length_max = 100\n' + two(origin, "b", "c"))
+    node.hang_up('name = "other"\n[server]\ntarget_length_max = 100\n' + two(origin, "b", "c"))
     node.wait_log("config.reloaded")
     assert node.edge.get("/x", host="a.example").status == 421
     answer = node.edge.get("/x", host="b.example")

@@ -198,7 +198,7 @@ def raw(edge: EdgeProcess, *pieces: bytes) -> bytes:
 
 
 def test_slow_loris_gets_408_and_is_closed(origin: FaultyOrigin, start_edge: StartEdge) -> None:
-    with start_edge(origin.url, "--set", "http.header_deadline_s=0.3") as process:
+    with start_edge(origin.url, "--set", "server.header_deadline_s=0.3") as process:
         answer = raw(process, b"GET / HTTP/1.1\r\nhost: x\r\nslow")
         assert answer.startswith(b"HTTP/1.1 408 ")
         process.wait_status(lambda status: status["connection_count"] == 1)
@@ -207,7 +207,7 @@ def test_slow_loris_gets_408_and_is_closed(origin: FaultyOrigin, start_edge: Sta
 def test_empty_lines_buy_no_time(origin: FaultyOrigin, start_edge: StartEdge) -> None:
     origin.serve("/late", b"answer")
     get = b"GET /late HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-    with start_edge(origin.url, "--set", "http.header_deadline_s=0.5") as process:
+    with start_edge(origin.url, "--set", "server.header_deadline_s=0.5") as process:
         assert raw(process, b"\r\n" + get).endswith(b"answer")
         assert raw(process, b"\r\n\r\n" + get).startswith(b"HTTP/1.1 400 ")
         assert raw(process, b"\r\n", b"\r\n").startswith(b"HTTP/1.1 400 ")
@@ -228,7 +228,7 @@ def test_body_that_stops_coming_is_not_waited_for(
 def test_half_open_connection_is_closed_when_idle(
     origin: FaultyOrigin, start_edge: StartEdge
 ) -> None:
-    limits = ("--set", "server.idle_s=0.3", "--set", "http.header_deadline_s=0.3")
+    limits = ("--set", "server.idle_s=0.3", "--set", "server.header_deadline_s=0.3")
     with start_edge(origin.url, *limits) as process:
         assert raw(process, b"") == b""
 

@@ -189,7 +189,7 @@ def test_connections_beyond_the_cap_are_closed_and_slow_heads_too(
     origin: FaultyOrigin, start_edge: StartEdge
 ) -> None:
     origin.serve("/few", b"few")
-    limits = ("--set", "server.connections_max=2", "--set", "http.header_deadline_s=0.3")
+    limits = ("--set", "server.connections_max=2", "--set", "server.header_deadline_s=0.3")
     with start_edge(origin.url, *limits) as process:
         assert process.get("/few").body == b"few"
         address = ("127.0.0.1", process.port)

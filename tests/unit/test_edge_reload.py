@@ -89,8 +89,9 @@ def test_core_goes_by_other_times_at_once() -> None:
 
 def test_core_goes_by_other_limits_at_once() -> None:
     bench = Bench()
-    limits = HttpConfig(fills_max=1, target_length_max=5, stale_if_error_s=0.0)
-    bench.feed(Reconfigured(config=EdgeConfig(upstream=UPSTREAM, http=limits)))
+    limits = HttpConfig(fills_max=1, stale_if_error_s=0.0)
+    server = ServerConfig(target_length_max=5)
+    bench.feed(Reconfigured(config=EdgeConfig(upstream=UPSTREAM, http=limits, server=server)))
     one(bench.ask("/a"), StartFill)
     assert one(bench.ask("/b"), ServeText).status == 503
     assert one(bench.ask("/bbbbbb"), ServeText).status == 414
