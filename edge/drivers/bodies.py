@@ -8,7 +8,6 @@ memory.
 from __future__ import annotations
 
 import asyncio
-import logging
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -38,8 +37,6 @@ from edge.events import (
     StreamOnly,
     UpdateStored,
 )
-
-logger = logging.getLogger(__name__)
 
 WINDOW_BYTES_MIN: Final = 8 << 20
 COPY_BYTES_MAX: Final = 256 * 1024
@@ -97,6 +94,11 @@ class Bodies:
     def queued_bytes(self) -> int:
         """Waiting to be written."""
         return self._thread.queued_bytes if self._thread is not None else 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what was committed lies in the store, or was reported lost."""
+        return not self._committing
 
     # Fills
 
@@ -314,8 +316,8 @@ class Bodies:
         return await self._stored.open(object_id, first, size_bytes)
 
     async def verify(self, object_id: str) -> bool:
-        """Whether the object is all there and undamaged; asked before another node gets it. If it
-        is not, the core was told."""
+        """Whether the object is all there and undamaged; if not, the core was told. For whoever
+        gives objects to other nodes; nothing in this one asks."""
         if object_id in self._memory or object_id in self._committing:
             return True
         return self._stored is not None and await self._stored.verify(object_id)
@@ -375,8 +377,7 @@ class Bodies:
             self._store.close()
 
     def _lost(self, object_id: str, detail: str) -> None:
-        if self.health.state == "ok":  # else it is said once, and not for each object
-            logger.warning("object.lost object=%s detail=%s", object_id, detail)
+        self.health.lost(object_id, detail)
         self._tell(ObjectLost(object_id=object_id, detail=detail))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -202,7 +202,10 @@ class StoredBodies:
             try:
                 await asyncio.shield(opening)
             except StoreError as error:
-                self._health.noted(error)
+                if is_out_of_descriptors(error):
+                    self._health.noted(error)
+                else:
+                    self._health.unreadable(str(error))
                 if is_out_of_descriptors(error) and self.files.close_idle(8):
                     continue
                 if is_out_of_descriptors(error):
@@ -214,6 +217,7 @@ class StoredBodies:
 
     def _opened(self, file_no: int, opening: asyncio.Future[int]) -> None:
         if not opening.cancelled() and opening.exception() is None:
+            self._health.readable()
             self.files.add(file_no, opening.result())
 
     async def _check_ahead(self, held: HeldFile, first: int, size_bytes: int) -> None:
@@ -235,6 +239,7 @@ class StoredBodies:
             detail = DAMAGED
         except OSError as error:
             is_intact, detail = False, f"cannot read it: {error.strerror}"
+            self._health.unreadable(detail)
         if not is_intact:
             self._failed(held, detail)
             raise BodyMissing(f"{held.object_id}: {detail}")
