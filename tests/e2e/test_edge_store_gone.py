@@ -19,13 +19,16 @@ def test_store_that_takes_and_gives_nothing_back_is_failing_and_recovers(
     store, gone = tmp_path / "store", tmp_path / "gone"
     for number in range(2 * COUNT):
         origin.serve(f"/gone/{number}", b"x" * 5000)
+    origin.serve("/gone/open", b"opens a file to write to")
     settings = ("--store", str(store), "--set", "memory_bytes=0")
     with start_edge(origin.url, *settings) as edge:
         for number in range(COUNT):
             edge.get(f"/gone/{number}")
     # Started again, so that no file is open.
     with start_edge(origin.url, *settings, "--set", "storage.scrub_kbps=0") as edge:
-        store.rename(gone)
+        edge.get("/gone/open")
+        edge.wait_status(lambda status: status["store_queued_bytes"] == 0)
+        store.rename(gone)  # what is written goes to the file that is open
         for number in range(COUNT):
             answer = edge.get(f"/gone/{number}")
             assert (answer.status, answer.body) == (200, b"x" * 5000)
