@@ -9,7 +9,8 @@ A resident object is in one of three segments of the disk tier:
     prefetched   fetched before anyone asked. Kept until a set time, outside the eviction queue
                  (S3-FIFO and its kin take an object nobody has asked for yet for a one-hit
                  wonder), and bounded by a share of the capacity. The first use moves it to main.
-    pinned       stays until unpinned or removed
+    pinned       stays until unpinned or removed. For what is to be placed at an edge whatever its
+                 viewers ask for; no edge pins of its own accord
 
 Room is made from main first, then from the prefetched objects that expire soonest, never from the
 pinned. The index does no I/O: what it returns says which objects to drop, load and unload. The sum

@@ -70,7 +70,7 @@ class World:
         return None if object_id in lost else stored
 
     async def settled(self) -> None:
-        while self.bodies._committing:  # noqa: ASYNC110 - the table is what is asked about
+        while not self.bodies.is_settled:  # noqa: ASYNC110 - that is what is asked about
             await asyncio.sleep(0.001)
 
     async def read(self, object_id: str) -> bytes:

@@ -106,9 +106,9 @@ def test_what_is_stored_stays_where_its_service_does() -> None:
 
 
 def test_no_part_of_the_core_keeps_old_settings() -> None:
-    bench = Bench()
+    old = HttpConfig()
+    bench = Bench(http=old)
     bench.store()
-    old = bench.core._config.http
     bench.feed(Reconfigured(config=EdgeConfig(upstream=UPSTREAM, http=HttpConfig(fills_max=7))))
     keepers: list[str] = []
     seen: set[int] = set()

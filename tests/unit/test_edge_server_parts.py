@@ -24,6 +24,7 @@ from edge.drivers.server.heads import Heads
 from edge.drivers.server.hits import HitPath
 from edge.drivers.server.limits import ConnectionLimits
 from edge.drivers.server.wheel import NEVER, NO_DEADLINE_S, TICK_S, TimerWheel
+from edge.events import PassAnswered, PassThrough
 from nearcast.clock import VirtualClock
 from nearcast.http1 import Limits
 from tests.edge_bench import Bench
@@ -307,8 +308,9 @@ def test_object_that_is_dropped_is_not_served_from_memory_of_it() -> None:
     world = HitBench()
     raw = b"GET /a HTTP/1.1\r\n" + HEAD
     assert world.serve(raw)
-    world.bench.ask("/a", method="DELETE")
-    world.bench.core._residents.invalidate(world.hits[0].url, 0.0)
+    (passed,) = world.bench.ask("/a", method="DELETE")
+    assert isinstance(passed, PassThrough)
+    world.bench.feed(PassAnswered(passed=passed, status=204))
     assert not world.serve(raw)
 
 
