@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import struct
@@ -13,26 +14,18 @@ from nearcast.errors import ConfigError
 
 UNSENT_BYTES: Final = 256 * 1024
 """What the kernel takes ahead of a slow client; without a limit it pins megabytes for each."""
-UNACKNOWLEDGED_S: Final = 30.0
-"""A client whose machine has vanished is given up after this."""
 _TCP_INFO: Final[int | None] = socket.TCP_INFO if sys.platform == "linux" else None
 _ACKNOWLEDGED_AT: Final = 120
 """Where `tcpi_bytes_acked` lies in what Linux has given since 4.1; other systems differ."""
 
 
-def listening_socket(
-    text: str,
-    option: str,
-    *,
-    reuse_port: bool = False,
-    unacknowledged_s: float = UNACKNOWLEDGED_S,
-) -> socket.socket:
+def listening_socket(text: str, option: str, *, reuse_port: bool = False) -> socket.socket:
     """Bound, not yet listening; the options are inherited by every connection. Raises
     ConfigError.
 
     `reuse_port`: another process may listen on the same port, if it says so too.
-    `unacknowledged_s`: how long a client's system may take nothing. That is so with a vanished
-    machine, but also with a slow reader, whose window opens in large steps.
+    There is no TCP_USER_TIMEOUT: Linux ends connections by it whose window is closed most of the
+    time, though they go on. Whoever takes nothing is let go by the server (its `pace`).
     """
     host, port = parse_address(text, option)
     try:
@@ -48,13 +41,8 @@ def listening_socket(
         if reuse_port:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for name, value in (
-            ("TCP_NOTSENT_LOWAT", UNSENT_BYTES),
-            ("TCP_USER_TIMEOUT", int(1000 * unacknowledged_s)),
-        ):
-            number = getattr(socket, name, None)  # not on every system
-            if number is not None:
-                end.setsockopt(socket.IPPROTO_TCP, number, value)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # not on every system
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         end.bind(address)
         end.setblocking(False)
     except OSError as error:
@@ -64,6 +52,13 @@ def listening_socket(
             f"cannot listen on {host}:{port}: {reason}; choose another with {option} HOST:PORT"
         ) from error
     return end
+
+
+def forget_unsent(end: socket.socket) -> None:
+    """Let closing reset the connection: the kernel would else keep for minutes what it still has
+    for a client that takes nothing."""
+    with contextlib.suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def acknowledged_bytes(end: socket.socket) -> int | None:

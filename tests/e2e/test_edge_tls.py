@@ -137,3 +137,26 @@ def test_renewed_certificate_is_shown_and_a_broken_one_is_not(
         edge.process.send_signal(signal.SIGHUP)
         eventually(lambda: "config.refused" in edge.log(), "the log line")
         assert shown(edge) == after
+
+
+@pytest.mark.parametrize("is_fast", [True, False], ids=["aiofastnet", "asyncio"])
+def test_client_that_takes_nothing_is_let_go(
+    is_fast: bool,
+    origin: FaultyOrigin,
+    start_edge: StartEdge,
+    authority: Authority,
+    pair: Pair,
+    tmp_path: Path,
+) -> None:
+    if is_fast:
+        pytest.importorskip("aiofastnet", reason="needs the extra tls")
+    (tmp_path / "aiofastnet.py").write_text("raise ImportError\n")
+    environ = {} if is_fast else {"PYTHONPATH": str(tmp_path)}
+    origin.serve("/untaken", bytes(20_000_000))
+    arguments = ("--set", "server.send_s=0.3", *settings(pair))
+    with (
+        start_edge(origin.url, *arguments, environ=environ) as edge,
+        Client(edge, authority) as client,
+    ):
+        client.end.sendall(b"GET /untaken HTTP/1.1\r\nhost: x\r\n\r\n")
+        eventually(lambda: "client.slow" in edge.log(), "the end of its patience")

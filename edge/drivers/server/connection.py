@@ -31,7 +31,7 @@ from edge.drivers.server.sending import (
 )
 from edge.drivers.server.upload import HELD_BYTES_MAX, Upload
 from edge.drivers.server.wheel import NEVER, NO_DEADLINE_S
-from edge.drivers.sockets import acknowledged_bytes
+from edge.drivers.sockets import acknowledged_bytes, forget_unsent
 from nearcast.http1 import (
     MalformedMessage,
     RequestHead,
@@ -532,6 +532,7 @@ class Connection(asyncio.Protocol):
             self._check_pace_later(now_s)
         else:
             logger.info("client.slow behind_bytes=%d", pace.behind_bytes)
+            forget_unsent(self.transport.get_extra_info("socket"))
             self.abort()
 
     def _taken_bytes(self) -> int:

@@ -13,9 +13,8 @@ import msgspec
 from edge.config import EdgeConfig
 from edge.drivers.server.connection import Connection
 from edge.drivers.server.limits import ConnectionLimits
-from edge.drivers.server.pace import LET_GO_WINDOWS
 from edge.drivers.server.tls import ServerTls, listen_with_tls
-from edge.drivers.sockets import UNACKNOWLEDGED_S, listening_socket, shown
+from edge.drivers.sockets import listening_socket, shown
 
 if TYPE_CHECKING:
     from edge.drivers.server.server import EdgeServer
@@ -59,12 +58,7 @@ class Listener:
         """Listen; returns `host:port` as bound. Raises ConfigError when that cannot be done."""
         config = self._config
         tls = ServerTls(config.tls) if config.tls.certificate is not None else None
-        end = listening_socket(
-            config.listen,
-            "--listen",
-            reuse_port=config.server.reuse_port,
-            unacknowledged_s=max(UNACKNOWLEDGED_S, LET_GO_WINDOWS * config.server.send_s),
-        )
+        end = listening_socket(config.listen, "--listen", reuse_port=config.server.reuse_port)
         self._end = end.dup()
         loop = asyncio.get_running_loop()
         if tls is None:

@@ -16,9 +16,7 @@ BEHIND_WINDOWS: Final = 1.5
 """A client may be behind by what the smallest rate is in so many `send_s`: a step of 100 KB, as on
 loopback, is 25 s at the default rate."""
 CHECKS_PER_WINDOW: Final = 4
-"""How often it is looked at."""
-LET_GO_WINDOWS: Final = 2.0
-"""Who has stopped is let go within so many `send_s`."""
+"""How often it is looked at; who has stopped is let go within twice `send_s`."""
 
 
 class Pace:
