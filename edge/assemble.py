@@ -265,6 +265,7 @@ class EdgeNode:
             store_state=self._bodies.health.state if self._store is not None else "none",
             store_damaged_count=self._bodies.health.damaged_count,
             store_queued_bytes=self._bodies.queued_bytes,
+            upstream_failures=self._upstream.failures,
             process_rss_bytes=rss_bytes(),
             reload_count=self._reload_count,
             reload_failure_count=self._reload_failure_count,

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge.drivers.inference import InferenceFigures
+from edge.drivers.upstream.failures import UpstreamFailure
 from edge.status import EdgeStatus
 
 
@@ -27,6 +28,8 @@ class DriverFigures(msgspec.Struct, frozen=True, kw_only=True):
     store_damaged_count: int = 0
     """Stored objects that turned out damaged or missing; they were dropped."""
     store_queued_bytes: int
+    upstream_failures: tuple[UpstreamFailure, ...]
+    """The last failure of each upstream that ever failed."""
     process_rss_bytes: int | None
     reload_count: int
     """Times new settings were taken over; `reload_failure_count`: and refused."""

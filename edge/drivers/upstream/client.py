@@ -18,6 +18,7 @@ from edge.drivers.upstream.beginning import Beginning
 from edge.drivers.upstream.dial import Dialer
 from edge.drivers.upstream.errors import UpstreamError
 from edge.drivers.upstream.exchange import Exchange, ExchangeSink
+from edge.drivers.upstream.failures import UpstreamFailure
 from edge.drivers.upstream.fetch import Fetch
 from edge.drivers.upstream.pool import Mark, Peer, Pool, Spawn, unmarked
 from edge.drivers.upstream.resolve import Lookup, Resolver
@@ -77,6 +78,11 @@ class Upstream:
     @property
     def connection_count(self) -> int:
         return self._pool.open_count
+
+    @property
+    def failures(self) -> tuple[UpstreamFailure, ...]:
+        """The last of each upstream."""
+        return self._pool.failures.figures()
 
     def load(self) -> None:
         """Read certificates and tokens of all upstreams, so that what is missing is known now.

@@ -212,7 +212,7 @@ class Exchange:
             assert self._peer is not None
             self._peer.take(self, is_fresh=True)
         else:
-            self.refused(cause, detail)
+            self._failed(cause, detail)
 
     def writable(self) -> None:
         self._watch()
@@ -250,7 +250,12 @@ class Exchange:
             self._deadline.clear()  # the client's turn; the server minds that
 
     def _overdue(self) -> None:
-        self.refused("timeout", "no answer in time")
+        self._failed("timeout", "no answer in time")
+
+    def _failed(self, cause: FailureCause, detail: str) -> None:
+        if self._peer is not None and not self.is_gone:
+            self._peer.failed(cause, detail)
+        self.refused(cause, detail)
 
     def _tell_room_soon(self) -> None:
         if self._when_room is not None:

@@ -202,6 +202,8 @@ class Fetch:
             is_small = self._effect.priority == "prefetch"
             self._peer.take(self, is_small=is_small, is_fresh=True)
             return
+        if self._peer is not None:
+            self._peer.failed(cause, detail)
         self.refused(cause, detail)
 
     def writable(self) -> None:

@@ -17,6 +17,7 @@ from edge.drivers.upstream.connection import Connection
 from edge.drivers.upstream.deadline import Deadline
 from edge.drivers.upstream.dial import Dialer
 from edge.drivers.upstream.errors import UpstreamError
+from edge.drivers.upstream.failures import Failures
 from edge.drivers.upstream.tls import Credentials
 from edge.events import FailureCause, Headers
 from edge.targets import UpstreamTarget
@@ -84,6 +85,10 @@ class Peer:
         else:
             self.waiting.append(_Wish(customer, is_small, is_fresh))
 
+    def failed(self, cause: FailureCause, detail: str) -> None:
+        """Something went wrong with this upstream: the operator is told."""
+        self._pool.failures.failed(_name(self.target), cause, detail)
+
     def close_idle(self, before_s: float | None = None) -> None:
         """Those that have been idle since before then; all when no time is given."""
         for idle in self.idle.values():
@@ -127,6 +132,7 @@ class Peer:
             )
         except UpstreamError as error:
             self._uncount()
+            self.failed(error.cause, error.detail)
             if not customer.is_gone:
                 customer.refused(error.cause, error.detail)
             return
@@ -180,6 +186,7 @@ class Pool:
         mark: Mark = unmarked,
     ) -> None:
         self.dialer = dialer
+        self.failures = Failures(asyncio.get_running_loop().time)
         self.mark = mark
         self.spawn = spawn
         self.open_count = 0
@@ -203,6 +210,7 @@ class Pool:
     def keep_only(self, targets: Iterable[UpstreamTarget]) -> None:
         """These are the upstreams now. Others end with what they carry."""
         wanted = set(targets)
+        self.failures.keep_only({_name(target) for target in wanted})
         for target in [target for target in self._peers if target not in wanted]:
             peer = self._peers.pop(target)
             peer.credentials.generation += 1
@@ -266,3 +274,7 @@ class Pool:
         left = [q[0].idle_since_s for p in self._peers.values() for q in p.idle.values() if q]
         if left:
             self._ageing.set(min(left) + self._idle_s - now_s)
+
+
+def _name(target: UpstreamTarget) -> str:
+    return f"{target.scheme}://{target.authority}"
