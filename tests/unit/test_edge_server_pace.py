@@ -78,6 +78,7 @@ class Slow:
         self.ours, self.theirs = ours, theirs
         self.now_s = 0.0
         self.is_let_go = False
+        self.held_back_bytes = 0
         server: Any = SimpleNamespace(
             now_s=lambda: self.now_s,
             settings=SETTINGS,
@@ -87,7 +88,7 @@ class Slow:
             listener=SimpleNamespace(admit=lambda _: True),
             wheel=SimpleNamespace(watch=lambda _: None),
         )
-        self.sending: Any = SimpleNamespace(sent_bytes=0)
+        self.sending: Any = SimpleNamespace(sent_bytes=0, close=lambda: None)
         self.connection = Connection(server, is_plain=True)
         self.connection.connection_made(self)  # type: ignore[arg-type]
         self.connection._sending = self.sending
@@ -98,7 +99,10 @@ class Slow:
         return self.ours if name == "socket" else self.ours.getpeername()
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.held_back_bytes
+
+    def close(self) -> None:
+        pass
 
     def abort(self) -> None:
         self.is_let_go = True
@@ -138,6 +142,22 @@ def test_steady_client_is_kept_and_let_go_when_it_stops(
     assert ended.poll(5000)
     error = theirs.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     assert error == errno.ECONNRESET  # nothing of it is kept
+
+
+def test_end_of_the_last_answer_is_waited_for_as_any_other_part(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    world = Slow(*ends)
+    world.connection.waits_for_client(False)
+    world.connection.stop_sending()
+    world.held_back_bytes = 300_000
+    world.connection.close()
+    while world.now_s < 10 * SEND_S:
+        world.go_on(1.05 * BYTES_PER_S_MIN)
+        assert not world.is_let_go, f"after {world.now_s:.0f} s"
+    world.held_back_bytes = 0
+    world.go_on(0.0)
+    assert world.is_let_go
 
 
 def test_what_the_client_takes_of_a_full_socket_is_counted(

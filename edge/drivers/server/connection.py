@@ -505,10 +505,13 @@ class Connection(asyncio.Protocol):
             self._check_pace_later(now_s)
 
     def expire(self, now_s: float) -> None:
-        if self._ending in ("lingering", "closed"):
+        is_ended = self._ending in ("lingering", "closed")
+        if is_ended and not self.transport.get_write_buffer_size():
             self.abort()
         elif self._pace is not None:
             self._check_pace(self._pace, now_s)
+        elif is_ended:  # the last of its answer is still on its way
+            self.waits_for_client(True)
         elif self._upload is not None and not self._upload.is_held_up:
             self.upload_failed(MalformedMessage(408, "the body did not arrive in time"))
         elif self._is_busy:
