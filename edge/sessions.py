@@ -110,6 +110,8 @@ class Sessions:
 
     def observe(self, url: str, target: str, headers: Headers, client: str, at_s: float) -> None:
         """A client asked for this URL at that time."""
+        if not self._map:
+            return  # nothing is known that could be watched
         for title in self._map.titles_of(url):
             self._map.use(title.url)
         places = self._map.places(url, _first_byte(headers))
@@ -293,7 +295,10 @@ class Sessions:
 
 
 def _first_byte(headers: Headers) -> int:
-    selection = parse_range(get_one(headers, "range"), SIZE_UNKNOWN)
+    asked = get_one(headers, "range")
+    if asked is None:
+        return 0
+    selection = parse_range(asked, SIZE_UNKNOWN)
     return selection.first if isinstance(selection, ByteRange) else 0
 
 

@@ -74,6 +74,8 @@ class Bodies:
         """The bytes of an object if they are in RAM. Bound here and asked directly: it is called
         for every hit."""
         self._committing: dict[str, GrowingBody] = {}
+        self._uncopied: set[str] = set()
+        """Of what ought to be in RAM, and is only in its file as long as nobody needs it there."""
         self._loading: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._readying: set[str] = set()
@@ -172,6 +174,8 @@ class Bodies:
         content = body.whole() if is_small or self._store is None else None
         if content is not None:
             self._memory[object_id] = content
+        elif effect.in_memory:
+            self._uncopied.add(object_id)
         if self._store is None:
             if content is None:
                 self._lost(object_id, "it was not kept whole")
@@ -234,6 +238,7 @@ class Bodies:
         self._memory.pop(effect.object_id, None)
         self._committing.pop(effect.object_id, None)
         self._loading.discard(effect.object_id)
+        self._uncopied.discard(effect.object_id)
         if self._stored is not None:
             self._stored.drop(effect.object_id)
 
@@ -243,8 +248,17 @@ class Bodies:
             return
         if not effect.in_memory:
             self._loading.discard(object_id)
+            self._uncopied.discard(object_id)
             self._memory.pop(object_id, None)
         elif object_id not in self._memory and object_id not in self._loading:
+            self._loading.add(object_id)
+            self._spawn(self._load(object_id))
+
+    def copy(self, object_id: str) -> None:
+        """Its file cannot be sent from, as with TLS: have it in RAM from now on if it ought to be
+        there."""
+        if object_id in self._uncopied and object_id not in self._committing:
+            self._uncopied.discard(object_id)
             self._loading.add(object_id)
             self._spawn(self._load(object_id))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
+import msgspec
 import pytest
 
 from edge.drivers.bodies import Bodies
@@ -192,6 +193,38 @@ def test_passing_body_waits_for_its_slowest_reader_and_keeps_a_window() -> None:
         fast.close()
         body.append(CHUNK)  # nobody reads: nothing is held
         assert body.has_room
+
+    within_limit(main())
+
+
+def test_large_object_is_copied_to_memory_once_its_file_cannot_be_sent_from(
+    tmp_path: Path,
+) -> None:
+    content = CHUNK * 20
+
+    async def main() -> None:
+        store = DiskStore(tmp_path / "store")
+        store.open()
+        bodies = Bodies(store, lambda event: None, memory_object_bytes_max=0)
+        for fill_id, object_id in ((1, OBJECT_ID), (2, "f" * 32)):
+            body = bodies.begin(fill_id)
+            for _ in range(20):
+                body.append(CHUNK)
+            body.finish()
+            wanted = object_id == OBJECT_ID
+            told = msgspec.structs.replace(stored(content), object_id=object_id)
+            bodies.commit(Commit(fill_id=fill_id, stored=told, in_memory=wanted))
+        while bodies.in_memory(OBJECT_ID) is None:
+            bodies.copy("f" * 32)  # not to be in RAM: nothing happens
+            bodies.copy(OBJECT_ID)
+            await asyncio.sleep(0)
+        assert bodies.in_memory(OBJECT_ID) == content
+        assert bodies.in_memory("f" * 32) is None
+        bodies.set_in_memory(SetInMemory(object_id=OBJECT_ID, in_memory=False))
+        bodies.copy(OBJECT_ID)
+        await asyncio.sleep(0)
+        assert bodies.in_memory(OBJECT_ID) is None
+        await bodies.close()
 
     within_limit(main())
 

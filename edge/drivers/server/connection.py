@@ -336,6 +336,9 @@ class Connection(asyncio.Protocol):
     def write(self, data: Buffer) -> None:
         self.transport.write(data)
 
+    def write_both(self, head: bytes, data: Buffer) -> None:
+        self.transport.writelines((head, data))
+
     def refuse(self, status: int, detail: str) -> None:
         """Answer what is no request, and end the connection."""
         self.is_free = False

@@ -207,16 +207,23 @@ class HitPath:
 
     def _serve_marked(self, connection: Connection, data: bytes, line_end: int) -> bool:
         """Lines of the block change from request to request."""
-        parts = _MARKED.split(data[line_end + 9 :])
-        count = len(parts) // 2
-        if not 0 < count <= MARKS_MAX or not data.endswith(b"\r\n\r\n"):
+        rest = data[line_end + 9 :]
+        mark = _MARKED.search(rest)
+        if mark is None or rest[-4:] != b"\r\n\r\n":
             return False
-        block = self._blocks.get(b"".join(parts[::2])[2:])
-        if block is None:
-            return False
+        lines = [mark[1]]
+        block = self._blocks.get(rest[2 : mark.start()] + rest[mark.end() :])
+        if block is None:  # mostly because there are more
+            parts = _MARKED.split(rest)
+            lines = parts[1::2]
+            if len(lines) > MARKS_MAX:
+                return False
+            block = self._blocks.get(b"".join(parts[::2])[2:])
+            if block is None:
+                return False
         marks: list[tuple[str, str]] = []
         asked_range = validator = None
-        for line in parts[1::2]:
+        for line in lines:
             raw_name, _, value = line.partition(b":")
             name = _NAMES.get(raw_name) or raw_name.decode("ascii").lower()
             value = value.strip(b" \t")
@@ -227,7 +234,7 @@ class HitPath:
             marks.append((name, value.decode("latin-1")))
         if asked_range is not None and validator is not None:
             return False
-        if count > 1 and len({name for name, _ in marks}) < count:
+        if len(lines) > 1 and len({name for name, _ in marks}) < len(lines):
             return False
         return self._serve_found(
             connection, data, line_end, block, tuple(marks), asked_range, validator

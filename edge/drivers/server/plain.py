@@ -12,7 +12,7 @@ from edge.hot import HotEntry
 
 # What a target may hold of it: visible characters, and none of those that are refused
 # (edge.requests). It ends where the next argument begins.
-_CMCD_VALUE: Final = re.compile(rb"(?:[!\"$'-\[\]-~]|%(?!0[0adAD]|7[fF]))*+")
+_CMCD_VALUE: Final = re.compile(rb"(?:[!\"$'-\[\]-~]++|%(?!0[0adAD]|7[fF]))*+")
 _RANGE: Final = re.compile(rb"bytes=([0-9]{0,15})-([0-9]{0,15})")
 ENTITY_TAG: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e]*")')
 

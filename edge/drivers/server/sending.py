@@ -58,6 +58,9 @@ class Outlet(Protocol):
 
     def write(self, data: Buffer) -> None: ...
 
+    def write_both(self, head: bytes, data: Buffer) -> None:
+        """With one call to the system, and neither is copied."""
+
     def waits_for_client(self, is_waiting: bool) -> None:
         """True: the client holds up the sending, and its time runs. False: whoever gives the
         bytes does."""
@@ -144,8 +147,10 @@ class BodySender:
         self.sent_bytes += len(piece)
         data = format_chunk(piece) if self._is_chunked else piece
         if self._head and len(data) > SMALL_BYTES:
-            self._flush_head()  # the transport sends both with one call, and copies neither
-        elif self._head:
+            head, self._head = self._head, b""
+            self._outlet.write_both(head, data)
+            return
+        if self._head:
             data, self._head = b"".join((self._head, data)), b""
         self._outlet.write(data)
 

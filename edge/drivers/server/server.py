@@ -21,6 +21,7 @@ from edge.drivers.server.passing import Forwarder
 from edge.drivers.server.reply import Answer, Reply
 from edge.drivers.server.sending import (
     NOT_HERE,
+    PIECE_BYTES,
     SMALL_BYTES,
     UNDER_WAY,
 )
@@ -212,7 +213,12 @@ class EdgeServer:
             if content is not None:
                 view = memoryview(content)[first : first + size_bytes]
                 return connection.send_still(head, MemorySource(view), size_bytes, done)
-        elif content is not None:
+        elif content is None:
+            self.bodies.copy(object_id)
+        elif size_bytes <= PIECE_BYTES:
+            connection.write_both(head, memoryview(content)[first : first + size_bytes])
+            return size_bytes
+        else:
             connection.send_body(
                 head,
                 MemoryBody(content, first, size_bytes),
