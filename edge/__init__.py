@@ -2,7 +2,8 @@
 
 Where to look, in the order of reading:
 
-    core, events        wires the parts; what it is told and what it wants done
+    core                wires the parts
+    events, effects     what it is told; what it wants done
 
     a request
     requests            reads its head: which URL it means, or why it is refused

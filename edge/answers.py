@@ -15,7 +15,7 @@ from cache.http.freshness import age_s
 from cache.http.headers import Headers, get_all, replaced, without
 from cache.http.parts import Part
 from cache.http.ranges import UNSATISFIABLE, content_range, select_range, unsatisfied_range
-from edge.events import PassThrough, ServeFill, ServeObject, ServeText
+from edge.effects import PassThrough, ServeFill, ServeObject, ServeText
 from edge.forwarding import passed_headers, visible
 from edge.hot import MADE_PER_ANSWER, HotEntry
 from edge.requests import Ask

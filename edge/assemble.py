@@ -27,26 +27,21 @@ from edge.drivers.ring import HitRing
 from edge.drivers.server import EdgeServer
 from edge.drivers.token import AdminToken
 from edge.drivers.upstream import Upstream
-from edge.events import (
+from edge.effects import (
     AbortResponse,
     CancelFill,
     Commit,
     CutFill,
     Discard,
-    Draining,
     DropObject,
     Effect,
-    Event,
     FetchCatalog,
     PassThrough,
     PauseFill,
     Predict,
     PurgeDone,
-    PurgeKind,
     ReadManifest,
     ReadObject,
-    Reconfigured,
-    Restored,
     ResumeFill,
     ServeFill,
     ServeInterim,
@@ -58,6 +53,7 @@ from edge.events import (
     StreamOnly,
     UpdateStored,
 )
+from edge.events import Draining, Event, PurgeKind, Reconfigured, Restored
 from edge.hops import Hops
 from edge.reload import plan
 from edge.services import Services

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from edge.config import EdgeConfig
 from edge.desk import Desk
+from edge.effects import Effect, ServeObject
 from edge.events import (
     CatalogLearned,
     ClientLeft,
     Draining,
-    Effect,
     Event,
     FillBlocked,
     FillEnded,
@@ -37,7 +37,6 @@ from edge.events import (
     Requested,
     ResponseEnded,
     Restored,
-    ServeObject,
 )
 from edge.fills import Fills
 from edge.foresight import Foresight

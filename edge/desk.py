@@ -11,7 +11,7 @@ import msgspec
 from cache.http.freshness import age_s
 from edge.answers import DETAIL_LENGTH_MAX, from_fill, from_store, passed, refused
 from edge.config import EdgeConfig
-from edge.events import AbortResponse, Effect, ServeFill, ServeObject, ServeText
+from edge.effects import AbortResponse, Effect, ServeFill, ServeObject, ServeText
 from edge.fill import Fill, Waiter
 from edge.hot import HotEntry
 from edge.ledger import Ledger

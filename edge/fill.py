@@ -19,7 +19,7 @@ from cache.http.headers import Headers, get_one
 from cache.http.parts import Part, strong_etag
 from cache.http.ranges import parse_range, select_range
 from cache.http.vary import secondary_key, vary_names
-from edge.events import Held
+from edge.effects import Held
 from edge.forwarding import PERSONAL, varying_headers
 from edge.records import FillResult
 from edge.requests import Ask

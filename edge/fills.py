@@ -23,9 +23,8 @@ from cache.http.headers import Headers, get_one
 from cache.http.parts import Part
 from edge.config import EdgeConfig
 from edge.desk import Desk
+from edge.effects import CancelFill, Effect, ServeInterim, StoredObject
 from edge.events import (
-    CancelFill,
-    Effect,
     FailureCause,
     FillBlocked,
     FillEnded,
@@ -33,8 +32,6 @@ from edge.events import (
     FillHeaders,
     FillInterim,
     FillProgress,
-    ServeInterim,
-    StoredObject,
 )
 from edge.fill import Fill, Waiter
 from edge.hot import HotEntry

@@ -12,10 +12,9 @@ from __future__ import annotations
 import hashlib
 
 from edge.config import EdgeConfig
+from edge.effects import Effect, FetchCatalog
 from edge.events import (
     CatalogLearned,
-    Effect,
-    FetchCatalog,
     ManifestRead,
     ModelChanged,
     ObjectRead,

@@ -32,7 +32,7 @@ from cache.http.freshness import Freshness, StorageRules, describe, ended
 from cache.http.headers import Headers, get_all, get_one, without
 from cache.http.parts import Part, wanted_of
 from cache.http.vary import is_match, vary_names
-from edge.events import StoredObject
+from edge.effects import StoredObject
 from edge.forwarding import varying_headers
 from edge.tags import TagIndex
 

@@ -7,7 +7,7 @@ then answered. Answers that the hit path gave by itself never get here; the core
 
 from __future__ import annotations
 
-from edge.events import Effect, PassThrough, ServeFill, ServeObject, ServeText
+from edge.effects import Effect, PassThrough, ServeFill, ServeObject, ServeText
 from edge.records import Answered, AnswerSource
 from edge.status import Counters
 from nearcast.machine import EffectQueue

@@ -15,7 +15,7 @@ from cache.http.headers import Headers, get_one
 from cache.http.parts import rest_headers
 from edge.config import EdgeConfig
 from edge.deadlines import Deadlines
-from edge.events import (
+from edge.effects import (
     CancelFill,
     CutFill,
     Discard,

@@ -14,7 +14,8 @@ from urllib.parse import urljoin, urlsplit
 
 from cache.http.conditional import confirms
 from cache.http.headers import Headers, get_one
-from edge.events import PassAnswered, PassThrough
+from edge.effects import PassThrough
+from edge.events import PassAnswered
 from edge.fills import Fills
 from edge.hot import HotEntry
 from edge.residents import Residents

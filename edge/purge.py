@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from edge.events import Effect, Purge, PurgeDone
+from edge.effects import Effect, PurgeDone
+from edge.events import Purge
 from edge.fill import Fill
 from edge.hot import HotEntry
 from edge.open_fills import OpenFills

@@ -21,14 +21,7 @@ from cache.http.ranges import select_range
 from cache.http.vary import vary_names
 from cache.index import ENTRY_BYTES, UNCHANGED, Index
 from edge.config import EdgeConfig, HttpConfig
-from edge.events import (
-    Commit,
-    DropObject,
-    Effect,
-    SetInMemory,
-    StoredObject,
-    UpdateStored,
-)
+from edge.effects import Commit, DropObject, Effect, SetInMemory, StoredObject, UpdateStored
 from edge.hot import PARTS_MAX, VARIANTS_MAX, HotEntry, HotTable
 from edge.records import ObjectLeft
 from edge.services import Service, Services

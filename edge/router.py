@@ -16,7 +16,8 @@ from cache.http.headers import get_one
 from cache.http.vary import vary_names
 from edge.config import EdgeConfig
 from edge.desk import Desk
-from edge.events import Requested, ServeObject
+from edge.effects import ServeObject
+from edge.events import Requested
 from edge.fill import is_range_far
 from edge.fills import Fills
 from edge.hot import HotEntry

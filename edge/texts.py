@@ -11,7 +11,8 @@ from collections import OrderedDict
 from typing import Final
 
 from cache.http.headers import Headers, get_one
-from edge.events import Effect, ManifestRead, ObjectRead, ReadManifest, ReadObject
+from edge.effects import Effect, ReadManifest, ReadObject
+from edge.events import ManifestRead, ObjectRead
 from edge.hot import HotEntry
 from edge.media_map import MediaMap
 from edge.residents import Residents

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from edge.events import StoredObject
+from edge.effects import StoredObject
 
 
 class Held(msgspec.Struct):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from edge import events
+from edge import effects, events
 from edge.config import EdgeConfig
 from edge.core import EdgeCore
 from edge.pacing import CONNECTIONS_MAX
@@ -69,37 +69,37 @@ class EdgeNode:
         self._why_none = why_none
         self._is_model_broken = False
         self._begin_process(scheduler.clock.epoch_s)
-        self._handlers: dict[type[events.Effect], Callable[..., object]] = {
-            events.ServeObject: lambda effect: self.serving.serve_object(effect),
-            events.ServeFill: lambda effect: self.serving.serve_fill(effect),
-            events.ServeText: lambda effect: self.serving.serve_text(effect),
-            events.PassThrough: lambda effect: self.serving.pass_through(effect),
-            events.AbortResponse: lambda effect: self.serving.abort_response(effect),
-            events.StartFill: self._start_fill,
+        self._handlers: dict[type[effects.Effect], Callable[..., object]] = {
+            effects.ServeObject: lambda effect: self.serving.serve_object(effect),
+            effects.ServeFill: lambda effect: self.serving.serve_fill(effect),
+            effects.ServeText: lambda effect: self.serving.serve_text(effect),
+            effects.PassThrough: lambda effect: self.serving.pass_through(effect),
+            effects.AbortResponse: lambda effect: self.serving.abort_response(effect),
+            effects.StartFill: self._start_fill,
             # As live: a fetch that demand has joined stays on the connection it has.
-            events.SetFillPriority: lambda effect: None,
-            events.PauseFill: lambda effect: self._with_fill(effect.fill_id, Fill.pause),
-            events.ResumeFill: lambda effect: self._with_fill(effect.fill_id, Fill.resume),
-            events.CancelFill: self._cancel_fill,
-            events.CutFill: lambda effect: self._with_fill(effect.fill_id, Fill.cut),
-            events.ServeInterim: lambda effect: None,  # nobody here listens for them
-            events.StreamOnly: self._stream_only,
-            events.Commit: self._commit,
-            events.Discard: lambda effect: self.fills.pop(effect.fill_id, None),
-            events.UpdateStored: self._update_stored,
-            events.DropObject: lambda effect: self.disk.drop(effect.object_id),
-            events.SetInMemory: self._set_in_memory,
-            events.ReadObject: self._read_object,
+            effects.SetFillPriority: lambda effect: None,
+            effects.PauseFill: lambda effect: self._with_fill(effect.fill_id, Fill.pause),
+            effects.ResumeFill: lambda effect: self._with_fill(effect.fill_id, Fill.resume),
+            effects.CancelFill: self._cancel_fill,
+            effects.CutFill: lambda effect: self._with_fill(effect.fill_id, Fill.cut),
+            effects.ServeInterim: lambda effect: None,  # nobody here listens for them
+            effects.StreamOnly: self._stream_only,
+            effects.Commit: self._commit,
+            effects.Discard: lambda effect: self.fills.pop(effect.fill_id, None),
+            effects.UpdateStored: self._update_stored,
+            effects.DropObject: lambda effect: self.disk.drop(effect.object_id),
+            effects.SetInMemory: self._set_in_memory,
+            effects.ReadObject: self._read_object,
             # At once: what it takes is nothing to what the fetch took.
-            events.ReadManifest: lambda effect: self.feed(read_manifest(effect)),
-            events.FetchCatalog: lambda effect: self._catalogs.fetch(effect),
-            events.Predict: self._predict,
-            events.PurgeDone: lambda effect: None,
+            effects.ReadManifest: lambda effect: self.feed(read_manifest(effect)),
+            effects.FetchCatalog: lambda effect: self._catalogs.fetch(effect),
+            effects.Predict: self._predict,
+            effects.PurgeDone: lambda effect: None,
         }
 
     def _begin_process(self, epoch_s: float) -> None:
         self.core = EdgeCore.from_config(self.config, epoch_s=epoch_s, recorder=self._recorder)
-        self._pump: SimulatedPump[events.Event, events.Effect] = SimulatedPump(
+        self._pump: SimulatedPump[events.Event, effects.Effect] = SimulatedPump(
             self.core, self._perform, self.scheduler
         )
         self.feed: Callable[[events.Event], None] = self._pump.feed
@@ -173,7 +173,7 @@ class EdgeNode:
 
     # Effects.
 
-    def _perform(self, effect: events.Effect) -> None:
+    def _perform(self, effect: effects.Effect) -> None:
         handler = self._handlers.get(type(effect))
         if handler is None:
             raise LocalProtocolError(f"nobody performs {type(effect).__name__}")
@@ -187,7 +187,7 @@ class EdgeNode:
         self.feed(events.ObjectLost(object_id=object_id, detail="damaged"))
         return True
 
-    def _start_fill(self, effect: events.StartFill) -> None:
+    def _start_fill(self, effect: effects.StartFill) -> None:
         client = self._prefetcher if effect.priority == "prefetch" else self.upstream
         self.fills[effect.fill_id] = Fill(self, effect, client)
 
@@ -200,28 +200,28 @@ class EdgeNode:
         if fill is not None:
             act(fill)
 
-    def _stream_only(self, effect: events.StreamOnly) -> None:
+    def _stream_only(self, effect: effects.StreamOnly) -> None:
         fill = self.fills.get(effect.fill_id)
         if fill is not None:
             fill.is_stream_only = True
 
-    def _cancel_fill(self, effect: events.CancelFill) -> None:
+    def _cancel_fill(self, effect: effects.CancelFill) -> None:
         fill = self.fills.pop(effect.fill_id, None)
         if fill is not None:
             fill.cancel()
 
-    def _commit(self, effect: events.Commit) -> None:
+    def _commit(self, effect: effects.Commit) -> None:
         fill = self.fills.pop(effect.fill_id)
         self.disk.put(Held(effect.stored, fill.text, effect.in_memory))
         if self.disk.is_full:
             self.feed(events.ObjectLost(object_id=effect.stored.object_id, detail="disk full"))
 
-    def _update_stored(self, effect: events.UpdateStored) -> None:
+    def _update_stored(self, effect: effects.UpdateStored) -> None:
         held = self.disk.get(effect.stored.object_id)
         if held is not None:
             held.stored = effect.stored
 
-    def _set_in_memory(self, effect: events.SetInMemory) -> None:
+    def _set_in_memory(self, effect: effects.SetInMemory) -> None:
         held = self.disk.get(effect.object_id)
         if held is None:
             return
@@ -229,7 +229,7 @@ class EdgeNode:
             return
         held.in_memory = effect.in_memory
 
-    def _read_object(self, effect: events.ReadObject) -> None:
+    def _read_object(self, effect: effects.ReadObject) -> None:
         feed = self.feed  # of this process: what it asked for is nobody's when it was killed
 
         def read() -> None:
@@ -242,7 +242,7 @@ class EdgeNode:
 
     # Effects: knowledge.
 
-    def _predict(self, effect: events.Predict) -> None:
+    def _predict(self, effect: effects.Predict) -> None:
         predictor = self._predictor
         if predictor is None or self._is_model_broken:
             self.feed(

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from edge import events
+from edge import effects, events
 from edge.core import EdgeCore
 from edge.pacing import HITS_MAX
 from nearcast.errors import LocalProtocolError
@@ -186,7 +186,7 @@ class Serving:
         self._begun.add(request_id)
         return self._exchanges.get(request_id)
 
-    def serve_object(self, effect: events.ServeObject) -> None:
+    def serve_object(self, effect: effects.ServeObject) -> None:
         exchange = self._waiting(effect.request_id)
         if exchange is None:
             return
@@ -202,7 +202,7 @@ class Serving:
         self._feed(events.ClientLeft(request_id=request_id))
         self._look_up(exchange)
 
-    def _send_object(self, exchange: Exchange, effect: events.ServeObject) -> None:
+    def _send_object(self, exchange: Exchange, effect: effects.ServeObject) -> None:
         held = self._process.disk.get(effect.object_id)
         assert held is not None, f"{effect.object_id} is not there"
         if not self._process.disk.is_readable(held):
@@ -227,7 +227,7 @@ class Serving:
         else:
             self._after(self._costs.disk_read_s, send)
 
-    def serve_fill(self, effect: events.ServeFill) -> None:
+    def serve_fill(self, effect: effects.ServeFill) -> None:
         exchange = self._waiting(effect.request_id)
         if exchange is None:
             return
@@ -244,7 +244,7 @@ class Serving:
         if effect.send_body:
             fill.add(Waiter(exchange, effect.byte_range))
 
-    def serve_text(self, effect: events.ServeText) -> None:
+    def serve_text(self, effect: effects.ServeText) -> None:
         exchange = self._waiting(effect.request_id)
         if exchange is None:
             return
@@ -255,7 +255,7 @@ class Serving:
         )
         exchange.offer(len(text))
 
-    def pass_through(self, effect: events.PassThrough) -> None:
+    def pass_through(self, effect: effects.PassThrough) -> None:
         exchange = self._waiting(effect.request_id)
         if exchange is None:
             return
@@ -283,7 +283,7 @@ class Serving:
             return
         self._break_off(request_id, exchange)
 
-    def abort_response(self, effect: events.AbortResponse) -> None:
+    def abort_response(self, effect: effects.AbortResponse) -> None:
         exchange = self._exchanges.get(effect.request_id)
         if exchange is not None:
             self._break_off(effect.request_id, exchange)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cache.http.parts import continues
-from edge import events
+from edge import effects, events
 from edge.answers import passed_head
 from edge.pacing import FOREIGN_RETRY_S, PROGRESS_BYTES, PROGRESS_S, SPOOL_BYTES
 from nearcast.manifests import is_manifest
@@ -57,7 +57,7 @@ class Waiter:
 class Fill:
     """An object on its way from upstream; listens to its own transfer."""
 
-    def __init__(self, node: Node, effect: events.StartFill, client: Client) -> None:
+    def __init__(self, node: Node, effect: effects.StartFill, client: Client) -> None:
         self.fill_id = effect.fill_id
         self.url = effect.url
         self.announced_text: bytes | None = None  # for waiters, who get to read it at their end
@@ -165,7 +165,7 @@ class Passing:
 
     def __init__(
         self,
-        passed: events.PassThrough,
+        passed: effects.PassThrough,
         exchange: Exchange,
         feed: Callable[[events.Event], None],
         on_failure: Callable[[], None],
@@ -212,7 +212,7 @@ class CatalogReader:
         self._is_busy = False
         self._left_alone_until_s = 0.0
 
-    def fetch(self, effect: events.FetchCatalog) -> None:
+    def fetch(self, effect: effects.FetchCatalog) -> None:
         if self._is_busy or self._node.scheduler.now_s() < self._left_alone_until_s:
             return
         self._is_busy = True

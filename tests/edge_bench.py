@@ -6,19 +6,8 @@ from typing import TypeVar
 
 from edge.config import EdgeConfig
 from edge.core import EdgeCore
-from edge.events import (
-    Commit,
-    Effect,
-    Event,
-    FetchCatalog,
-    FillEnded,
-    FillHeaders,
-    Headers,
-    Requested,
-    ResponseEnded,
-    ServeObject,
-    StartFill,
-)
+from edge.effects import Commit, Effect, FetchCatalog, ServeObject, StartFill
+from edge.events import Event, FillEnded, FillHeaders, Headers, Requested, ResponseEnded
 from nearcast.record import ListRecorder
 
 EPOCH_S = 1_767_225_600.0

@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections import deque
 
 from cache.http.headers import get_one
-from edge.events import (
+from edge.effects import (
     CancelFill,
-    CatalogLearned,
     Effect,
+    PauseFill,
+    Predict,
+    ReadManifest,
+    ResumeFill,
+    ServeFill,
+    ServeObject,
+    ServeText,
+    StartFill,
+)
+from edge.events import (
+    CatalogLearned,
     Event,
     FillEnded,
     FillHeaders,
     FillProgress,
     Hit,
     HitsServed,
-    PauseFill,
-    Predict,
-    ReadManifest,
     Requested,
     ResponseEnded,
-    ResumeFill,
-    ServeFill,
-    ServeObject,
-    ServeText,
-    StartFill,
 )
 from edge.texts import read_manifest
 from nearcast.cmcd import Cmcd, to_query

@@ -21,7 +21,7 @@ import numpy as np
 from edge.drivers import journal, volumes
 from edge.drivers.checksums import BlockSums
 from edge.drivers.disk import DiskStore
-from edge.events import StoredObject
+from edge.effects import StoredObject
 
 STEPS = ("open", "pwritev", "pwrite", "rename", "ftruncate", "unlink")
 LARGE_BYTES = 1_500_000

@@ -24,19 +24,16 @@ from edge.drivers.store_health import StoreHealth
 from edge.drivers.store_thread import StoreThread
 from edge.drivers.store_types import Flushed, StoreError
 from edge.drivers.stored import StoredBodies
-from edge.events import (
+from edge.effects import (
     Commit,
     DropObject,
-    Event,
-    FillFailed,
-    ObjectLost,
-    ObjectRead,
     ReadObject,
     SetInMemory,
     StoredObject,
     StreamOnly,
     UpdateStored,
 )
+from edge.events import Event, FillFailed, ObjectLost, ObjectRead
 
 WINDOW_BYTES_MIN: Final = 8 << 20
 COPY_BYTES_MAX: Final = 256 * 1024

@@ -15,7 +15,8 @@ import msgspec
 
 from edge.drivers.upstream import UpstreamError
 from edge.drivers.upstream.whole import Answer
-from edge.events import CatalogLearned, Event, FetchCatalog, Headers
+from edge.effects import FetchCatalog
+from edge.events import CatalogLearned, Event, Headers
 from edge.pacing import FOREIGN_RETRY_S
 from nearcast.clock import Clock
 from nearcast.messages import Catalog

@@ -40,7 +40,7 @@ from edge.drivers.journal import (
 from edge.drivers.store_folder import StoreFolder
 from edge.drivers.store_types import Flushed, Location, failure_of, translated
 from edge.drivers.volumes import ALIGN_BYTES, BodyWriter, Volumes
-from edge.events import StoredObject
+from edge.effects import StoredObject
 from nearcast.errors import ConfigError
 
 logger = logging.getLogger(__name__)

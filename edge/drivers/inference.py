@@ -24,7 +24,8 @@ import msgspec
 
 from edge.config import EdgeConfig
 from edge.drivers.inference_worker import Answers, Failed, Questions, Ready, ToNode
-from edge.events import Event, ModelChanged, Predict, Predicted, PredictionFailed
+from edge.effects import Predict
+from edge.events import Event, ModelChanged, Predicted, PredictionFailed
 from nearcast.clock import Clock
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import google_crc32c
 import msgspec
 
-from edge.events import StoredObject
+from edge.effects import StoredObject
 from nearcast.errors import ConfigError
 
 FORMAT_VERSION: Final = 2

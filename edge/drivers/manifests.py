@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from edge.events import Event, ManifestRead, ReadManifest
+from edge.effects import ReadManifest
+from edge.events import Event, ManifestRead
 from edge.texts import read_manifest
 
 logger = logging.getLogger(__name__)

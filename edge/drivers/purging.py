@@ -10,7 +10,8 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-from edge.events import Event, Purge, PurgeDone, PurgeKind
+from edge.effects import PurgeDone
+from edge.events import Event, Purge, PurgeKind
 
 
 class Purging:

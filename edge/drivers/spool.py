@@ -14,7 +14,7 @@ from edge.drivers.disk import DiskStore
 from edge.drivers.store_thread import StoreThread
 from edge.drivers.store_types import StoreError
 from edge.drivers.volumes import BodyWriter
-from edge.events import StoredObject
+from edge.effects import StoredObject
 from edge.pacing import SPOOL_BYTES
 
 

@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 
 from edge.config import EdgeConfig
-from edge.events import Effect, ModelChanged, Predict, Predicted, PredictionFailed
+from edge.effects import Effect, Predict
+from edge.events import ModelChanged, Predicted, PredictionFailed
 from edge.prefetch.context import watch_context
 from edge.prefetch.value import threshold
 from edge.records import ModelSeen, PrefetchDecided

@@ -19,18 +19,8 @@ from edge.drivers.disk import DiskStore
 from edge.drivers.file_reads import FileReads
 from edge.drivers.growing import WAKES_AT_ONCE, GrowingBody
 from edge.drivers.ring import HitRing
-from edge.events import (
-    Commit,
-    DropObject,
-    Event,
-    Hit,
-    HitsServed,
-    ObjectLost,
-    ObjectRead,
-    ReadObject,
-    SetInMemory,
-    StoredObject,
-)
+from edge.effects import Commit, DropObject, ReadObject, SetInMemory, StoredObject
+from edge.events import Event, Hit, HitsServed, ObjectLost, ObjectRead
 from edge.pacing import HITS_MAX
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from edge.drivers.bodies import Bodies
 from edge.drivers.disk import DiskStore
 from edge.drivers.growing_room import FLOOR_BYTES
-from edge.events import Event, FillFailed, StreamOnly
+from edge.effects import StreamOnly
+from edge.events import Event, FillFailed
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Exchange, FaultyOrigin, StartEdge

@@ -10,7 +10,8 @@ from typing import Any
 
 from edge.config import EdgeConfig, InferenceConfig
 from edge.drivers.inference import Inference, quantile
-from edge.events import Event, ModelChanged, Predict, Predicted, PredictionFailed
+from edge.effects import Predict
+from edge.events import Event, ModelChanged, Predicted, PredictionFailed
 from nearcast.clock import SystemClock
 from predictor.features import FEATURE_COUNT
 

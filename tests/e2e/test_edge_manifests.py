@@ -9,7 +9,8 @@ import pytest
 
 from edge.drivers import manifests
 from edge.drivers.manifests import ManifestReader
-from edge.events import Event, ManifestRead, ReadManifest
+from edge.effects import ReadManifest
+from edge.events import Event, ManifestRead
 from nearcast.aio import Tasks
 
 COUNT = 20_000

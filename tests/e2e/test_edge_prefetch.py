@@ -13,7 +13,8 @@ import pytest
 from edge.config import EdgeConfig
 from edge.drivers.bodies import Bodies
 from edge.drivers.upstream import Upstream
-from edge.events import Event, FillEnded, FillHeaders, PauseFill, ResumeFill, StartFill
+from edge.effects import PauseFill, ResumeFill, StartFill
+from edge.events import Event, FillEnded, FillHeaders
 from edge.services import Services
 from nearcast.messages import Catalog, TitleEntry
 

@@ -15,7 +15,8 @@ from edge.drivers.bodies import Bodies
 from edge.drivers.body import BodyBroken, BodyMissing, next_piece
 from edge.drivers.checksums import BLOCK_BYTES, block_count, read_block
 from edge.drivers.disk import DiskStore
-from edge.events import DropObject, Event, ObjectLost, StoredObject
+from edge.effects import DropObject, StoredObject
+from edge.events import Event, ObjectLost
 from tests.store_victim import body_of, described
 
 LIMIT_S = 60.0

@@ -22,7 +22,8 @@ from edge.drivers.bodies import Bodies
 from edge.drivers.body import BodyBroken, BodyMissing, next_piece
 from edge.drivers.checksums import BLOCK_BYTES
 from edge.drivers.disk import DiskStore
-from edge.events import Commit, DropObject, Event, FillFailed, ObjectLost, StoredObject
+from edge.effects import Commit, DropObject, StoredObject
+from edge.events import Event, FillFailed, ObjectLost
 from tests.e2e.test_edge_bodies import room_in
 from tests.store_victim import body_of, described
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from edge.drivers.body import BodyMissing, next_piece
-from edge.events import DropObject, ObjectLost, SetInMemory
+from edge.effects import DropObject, SetInMemory
+from edge.events import ObjectLost
 from tests.e2e.test_edge_store_faults import World
 from tests.store_victim import body_of
 

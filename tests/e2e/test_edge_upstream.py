@@ -16,7 +16,8 @@ import pytest
 from edge.config import EdgeConfig
 from edge.drivers.bodies import Bodies
 from edge.drivers.upstream import Upstream
-from edge.events import Event, FillEnded, FillFailed, StartFill
+from edge.effects import StartFill
+from edge.events import Event, FillEnded, FillFailed
 from edge.services import Services
 from tests.certificates import Authority, needs_openssl
 

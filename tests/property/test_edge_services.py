@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config import EdgeConfig, KeyRules, QueryRule, ServiceConfig
-from edge.events import StartFill
+from edge.effects import StartFill
 from edge.services import Services
 from nearcast.cmcd import strip_query
 from nearcast.errors import ConfigError

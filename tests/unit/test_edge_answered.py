@@ -9,7 +9,8 @@ import pytest
 
 from edge.drivers.server import answered
 from edge.drivers.server.answered import Answered
-from edge.events import Event, FailureCause, Headers, PassAnswered, PassThrough
+from edge.effects import PassThrough
+from edge.events import Event, FailureCause, Headers, PassAnswered
 from nearcast.http1 import ResponseHead
 
 

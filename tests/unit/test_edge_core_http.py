@@ -8,24 +8,18 @@ from cache.http.dates import format_date
 from cache.http.headers import get_one
 from edge.config import EdgeConfig, HttpConfig, ServiceRules
 from edge.core import EdgeCore
-from edge.events import (
+from edge.effects import (
     Commit,
     Discard,
     DropObject,
-    FillFailed,
-    Headers,
-    Hit,
-    HitsServed,
-    ObjectLost,
-    PassAnswered,
     PassThrough,
-    Restored,
     ServeFill,
     ServeObject,
     ServeText,
     StartFill,
     UpdateStored,
 )
+from edge.events import FillFailed, Headers, Hit, HitsServed, ObjectLost, PassAnswered, Restored
 from nearcast.cache_status import CacheStatus, parse_cache_status
 from nearcast.errors import ConfigError
 from nearcast.media import ByteRange

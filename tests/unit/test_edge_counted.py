@@ -6,15 +6,8 @@ import pytest
 
 from cache.http.headers import get_all
 from edge.config import ServiceRules
-from edge.events import (
-    Commit,
-    FillHeaders,
-    Headers,
-    ServeFill,
-    ServeObject,
-    StartFill,
-    UpdateStored,
-)
+from edge.effects import Commit, ServeFill, ServeObject, StartFill, UpdateStored
+from edge.events import FillHeaders, Headers
 from tests.edge_bench import MAX_AGE, Bench, one
 
 EVIL, GOOD = (("origin", "https://evil"),), (("origin", "https://good"),)

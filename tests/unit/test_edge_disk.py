@@ -15,7 +15,7 @@ import pytest
 from edge.drivers.checksums import BLOCK_BYTES, BlockSums, block_count, read_block, sums_of
 from edge.drivers.disk import DiskStore
 from edge.drivers.store_types import Flushed, StoreError
-from edge.events import StoredObject
+from edge.effects import StoredObject
 from nearcast.errors import ConfigError
 
 ID = "ab" * 16

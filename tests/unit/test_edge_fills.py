@@ -6,12 +6,20 @@ import pytest
 
 from cache.http.headers import get_one
 from edge.config import HttpConfig, ServiceRules
-from edge.events import (
+from edge.effects import (
     AbortResponse,
     CancelFill,
-    ClientLeft,
     Commit,
     Discard,
+    PassThrough,
+    ServeFill,
+    ServeInterim,
+    ServeText,
+    StartFill,
+    StreamOnly,
+)
+from edge.events import (
+    ClientLeft,
     FailureCause,
     FillEnded,
     FillFailed,
@@ -19,13 +27,7 @@ from edge.events import (
     FillInterim,
     FillProgress,
     Headers,
-    PassThrough,
     ResponseEnded,
-    ServeFill,
-    ServeInterim,
-    ServeText,
-    StartFill,
-    StreamOnly,
 )
 from nearcast.cache_status import parse_cache_status
 from nearcast.media import ByteRange

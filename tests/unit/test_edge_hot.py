@@ -8,7 +8,7 @@ import pytest
 from cache.http.dates import format_date
 from cache.http.freshness import StorageRules
 from cache.http.headers import Headers, get_one
-from edge.events import StoredObject
+from edge.effects import StoredObject
 from edge.hot import HotEntry, HotTable
 
 WALL_S = 1_767_225_600.0

@@ -6,7 +6,7 @@ import pytest
 
 from edge import media_index
 from edge.config import EdgeConfig, SessionsConfig
-from edge.events import ReadManifest
+from edge.effects import ReadManifest
 from edge.media_index import SHARED_MAX
 from edge.media_map import MediaMap
 from edge.records import ManifestIgnored

@@ -6,28 +6,30 @@ import pytest
 
 from cache.http.headers import get_one
 from edge.config import HttpConfig
-from edge.events import (
+from edge.effects import (
     CancelFill,
-    ClientLeft,
     Commit,
     CutFill,
     Discard,
     DropObject,
     Effect,
-    FillEnded,
-    FillFailed,
-    FillProgress,
-    Headers,
     Held,
-    ObjectLost,
-    PassAnswered,
     PassThrough,
-    Restored,
     ServeFill,
     ServeObject,
     StartFill,
     StoredObject,
     UpdateStored,
+)
+from edge.events import (
+    ClientLeft,
+    FillEnded,
+    FillFailed,
+    FillProgress,
+    Headers,
+    ObjectLost,
+    PassAnswered,
+    Restored,
 )
 from nearcast.media import ByteRange
 from tests.edge_bench import MAX_AGE, Bench, one

@@ -6,16 +6,8 @@ import pytest
 
 from cache.http.headers import get_one
 from edge.config import ServiceRules
-from edge.events import (
-    Commit,
-    Discard,
-    DropObject,
-    Headers,
-    PassAnswered,
-    PassThrough,
-    ServeFill,
-    UpdateStored,
-)
+from edge.effects import Commit, Discard, DropObject, PassThrough, ServeFill, UpdateStored
+from edge.events import Headers, PassAnswered
 from tests.edge_bench import MAX_AGE, SIZE, Bench, one
 
 SAME = "http://origin:8000/base"

@@ -5,19 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge.config import PrefetchConfig
-from edge.events import (
-    CancelFill,
-    Draining,
-    FillFailed,
-    ModelChanged,
-    PauseFill,
-    Predicted,
-    PredictionFailed,
-    ResumeFill,
-    ServeObject,
-    SetFillPriority,
-    StartFill,
-)
+from edge.effects import CancelFill, PauseFill, ResumeFill, ServeObject, SetFillPriority, StartFill
+from edge.events import Draining, FillFailed, ModelChanged, Predicted, PredictionFailed
 from edge.records import CheckpointReached, PrefetchDecided
 from predictor.features import FEATURE_COUNT, FEATURE_NAMES
 from tests.edge_bench import one

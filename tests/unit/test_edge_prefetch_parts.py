@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge.config import EdgeConfig, PrefetchConfig
-from edge.events import CatalogLearned, Commit, ObjectRead, ReadObject, Restored
+from edge.effects import Commit, ReadObject
+from edge.events import CatalogLearned, ObjectRead, Restored
 from edge.services import Services
 from edge.successors import Successors
 from nearcast.config import load

@@ -8,21 +8,17 @@ import pytest
 
 from edge import purge as purging
 from edge.config import ServiceConfig, ServiceRules
-from edge.events import (
-    ClientLeft,
+from edge.effects import (
     Commit,
     DropObject,
     Effect,
-    FillHeaders,
-    Headers,
-    Purge,
     PurgeDone,
-    Restored,
     ServeFill,
     ServeObject,
     StartFill,
     UpdateStored,
 )
+from edge.events import ClientLeft, FillHeaders, Headers, Purge, Restored
 from edge.tags import TAGS_MAX, TagIndex, tags_of
 from tests.edge_bench import MAX_AGE, UPSTREAM, Bench, one
 

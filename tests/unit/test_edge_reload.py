@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from edge.config import EdgeConfig, HttpConfig, ServerConfig, ServiceConfig, ServiceRules
-from edge.events import (
-    Commit,
-    DropObject,
-    Reconfigured,
-    ServeObject,
-    ServeText,
-    StartFill,
-)
+from edge.effects import Commit, DropObject, ServeObject, ServeText, StartFill
+from edge.events import Reconfigured
 from edge.reload import plan
 from tests.edge_bench import UPSTREAM, Bench, one
 

@@ -24,7 +24,8 @@ from edge.drivers.server.heads import Heads
 from edge.drivers.server.hits import HitPath
 from edge.drivers.server.limits import ConnectionLimits
 from edge.drivers.server.wheel import NEVER, NO_DEADLINE_S, TICK_S, TimerWheel
-from edge.events import PassAnswered, PassThrough
+from edge.effects import PassThrough
+from edge.events import PassAnswered
 from nearcast.clock import VirtualClock
 from nearcast.http1 import Limits
 from tests.edge_bench import Bench

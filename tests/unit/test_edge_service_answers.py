@@ -6,16 +6,8 @@ import pytest
 
 from cache.http.headers import get_one
 from edge.config.service import ServiceRules
-from edge.events import (
-    Commit,
-    FillFailed,
-    FillInterim,
-    PassThrough,
-    ServeFill,
-    ServeInterim,
-    ServeText,
-    StartFill,
-)
+from edge.effects import Commit, PassThrough, ServeFill, ServeInterim, ServeText, StartFill
+from edge.events import FillFailed, FillInterim
 from tests.edge_bench import MAX_AGE, Bench, one
 
 

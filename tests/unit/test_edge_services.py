@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge.config import EdgeConfig, KeyRules, QueryRule, ServiceConfig
-from edge.events import CatalogLearned, PassThrough, ServeFill, ServeText, StartFill
+from edge.effects import PassThrough, ServeFill, ServeText, StartFill
+from edge.events import CatalogLearned
 from edge.services import HOSTS_REMEMBERED_MAX, Services
 from edge.successors import Successors
 from edge.targets import is_public

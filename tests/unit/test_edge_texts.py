@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge import texts
-from edge.events import Effect, FillEnded, FillHeaders, ManifestRead, ReadManifest, StartFill
+from edge.effects import Effect, ReadManifest, StartFill
+from edge.events import FillEnded, FillHeaders, ManifestRead
 from edge.texts import read_manifest
 from tests.edge_bench import MAX_AGE, UPSTREAM, Bench
 

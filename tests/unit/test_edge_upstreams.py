@@ -7,22 +7,24 @@ import pytest
 from cache.http.headers import get_one
 from edge.config import HttpConfig
 from edge.deadlines import Deadlines
-from edge.events import (
+from edge.effects import (
     AbortResponse,
     CancelFill,
-    ClientLeft,
     Effect,
-    FailureCause,
-    FillBlocked,
-    FillFailed,
-    FillProgress,
     PassThrough,
-    ResponseEnded,
     ServeFill,
     ServeObject,
     ServeText,
     StartFill,
     StreamOnly,
+)
+from edge.events import (
+    ClientLeft,
+    FailureCause,
+    FillBlocked,
+    FillFailed,
+    FillProgress,
+    ResponseEnded,
 )
 from tests.edge_bench import MAX_AGE, Bench, one
 

@@ -14,7 +14,7 @@ from cache.http.dates import format_date
 from cache.http.headers import Headers, get_one
 from edge.config import EdgeConfig, HttpConfig
 from edge.config.profiles import PROFILES
-from edge.events import Effect, PassThrough, ServeFill, ServeObject, ServeText, StartFill
+from edge.effects import Effect, PassThrough, ServeFill, ServeObject, ServeText, StartFill
 from nearcast.cache_status import parse_cache_status
 from nearcast.config import load
 from tests.edge_bench import EPOCH_S, Bench, one

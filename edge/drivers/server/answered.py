@@ -19,7 +19,8 @@ from edge.drivers.bodies import Bodies
 from edge.drivers.body import Buffer
 from edge.drivers.server.passing import Exchange
 from edge.drivers.upstream.exchange import ExchangeSink
-from edge.events import Event, FailureCause, Headers, PassAnswered, PassThrough
+from edge.effects import PassThrough
+from edge.events import Event, FailureCause, Headers, PassAnswered
 from nearcast.http1 import ResponseHead
 
 logger = logging.getLogger(__name__)

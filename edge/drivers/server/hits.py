@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from cache.http.freshness import age_s
 from edge.drivers.server.plain import ENTITY_TAG, part_of, validator_of, without_cmcd
 from edge.drivers.server.sending import NOT_HERE, SMALL_BYTES
-from edge.events import Headers, Hit, Requested, ServeObject
+from edge.effects import ServeObject
+from edge.events import Headers, Hit, Requested
 from edge.hot import HotEntry
 from nearcast.clock import Clock
 from nearcast.http1 import MalformedMessage, parse_fields, read_request

@@ -16,7 +16,8 @@ from typing import Protocol
 
 from edge.drivers.body import Buffer
 from edge.drivers.upstream.exchange import ExchangeSink
-from edge.events import Headers, PassThrough
+from edge.effects import PassThrough
+from edge.events import Headers
 from nearcast.http1 import Framing
 
 

@@ -20,15 +20,8 @@ from edge.drivers.server.heads import CONTINUE, interim
 from edge.drivers.server.passing import Exchange
 from edge.drivers.server.sending import NOT_HERE
 from edge.drivers.server.upload import Upload, passable
-from edge.events import (
-    FailureCause,
-    Headers,
-    Hit,
-    PassThrough,
-    ServeFill,
-    ServeObject,
-    ServeText,
-)
+from edge.effects import PassThrough, ServeFill, ServeObject, ServeText
+from edge.events import FailureCause, Headers, Hit
 from nearcast.errors import LocalProtocolError
 from nearcast.http1 import RequestHead, ResponseHead, format_chunk, format_last_chunk
 

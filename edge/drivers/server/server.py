@@ -27,15 +27,8 @@ from edge.drivers.server.sending import (
 )
 from edge.drivers.server.upload import Upload
 from edge.drivers.server.wheel import TimerWheel
-from edge.events import (
-    AbortResponse,
-    ClientLeft,
-    Event,
-    Headers,
-    Requested,
-    ResponseEnded,
-    ServeInterim,
-)
+from edge.effects import AbortResponse, ServeInterim
+from edge.events import ClientLeft, Event, Headers, Requested, ResponseEnded
 from nearcast.clock import Clock
 from nearcast.http1 import Limits, RequestHead
 from nearcast.units import bytes_per_s_from_kbps

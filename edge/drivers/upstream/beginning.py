@@ -11,7 +11,8 @@ from edge.drivers.bodies import Bodies
 from edge.drivers.body import BodyBroken, BodyMissing, next_piece
 from edge.drivers.growing import GrowingBody
 from edge.drivers.upstream.pool import Spawn
-from edge.events import Headers, Held
+from edge.effects import Held
+from edge.events import Headers
 
 PIECE_BYTES: Final = 256 * 1024
 

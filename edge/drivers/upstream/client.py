@@ -24,18 +24,16 @@ from edge.drivers.upstream.pool import Mark, Peer, Pool, Spawn, unmarked
 from edge.drivers.upstream.resolve import Lookup, Resolver
 from edge.drivers.upstream.tls import Credentials
 from edge.drivers.upstream.whole import Answer, WholeFetch
-from edge.events import (
+from edge.effects import (
     CancelFill,
     CutFill,
-    Event,
-    FailureCause,
-    Headers,
     PassThrough,
     PauseFill,
     ResumeFill,
     SetFillPriority,
     StartFill,
 )
+from edge.events import Event, FailureCause, Headers
 from edge.pacing import CONNECTIONS_MAX
 from edge.services import Services
 from edge.targets import Destination

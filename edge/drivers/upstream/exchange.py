@@ -20,7 +20,8 @@ from edge.drivers.body import Buffer
 from edge.drivers.upstream.connection import Connection
 from edge.drivers.upstream.deadline import Deadline
 from edge.drivers.upstream.pool import Peer
-from edge.events import FailureCause, Headers, PassThrough
+from edge.effects import PassThrough
+from edge.events import FailureCause, Headers
 from edge.targets import Destination
 from nearcast.http1 import (
     Framing,

@@ -23,6 +23,7 @@ from edge.drivers.growing import GrowingBody
 from edge.drivers.upstream.beginning import Beginning
 from edge.drivers.upstream.connection import Connection
 from edge.drivers.upstream.pool import Peer
+from edge.effects import StartFill
 from edge.events import (
     Event,
     FailureCause,
@@ -33,7 +34,6 @@ from edge.events import (
     FillInterim,
     FillProgress,
     Headers,
-    StartFill,
 )
 from edge.pacing import PROGRESS_BYTES, PROGRESS_S
 from edge.targets import Destination
