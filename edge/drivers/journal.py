@@ -29,6 +29,8 @@ FORMAT_VERSION: Final = 2
 """1 was a file of its own for each object."""
 RECORD_BYTES_MAX: Final = 1 << 20
 """Far above any header block we accept; what claims to be longer is damage."""
+FILE_MODE: Final = 0o600
+"""For nobody else's eyes: URLs may be signed, and answers meant for those who may ask."""
 COMPACT_BYTES_MIN: Final = 4 << 20
 CHUNK_BYTES: Final = 1 << 20
 
@@ -78,7 +80,8 @@ class Journal:
     def open(self) -> None:
         """Make the file if it is not there. Raises ConfigError when a newer Nearcast wrote it."""
         self._path.with_suffix(".new").unlink(missing_ok=True)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        os.fchmod(self._fd, FILE_MODE)  # it may be of an earlier version
         head = os.pread(self._fd, _HEAD.size, 0)
         if len(head) < _HEAD.size:
             os.ftruncate(self._fd, 0)
@@ -129,7 +132,7 @@ class Journal:
     def compact(self, live: list[tuple[int, int]]) -> list[int]:
         """Keep these records (offset and size, by offset) alone; their new offsets."""
         path = self._path.with_suffix(".new")
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
         try:
             _write_all(fd, _head(), 0)
             end = _HEAD.size

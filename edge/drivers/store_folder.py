@@ -30,7 +30,7 @@ class StoreFolder:
     def open(self) -> None:
         """Raises ConfigError when it is in use by another node or full of somebody else's files,
         and OSError."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         names = sorted(os.listdir(self.path))
         if _MARKER not in names and not _HARMLESS.issuperset(names):
             raise ConfigError(
@@ -50,7 +50,7 @@ class StoreFolder:
         shutil.rmtree(self.path / _TRASH, ignore_errors=True)
 
     def _lock(self) -> None:
-        lock_fd = os.open(self.path / _MARKER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock_fd = os.open(self.path / _MARKER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -66,6 +66,6 @@ class StoreFolder:
             older = self.path / name
             if older.is_dir():
                 trash = self.path / _TRASH
-                trash.mkdir(exist_ok=True)
+                trash.mkdir(mode=0o700, exist_ok=True)
                 older.rename(trash / f"{name}-{len(os.listdir(trash))}")
                 logger.warning("store.cleared folder=%s reason=older_layout", older)

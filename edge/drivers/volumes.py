@@ -56,7 +56,8 @@ class Volumes:
         return self._no
 
     def open(self) -> None:
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._folder.chmod(0o700)  # it may be of an earlier version
         self._is_shared = self._can_punch()
 
     def scan(self) -> dict[int, int]:
@@ -128,7 +129,7 @@ class Volumes:
     def _create(self) -> tuple[int, int]:
         no = self._next_no
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(self._path(no), flags, 0o644)
+        fd = os.open(self._path(no), flags, 0o600)
         self._next_no += 1
         return no, fd
 
@@ -146,7 +147,7 @@ class Volumes:
 
     def _can_punch(self) -> bool:
         path = self._folder / "probe"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.pwrite(fd, _PADDING, 0)
             _punch(fd, 0, ALIGN_BYTES)
