@@ -19,32 +19,11 @@ from typing import Final
 from cache.http.headers import Headers, end_to_end, get_all, replaced, without
 from cache.http.vary import vary_names
 from edge.config import ServiceRules
-from edge.hops import LOOP, shared_loop
+from edge.config.service import NEVER_SHARED
+from edge.hops import shared_loop
 
 _CMCD: Final = ("cmcd-request", "cmcd-object", "cmcd-status", "cmcd-session")
 
-# What a shared request never carries even where all fields are allowed: it asks for the whole
-# object, unconditionally, as it is, and in the node's own name.
-_NEVER_SHARED: Final = frozenset(
-    {
-        *_CMCD,
-        "accept-encoding",
-        "cache-control",
-        LOOP,
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "pragma",
-        "proxy-authorization",
-        "range",
-    }
-)
 _IDENTITY: Final = ("accept-encoding", "identity")
 
 # Without these an answer would be another one.
@@ -86,7 +65,7 @@ class Forwarding:
 
     def __init__(self, rules: ServiceRules) -> None:
         named = frozenset(rules.request_headers_allow)
-        self._allowed = None if "*" in named else named - _NEVER_SHARED
+        self._allowed = None if "*" in named else named
         self._is_by_origin = False  # upstream has been seen to tell origins apart
         self.personal = PERSONAL - named if "*" not in named else frozenset()
         """Fields that make a request one for its client alone."""
@@ -100,7 +79,7 @@ class Forwarding:
         Bodies are asked for as they are: they are stored once, and manifests must be readable.
         """
         if self._allowed is None:
-            fields = without(end_to_end(headers), _NEVER_SHARED)
+            fields = without(end_to_end(headers), NEVER_SHARED)
         else:
             allowed = self._allowed
             fields = tuple(field for field in headers if field[0] in allowed)

@@ -231,7 +231,10 @@ class Services:
         return found[1] if found is not None else None
 
     def purge_prefixes(self, url: str) -> tuple[str, ...]:
-        """What the keys begin with of all that clients ask for by URLs with this beginning."""
+        """What the keys begin with of all that clients ask for by URLs with this beginning. A
+        slash alone is everything, whichever host it is asked for under."""
+        if url == "/":
+            return ("",)
         if any(service.claim(url) is not None for service in self.all):
             return (url,)
         host, path = _split(url)

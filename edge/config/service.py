@@ -37,6 +37,32 @@ _FRAMING = frozenset(
 )
 """The cache decides these itself; to pass on a client's would be somebody else's message."""
 
+NEVER_SHARED = frozenset(
+    {
+        "accept-encoding",
+        "cache-control",
+        "cdn-loop",
+        "cmcd-object",
+        "cmcd-request",
+        "cmcd-session",
+        "cmcd-status",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "pragma",
+        "proxy-authorization",
+        "range",
+    }
+)
+"""What a request for everyone never carries of a client's, even where all fields are allowed: it
+asks for the whole object, unconditionally, as it is, and in the node's own name."""
+
 
 def check_upstream(upstream: str) -> None:
     """Raises ValueError when it is not a URL that objects can be named by."""
@@ -144,6 +170,11 @@ class ServiceRules(Section, frozen=True, kw_only=True):
             _check_field_names(name, getattr(self, name))
         if framing := sorted(_FRAMING & {*self.request_headers_allow}):
             raise ValueError(f"request_headers_allow must not hold {', '.join(framing)}")
+        if unsent := sorted((NEVER_SHARED | {"via"}) & {*self.request_headers_allow}):
+            raise ValueError(
+                f"request_headers_allow: {', '.join(unsent)} is never sent on; a request for "
+                "everyone asks for the whole object, as it is (identity), in the node's own name"
+            )
         if "*" in self.response_headers_deny:
             raise ValueError("response_headers_deny: name the fields; an answer needs some")
 
