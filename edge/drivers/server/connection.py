@@ -503,9 +503,8 @@ class Connection(asyncio.Protocol):
             self._pace = None
             self.due_s = NO_DEADLINE_S
         elif self._pace is None:
-            now_s = self._server.now_s()
-            self._pace = Pace(self._taken_bytes(), now_s)
-            self._check_pace_later(now_s)
+            self._pace = Pace()
+            self._check_pace_later(self._server.now_s())
 
     def expire(self, now_s: float) -> None:
         is_ended = self._ending in ("lingering", "closed")

@@ -20,25 +20,28 @@ CHECKS_PER_WINDOW: Final = 4
 
 
 class Pace:
-    """Begin when the client first holds the answer up; then ask from time to time."""
+    """Begin when the client first holds the answer up; then ask from time to time. It counts from
+    the first asking on: most answers are out by then, and beginning must cost nothing."""
 
     __slots__ = ("_at_s", "_behind_bytes", "_taken_bytes")
 
-    def __init__(self, taken_bytes: int, now_s: float) -> None:
-        """`taken_bytes`: by the client, counted from anywhere."""
-        self._taken_bytes = taken_bytes
-        self._at_s = now_s
+    def __init__(self) -> None:
+        self._taken_bytes: int | None = None
+        self._at_s = 0.0
         self._behind_bytes = 0.0
 
     def is_enough(
         self, taken_bytes: int, now_s: float, *, bytes_per_s_min: float, window_s: float
     ) -> bool:
-        owed_bytes = bytes_per_s_min * (now_s - self._at_s)
-        self._at_s = now_s
-        self._behind_bytes += owed_bytes - (taken_bytes - self._taken_bytes)
+        """`taken_bytes`: by the client, counted from anywhere."""
+        if self._taken_bytes is not None:
+            owed_bytes = bytes_per_s_min * (now_s - self._at_s)
+            self._behind_bytes += owed_bytes - (taken_bytes - self._taken_bytes)
+            self._behind_bytes = max(0.0, self._behind_bytes)
         self._taken_bytes = taken_bytes
-        self._behind_bytes = max(0.0, self._behind_bytes)
-        return self._behind_bytes <= BEHIND_WINDOWS * bytes_per_s_min * window_s
+        self._at_s = now_s
+        behind_bytes_max = BEHIND_WINDOWS * bytes_per_s_min * window_s
+        return self._behind_bytes < behind_bytes_max or not bytes_per_s_min
 
     @property
     def behind_bytes(self) -> int:
