@@ -19,7 +19,7 @@ from edge.effects import PassThrough, ServeFill, ServeObject, ServeText
 from edge.forwarding import passed_headers, visible
 from edge.hot import MADE_PER_ANSWER, HotEntry
 from edge.requests import Ask
-from nearcast.cache_status import CacheStatus, format_cache_status
+from nearcast.cache_status import CacheStatus, format_cache_status, readable_only
 from nearcast.media import ByteRange
 
 ERROR_FIELDS: Final[Headers] = (
@@ -110,8 +110,9 @@ def passed_head(passed: PassThrough, headers: Headers) -> Headers:
     """What the client gets of the fields of the answer to a request that was passed on. `headers`
     are those that are not between upstream and us alone."""
     shown = visible(headers, passed.shown, passed.hidden)
-    before = get_all(shown, "cache-status")
-    return replaced(shown, "cache-status", ", ".join((*before, passed.cache_status)))
+    before = readable_only(", ".join(get_all(shown, "cache-status")))
+    own = passed.cache_status
+    return replaced(shown, "cache-status", f"{before}, {own}" if before else own)
 
 
 def refused(
@@ -144,7 +145,7 @@ def error_text(status: int, detail: str) -> bytes:
 
 def cache_status_line(status: CacheStatus, upstream: Headers) -> tuple[str, str]:
     """Our member after those of the caches between us and the origin."""
-    before = ", ".join(get_all(upstream, "cache-status"))
+    before = readable_only(", ".join(get_all(upstream, "cache-status")))
     return "cache-status", format_cache_status(status, after=before or None)
 
 

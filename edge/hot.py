@@ -35,6 +35,7 @@ from cache.http.vary import is_match, vary_names
 from edge.effects import StoredObject
 from edge.forwarding import varying_headers
 from edge.tags import TagIndex
+from nearcast.cache_status import readable_only
 
 VARIANTS_MAX = 8
 """Stored responses of one URL that differ by Vary; the one stored first makes room."""
@@ -130,7 +131,7 @@ class HotEntry(msgspec.Struct, frozen=True, kw_only=True):
             last_modified_wall_s=last_modified_wall_s,
             fields=(*common, *accepts, ("content-length", str(stored.size_bytes))),
             not_modified_fields=not_modified_headers(common),
-            cache_status_before=", ".join(get_all(stored.headers, "cache-status")),
+            cache_status_before=readable_only(", ".join(get_all(stored.headers, "cache-status"))),
         )
 
 

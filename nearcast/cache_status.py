@@ -75,6 +75,12 @@ def parse_cache_status(text: str) -> tuple[CacheStatus, ...]:
     return tuple(found)
 
 
+def readable_only(text: str) -> str:
+    """The field value as upstream sent it, or nothing: what cannot be read would make ours
+    unreadable too."""
+    return text if parse_cache_status(text) else ""
+
+
 def _entry(name: str, parameters: dict[str, object]) -> CacheStatus:
     is_hit = parameters.get("hit") is True
     return CacheStatus(

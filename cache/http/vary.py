@@ -7,19 +7,25 @@ left out of the key, so that "absent" and "empty" differ.
 
 from __future__ import annotations
 
+import re
+
 from cache.http.headers import Headers, get_all, get_list, split_list
 
 # Case and order of these lists carry no meaning (preference is in q=, which is kept).
 _UNORDERED = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language"})
+_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def vary_names(response_headers: Headers) -> tuple[str, ...] | None:
-    """The fields a response depends on, sorted, each once; None for `*`, which nothing matches."""
+    """The fields a response depends on, sorted, each once; None for `*`, which nothing matches.
+    What cannot be the name of a field counts as `*`: it depends on we do not know what."""
     members = get_list(response_headers, "vary")
     if not members:
         return ()
     names = {name.lower() for name in members}
-    return None if "*" in names else tuple(sorted(names))
+    if "*" in names or not all(_NAME.fullmatch(name) for name in names):
+        return None
+    return tuple(sorted(names))
 
 
 def secondary_key(response_headers: Headers, request_headers: Headers) -> Headers | None:

@@ -71,10 +71,14 @@ def check_upstream(upstream: str) -> None:
         port = parts.port
     except ValueError as error:
         raise ValueError(f"upstream {upstream!r} is no URL: {error}") from error
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(  # which is not shown: it would stand in logs
+            "upstream must not hold a user or a password; send them by token or a certificate"
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(f"upstream {upstream!r}: write it as http://host[:port][/prefix]")
-    if parts.query or parts.fragment or parts.username is not None or parts.password is not None:
-        raise ValueError(f"upstream {upstream!r} must not hold a query, a fragment or a user")
+    if parts.query or parts.fragment:
+        raise ValueError(f"upstream {upstream!r} must not hold a query or a fragment")
     if any(character <= " " or character > "~" for character in upstream) or "\\" in upstream:
         raise ValueError(f"upstream {upstream!r} holds a character that no URL has")
 

@@ -39,3 +39,9 @@ def test_match_is_by_the_stored_response_fields() -> None:
     assert is_match(response, (("origin", "https://a"),), (("origin", "https://a"),))
     assert not is_match(response, (("origin", "https://a"),), (("origin", "https://b"),))
     assert not is_match(response, (("origin", "https://a"),), ())
+
+
+def test_vary_that_names_no_field_matches_nothing() -> None:
+    assert vary_names((("vary", "a b"),)) is None
+    assert vary_names((("vary", "accept, (x)"),)) is None
+    assert secondary_key((("vary", "a b"),), ()) is None
