@@ -93,7 +93,8 @@ class Gdsf:
 
     def victim(self) -> str:
         entry = self._pop()
-        self._level = entry.priority
+        # Newcomers that were refused may have raised it above what lies lowest here.
+        self._level = max(self._level, entry.priority)
         del self._entries[entry.object_id]
         return entry.object_id
 

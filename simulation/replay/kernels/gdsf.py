@@ -64,7 +64,7 @@ def replay_gdsf(
                 continue
             newcomer_level = level
             if victim_count:
-                level = priorities[victims[victim_count - 1]]
+                level = max(level, priorities[victims[victim_count - 1]])
             if not newcomers_compete:
                 newcomer_level = level
             size_bytes -= freed_bytes
