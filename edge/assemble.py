@@ -18,13 +18,13 @@ from edge.core import EdgeCore
 from edge.drivers.admin import Admin
 from edge.drivers.bodies import Bodies
 from edge.drivers.catalog import CatalogReader
-from edge.drivers.disk import DiskStore
 from edge.drivers.inference import Inference
 from edge.drivers.manifests import ManifestReader
 from edge.drivers.metrics import DriverFigures, rss_bytes
 from edge.drivers.purging import Purging
 from edge.drivers.ring import HitRing
 from edge.drivers.server import EdgeServer
+from edge.drivers.store.disk import DiskStore
 from edge.drivers.token import AdminToken
 from edge.drivers.upstream import Upstream
 from edge.effects import (

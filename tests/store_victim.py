@@ -18,9 +18,9 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from edge.drivers import journal, volumes
-from edge.drivers.checksums import BlockSums
-from edge.drivers.disk import DiskStore
+from edge.drivers.store import journal, volumes
+from edge.drivers.store.checksums import BlockSums
+from edge.drivers.store.disk import DiskStore
 from edge.effects import StoredObject
 
 STEPS = ("open", "pwritev", "pwrite", "rename", "ftruncate", "unlink")

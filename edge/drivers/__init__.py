@@ -23,13 +23,7 @@ Where to look, in the order of reading:
     held, file_reads        open files; reading them without stopping the loop
 
     the store
-    disk                    objects in a folder: which there are, put, dropped, found again
-    journal, volumes        its index; the files that bodies lie in
-    checksums               one for each block
-    store_thread            who alone changes it
-    store_folder            whose it is
-    store_health            whether it takes what it should
-    store_types             what these tell each other
+    store                   objects in a folder, their index and checksums
 
     what comes next
     manifests               reads them

@@ -13,16 +13,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from edge.drivers.body import Body, BodyBroken, BodyMissing, MemoryBody, next_piece
-from edge.drivers.checksums import BLOCK_BYTES
-from edge.drivers.disk import DiskStore
 from edge.drivers.file_reads import FileReads
 from edge.drivers.growing import GrowingBody
 from edge.drivers.growing_room import GROWING_BYTES_MAX, GrowingRoom
 from edge.drivers.held import HeldFile
 from edge.drivers.spool import Spool
-from edge.drivers.store_health import StoreHealth
-from edge.drivers.store_thread import StoreThread
-from edge.drivers.store_types import Flushed, StoreError
+from edge.drivers.store.checksums import BLOCK_BYTES
+from edge.drivers.store.disk import DiskStore
+from edge.drivers.store.health import StoreHealth
+from edge.drivers.store.thread import StoreThread
+from edge.drivers.store.types import Flushed, StoreError
 from edge.drivers.stored import StoredBodies
 from edge.effects import (
     Commit,

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Final
 
 from edge.drivers.body import Buffer
-from edge.drivers.checksums import BLOCK_BYTES, read_block
 from edge.drivers.file_reads import FileReads
 from edge.drivers.held import HeldFile
+from edge.drivers.store.checksums import BLOCK_BYTES, read_block
 from nearcast.http1 import Headers
 
 COLD_READ_BYTES: Final = 512 * 1024

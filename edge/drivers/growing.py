@@ -19,11 +19,11 @@ from collections.abc import Callable
 import google_crc32c
 
 from edge.drivers.body import Buffer
-from edge.drivers.checksums import as_bytes
 from edge.drivers.file_reads import FileReads
 from edge.drivers.growing_room import FLOOR_BYTES, GrowingRoom
 from edge.drivers.spool import Spool
-from edge.drivers.store_thread import StoreThread
+from edge.drivers.store.checksums import as_bytes
+from edge.drivers.store.thread import StoreThread
 from edge.pacing import SPOOL_BYTES
 from nearcast.http1 import Headers
 

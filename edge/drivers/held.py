@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edge.drivers.file_reads import FileReads
-from edge.drivers.store_types import Location
+from edge.drivers.store.types import Location
 
 TOUCH_BYTES: Final = 512 * 1024
 HELD_MAX: Final = 50_000

@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable, Sequence
 
 from edge.drivers.body import Buffer
-from edge.drivers.checksums import BlockSums
-from edge.drivers.disk import DiskStore
-from edge.drivers.store_thread import StoreThread
-from edge.drivers.store_types import StoreError
-from edge.drivers.volumes import BodyWriter
+from edge.drivers.store.checksums import BlockSums
+from edge.drivers.store.disk import DiskStore
+from edge.drivers.store.thread import StoreThread
+from edge.drivers.store.types import StoreError
+from edge.drivers.store.volumes import BodyWriter
 from edge.effects import StoredObject
 from edge.pacing import SPOOL_BYTES
 

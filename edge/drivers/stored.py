@@ -16,14 +16,14 @@ from collections.abc import Callable
 from typing import Final
 
 from edge.drivers.body import Body, BodyMissing, MemoryBody
-from edge.drivers.checksums import BLOCK_BYTES, block_count, read_block
-from edge.drivers.disk import DiskStore
 from edge.drivers.file_body import DAMAGED, FileBody
 from edge.drivers.file_reads import FileReads
 from edge.drivers.held import HeldFile, HeldFiles
-from edge.drivers.store_health import StoreHealth, is_out_of_descriptors
-from edge.drivers.store_thread import StoreThread
-from edge.drivers.store_types import Location, StoreError
+from edge.drivers.store.checksums import BLOCK_BYTES, block_count, read_block
+from edge.drivers.store.disk import DiskStore
+from edge.drivers.store.health import StoreHealth, is_out_of_descriptors
+from edge.drivers.store.thread import StoreThread
+from edge.drivers.store.types import Location, StoreError
 
 logger = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ import pytest
 
 from edge.drivers.bodies import Bodies
 from edge.drivers.body import Body, BodyBroken, BodyMissing, next_piece
-from edge.drivers.disk import DiskStore
 from edge.drivers.file_reads import FileReads
 from edge.drivers.growing import WAKES_AT_ONCE, GrowingBody
 from edge.drivers.ring import HitRing
+from edge.drivers.store.disk import DiskStore
 from edge.effects import Commit, DropObject, ReadObject, SetInMemory, StoredObject
 from edge.events import Event, Hit, HitsServed, ObjectLost, ObjectRead
 from edge.pacing import HITS_MAX

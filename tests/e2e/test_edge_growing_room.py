@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.drivers.bodies import Bodies
-from edge.drivers.disk import DiskStore
 from edge.drivers.growing_room import FLOOR_BYTES
+from edge.drivers.store.disk import DiskStore
 from edge.effects import StreamOnly
 from edge.events import Event, FillFailed
 

@@ -13,8 +13,8 @@ import pytest
 
 from edge.drivers.bodies import Bodies
 from edge.drivers.body import BodyBroken, BodyMissing, next_piece
-from edge.drivers.checksums import BLOCK_BYTES, block_count, read_block
-from edge.drivers.disk import DiskStore
+from edge.drivers.store.checksums import BLOCK_BYTES, block_count, read_block
+from edge.drivers.store.disk import DiskStore
 from edge.effects import DropObject, StoredObject
 from edge.events import Event, ObjectLost
 from tests.store_victim import body_of, described
@@ -178,7 +178,7 @@ async def served(folder: Path) -> tuple[set[str], int]:
 def test_of_a_store_with_50_random_damages_every_good_byte_is_served_and_no_bad_one(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.drivers.volumes.VOLUME_BYTES_MAX", 100_000)
+    monkeypatch.setattr("edge.drivers.store.volumes.VOLUME_BYTES_MAX", 100_000)
     draw = np.random.default_rng(seed)
     folder = tmp_path / "store"
     fill(folder, seed + 1, 150)

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.drivers import store_health
 from edge.drivers.bodies import Bodies
 from edge.drivers.body import BodyBroken, BodyMissing, next_piece
-from edge.drivers.checksums import BLOCK_BYTES
-from edge.drivers.disk import DiskStore
+from edge.drivers.store import health
+from edge.drivers.store.checksums import BLOCK_BYTES
+from edge.drivers.store.disk import DiskStore
 from edge.effects import Commit, DropObject, StoredObject
 from edge.events import Event, FillFailed, ObjectLost
 from tests.e2e.test_edge_bodies import room_in
@@ -123,7 +123,7 @@ def test_store_that_takes_nothing_is_left_alone_said_once_and_tried_again(
     async def main() -> None:
         world = World(tmp_path / "store")
         assert await world.fetch("0a" * 8) is not None
-        monkeypatch.setattr(store_health, "RETRY_S", 1000.0)
+        monkeypatch.setattr(health, "RETRY_S", 1000.0)
         with failing_writes(code):
             for number in range(20):
                 assert await world.fetch(f"{number:016x}", body) is None
@@ -133,7 +133,7 @@ def test_store_that_takes_nothing_is_left_alone_said_once_and_tried_again(
         assert len(told) >= 19  # after the first, the core hears before it makes room for them
         said = [one.getMessage() for one in caplog.records if "store." in one.getMessage()]
         assert len(said) == 1, said
-        monkeypatch.setattr(store_health, "RETRY_S", 0.0)
+        monkeypatch.setattr(health, "RETRY_S", 0.0)
         world.bodies.health._retry_s = 0.0
         assert await world.fetch("0b" * 8, body) is not None
         assert world.bodies.health.state == "ok"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.drivers.store_health import StoreHealth
+from edge.drivers.store.health import StoreHealth
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import FaultyOrigin, StartEdge

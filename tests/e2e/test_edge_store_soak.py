@@ -27,7 +27,7 @@ def descriptor_count() -> int:
 def test_bodies_are_right_while_others_come_and_go_and_nothing_stays_behind(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.drivers.volumes.VOLUME_BYTES_MAX", 60_000)
+    monkeypatch.setattr("edge.drivers.store.volumes.VOLUME_BYTES_MAX", 60_000)
     draw = np.random.default_rng(seed)
 
     async def send(world: World, object_id: str) -> None:

@@ -12,9 +12,9 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from edge.drivers.checksums import BLOCK_BYTES, BlockSums, block_count, read_block, sums_of
-from edge.drivers.disk import DiskStore
-from edge.drivers.store_types import Flushed, StoreError
+from edge.drivers.store.checksums import BLOCK_BYTES, BlockSums, block_count, read_block, sums_of
+from edge.drivers.store.disk import DiskStore
+from edge.drivers.store.types import Flushed, StoreError
 from edge.effects import StoredObject
 from nearcast.errors import ConfigError
 
@@ -231,7 +231,7 @@ def test_a_file_system_without_holes_gets_a_file_for_each_object(
     def unsupported(*_: int) -> None:
         raise OSError(errno.EOPNOTSUPP, "no holes")
 
-    monkeypatch.setattr("edge.drivers.volumes._punch", unsupported)
+    monkeypatch.setattr("edge.drivers.store.volumes._punch", unsupported)
     store = DiskStore(tmp_path / "store")
     store.open()
     stage(store, b"one")
@@ -385,7 +385,7 @@ def test_a_node_killed_between_any_two_steps_leaves_objects_whole(
         # Of one size, so that only the checksum can tell old from new.
         after = described(b"before" if is_update else b"behind", received_wall_s=7.0)
         if verb == "compact":
-            monkeypatch.setattr("edge.drivers.journal.COMPACT_BYTES_MIN", 0)
+            monkeypatch.setattr("edge.drivers.store.journal.COMPACT_BYTES_MIN", 0)
 
         def work(store: DiskStore = store, after: StoredObject = after) -> None:
             if is_update:

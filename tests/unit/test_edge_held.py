@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from edge.drivers.body import next_piece
-from edge.drivers.checksums import sums_of
 from edge.drivers.file_body import FileBody
 from edge.drivers.file_reads import PROBE_STEP_BYTES, FileReads
 from edge.drivers.held import HeldFile, HeldFiles
-from edge.drivers.store_types import Location
+from edge.drivers.store.checksums import sums_of
+from edge.drivers.store.types import Location
 
 BODY = bytes(range(256)) * 4096
 START = 4096

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.drivers.journal import (
+from edge.drivers.store.journal import (
     RECORD_BYTES_MAX,
     Frame,
     Journal,

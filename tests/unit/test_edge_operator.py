@@ -9,7 +9,7 @@ import pytest
 
 from cache.http.headers import get_one
 from edge.config import EdgeConfig, ServiceConfig
-from edge.drivers.disk import DiskStore
+from edge.drivers.store.disk import DiskStore
 from edge.effects import ServeObject
 from edge.services import Services
 from nearcast.cache_status import parse_cache_status

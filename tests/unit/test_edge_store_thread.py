@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from edge.drivers.store_thread import NICENESS, QUEUE_BYTES_MAX, StoreThread
-from edge.drivers.store_types import Flushed
+from edge.drivers.store.thread import NICENESS, QUEUE_BYTES_MAX, StoreThread
+from edge.drivers.store.types import Flushed
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness on Linux alone")

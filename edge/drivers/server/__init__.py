@@ -1,12 +1,15 @@
 """The data port: our own HTTP/1.1 server on plain asyncio protocols (docs/adr/0006-own-http1.md).
 
-listener    takes connections, within limits, with TLS if wanted
-connection  one client: bytes to heads, one answer after the other, deadlines
-hits        the short way for hits: decides nothing, changes nothing
-reply       the ordinary way: a request and its one answer from the core
-sending     bodies to sockets
-upload      requests' bodies on their way upstream; passing: the seam to upstream
-wheel       all deadlines on one timer
+server              what the connections share, and the way back from the core to them
+listener, limits    takes connections, so many and so many of an address; tls
+connection          one client: bytes to heads, one answer after the other, deadlines
+hits, plain         the short way for hits: decides nothing, changes nothing
+reply, answered     the ordinary way: a request and its one answer from the core
+heads               heads as bytes
+sending, direct     bodies to sockets: through the transport, or past it
+upload, passing     requests' bodies on their way upstream; the seam to it
+pace                whether a client takes what it must
+wheel               all deadlines on one timer
 """
 
 from edge.drivers.server.listener import Listener

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from edge.drivers.checksums import block_count
+from edge.drivers.store.checksums import block_count
 from nearcast.errors import NearcastError
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})

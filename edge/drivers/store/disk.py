@@ -1,8 +1,8 @@
 """The object store: bodies and what is known of them, in a folder that only this node uses.
 
     <folder>/nearcast-store          marks the folder as ours; locked while a node uses it
-    <folder>/index.journal           which objects there are (edge.drivers.journal)
-    <folder>/bodies/<number>.body    their bytes (edge.drivers.volumes)
+    <folder>/index.journal           which objects there are (edge.drivers.store.journal)
+    <folder>/bodies/<number>.body    their bytes (edge.drivers.store.volumes)
 
 An object exists exactly if its last record is intact and its file reaches to its end. Bodies are
 written first and records after them, so a process that is killed between any two steps leaves an
@@ -26,8 +26,9 @@ from pathlib import Path
 import msgspec
 
 from edge.drivers.body import Buffer
-from edge.drivers.checksums import BLOCK_BYTES, block_count, sums_of
-from edge.drivers.journal import (
+from edge.drivers.store.checksums import BLOCK_BYTES, block_count, sums_of
+from edge.drivers.store.folder import StoreFolder
+from edge.drivers.store.journal import (
     DROP,
     PUT,
     Frame,
@@ -37,9 +38,8 @@ from edge.drivers.journal import (
     drop_frame,
     put_frame,
 )
-from edge.drivers.store_folder import StoreFolder
-from edge.drivers.store_types import Flushed, Location, failure_of, translated
-from edge.drivers.volumes import ALIGN_BYTES, BodyWriter, Volumes
+from edge.drivers.store.types import Flushed, Location, failure_of, translated
+from edge.drivers.store.volumes import ALIGN_BYTES, BodyWriter, Volumes
 from edge.effects import StoredObject
 from nearcast.errors import ConfigError
 

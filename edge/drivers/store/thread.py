@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.drivers.store_types import Flushed, StoreError
+from edge.drivers.store.types import Flushed, StoreError
 
 QUEUE_BYTES_MAX: Final = 32 << 20
 """Waiting for the disk, of all fills together; above it fetching waits."""

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Literal
 
-from edge.drivers.store_types import StoreError
+from edge.drivers.store.types import StoreError
 
 logger = logging.getLogger(__name__)
 
