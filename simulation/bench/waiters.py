@@ -61,7 +61,10 @@ def ask_over_time(
         connected(port, count) as socks,
         select.epoll() as waiting,
         select.epoll() as reading,
+        select.epoll() as either,
     ):
+        either.register(waiting, select.EPOLLIN)
+        either.register(reading, select.EPOLLIN)
         clients = {sock.fileno(): _Client(sock) for sock in socks}
         for sock in socks:
             sock.setblocking(False)
@@ -81,7 +84,7 @@ def ask_over_time(
                 asked += 1
             due_s = begun_s + spread_s * asked / count if asked < count else now_s + 1.0
             pause_s = max(0.0, due_s - time.perf_counter())
-            select.select((waiting, reading), (), (), pause_s)
+            either.poll(pause_s)
             # First bytes are seen before bodies are read, and only a few bodies at a time:
             # what this client is busy with must not look like the server's delay.
             events = waiting.poll(0)
