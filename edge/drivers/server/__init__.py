@@ -3,7 +3,8 @@
 server              what the connections share, and the way back from the core to them
 listener, limits    takes connections, so many and so many of an address; tls
 connection          one client: bytes to heads, one answer after the other, deadlines
-hits, plain         the short way for hits: decides nothing, changes nothing
+hits, lessons       the short way for hits, deciding and changing nothing; what it has learned
+plain               what it reads for itself
 reply, answered     the ordinary way: a request and its one answer from the core
 heads               heads as bytes
 sending, direct     bodies to sockets: through the transport, or past it

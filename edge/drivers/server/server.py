@@ -15,7 +15,8 @@ from edge.drivers.ring import HitRing
 from edge.drivers.server.connection import Connection, Sent
 from edge.drivers.server.direct import STILL_BYTES, FileSource, MemorySource, Writables
 from edge.drivers.server.heads import Heads
-from edge.drivers.server.hits import HitPath, HitSource
+from edge.drivers.server.hits import HitPath
+from edge.drivers.server.lessons import HitSource
 from edge.drivers.server.listener import Listener
 from edge.drivers.server.passing import Forwarder
 from edge.drivers.server.reply import Answer, Reply
@@ -95,7 +96,7 @@ class EdgeServer:
         """Go by these settings from now on; what is under way goes on as it began."""
         self._apply(config)
         self.listener.reconfigure(config)
-        self.hits.forget()
+        self.hits.reconfigure()
 
     def _apply(self, config: EdgeConfig) -> None:
         self.settings = config.server
