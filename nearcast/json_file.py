@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from nearcast.errors import InputError
+from nearcast.whole_file import write_whole
 
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")
@@ -32,7 +33,4 @@ def write_json(file: Path | None, value: object) -> None:
     cannot be written."""
     if file is None:
         return
-    try:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
-    except OSError as error:
-        raise InputError(f"cannot write {file}: {error.strerror or error}") from error
+    write_whole(file, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")

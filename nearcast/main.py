@@ -38,6 +38,7 @@ _OWN_PACKAGES = frozenset(("nearcast", "cache", "edge", "origin", "predictor", "
 _EXTRAS = {
     "av": "media",
     "libcachesim": "sim",
+    "matplotlib": "sim",
     "numba": "sim",
     "onnxruntime": "cpu",
     "sqlalchemy": "origin",

@@ -19,6 +19,7 @@ Where to look, in the order of reading:
     scenarios, traces           those that come with Nearcast
     trace_maker                 made the traces
 
+    sessions                    many players over recorded traces, as arrays
     replay                      request files through the cache's policies, and beside others'
 
     demo, bench, doctor         real processes, beside the simulated ones

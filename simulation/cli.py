@@ -11,6 +11,7 @@ import typer
 
 from nearcast.errors import ConfigError
 from nearcast.json_file import JsonFile, check_json_file, write_json
+from simulation.sessions.cli import ListsCommand, abr
 
 app = typer.Typer(
     help="The same edges, players and origin as live, on a virtual clock.",
@@ -23,7 +24,10 @@ app = typer.Typer(
 
 @app.callback()
 def simulate() -> None:
-    """Makes `run` and `cache` commands of their own."""
+    """Makes `run`, `abr` and `cache` commands of their own."""
+
+
+app.command("abr", cls=ListsCommand)(abr)
 
 
 def shape(

@@ -1,0 +1,231 @@
+"""Controllers side by side: the same sessions, on the same links, for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from abr.controllers import ControllerSettings, build_controller
+from abr.view import Attempt, Controller, Flags, Rungs, View
+from nearcast.errors import ConfigError
+from nearcast.seeds import Seeds
+from simulation.sessions.capacity import Capacity
+from simulation.sessions.engine import Outcome, Settings, play
+from simulation.sessions.families import Family
+from simulation.sessions.figures import join, measure
+from simulation.sessions.optimum import best_plan
+from simulation.sessions.plain import PlainTransport
+from simulation.sessions.rows import BOUND, Played
+from simulation.sessions.title import SessionTitle
+from simulation.sessions.transport import Transport
+
+TransportName = Literal["plain", "tcp"]
+BATCH_SESSIONS = 1000
+"""Sessions at a time: some 30 MB, and no faster with more."""
+
+OnProgress = Callable[[str, str, float], None]
+"""Controller, family, and the share of its work there that is done."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A controller with its settings, and what to call it."""
+
+    label: str
+    name: str
+    settings: ControllerSettings
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """A family, and what is played there."""
+
+    family: Family
+    title: SessionTitle
+    latency_s: float
+    """Of a request; for tcp a round trip."""
+    stall_penalty: float
+
+
+class EdgeStore(msgspec.Struct, frozen=True, kw_only=True):
+    """An edge that holds each segment with chance `hit_ratio`, at all rungs, and sends it
+    `speedup` times as fast. `is_told`: controllers know what it holds."""
+
+    hit_ratio: float
+    speedup: float
+    is_told: bool
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides the figures."""
+
+    conditions: tuple[Condition, ...]
+    choices: tuple[Choice, ...]
+    buffer_s_max: float
+    first_rung: int | None
+    """None: the controller chooses."""
+    switch_penalty: float
+    transport: TransportName
+    edge: EdgeStore | None
+    can_abandon: bool
+    seed: int
+
+    def check(self) -> None:
+        """Raises ConfigError for what cannot go together."""
+        for condition in self.conditions:
+            if (self.first_rung or 0) >= condition.title.rung_count:
+                raise ConfigError(
+                    f"--first-rung {self.first_rung}: the title for {condition.family.name} has "
+                    f"rungs 0 to {condition.title.rung_count - 1}"
+                )
+        if not any(choice.name == BOUND for choice in self.choices):
+            return
+        if self.transport != "plain" or self.edge is not None:
+            raise ConfigError(f"{BOUND} plans for the plain transport without an edge's store")
+        if self.first_rung is None:
+            raise ConfigError(f"{BOUND} starts at a rung that is given: leave out --first-rung")
+
+
+def play_all(
+    plan: Plan, now_s: Callable[[], float], on_progress: OnProgress | None = None
+) -> Iterator[Played]:
+    """Each family under each controller, in batches."""
+    for condition in plan.conditions:
+        for choice in plan.choices:
+            yield _play_family(plan, condition, choice, now_s, on_progress)
+
+
+def _play_family(
+    plan: Plan,
+    condition: Condition,
+    choice: Choice,
+    now_s: Callable[[], float],
+    on_progress: OnProgress | None,
+) -> Played:
+    family = condition.family
+    count = len(family.traces)
+    begun_s = now_s()
+    parts = []
+    for first in range(0, count, BATCH_SESSIONS):
+        rows = range(first, min(first + BATCH_SESSIONS, count))
+
+        def report(share: float, rows: range = rows) -> None:
+            if on_progress is not None:
+                done = (rows.start + share * len(rows)) / count
+                on_progress(choice.label, family.name, done)
+
+        outcome = play_rows(plan, condition, choice, rows, report)[0]
+        report(1.0)
+        parts.append(
+            measure(
+                outcome,
+                condition.title,
+                stall_penalty=condition.stall_penalty,
+                switch_penalty=plan.switch_penalty,
+            )
+        )
+    return Played(
+        family=family.name,
+        controller=choice.label,
+        trace_ids=family.trace_ids,
+        figures=join(parts),
+        wall_s=now_s() - begun_s,
+    )
+
+
+def play_rows(
+    plan: Plan,
+    condition: Condition,
+    choice: Choice,
+    rows: range,
+    report: Callable[[float], None] | None = None,
+) -> tuple[Outcome, Controller, Flags | None]:
+    """The sessions on these traces of the family; the controller that played them, and what the
+    edge held (sessions, segments). They are the same whichever others are played with them."""
+    traces = condition.family.traces[rows.start : rows.stop]
+    controller = _controller(plan, condition, choice, rows, report)
+    hits = _hits(plan, condition)
+    if hits is not None:
+        hits = hits[rows.start : rows.stop]
+    outcome = play(
+        condition.title,
+        controller if report is None else _Watched(controller, condition.title, report),
+        _transport(plan, condition, Capacity(traces)),
+        len(rows),
+        Settings(
+            buffer_s_max=plan.buffer_s_max,
+            first_rung=plan.first_rung,
+            can_abandon=plan.can_abandon,
+        ),
+        hits=hits,
+        hits_told=plan.edge is not None and plan.edge.is_told,
+    )
+    return outcome, controller, hits
+
+
+class _Watched:
+    """A controller, and how far it has come."""
+
+    def __init__(
+        self, controller: Controller, title: SessionTitle, report: Callable[[float], None]
+    ) -> None:
+        self._controller = controller
+        self._segment_count = title.segment_count
+        self._report = report
+        self.abandon: Callable[[Attempt], Rungs] = controller.abandon
+
+    def choose(self, view: View) -> Rungs:
+        self._report(float(view.segment_index[0]) / self._segment_count)
+        return self._controller.choose(view)
+
+
+def _controller(
+    plan: Plan,
+    condition: Condition,
+    choice: Choice,
+    rows: range,
+    report: Callable[[float], None] | None,
+) -> Controller:
+    if choice.name != BOUND:
+        return build_controller(choice.name, choice.settings, len(rows))
+    from simulation.sessions.clairvoyant import Clairvoyant
+
+    plans = []
+    for row in rows:
+        if report is not None:
+            report((row - rows.start) / len(rows))
+        trace = condition.family.traces[row]
+        found = best_plan(
+            trace.times_s,
+            trace.rates_kbps,
+            condition.title.sizes_bits,
+            condition.title.ladder_kbps,
+            condition.title.segment_s,
+            condition.latency_s,
+            max(plan.buffer_s_max, condition.title.segment_s),
+            condition.stall_penalty,
+            plan.switch_penalty,
+            plan.first_rung or 0,
+        )
+        plans.append(found.rungs)
+    return Clairvoyant(np.array(plans))
+
+
+def _transport(plan: Plan, condition: Condition, capacity: Capacity) -> Transport:
+    speedup = plan.edge.speedup if plan.edge is not None else 1.0
+    if plan.transport == "tcp":
+        from simulation.sessions.tcp import TcpTransport
+
+        return TcpTransport(capacity, condition.latency_s)
+    return PlainTransport(capacity, condition.latency_s, hit_speedup=speedup)
+
+
+def _hits(plan: Plan, condition: Condition) -> Flags | None:
+    """(all sessions of the family, segments): the same for every controller."""
+    if plan.edge is None:
+        return None
+    draw = Seeds(plan.seed).stream(f"simulate/abr/edge/{condition.family.name}")
+    shape = (len(condition.family.traces), condition.title.segment_count)
+    hits: Flags = draw.random(shape) < plan.edge.hit_ratio
+    return hits
