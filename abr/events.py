@@ -14,7 +14,8 @@ import msgspec
 from nearcast.cmcd import Cmcd
 from nearcast.media import ByteRange
 
-RequestKind = Literal["manifest", "playlist", "init", "segment"]
+RequestKind = Literal["manifest", "playlist", "index", "init", "segment"]
+"""`index`: the part of a media file that lists its segments."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ class Fetcher:
         self._buffer_s_max = buffer_s_max
         self._failures_at: tuple[int, int] = (-1, 0)  # rung, failures in a row
         self._avoided_until_s: dict[int, float] = {}
-        self._inits: set[int] = set()
+        self._inits: set[Segment] = set()
         self._early: tuple[Segment, int, int] | None = None
         """A segment that came before the init segment of its rung."""
 
@@ -65,9 +65,11 @@ class Fetcher:
         """The segment that comes next, at `rung`; None at the end of the track."""
         return self.track.segment_after(rung, self.buffer.end_s)
 
-    def missing_init(self, rung: int) -> Segment | None:
-        """The init segment that `rung` still needs."""
-        return None if rung in self._inits else self.representation(rung).init
+    def missing_init(self, rung: int, segment: Segment | None = None) -> Segment | None:
+        """The init that `segment` (default: the one that is due) at `rung` still needs."""
+        segment = segment or self.due_segment(rung)
+        init = None if segment is None else self.representation(rung).init_of(segment)
+        return None if init in self._inits else init
 
     def is_waiting(self, now_s: float) -> bool:
         """For its turn to try again."""
@@ -84,21 +86,21 @@ class Fetcher:
     def is_full(self, position_s: float) -> bool:
         return position_s < self.room_at_s() - TIME_S_TOLERANCE
 
-    def has_init(self, rung: int) -> None:
-        """The init segment of `rung` is here."""
-        self._inits.add(rung)
+    def has_init(self, init: Segment) -> None:
+        """An init segment is here."""
+        self._inits.add(init)
         self._succeeded()
-        if self._early is not None and self._early[1] == rung:
-            segment, _, size_bytes = self._early
+        if self._early is not None and self.missing_init(self._early[1], self._early[0]) is None:
+            segment, rung, size_bytes = self._early
             self._early = None
             self.has_segment(segment, rung, size_bytes)
 
     def has_segment(self, segment: Segment, rung: int, size_bytes: int) -> None:
         """A segment is here."""
-        if self.missing_init(rung) is not None:
+        if self.missing_init(rung, segment) is not None:
             self._early = (segment, rung, size_bytes)
             return
-        is_last = self.track.segment_after(rung, segment.end_s) is None
+        is_last = self.track.is_over(segment.end_s)
         self.buffer.append(segment.end_s, rung, size_bytes=size_bytes, is_last=is_last)
         self.last_rung = rung
         self.planned_rung = self.forced_rung = None
@@ -110,8 +112,9 @@ class Fetcher:
         self.wait_until_s = None
         self._failures_at = (-1, 0)
 
-    def abandoned(self, rung: int) -> None:
-        """The segment under way was given up, to be fetched at `rung`."""
+    def abandoned(self, rung: int | None) -> None:
+        """The segment under way was given up, to be fetched at `rung` (None: the controller is
+        asked again)."""
         self.transfer = None
         self.abandon_count += 1
         self.planned_rung, self.forced_rung = None, rung
@@ -133,10 +136,14 @@ class Fetcher:
         self.planned_rung = self.forced_rung = None
 
     def nearest_allowed(self, rung: int, now_s: float) -> int:
-        """`rung`, or if it is avoided the next lower one that is not, else the next higher."""
+        """`rung`, or if it is avoided the next lower one that is not, else the next higher. Only
+        those that have the due segment count."""
 
         def is_allowed(each: int) -> bool:
             return self._avoided_until_s.get(each, now_s) <= now_s
 
         lower_first = [*range(rung, -1, -1), *range(rung + 1, self.track.rung_count)]
-        return next((each for each in lower_first if is_allowed(each)), rung)
+        having = [each for each in lower_first if self.track.has_next(each, self.buffer.end_s)]
+        candidates = having or lower_first
+        chosen: int = next((each for each in candidates if is_allowed(each)), candidates[0])
+        return chosen

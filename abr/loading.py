@@ -1,4 +1,8 @@
-"""From a URL to a presentation: one manifest, or an HLS master and all its playlists."""
+"""From a URL to a presentation: one manifest, and what it needs beside it.
+
+An HLS master needs the playlists it names, an MPD may need the indexes inside its media files. What
+is needed and is not to be had costs its rendition, not the title, as long as there is another one.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,37 @@ from collections.abc import Iterable
 from typing import Literal
 from urllib.parse import urlsplit
 
+import msgspec
+
+from abr.events import RequestKind
 from nearcast.errors import RemoteProtocolError
-from nearcast.manifests import HlsMaster, foreign_urls, origin_of, read_manifest
-from nearcast.media import Presentation
+from nearcast.manifests import (
+    HlsMaster,
+    IndexedMpd,
+    IndexReader,
+    MediaPlaylist,
+    foreign_urls,
+    origin_of,
+    read_manifest,
+)
+from nearcast.manifests.limits import SegmentBudget
+from nearcast.manifests.playlist import read_media
+from nearcast.media import ByteRange, Presentation
 
 StreamFormat = Literal["d", "h"]
 ANY_HOST = "*"
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A text, or the bytes of an index, that is to be fetched."""
+
+    kind: RequestKind
+    url: str
+    byte_range: ByteRange | None = None
+
+
 class Loader:
-    """Collects the texts of one title. Its methods raise RemoteProtocolError."""
+    """Collects the parts of one title. Its methods raise RemoteProtocolError."""
 
     def __init__(self, url: str, allow_hosts: Iterable[str]) -> None:
         self.url = url
@@ -24,10 +49,14 @@ class Loader:
         self._allow_hosts = frozenset(allow_hosts)
         self._base_url = url
         self._master: HlsMaster | None = None
-        self._playlists: dict[str, bytes] = {}
+        self._mpd: IndexedMpd | None = None
+        self._playlists: dict[str, MediaPlaylist] = {}
+        self._readers: tuple[IndexReader, ...] = ()
+        self._asked: dict[Part, IndexReader | None] = {}
+        self._budget = SegmentBudget()
 
-    def read(self, text: bytes, url: str) -> tuple[str, ...]:
-        """Take in the manifest, found at `url`; the playlists that must be fetched as well."""
+    def read(self, text: bytes, url: str) -> tuple[Part, ...]:
+        """Take in the manifest, found at `url`; the parts that must be fetched as well."""
         self._base_url = url
         is_hls = text.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"#EXTM3U")
         self.stream_format = "h" if is_hls else "d"
@@ -35,17 +64,63 @@ class Loader:
         if isinstance(found, Presentation):
             self._accept(found)
             return ()
-        self._master = found
         home = origin_of(url)
-        self._refuse([each for each in found.playlist_urls if origin_of(each) != home])
-        return found.playlist_urls
+        if isinstance(found, HlsMaster):
+            self._master = found
+            self._asked = {Part(kind="playlist", url=url): None for url in found.playlist_urls}
+        else:
+            self._mpd = found
+            self._readers = found.readers()
+            self._asked = {_part_of(reader): reader for reader in self._readers}
+        self._refuse([part.url for part in self._asked if origin_of(part.url) != home])
+        return tuple(self._asked)
 
-    def read_playlist(self, text: bytes, url: str) -> None:
-        """Take in the playlist that was asked for as `url`."""
-        assert self._master is not None
-        self._playlists[url] = text
-        if len(self._playlists) == len(self._master.playlist_urls):
-            self._accept(self._master.assemble(self._playlists))
+    def read_part(self, part: Part, data: bytes) -> tuple[Part, ...]:
+        """Take in what was asked for as `part`; what must be fetched because of it."""
+        reader = self._asked.pop(part)
+        if reader is None:
+            self._playlists[part.url] = read_media(data, part.url, self._budget)
+        else:
+            reader.feed(data)
+            if reader.wanted is not None:
+                further = _part_of(reader)
+                self._asked[further] = reader
+                return (further,)
+        self._assemble()
+        return ()
+
+    def do_without(self, part: Part) -> bool:
+        """What was asked for as `part` is not to be had: whether the title can be played yet."""
+        del self._asked[part]
+        if not self._asked:
+            try:
+                self._assemble()
+            except RemoteProtocolError:
+                return False
+        return True
+
+    def _assemble(self) -> None:
+        if self._asked:
+            return
+        if self._master is not None:
+            presentation = self._master.put_together(self._playlists)
+            has_lost = {
+                "video": bool(self._master.video) and not presentation.video,
+                "audio": bool(self._master.audio) and not presentation.audio,
+            }
+        else:
+            assert self._mpd is not None
+            found = {one.place: one.found for one in self._readers if one.found is not None}
+            presentation = self._mpd.assemble(found)
+            kinds = {draft.rendition.kind for one in self._mpd.periods for draft in one.drafts}
+            has_lost = {
+                "video": "video" in kinds and not presentation.video,
+                "audio": "audio" in kinds and not presentation.audio,
+            }
+        for kind, is_lost in has_lost.items():
+            if is_lost:
+                raise RemoteProtocolError(f"none of the title's {kind} could be had")
+        self._accept(presentation)
 
     def _accept(self, presentation: Presentation) -> None:
         self._refuse(foreign_urls(presentation, self._base_url))
@@ -60,3 +135,7 @@ class Loader:
                     f"the manifest refers to {url}, outside its own origin; "
                     f"if that is meant, allow it: --set allow_hosts={place.netloc or ANY_HOST}"
                 )
+
+
+def _part_of(reader: IndexReader) -> Part:
+    return Part(kind="index", url=reader.place.url, byte_range=reader.wanted)

@@ -1,11 +1,10 @@
-"""Getting from a URL to a title: requests for the manifest's texts, and their repetition."""
+"""Getting from a URL to a title: requests for the manifest and its parts, and their repetition."""
 
 from __future__ import annotations
 
 from abr.client_data import ClientData
 from abr.config import PlayerConfig
-from abr.events import RequestKind
-from abr.loading import Loader
+from abr.loading import Loader, Part
 from abr.playback import TIME_S_TOLERANCE
 from abr.requests import Requests
 from abr.title import Title
@@ -24,46 +23,62 @@ class Opening:
         self._client_data = client_data
         self._loader = Loader(url, config.allow_hosts)
         self._failure_count = 0
-        self._again_at_s: dict[tuple[RequestKind, str], float] = {}
+        self._parts: dict[int, Part] = {}  # by request
+        self._again_at_s: dict[Part, float] = {}
 
     def start(self, now_s: float) -> None:
-        self._send("manifest", self._url, now_s)
+        self._send(Part(kind="manifest", url=self._url), now_s)
 
     def read(self, transfer: Transfer, text: bytes, now_s: float) -> Title | None:
         """Take in an answer; the title once all is known.
 
         Raises RemoteProtocolError.
         """
-        if transfer.kind == "manifest":
-            playlists = self._loader.read(text, transfer.url)
+        part = self._parts.pop(transfer.request_id)
+        if part.kind == "manifest":
+            further = self._loader.read(text, transfer.url)
             self._client_data.stream_format = self._loader.stream_format
-            for url in playlists:
-                self._send("playlist", url, now_s)
         else:
-            self._loader.read_playlist(text, transfer.url)
-        presentation = self._loader.presentation
-        return None if presentation is None else Title(presentation)
+            further = self._loader.read_part(part, text)
+        for each in further:
+            self._send(each, now_s)
+        return self._title()
 
-    def failed(self, transfer: Transfer, status: int | None, now_s: float) -> bool:
-        """Whether the request will be repeated. What is not there (HTTP 4xx) is not."""
+    def failed(
+        self, transfer: Transfer, status: int | None, now_s: float
+    ) -> tuple[bool, Title | None]:
+        """Whether the title can be had yet, and the title once all is known that can be.
+
+        What is not there (HTTP 4xx) is not asked for again; a part of an HLS or indexed title is
+        done without then, if there is another of its kind. Raises RemoteProtocolError.
+        """
+        part = self._parts.pop(transfer.request_id)
         self._failure_count += 1
         is_final = status is not None and 400 <= status < 500
         if is_final or self._failure_count > self._retry.manifest_count_max:
-            return False
+            if part.kind == "manifest" or not self._loader.do_without(part):
+                return False, None
+            return True, self._title()
         wait_s = min(self._retry.base_s * 2.0 ** (self._failure_count - 1), self._retry.wait_s_max)
-        url = self._url if transfer.kind == "manifest" else transfer.url
-        self._again_at_s[transfer.kind, url] = now_s + wait_s
-        return True
+        self._again_at_s[part] = now_s + wait_s
+        return True, None
 
     def advance(self, now_s: float) -> None:
         """Repeat what is due."""
-        for (kind, url), at_s in list(self._again_at_s.items()):
+        for part, at_s in list(self._again_at_s.items()):
             if now_s >= at_s - TIME_S_TOLERANCE:
-                del self._again_at_s[kind, url]
-                self._send(kind, url, now_s)
+                del self._again_at_s[part]
+                self._send(part, now_s)
 
     def due_s(self) -> float | None:
         return min(self._again_at_s.values(), default=None)
 
-    def _send(self, kind: RequestKind, url: str, now_s: float) -> None:
-        self._requests.send_text(kind, url, self._client_data.of_manifest(), now_s)
+    def _title(self) -> Title | None:
+        presentation = self._loader.presentation
+        return None if presentation is None else Title(presentation)
+
+    def _send(self, part: Part, now_s: float) -> None:
+        transfer = self._requests.send_text(
+            part.kind, part.url, self._client_data.of_manifest(), now_s, part.byte_range
+        )
+        self._parts[transfer.request_id] = part

@@ -186,7 +186,8 @@ class PlayerCore:
         assert self._downloads is not None
         fetcher = self._downloads.of(transfer)
         if transfer.kind == "init":
-            fetcher.has_init(transfer.rung)
+            assert transfer.segment is not None
+            fetcher.has_init(transfer.segment)
             return
         assert transfer.segment is not None
         fetcher.has_segment(transfer.segment, transfer.rung, transfer.received_bytes)
@@ -212,7 +213,15 @@ class PlayerCore:
         if self._downloads is not None and transfer.track is not None:
             detail = f"{transfer.url}: {detail}"
             self._downloads.of(transfer).failed(transfer.rung, status, self._now_s, detail)
-        elif not self._opening.failed(transfer, status, self._now_s):
+            return
+        try:
+            may_open, title = self._opening.failed(transfer, status, self._now_s)
+        except RemoteProtocolError as error:
+            self._end("failed", str(error))
+            return
+        if title is not None:
+            self._begin(title)
+        elif not may_open:
             self._end("failed", f"{transfer.url}: {detail}")
 
     def _act(self) -> None:

@@ -11,7 +11,7 @@ from abr.throughput import ThroughputMeter
 from abr.transfer import Transfer
 from nearcast.cmcd import Cmcd
 from nearcast.machine import EffectQueue
-from nearcast.media import Segment, TrackKind
+from nearcast.media import ByteRange, Segment, TrackKind
 
 
 class Requests:
@@ -32,9 +32,19 @@ class Requests:
         self._timeout_s = timeout_s
         self._transfers: dict[int, Transfer] = {}
 
-    def send_text(self, kind: ev.RequestKind, url: str, cmcd: Cmcd, now_s: float) -> Transfer:
-        """Ask for a manifest or playlist."""
-        transfer = Transfer(next(self._request_ids), kind, url, now_s)
+    def send_text(
+        self,
+        kind: ev.RequestKind,
+        url: str,
+        cmcd: Cmcd,
+        now_s: float,
+        byte_range: ByteRange | None = None,
+    ) -> Transfer:
+        """Ask for a manifest or playlist, or the part of a media file that is its index."""
+        part = None
+        if byte_range is not None:
+            part = Segment(url=url, start_s=0.0, duration_s=0.0, byte_range=byte_range)
+        transfer = Transfer(next(self._request_ids), kind, url, now_s, segment=part)
         return self._send(transfer, cmcd)
 
     def send_media(

@@ -16,6 +16,10 @@ ALIGNMENT_S_TOLERANCE = 0.05
 """Segments of different representations whose ends differ by less end at the same place; manifests
 round, and the roundings add up."""
 
+NEW_SHARE_MIN = 0.5
+"""Behind the end of a rung, a segment of another is fetched if so much of it is new: audio and
+video encoders round the end of a title differently at each rung."""
+
 
 class Track:
     """The representations of one kind to choose from, lowest rate first."""
@@ -29,22 +33,42 @@ class Track:
         self.ladder_kbps: Floats = np.array([each.rendition.average_kbps for each in by_rate])
         if self.ladder_kbps[0] <= 0:
             raise RemoteProtocolError(f"the manifest has a {kind} representation without a rate")
+        self._starts_s = tuple(tuple(s.start_s for s in each.segments) for each in by_rate)
         self._ends_s = tuple(tuple(s.end_s for s in each.segments) for each in by_rate)
-        self._sizes_bits = _sizes(by_rate)
+        self._timeline = self._union()
+        self._timeline_ends_s = [segment.end_s for segment in self._timeline]
+        self._sizes_bits = self._sizes()
 
     @property
     def end_s(self) -> float:
-        return max(ends[-1] for ends in self._ends_s)
+        return self._timeline_ends_s[-1]
 
     @property
     def rung_count(self) -> int:
         return len(self.representations)
 
     def segment_after(self, rung: int, end_s: float) -> Segment | None:
-        """The segment that goes on where `end_s` is, or None at the end of the track."""
+        """The segment that goes on where `end_s` is, or behind a hole; None at the rung's end."""
         index = self._index_after(rung, end_s)
         segments = self.representations[rung].segments
         return segments[index] if index < len(segments) else None
+
+    def has_next(self, rung: int, end_s: float) -> bool:
+        """Whether `rung` has what comes next after `end_s`: not where it has a hole or is over, and
+        another rung goes on. Where all have a hole, those that go on soonest have it."""
+        index = bisect_right(self._timeline_ends_s, end_s + ALIGNMENT_S_TOLERANCE)
+        if index == len(self._timeline):
+            return False
+        start_s = max(self._timeline[index].start_s, end_s) + ALIGNMENT_S_TOLERANCE
+        own = self._index_after(rung, end_s)
+        starts_s = self._starts_s[rung]
+        return own < len(starts_s) and starts_s[own] <= start_s
+
+    def is_over(self, end_s: float) -> bool:
+        """Whether no rung has anything worth fetching after `end_s`."""
+        last = self._timeline[-1]
+        rest_s = max(ALIGNMENT_S_TOLERANCE, NEW_SHARE_MIN * last.duration_s)
+        return last.end_s - end_s < rest_s
 
     def sizes_bytes(self, end_s: float) -> Floats:
         """(rungs,): of the segment after `end_s` (there is one) at each rung, rate x duration where
@@ -56,18 +80,54 @@ class Track:
     def upcoming(self, end_s: float, *, horizon: int = HORIZON) -> tuple[Floats, Floats, int, int]:
         """What follows `end_s`: durations (horizon,), sizes in bits (horizon, rungs), the index of
         the next segment, and how many are left; NaN past the end."""
-        segments = self.representations[0].segments
-        index = self._index_after(0, end_s)
-        left = len(segments) - index
+        index = bisect_right(self._timeline_ends_s, end_s + ALIGNMENT_S_TOLERANCE)
+        left = len(self._timeline) - index
         durations_s = np.full(horizon, np.nan)
         sizes_bits = np.full((horizon, self.rung_count), np.nan)
         count = min(horizon, left)
-        durations_s[:count] = [s.duration_s for s in segments[index : index + count]]
+        durations_s[:count] = [s.duration_s for s in self._timeline[index : index + count]]
         sizes_bits[:count] = self._sizes_bits[index : index + count]
         return durations_s, fill_sizes(sizes_bits, durations_s, self.ladder_kbps), index, left
 
     def _index_after(self, rung: int, end_s: float) -> int:
         return bisect_right(self._ends_s[rung], end_s + ALIGNMENT_S_TOLERANCE)
+
+    def _union(self) -> tuple[Segment, ...]:
+        """All segments that are needed to play from the beginning to the end: those of the lowest
+        rung, and of others where it has none."""
+        made: list[Segment] = []
+        end_s = 0.0
+        while True:
+            soonest: Segment | None = None
+            for rung in range(self.rung_count):
+                segment = self.segment_after(rung, end_s)
+                if segment is None or segment.end_s - end_s < NEW_SHARE_MIN * segment.duration_s:
+                    continue
+                if soonest is None or segment.start_s < soonest.start_s - ALIGNMENT_S_TOLERANCE:
+                    soonest = segment
+                if soonest.start_s <= end_s + ALIGNMENT_S_TOLERANCE:
+                    break
+            if soonest is None:
+                return tuple(made)
+            made.append(soonest)
+            end_s = soonest.end_s
+
+    def _sizes(self) -> Floats:
+        """(segments of the timeline, rungs) in bits; NaN where unknown, missing or cut
+        differently."""
+        starts_s = np.array([segment.start_s for segment in self._timeline])
+        ends_s = np.array(self._timeline_ends_s)
+        sizes = np.full((len(ends_s), self.rung_count), np.nan)
+        for rung, representation in enumerate(self.representations):
+            own_starts_s = np.array(self._starts_s[rung])
+            own_ends_s = np.array(self._ends_s[rung])
+            own_sizes = np.array([_size_bits(segment) for segment in representation.segments])
+            at = np.searchsorted(own_ends_s, ends_s - ALIGNMENT_S_TOLERANCE)
+            at = np.minimum(at, len(own_ends_s) - 1)
+            is_same = np.abs(own_ends_s[at] - ends_s) <= ALIGNMENT_S_TOLERANCE
+            is_same &= np.abs(own_starts_s[at] - starts_s) <= ALIGNMENT_S_TOLERANCE
+            sizes[is_same, rung] = own_sizes[at[is_same]]
+        return sizes
 
 
 class Title:
@@ -97,16 +157,6 @@ class Title:
 def _one_language(audio: Sequence[Representation]) -> tuple[Representation, ...]:
     """Those in the language that comes first."""
     return tuple(a for a in audio if a.rendition.language == audio[0].rendition.language)
-
-
-def _sizes(representations: Sequence[Representation]) -> Floats:
-    """(segments of the lowest rung, rungs) in bits; NaN where unknown or cut differently."""
-    count = len(representations[0].segments)
-    sizes = np.full((count, len(representations)), np.nan)
-    for rung, representation in enumerate(representations):
-        if len(representation.segments) == count:
-            sizes[:, rung] = [_size_bits(segment) for segment in representation.segments]
-    return sizes
 
 
 def _size_bits(segment: Segment) -> float:

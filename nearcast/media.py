@@ -8,6 +8,7 @@ it, and the origin writes manifests from it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Literal
 
@@ -65,30 +66,65 @@ class Rendition(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
 
 
+class InitChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Another init is in force from the segment on that starts at `start_s`."""
+
+    start_s: float
+    init: Segment | None
+
+
 class Representation(msgspec.Struct, frozen=True, kw_only=True):
     """A rendition and where its bytes are. `init` is None for self-initialising segments (MPEG-
-    TS). What is read from manifests makes its segments as they are looked at."""
+    TS). What is read from manifests makes its segments as they are looked at.
+
+    Where an advertisement or another part is spliced in, segments may need another init:
+    `init_of` tells. Segments rise in time, with a hole where this rendition has nothing to play.
+    """
 
     rendition: Rendition
     init: Segment | None
     segments: Sequence[Segment]
+    later_inits: tuple[InitChange, ...] = ()
+    """In order of time; `init` holds until the first of them."""
 
     @property
     def duration_s(self) -> float:
         return self.segments[-1].end_s if self.segments else 0.0
+
+    @property
+    def inits(self) -> tuple[Segment, ...]:
+        """All there are, in the order in which they are needed."""
+        every = (self.init, *(change.init for change in self.later_inits))
+        return tuple(dict.fromkeys(init for init in every if init is not None))
+
+    def init_of(self, segment: Segment) -> Segment | None:
+        """What a decoder must have been given before this segment."""
+        at = bisect_right(self.later_inits, segment.start_s, key=lambda one: one.start_s)
+        return self.later_inits[at - 1].init if at else self.init
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """A place where bytes are. Lower `priority` comes first; among equals, `weight` says how
+    often."""
+
+    url: str
+    priority: int = 1
+    weight: float = 1.0
 
 
 class Presentation(msgspec.Struct, frozen=True, kw_only=True):
     """One title. `video` is sorted by rising rate; at least one of `video` and `audio` is not
     empty.
 
-    Where video and audio are multiplexed (HLS with MPEG-TS), they count as video.
+    Where video and audio are multiplexed (HLS with MPEG-TS), they count as video. `alternates` are
+    sets of bases under which the same bytes are: a URL below one is also there below the others.
     """
 
     url: str
     duration_s: float
     video: tuple[Representation, ...]
     audio: tuple[Representation, ...] = ()
+    alternates: tuple[tuple[Base, ...], ...] = ()
 
     def tracks(self) -> tuple[tuple[TrackKind, tuple[Representation, ...]], ...]:
         """The kinds that are there, video first."""

@@ -1,6 +1,8 @@
 """DASH and HLS manifests, read into and written from `nearcast.media.Presentation`."""
 
 from nearcast.manifests.hls import HlsMaster, alone
+from nearcast.manifests.index_reader import FoundIndex, IndexPlace, IndexReader
+from nearcast.manifests.indexed import IndexedMpd
 from nearcast.manifests.playlist import MediaPlaylist
 from nearcast.manifests.rates import measured_rates_kbps
 from nearcast.manifests.read import (
@@ -15,7 +17,11 @@ from nearcast.manifests.write_dash import write_mpd
 from nearcast.manifests.write_hls import write_master, write_media
 
 __all__ = [
+    "FoundIndex",
     "HlsMaster",
+    "IndexPlace",
+    "IndexReader",
+    "IndexedMpd",
     "Manifest",
     "MediaPlaylist",
     "alone",

@@ -11,15 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Final
 
 import msgspec
 from lxml import etree
 
 from nearcast.errors import RemoteProtocolError
+from nearcast.manifests.index_reader import IndexPlace
 from nearcast.manifests.limits import (
     DURATION_S_MAX,
     SEGMENT_COUNT_MAX,
+    TEXT_BYTES_MAX,
     TIME_TICKS_MAX,
     TIMESCALE_MAX,
     SegmentBudget,
@@ -29,14 +30,11 @@ from nearcast.manifests.limits import (
     positive,
     shown,
 )
+from nearcast.manifests.periods import SLIVER_S
 from nearcast.manifests.places import read_places, split_joined
 from nearcast.manifests.tables import Ranges, SegmentTable, Slot, Template
 from nearcast.manifests.timing import Runs
 from nearcast.media import Segment
-
-SLIVER_S: Final = 0.005
-"""A Period end that overhangs the last full segment by less than this is rounding in
-mediaPresentationDuration (many packagers write it in ms), not one more segment."""
 
 _IDENTIFIER = re.compile(r"\$(RepresentationID|Number|Bandwidth|Time|)(?:%0(\d{1,2})d)?\$")
 
@@ -110,6 +108,27 @@ def read_segments(
         )
     places_listed = read_places([element.get("media") or "" for element in listed], base_url)
     return init, SegmentTable(runs, places_listed, ranges=ranges, skipped=skipped)
+
+
+def read_segment_base(
+    addressing: Addressing, *, base_url: str, what: str
+) -> tuple[Segment | None, IndexPlace]:
+    """The init, if it is told apart from the index, and where the segments are listed."""
+    timescale = positive(addressing.attribute("timescale") or "1", "@timescale", TIMESCALE_MAX)
+    offset = natural(
+        addressing.attribute("presentationTimeOffset") or "0",
+        "@presentationTimeOffset",
+        TIME_TICKS_MAX,
+    )
+    text = addressing.attribute("indexRange")
+    index_range = None if text is None else closed_range(text, f"@indexRange of {what}")
+    if index_range is not None and index_range.size_bytes > TEXT_BYTES_MAX:
+        raise RemoteProtocolError(f"the index of {what} has {index_range.size_bytes} bytes")
+    init = _initialization(addressing, base_url, {})
+    if init is not None and init.byte_range is None and init.url == base_url:
+        init = None  # all of the file, which says nothing
+    place = IndexPlace(url=base_url, byte_range=index_range, offset_s=Fraction(offset, timescale))
+    return init, place
 
 
 def _timing(

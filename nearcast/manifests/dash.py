@@ -1,16 +1,16 @@
 """Read a DASH manifest (ISO/IEC 23009-1) of a finished title.
 
-What is understood: one Period; BaseURL at every level; SegmentTemplate (with SegmentTimeline or
-@duration) and SegmentList, inherited and overridden attribute by attribute from Period through
+What is understood: Periods one behind the other (nearcast.manifests.periods); BaseURL at every
+level; SegmentTemplate (with SegmentTimeline or @duration), SegmentList and SegmentBase (with its
+index in the media file), inherited and overridden attribute by attribute from Period through
 AdaptationSet to Representation. Subtitles, thumbnails and trick play are passed over. Not
-understood, and said so: dynamic MPDs, several Periods, SegmentBase with its index in the media
-file.
+understood, and said so: dynamic MPDs, Periods that are elsewhere (xlink).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
@@ -18,30 +18,37 @@ import msgspec
 from lxml import etree
 
 from nearcast.errors import RemoteProtocolError
-from nearcast.manifests.addressing import Addressing, read_segments
+from nearcast.manifests.addressing import Addressing, read_segment_base, read_segments
+from nearcast.manifests.describe_dash import (
+    channel_count,
+    optional_frame_rate,
+    optional_number,
+    track_kind,
+)
+from nearcast.manifests.elements import child, children, name_of, parse_xml
+from nearcast.manifests.indexed import IndexedMpd
 from nearcast.manifests.limits import (
     DURATION_S_MAX,
-    ELEMENT_COUNT_MAX,
+    PERIOD_COUNT_MAX,
     RATE_BPS_MAX,
     REPRESENTATION_COUNT_MAX,
     SegmentBudget,
-    check_text,
-    decimal,
     duration_s,
     join,
     positive,
     shown,
 )
-from nearcast.media import Presentation, Rendition, Representation, TrackKind
+from nearcast.manifests.periods import Draft, Period, join_periods
+from nearcast.media import Presentation, Rendition, TrackKind
 from nearcast.units import kbps_from_bps
 
 _ISO_DURATION = re.compile(
     r"P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12}(?:\.\d{0,12})?)S)?)?"
 )
+_ZERO = re.compile(r"P(?:0D)?T?(?:0H)?(?:0M)?(?:0(?:\.0{0,12})?S)?(?<=[DHMS])")
 _ADDRESSING_TAGS: Final = ("SegmentTemplate", "SegmentList", "SegmentBase")
-_VIDEO_CODECS = ("avc", "hvc", "hev", "av01", "vp8", "vp09", "vp9", "dvh", "dva", "vvc", "vvi")
-_AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "ac-4", "opus", "flac", "alac", "vorbis", "dts", "mha")
 _XLINK = "{http://www.w3.org/1999/xlink}href"
+_RESOLVES_TO_NOTHING = "urn:mpeg:dash:resolve-to-zero:2013"
 
 
 class _Level(msgspec.Struct, frozen=True):
@@ -59,7 +66,7 @@ class _Level(msgspec.Struct, frozen=True):
         return None
 
     def below(self, element: etree._Element) -> _Level:
-        base = _child(element, "BaseURL")
+        base = child(element, "BaseURL")
         url = self.base_url if base is None else join(self.base_url, base.text or "")
         return _Level((*self.elements, element), url)
 
@@ -67,40 +74,25 @@ class _Level(msgspec.Struct, frozen=True):
         """The innermost kind of addressing, its elements from the innermost out."""
         for element in reversed(self.elements):
             for tag in _ADDRESSING_TAGS:
-                if _child(element, tag) is not None:
-                    found = [_child(outer, tag) for outer in reversed(self.elements)]
+                if child(element, tag) is not None:
+                    found = [child(outer, tag) for outer in reversed(self.elements)]
                     return Addressing(tag, tuple(one for one in found if one is not None))
         return None
 
 
-def read_dash(text: bytes, url: str) -> Presentation:
-    """The title that an MPD fetched from `url` describes. Raises RemoteProtocolError."""
-    root = _parse(text)
-    if _name(root) != "MPD":
-        raise RemoteProtocolError(f"not an MPD: the root element is {shown(_name(root))}")
+def read_dash(text: bytes, url: str) -> Presentation | IndexedMpd:
+    """The title that an MPD fetched from `url` describes, or what is known of it before the
+    indexes in its media files have been read. Raises RemoteProtocolError."""
+    root = parse_xml(text)
+    if name_of(root) != "MPD":
+        raise RemoteProtocolError(f"not an MPD: the root element is {shown(name_of(root))}")
     if root.get("type", "static") != "static":
         raise RemoteProtocolError("this MPD is dynamic: live streams are not supported")
-    period = _only_period(root)
-    period_s = _period_duration(root, period)
-    level = _Level((), url).below(root).below(period)
-    budget = SegmentBudget()
-    found: dict[TrackKind, list[Representation]] = {"video": [], "audio": []}
-    ids: set[str] = set()
-    for kind, inner in _playable(level):
-        if len(ids) == REPRESENTATION_COUNT_MAX:
-            raise RemoteProtocolError(f"more than {REPRESENTATION_COUNT_MAX} representations")
-        representation = _representation(kind, inner, period_s, budget, ids)
-        ids.add(representation.rendition.id)
-        found[kind].append(representation)
-    if not ids:
+    periods = tuple(_periods(root, _Level((), url).below(root)))
+    if not any(period.drafts for period in periods):
         raise RemoteProtocolError("the MPD has no video and no audio representation")
-    found["video"].sort(key=lambda one: one.rendition.peak_kbps)
-    return Presentation(
-        url=url,
-        duration_s=max(one.duration_s for some in found.values() for one in some),
-        video=tuple(found["video"]),
-        audio=tuple(found["audio"]),
-    )
+    indexed = IndexedMpd(url=url, periods=periods)
+    return indexed if indexed.places else join_periods(periods, url)
 
 
 def parse_duration_s(text: str, what: str) -> Fraction:
@@ -115,106 +107,124 @@ def parse_duration_s(text: str, what: str) -> Fraction:
     return value
 
 
-def _parse(text: bytes) -> etree._Element:
-    document = check_text(text)
-    # libxml2 has defences of its own; these keep us from having to rely on them.
-    if "<!DOCTYPE" in document or "<!ENTITY" in document:
-        raise RemoteProtocolError("the MPD has a document type declaration, which is not allowed")
-    if document.count("<") > ELEMENT_COUNT_MAX:
-        raise RemoteProtocolError(f"the MPD has more than {ELEMENT_COUNT_MAX} tags")
-    parser = etree.XMLParser(
-        encoding="utf-8",  # whatever the declaration says: this is what was checked above
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-    try:
-        root = etree.fromstring(document.encode(), parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise RemoteProtocolError(f"the MPD is not well-formed XML: {error}") from error
-    if root is None or root.getroottree().docinfo.internalDTD is not None:
-        raise RemoteProtocolError("the MPD has a document type declaration, which is not allowed")
-    return root
-
-
-def _only_period(root: etree._Element) -> etree._Element:
-    periods = [child for child in root if _name(child) == "Period"]
-    if not periods:
+def _periods(root: etree._Element, level: _Level) -> Iterator[Period]:
+    elements = [
+        element
+        for element in children(root, "Period")
+        if element.get(_XLINK) != _RESOLVES_TO_NOTHING
+    ]
+    if not elements:
         raise RemoteProtocolError("the MPD has no Period")
-    if len(periods) > 1:
-        raise RemoteProtocolError(
-            f"the MPD has {len(periods)} Periods; titles of one Period are supported"
-        )
-    if periods[0].get(_XLINK) is not None:
-        raise RemoteProtocolError("the Period is elsewhere (xlink), which is not supported")
-    return periods[0]
+    if len(elements) > PERIOD_COUNT_MAX:
+        raise RemoteProtocolError(f"the MPD has more than {PERIOD_COUNT_MAX} Periods")
+    budget = SegmentBudget()
+    starts = [_period_time(element, "start") for element in elements]
+    whole_s = _time(root, "mediaPresentationDuration")
+    first_s = starts[0] or Fraction(0)
+    now_s: Fraction | None = first_s
+    for index, element in enumerate(elements):
+        if element.get(_XLINK) is not None:
+            raise RemoteProtocolError(
+                f"line {element.sourceline}: the Period is elsewhere (xlink), "
+                "which is not supported"
+            )
+        start_s = now_s = starts[index] if starts[index] is not None else now_s
+        length_s = _period_time(element, "duration")
+        is_last = index + 1 == len(elements)
+        following_s = None if is_last else starts[index + 1]
+        if length_s is None and now_s is not None and following_s is not None:
+            length_s = following_s - now_s
+        elif length_s is None and now_s is not None and is_last and whole_s is not None:
+            # In a title that is cut out of a stream, Periods may count from that one's beginning.
+            length_s = whole_s - (now_s - first_s)
+        if length_s is not None and length_s < 0:
+            raise RemoteProtocolError(
+                f"line {element.sourceline}: the Period ends before it begins"
+            )
+        now_s = None if now_s is None or length_s is None else now_s + length_s
+        if length_s == 0:
+            continue
+        drafts = tuple(_drafts(level.below(element), length_s, budget))
+        yield Period(start_s=start_s, duration_s=length_s, drafts=drafts)
 
 
-def _period_duration(root: etree._Element, period: etree._Element) -> Fraction | None:
-    for element, name in ((period, "duration"), (root, "mediaPresentationDuration")):
-        text = element.get(name)
-        if text is not None:
-            return parse_duration_s(text, f"@{name}")
-    return None
+def _time(element: etree._Element, name: str) -> Fraction | None:
+    text = element.get(name)
+    return None if text is None else parse_duration_s(text, f"@{name}")
+
+
+def _period_time(element: etree._Element, name: str) -> Fraction | None:
+    """May be zero, other than that of the whole."""
+    text = element.get(name)
+    if text is not None and _ZERO.fullmatch(text.strip()):
+        return Fraction(0)
+    return _time(element, name)
+
+
+def _drafts(level: _Level, period_s: Fraction | None, budget: SegmentBudget) -> Iterator[Draft]:
+    ids: set[str] = set()
+    for kind, inner in _playable(level):
+        if len(ids) == REPRESENTATION_COUNT_MAX:
+            raise RemoteProtocolError(f"more than {REPRESENTATION_COUNT_MAX} representations")
+        try:
+            draft = _draft(kind, inner, period_s, budget, ids)
+        except RemoteProtocolError as error:
+            line = inner.elements[-1].sourceline
+            raise RemoteProtocolError(f"line {line}: {error}") from error
+        ids.add(draft.rendition.id)
+        yield draft
 
 
 def _playable(period: _Level) -> Iterator[tuple[TrackKind, _Level]]:
-    for adaptation_set in _children(period.elements[-1], "AdaptationSet"):
+    for adaptation_set in children(period.elements[-1], "AdaptationSet"):
         if any(
             "trickmode" in (one.get("schemeIdUri") or "")
             for tag in ("EssentialProperty", "SupplementalProperty")
-            for one in _children(adaptation_set, tag)
+            for one in children(adaptation_set, tag)
         ):
             continue
         level = period.below(adaptation_set)
-        for element in _children(adaptation_set, "Representation"):
-            kind = _kind(adaptation_set, element)
+        for element in children(adaptation_set, "Representation"):
+            kind = track_kind(adaptation_set, element)
             if kind is not None:
                 yield kind, level.below(element)
 
 
-def _kind(adaptation_set: etree._Element, representation: etree._Element) -> TrackKind | None:
-    elements = (representation, adaptation_set)
-    types = [adaptation_set.get("contentType")]
-    types += [(element.get("mimeType") or "").partition("/")[0] for element in elements]
-    for name in types:
-        if name in ("video", "audio"):
-            return "video" if name == "video" else "audio"
-        if name in ("text", "image"):
-            return None
-    for element in elements:
-        codecs = (element.get("codecs") or "").strip().lower()
-        if codecs.startswith(_VIDEO_CODECS):
-            return "video"
-        if codecs.startswith(_AUDIO_CODECS):
-            return "audio"
-    return None
-
-
-def _representation(
+def _draft(
     kind: TrackKind,
     level: _Level,
     period_s: Fraction | None,
     budget: SegmentBudget,
     ids: set[str],
-) -> Representation:
+) -> Draft:
     element = level.elements[-1]
     raw_id = element.get("id") or f"{kind}{len(ids) + 1}"
     what = f"representation {shown(raw_id)}"
     bandwidth = element.get("bandwidth")
     if bandwidth is None:
         raise RemoteProtocolError(f"{what} has no @bandwidth")
-    rate_bps = positive(bandwidth, f"@bandwidth of {what}", RATE_BPS_MAX)
+    rate_kbps = kbps_from_bps(positive(bandwidth, f"@bandwidth of {what}", RATE_BPS_MAX))
+    rendition = Rendition(
+        id=_unique(raw_id, ids),
+        kind=kind,
+        codecs=(level.attribute("codecs") or "").strip(),
+        peak_kbps=rate_kbps,
+        average_kbps=rate_kbps,
+        width=optional_number(level.attribute("width")),
+        height=optional_number(level.attribute("height")),
+        frame_rate=optional_frame_rate(level.attribute("frameRate")),
+        sample_rate_hz=optional_number(level.attribute("audioSamplingRate")),
+        channel_count=channel_count(level.elements[2:]),
+        language=level.attribute("lang") or None,
+    )
     addressing = level.addressing()
     if addressing is None or addressing.tag == "SegmentBase":
-        raise RemoteProtocolError(
-            f"{what} is one file with its index inside (sidx); such on-demand titles are not "
-            "supported yet"
+        if all(child(outer, "BaseURL") is None for outer in level.elements):
+            raise RemoteProtocolError(f"{what} has neither segments nor a BaseURL")
+        init, index = read_segment_base(
+            addressing or Addressing("SegmentBase", ()), base_url=level.base_url, what=what
         )
+        return Draft(rendition=rendition, init=init, segments=(), index=index)
     init, segments = read_segments(
         addressing,
         base_url=level.base_url,
@@ -223,22 +233,8 @@ def _representation(
         budget=budget,
         what=what,
     )
-    rate_kbps = kbps_from_bps(rate_bps)
-    rendition = Rendition(
-        id=_unique(raw_id, ids),
-        kind=kind,
-        codecs=(level.attribute("codecs") or "").strip(),
-        peak_kbps=rate_kbps,
-        average_kbps=rate_kbps,
-        width=_optional_number(level.attribute("width")),
-        height=_optional_number(level.attribute("height")),
-        frame_rate=_frame_rate(level.attribute("frameRate")),
-        sample_rate_hz=_optional_number(level.attribute("audioSamplingRate")),
-        channel_count=_channel_count(level.elements[2:]),
-        language=level.attribute("lang") or None,
-    )
-    duration_s(segments[-1].end_s, f"{what}")
-    return Representation(rendition=rendition, init=init, segments=segments)
+    duration_s(segments[-1].end_s, what)
+    return Draft(rendition=rendition, init=init, segments=segments)
 
 
 def _unique(name: str, taken: set[str]) -> str:
@@ -248,41 +244,3 @@ def _unique(name: str, taken: set[str]) -> str:
         number += 1
         made = f"{name}-{number}"
     return made
-
-
-def _optional_number(text: str | None) -> int | None:
-    """A describing attribute: nonsense in it is not worth refusing the title."""
-    first = (text or "").split()[:1]
-    if not first or not re.fullmatch(r"\d{1,9}", first[0], re.ASCII):
-        return None
-    return int(first[0]) or None
-
-
-def _frame_rate(text: str | None) -> float | None:
-    over, _, under = (text or "").strip().partition("/")
-    try:
-        value = decimal(over, "@frameRate") / decimal(under or "1", "@frameRate")
-    except (RemoteProtocolError, ZeroDivisionError):
-        return None
-    return float(value) if 0 < value <= 1000 else None
-
-
-def _channel_count(elements: Sequence[etree._Element]) -> int | None:
-    for element in reversed(elements):
-        for configuration in _children(element, "AudioChannelConfiguration"):
-            if "23003:3" in (configuration.get("schemeIdUri") or ""):
-                return _optional_number(configuration.get("value"))
-    return None
-
-
-def _name(element: etree._Element) -> str:
-    tag = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
-
-
-def _children(element: etree._Element, name: str) -> Iterator[etree._Element]:
-    return (child for child in element if _name(child) == name)
-
-
-def _child(element: etree._Element, name: str) -> etree._Element | None:
-    return next(_children(element, name), None)

@@ -261,6 +261,7 @@ def _representation(
             language=variant.language,
         ),
         init=playlist.init,
+        later_inits=playlist.later_inits,
         segments=playlist.segments,
     )
 

@@ -25,6 +25,9 @@ REPRESENTATION_COUNT_MAX: Final = 100
 SEGMENT_COUNT_MAX: Final = 50_000
 """Of all representations together: ten renditions of a 2.7-hour film in two-second segments."""
 
+PERIOD_COUNT_MAX: Final = 500
+"""A four-hour broadcast with a Period for every half minute."""
+
 ELEMENT_COUNT_MAX: Final = 200_000
 """Tags of an MPD, counted before it is parsed; libxml2 needs some 200 bytes for each."""
 

@@ -32,17 +32,24 @@ from nearcast.manifests.places import read_places
 from nearcast.manifests.rates import rates_kbps
 from nearcast.manifests.tables import Ranges, SegmentTable
 from nearcast.manifests.timing import Times
-from nearcast.media import ByteRange, Segment
+from nearcast.media import ByteRange, InitChange, Segment
 from nearcast.units import bytes_per_s_from_kbps, kbps_from_bps
+
+INIT_CHANGES_MAX: Final = 1000
+"""A day of broadcast with an advertisement each minute and a half."""
 
 _MASTER_TAGS: Final = ("#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:")
 _BYTE_RANGE = re.compile(r"(\d{1,16})(?:@(\d{1,16}))?", re.ASCII)
 
 
 class MediaPlaylist(msgspec.Struct, frozen=True, kw_only=True):
-    """`rates_kbps` are (peak, average) if the playlist tells its segments' sizes or rates."""
+    """`rates_kbps` are (peak, average) if the playlist tells its segments' sizes or rates.
+
+    Segments that are not there (EXT-X-GAP) are left out: they leave a hole.
+    """
 
     init: Segment | None
+    later_inits: tuple[InitChange, ...]
     segments: SegmentTable
     rates_kbps: tuple[float, float] | None
 
@@ -102,14 +109,10 @@ def read_media_lines(lines: Sequence[str], url: str, budget: SegmentBudget) -> M
     if "#EXT-X-I-FRAMES-ONLY" in lines:
         raise RemoteProtocolError(f"playlist {shown(url)} has I-frames only")
     found = _read_segments(lines, url, budget)
-    if len(found.map_lines) > 1:
-        raise RemoteProtocolError(
-            f"playlist {shown(url)} changes its EXT-X-MAP, which is not supported"
-        )
-    map_line = found.map_lines.pop()
     sizes = [size for size in found.sizes_bytes if size is not None]
     return MediaPlaylist(
-        init=_init(map_line, url) if map_line else None,
+        init=found.inits[0].init,
+        later_inits=tuple(found.inits[1:]),
         segments=SegmentTable(
             Times(found.starts_s, found.durations_s),
             read_places(found.references, url),
@@ -131,8 +134,7 @@ class _Found:
         self.ranges: list[ByteRange | None] = []
         self.sizes_bytes: list[int | None] = []
         """As told, or estimated from the rate that is told."""
-        self.map_lines: set[str] = set()
-        """The different EXT-X-MAP lines that are in force for a segment, "" for none."""
+        self.inits: list[InitChange] = []
 
 
 def _read_segments(lines: Sequence[str], url: str, budget: SegmentBudget) -> _Found:
@@ -142,39 +144,52 @@ def _read_segments(lines: Sequence[str], url: str, budget: SegmentBudget) -> _Fo
     length_s: float | None = None
     range_text: str | None = None
     rate_kbps: int | None = None
-    map_line = ""
+    map_line, told_map = "", None
+    is_gap = False
     lengths_s: dict[str, float] = {}  # all but the last are often the same
-    for line in lines:
-        if line.startswith("#EXTINF:"):
-            length_s = lengths_s.get(line)
-            if length_s is None:
-                length_s = lengths_s[line] = _length_s(line)
-        elif not line.startswith("#"):
-            if not line:
-                continue
-            if length_s is None:
-                raise RemoteProtocolError(f"segment {shown(line)} has no EXTINF")
-            byte_range = None
-            size_bytes = None
-            if range_text is not None:  # EXT-X-BITRATE does not apply to these
-                byte_range = _byte_range(range_text, line, ends)
-                size_bytes = byte_range.size_bytes
-            elif rate_kbps is not None:
-                size_bytes = round(bytes_per_s_from_kbps(rate_kbps) * length_s)
-            found.references.append(line)
-            found.starts_s.append(start_s)
-            found.durations_s.append(length_s)
-            found.ranges.append(byte_range)
-            found.sizes_bytes.append(size_bytes)
-            found.map_lines.add(map_line)
-            start_s += length_s
-            length_s = range_text = None
-        elif line.startswith("#EXT-X-BYTERANGE:"):
-            range_text = line.partition(":")[2]
-        elif line.startswith("#EXT-X-BITRATE:"):
-            rate_kbps = _bitrate(line)
-        elif line.startswith("#EXT-X-MAP:"):
-            map_line = line
+    line_no = 0
+    try:
+        for line_no, line in enumerate(lines, start=1):  # noqa: B007 - an error names it
+            if line.startswith("#EXTINF:"):
+                length_s = lengths_s.get(line)
+                if length_s is None:
+                    length_s = lengths_s[line] = _length_s(line)
+            elif not line.startswith("#"):
+                if not line:
+                    continue
+                if length_s is None:
+                    raise RemoteProtocolError(f"segment {shown(line)} has no EXTINF")
+                byte_range = None
+                size_bytes = None
+                if range_text is not None:  # EXT-X-BITRATE does not apply to these
+                    byte_range = _byte_range(range_text, line, ends)
+                    size_bytes = byte_range.size_bytes
+                elif rate_kbps is not None:
+                    size_bytes = round(bytes_per_s_from_kbps(rate_kbps) * length_s)
+                if not is_gap:
+                    found.references.append(line)
+                    found.starts_s.append(start_s)
+                    found.durations_s.append(length_s)
+                    found.ranges.append(byte_range)
+                    found.sizes_bytes.append(size_bytes)
+                    if map_line != told_map:
+                        found.inits.append(InitChange(start_s=start_s, init=_init(map_line, url)))
+                        told_map = map_line
+                        if len(found.inits) > INIT_CHANGES_MAX:
+                            raise RemoteProtocolError(f"more than {INIT_CHANGES_MAX} EXT-X-MAP")
+                start_s += length_s
+                length_s = range_text = None
+                is_gap = False
+            elif line.startswith("#EXT-X-BYTERANGE:"):
+                range_text = line.partition(":")[2]
+            elif line.startswith("#EXT-X-BITRATE:"):
+                rate_kbps = _bitrate(line)
+            elif line.startswith("#EXT-X-MAP:"):
+                map_line = line
+            elif line == "#EXT-X-GAP":
+                is_gap = True
+    except RemoteProtocolError as error:
+        raise RemoteProtocolError(f"line {line_no}: {error}") from error
     budget.take(len(found.references))
     if not found.references:
         raise RemoteProtocolError(f"playlist {shown(url)} has no segments")
@@ -192,13 +207,14 @@ def _length_s(line: str) -> float:
     return duration_s(value, "EXTINF")
 
 
-def _init(map_line: str, url: str) -> Segment:
-    sections = _parse(f"#EXTM3U\n{map_line}")["segment_map"] if map_line else []
+def _init(map_line: str, url: str) -> Segment | None:
+    """What an EXT-X-MAP line says; None where there is none."""
+    if not map_line:
+        return None
+    sections = _parse(f"#EXTM3U\n{map_line}")["segment_map"]
     uri = sections[0].get("uri") if sections else None
     if not uri:
-        raise RemoteProtocolError(
-            f"playlist {shown(url)} has segments without EXT-X-MAP, or one without URI"
-        )
+        raise RemoteProtocolError(f"playlist {shown(url)} has an EXT-X-MAP without URI")
     place = join(url, uri)
     text = sections[0].get("byterange")
     byte_range = None if text is None else _byte_range(text, place, {place: 0})

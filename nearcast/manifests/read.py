@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from nearcast.errors import RemoteProtocolError
 from nearcast.manifests.dash import read_dash
 from nearcast.manifests.hls import HlsMaster, alone, read_hls
+from nearcast.manifests.indexed import IndexedMpd
 from nearcast.manifests.limits import check_text
 from nearcast.manifests.playlist import MediaPlaylist
 from nearcast.media import Presentation
@@ -41,18 +42,29 @@ def is_manifest(content_type: str | None, url: str) -> bool:
     return url.partition("?")[0].partition("#")[0].lower().endswith(MANIFEST_SUFFIXES)
 
 
-def read_manifest(text: bytes, url: str) -> Presentation | HlsMaster:
+def read_manifest(text: bytes, url: str) -> Presentation | HlsMaster | IndexedMpd:
     """What a manifest fetched from `url` says. Raises RemoteProtocolError with the reason.
 
-    An HLS master names media playlists that must be fetched before there is a presentation; a
-    media playlist alone gives a presentation with one video representation.
+    An HLS master names media playlists that must be fetched before there is a presentation, an MPD
+    may have the index of its segments inside the media; a media playlist alone gives a
+    presentation with one video representation.
     """
-    found = read_part(text, url)
+    found = _read(text, url)
     return alone(found, url) if isinstance(found, MediaPlaylist) else found
 
 
 def read_part(text: bytes, url: str) -> Manifest:
-    """As `read_manifest`, but a media playlist stays what it is: a master may come to it."""
+    """As `read_manifest`, but a media playlist stays what it is: a master may come to it. For who
+    sees manifests pass and fetches nothing: what needs bytes of the media is refused."""
+    found = _read(text, url)
+    if isinstance(found, IndexedMpd):
+        raise RemoteProtocolError(
+            "the index of its segments is inside the media files (sidx), which are not looked into"
+        )
+    return found
+
+
+def _read(text: bytes, url: str) -> Manifest | IndexedMpd:
     start = check_text(text)[:1]
     if start == "<":
         return read_dash(text, url)
@@ -67,15 +79,7 @@ def foreign_urls(presentation: Presentation, url: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for _, representations in presentation.tracks():
         for representation in representations:
-            segments = representation.segments
-            for segment in (
-                segments
-                if representation.init is None
-                else (
-                    representation.init,
-                    *segments,
-                )
-            ):
+            for segment in (*representation.inits, *representation.segments):
                 if origin_of(segment.url) != home:
                     found[segment.url] = None
     return tuple(found)

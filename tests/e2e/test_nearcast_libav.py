@@ -73,6 +73,7 @@ def read(folder: Path, name: str) -> Presentation:
         made = made.assemble(
             {url: (folder / url.removeprefix(URL)).read_bytes() for url in made.playlist_urls}
         )
+    assert isinstance(made, Presentation)
     return made
 
 

@@ -23,11 +23,17 @@ def _due(fetcher: Fetcher, rung: int) -> Segment:
     return segment
 
 
+def _init(fetcher: Fetcher, rung: int) -> Segment:
+    init = fetcher.representation(rung).init
+    assert init is not None
+    return init
+
+
 def test_segment_that_overtakes_its_init_waits_for_it(fetcher: Fetcher) -> None:
     fetcher.has_segment(_due(fetcher, 1), 1, 1000)
     assert fetcher.buffer.end_s == 0.0
     assert fetcher.rung_under_way == 1
-    fetcher.has_init(1)
+    fetcher.has_init(_init(fetcher, 1))
     assert fetcher.buffer.end_s == pytest.approx(2.0)
     assert fetcher.rung_under_way is None
     assert [held.size_bytes for held in fetcher.buffer.held] == [1000]
@@ -35,7 +41,7 @@ def test_segment_that_overtakes_its_init_waits_for_it(fetcher: Fetcher) -> None:
 
 def test_init_of_another_rung_does_not_release_it(fetcher: Fetcher) -> None:
     fetcher.has_segment(_due(fetcher, 1), 1, 1000)
-    fetcher.has_init(0)
+    fetcher.has_init(_init(fetcher, 0))
     assert fetcher.buffer.end_s == 0.0
     assert fetcher.missing_init(1) is not None
 

@@ -257,7 +257,12 @@ FINE = '<SegmentTemplate duration="3" media="$Number$.m4s"/>'
         pytest.param(mpd(FINE, root='type="dynamic"'), "live", id="live"),
         pytest.param(mpd(FINE, root=""), "how long", id="no duration"),
         pytest.param(
-            mpd(FINE).replace(b"<Period>", b"<Period/><Period>"), "2 Periods", id="periods"
+            mpd(FINE).replace(b"<Period>", b"<Period/><Period>"), "how long", id="unknown period"
+        ),
+        pytest.param(
+            mpd(FINE).replace(b"<Period>", b"<Period/>" * 501 + b"<Period>"),
+            "500 Periods",
+            id="many",
         ),
         pytest.param(
             mpd(FINE).replace(
@@ -281,8 +286,18 @@ FINE = '<SegmentTemplate duration="3" media="$Number$.m4s"/>'
         pytest.param(
             mpd(FINE, representation=f'id="v" bandwidth="{"9" * 19}"'), "too large", id="huge rate"
         ),
-        pytest.param(mpd("<SegmentBase/>"), "sidx", id="segment base"),
-        pytest.param(mpd("<BaseURL>a.mp4</BaseURL>"), "sidx", id="one file"),
+        pytest.param(mpd("<SegmentBase/>"), "line 1: .* BaseURL", id="segment base of nothing"),
+        pytest.param(mpd(""), "neither segments nor a BaseURL", id="nothing"),
+        pytest.param(
+            mpd('<BaseURL>a.mp4</BaseURL><SegmentBase indexRange="7-3"/>'),
+            "indexRange .* ends before",
+            id="index range",
+        ),
+        pytest.param(
+            mpd('<BaseURL>a.mp4</BaseURL><SegmentBase indexRange="0-9999999"/>'),
+            "index .* 10000000 bytes",
+            id="huge index",
+        ),
         pytest.param(
             mpd('<SegmentTemplate media="$Number$"/>'), "neither a SegmentTimeline", id="no timing"
         ),

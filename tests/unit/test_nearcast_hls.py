@@ -200,11 +200,8 @@ def test_equal_names_are_told_apart() -> None:
         ),
         pytest.param(media("#EXT-X-BYTERANGE:x", "#EXTINF:4,", "a"), "byte range", id="no range"),
         pytest.param(media("#EXT-X-MAP:", "#EXTINF:4,", "a"), "without URI", id="map without URI"),
-        pytest.param(
-            media('#EXT-X-MAP:URI="a"', "#EXTINF:4,", "a", '#EXT-X-MAP:URI="b"', "#EXTINF:4,", "b"),
-            "changes its EXT-X-MAP",
-            id="two maps",
-        ),
+        pytest.param(media("#EXT-X-GAP", "#EXTINF:4,", "a"), "no segments", id="gaps alone"),
+        pytest.param(media("#EXTINF:4,", "a", "", "#EXTINF:x,", "b"), "line 5: EXTINF", id="line"),
         pytest.param(media("#EXT-X-I-FRAMES-ONLY", "#EXTINF:4,", "a"), "I-frames", id="i-frames"),
         pytest.param(media('#EXT-X-DEFINE:NAME="a",VALUE="b"'), "variables", id="variables"),
         pytest.param(media("#EXTINF:4,", "a" * 100_000), "characters long", id="long line"),
