@@ -9,6 +9,8 @@ Where to look, in the order of reading:
     title               the presentation as it is played
     downloads, fetcher  all its tracks; one of them
     requests, transfer  all its requests; one of them, and what it teaches
+    hosts, answers      where they go; whether what comes is what was asked for
+    setbacks, holes     what follows from failures; stretches that nobody has
     throughput          what the network gives
     selection           which rung is next
     controllers, view   who is asked; what they see
@@ -17,6 +19,7 @@ Where to look, in the order of reading:
 
     client_data         what is told to the edge (CMCD)
     tally, qoe, report  counting a title; one figure for it; what is said about it
+    timeline, picture   what happened, segment by segment; drawing it
     status, live_line   the same while it plays, and on a terminal
     journal, records    what is written down
     schedule, summary   many viewers in one process; reports for people

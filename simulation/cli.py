@@ -58,12 +58,20 @@ def shape(
         float | None, typer.Option(help="A constant rate upstream (default 20000).")
     ] = None,
     delay_ms: Annotated[float, typer.Option(help="Delay each way.")] = 0.0,
+    slow_start: Annotated[
+        bool,
+        typer.Option(
+            "--slow-start",
+            help="Each connection has a congestion window: ten segments, doubled every round trip, "
+            "ten again after a second of silence. No loss.",
+        ),
+    ] = False,
     links: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             help="Several links in one process: a JSON list of objects with name, to, listen, "
-            "trace, trace_id, rate_kbps, up_trace, up_kbps, delay_ms, offset_s.",
+            "trace, trace_id, rate_kbps, up_trace, up_kbps, delay_ms, offset_s, slow_start.",
         ),
     ] = None,
     json_file: JsonFile = None,
@@ -89,7 +97,8 @@ def shape(
         "up_kbps": up_kbps,
     }
     if links is not None:
-        given = [name for name, value in {"to": to, **alone}.items() if value is not None]
+        said = {"to": to, **alone, "slow_start": slow_start or None}
+        given = [name for name, value in said.items() if value is not None]
         if given:
             raise ConfigError(f"--links says it all: leave out --{given[0].replace('_', '-')}")
         specs = read_links(links)
@@ -97,7 +106,15 @@ def shape(
         raise ConfigError("say where the link leads: --to HOST:PORT")
     else:
         try:
-            specs = (ProxySpec(to=to, listen=listen, delay_ms=delay_ms, **alone),)  # type: ignore[arg-type]
+            specs = (
+                ProxySpec(
+                    to=to,
+                    listen=listen,
+                    delay_ms=delay_ms,
+                    slow_start=slow_start,
+                    **alone,  # type: ignore[arg-type]
+                ),
+            )
         except ValueError as error:
             raise ConfigError(str(error).replace("_", "-")) from error
     found: list[ProxyFigures] = []

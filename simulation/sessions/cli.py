@@ -103,7 +103,7 @@ def abr(
     ] = "plain",
     abandon: Annotated[bool, typer.Option(help="Controllers may give a segment up midway.")] = True,
     edge_hit_ratio: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of segments that an edge holds, drawn.")
+        float, typer.Option(min=0, max=1, help="Share of segments, drawn, that an edge holds.")
     ] = 0.0,
     edge_speedup: Annotated[
         float, typer.Option(min=1, help="So many times as fast do those come.")
@@ -111,6 +111,9 @@ def abr(
     edge_told: Annotated[
         bool, typer.Option("--edge-told", help="Controllers know what the edge holds.")
     ] = False,
+    backhaul_ms: Annotated[
+        float, typer.Option(min=0, help="With tcp: a round trip from that edge to the origin.")
+    ] = 20.0,
     seed: Annotated[
         int, typer.Option(help="Of the generated title, the edge's store and the intervals.")
     ] = 0,
@@ -161,6 +164,7 @@ def abr(
             edge_hit_ratio=edge_hit_ratio,
             edge_speedup=edge_speedup,
             edge_told=edge_told,
+            backhaul_ms=backhaul_ms,
             can_abandon=abandon,
             seed=seed,
         )
@@ -191,8 +195,10 @@ def abr(
     )
     if plot is not None:
         from simulation.sessions.picture import draw_study
+        from simulation.sessions.playback import drawn_session
 
-        write_whole(plot, draw_study(plan, played, rows, plot_session, plot.suffix))
+        timeline = drawn_session(plan, played, plot_session)
+        write_whole(plot, draw_study(timeline, rows, plot.suffix))
 
 
 @contextmanager

@@ -51,13 +51,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     edge_hit_ratio: float = 0.0
     edge_speedup: float = 10.0
     edge_told: bool = False
+    backhaul_ms: float = 20.0
     can_abandon: bool = True
     seed: int = 0
 
 
 def read_plan(options: Options) -> Plan:
     """Raises ConfigError for what does not fit together and InputError for bad files."""
-    for name in ("buffer_s", "stall_penalty", "switch_penalty", "edge_speedup"):
+    for name in ("buffer_s", "stall_penalty", "switch_penalty", "edge_speedup", "backhaul_ms"):
         value = getattr(options, name)
         if value is not None and not math.isfinite(value):
             raise ConfigError(f"--{name.replace('_', '-')} must be finite, got {value}")
@@ -67,6 +68,7 @@ def read_plan(options: Options) -> Plan:
         hit_ratio=options.edge_hit_ratio,
         speedup=options.edge_speedup,
         is_told=options.edge_told,
+        backhaul_s=s_from_ms(options.backhaul_ms),
     )
     plan = Plan(
         conditions=_conditions(options),

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 import numpy as np
 
 from abr.controllers import ControllerSettings, build_controller
+from abr.timeline import SegmentForecast
 from abr.view import Attempt, Controller, Flags, Rungs, View
 from nearcast.errors import ConfigError
 from nearcast.seeds import Seeds
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import Outcome, Settings, play
 from simulation.sessions.families import Family
-from simulation.sessions.figures import join, measure
+from simulation.sessions.figures import SessionFigures, join, measure
 from simulation.sessions.optimum import best_plan
 from simulation.sessions.plain import PlainTransport
 from simulation.sessions.rows import BOUND, Played
+from simulation.sessions.tcp import Backhaul, TcpTransport
 from simulation.sessions.title import SessionTitle
 from simulation.sessions.transport import Transport
+from simulation.trace import Trace
 
 TransportName = Literal["plain", "tcp"]
 BATCH_SESSIONS = 1000
@@ -50,11 +53,13 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
 class EdgeStore(msgspec.Struct, frozen=True, kw_only=True):
     """An edge that holds each segment with chance `hit_ratio`, at all rungs, and sends it
-    `speedup` times as fast. `is_told`: controllers know what it holds."""
+    `speedup` times as fast. `is_told`: controllers know what it holds. `backhaul_s`: a round trip
+    to the origin, for the tcp transport."""
 
     hit_ratio: float
     speedup: float
     is_told: bool
+    backhaul_s: float
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,14 +122,7 @@ def _play_family(
 
         outcome = play_rows(plan, condition, choice, rows, report)[0]
         report(1.0)
-        parts.append(
-            measure(
-                outcome,
-                condition.title,
-                stall_penalty=condition.stall_penalty,
-                switch_penalty=plan.switch_penalty,
-            )
-        )
+        parts.append(measure_in(plan, condition, outcome))
     return Played(
         family=family.name,
         controller=choice.label,
@@ -134,24 +132,38 @@ def _play_family(
     )
 
 
+def measure_in(plan: Plan, condition: Condition, outcome: Outcome) -> SessionFigures:
+    """What an outcome is worth by the plan."""
+    return measure(
+        outcome,
+        condition.title,
+        stall_penalty=condition.stall_penalty,
+        switch_penalty=plan.switch_penalty,
+    )
+
+
 def play_rows(
     plan: Plan,
     condition: Condition,
     choice: Choice,
     rows: range,
     report: Callable[[float], None] | None = None,
-) -> tuple[Outcome, Controller, Flags | None]:
-    """The sessions on these traces of the family; the controller that played them, and what the
-    edge held (sessions, segments). They are the same whichever others are played with them."""
+    forecast_log: list[SegmentForecast] | None = None,
+) -> tuple[Outcome, Flags | None]:
+    """The sessions on these traces of the family, and what the edge held (sessions, segments). They
+    are the same whichever others are played with them. `forecast_log` takes what the controller
+    foresaw in the first of them, if it says so."""
     traces = condition.family.traces[rows.start : rows.stop]
     controller = _controller(plan, condition, choice, rows, report)
+    if forecast_log is not None and hasattr(controller, "forecast_log"):
+        controller.forecast_log = forecast_log
     hits = _hits(plan, condition)
     if hits is not None:
         hits = hits[rows.start : rows.stop]
     outcome = play(
         condition.title,
         controller if report is None else _Watched(controller, condition.title, report),
-        _transport(plan, condition, Capacity(traces)),
+        _transport(plan, condition, traces),
         len(rows),
         Settings(
             buffer_s_max=plan.buffer_s_max,
@@ -161,7 +173,7 @@ def play_rows(
         hits=hits,
         hits_told=plan.edge is not None and plan.edge.is_told,
     )
-    return outcome, controller, hits
+    return outcome, hits
 
 
 class _Watched:
@@ -212,13 +224,22 @@ def _controller(
     return Clairvoyant(np.array(plans))
 
 
-def _transport(plan: Plan, condition: Condition, capacity: Capacity) -> Transport:
-    speedup = plan.edge.speedup if plan.edge is not None else 1.0
-    if plan.transport == "tcp":
-        from simulation.sessions.tcp import TcpTransport
-
+def _transport(plan: Plan, condition: Condition, traces: Sequence[Trace]) -> Transport:
+    """With an edge the trace is what a miss finds, and a hit a link that is faster throughout."""
+    capacity, edge = Capacity(traces), plan.edge
+    if plan.transport == "plain":
+        speedup = 1.0 if edge is None else edge.speedup
+        return PlainTransport(capacity, condition.latency_s, hit_speedup=speedup)
+    if edge is None:
         return TcpTransport(capacity, condition.latency_s)
-    return PlainTransport(capacity, condition.latency_s, hit_speedup=speedup)
+    faster = Capacity(
+        [
+            Trace(trace.times_s, [rate_kbps * edge.speedup for rate_kbps in trace.rates_kbps])
+            for trace in traces
+        ]
+    )
+    backhaul = Backhaul(capacity=capacity, rtt_s=edge.backhaul_s)
+    return TcpTransport(faster, condition.latency_s, backhaul=backhaul)
 
 
 def _hits(plan: Plan, condition: Condition) -> Flags | None:
