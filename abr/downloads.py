@@ -18,6 +18,7 @@ from abr.tally import Tally
 from abr.throughput import ThroughputMeter
 from abr.title import ALIGNMENT_S_TOLERANCE, Title, Track
 from abr.transfer import Transfer
+from abr.view import ASK_AGAIN, GO_ON
 from nearcast.media import Segment
 
 
@@ -44,7 +45,7 @@ class Downloads:
         self._client_data = client_data
         self._carried_kbps = carried_kbps
         self._selector = RungSelector(config, meter)
-        self._rescue = Rescue(config.abandon, meter)
+        self._rescue = Rescue(config.abandon, self._selector.controller)
         self._told_stall_count = 0
         tracks = [title.main]
         if title.audio_choices is not None:
@@ -86,7 +87,7 @@ class Downloads:
         """When each track wants to act of its own accord."""
         for fetcher in self._fetchers:
             if fetcher.transfer is not None:
-                yield self._rescue.due_s(fetcher, playback, now_s)
+                yield self._rescue.due_s(fetcher)
             elif fetcher.is_waiting(now_s):
                 yield fetcher.wait_until_s
             elif not fetcher.buffer.is_complete and fetcher.is_full(playback.position_s):
@@ -100,14 +101,15 @@ class Downloads:
 
     def _abandon_if_late(self, fetcher: Fetcher, playback: Playback, now_s: float) -> None:
         rung = self._rescue.rung(fetcher, playback, now_s)
-        if rung is None or fetcher.transfer is None:
+        if rung == GO_ON or fetcher.transfer is None:
             return
-        detail = f"too late, fetched at rung {rung} instead"
+        is_open = rung == ASK_AGAIN
+        detail = "too late" if is_open else f"too late, fetched at rung {rung} instead"
         self._journal.gave_up(fetcher.transfer, detail, now_s)
         self._requests.cancel(fetcher.transfer)
         self._requests.close(fetcher.transfer, now_s)
         self._tally.abandon_count += 1
-        fetcher.abandoned(rung)
+        fetcher.abandoned(None if is_open else rung)
 
     def _fetch_next(self, fetcher: Fetcher, playback: Playback, now_s: float) -> None:
         if fetcher.buffer.is_complete or fetcher.is_waiting(now_s):
@@ -118,7 +120,7 @@ class Downloads:
             if fetcher.is_full(playback.position_s) or self._is_ahead_of_main(fetcher):
                 return
             if fetcher.planned_rung is None:
-                chosen = self._choose(fetcher, playback)
+                chosen = self._choose(fetcher, playback, now_s)
                 fetcher.planned_rung = fetcher.nearest_allowed(chosen, now_s)
             rung = fetcher.planned_rung
             segment = fetcher.due_segment(rung)
@@ -136,12 +138,12 @@ class Downloads:
         lead_s = fetcher.buffer.end_s - self.main.buffer.end_s
         return not self.main.buffer.is_complete and lead_s > ALIGNMENT_S_TOLERANCE
 
-    def _choose(self, fetcher: Fetcher, playback: Playback) -> int:
+    def _choose(self, fetcher: Fetcher, playback: Playback, now_s: float) -> int:
         if fetcher.forced_rung is not None:
             return fetcher.forced_rung
         others_kbps = sum(float(e.track.ladder_kbps[0]) for e in self._fetchers if e is not fetcher)
         return self._selector.choose(
-            fetcher, playback, carried_kbps=self._carried_kbps, others_kbps=others_kbps
+            fetcher, playback, now_s, carried_kbps=self._carried_kbps, others_kbps=others_kbps
         )
 
     def _send(

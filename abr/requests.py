@@ -65,6 +65,7 @@ class Requests:
 
     def _send(self, transfer: Transfer, cmcd: Cmcd) -> Transfer:
         self._transfers[transfer.request_id] = transfer
+        transfer.gap_s = self._meter.asked(transfer.sent_s)
         self._effects.emit(
             ev.SendRequest(
                 request_id=transfer.request_id,
@@ -95,6 +96,7 @@ class Requests:
         """It has ended, one way or another."""
         del self._transfers[transfer.request_id]
         transfer.finish(self._meter, now_s)
+        self._meter.closed(now_s)
         self._tally.add(transfer, is_complete=is_complete)
 
     def cancel(self, transfer: Transfer) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from abr.config import PlayerConfig
 from abr.controllers import build_controller
 from abr.fetcher import Fetcher
 from abr.playback import Playback
-from abr.throughput import ThroughputMeter
+from abr.throughput import Sample, ThroughputMeter
 from abr.title import Track
-from abr.view import HISTORY, View
+from abr.view import HISTORY, Floats, History, View
 
 HOLD_HITS_MIN = 2
 """So many edge hits in a row are taken to go on at the same rung: an init segment and a segment."""
+REAL, LAST_MILE = SESSIONS = (0, 1)
+"""What the controller is asked for: the session itself, and what it were with edge hits alone."""
 ESTIMATE_SHARE_MIN = 0.1
 """Of the throughput, left for the video beside an audio track that would take nearly all of it."""
 
@@ -23,19 +27,21 @@ class RungSelector:
 
     The estimate a controller gets is what a miss would bring. Where the edge has delivered the last
     segments from its store, the rung they came at may be held although a miss would not sustain it,
-    as long as the last mile does. The first segment of a following title is fetched no higher than
-    the title before ended: an edge that looks ahead has it at that rung.
+    as long as the last mile does; the controller is asked about that as of a session of its own, so
+    that what it remembers of the real one stays true. The first segment of a following title is
+    fetched no higher than the title before ended: an edge that looks ahead has it at that rung.
     """
 
     def __init__(self, config: PlayerConfig, meter: ThroughputMeter) -> None:
         self._config = config
         self._meter = meter
-        self._controller = build_controller(config.controller, config.controllers)
+        self.controller = build_controller(config.controller, config.controllers, len(SESSIONS))
 
     def choose(
         self,
         fetcher: Fetcher,
         playback: Playback,
+        now_s: float,
         *,
         carried_kbps: float | None,
         others_kbps: float,
@@ -50,32 +56,34 @@ class RungSelector:
             is_lowest = self._config.start_rung == "lowest" or fetcher.last_rung >= 0
             return 0 if is_lowest else track.rung_count - 1
 
-        def ask(kbps: float) -> int:
+        def ask(kbps: float, session: int) -> int:
             for_video_kbps = max(kbps - others_kbps, kbps * ESTIMATE_SHARE_MIN)
-            view = self._view(fetcher, playback, for_video_kbps)
-            rung = int(self._controller.choose(view)[0])
+            view = self._view(fetcher, playback, now_s, for_video_kbps, session)
+            rung = int(self.controller.choose(view)[0])
             assert 0 <= rung < track.rung_count, (self._config.controller, rung)
             return rung
 
-        rung = ask(estimate_kbps)
+        rung = ask(estimate_kbps, REAL)
         held = fetcher.last_rung
         if held < 0 and carried_kbps is not None:
             held = _nearest(track, carried_kbps)
             rung = min(rung, held)
         last_mile_kbps = self._meter.last_mile_kbps
         if rung < held and self._meter.hits_in_row >= HOLD_HITS_MIN and last_mile_kbps is not None:
-            rung = min(held, max(rung, ask(last_mile_kbps)))
+            rung = min(held, max(rung, ask(last_mile_kbps, LAST_MILE)))
         return rung
 
-    def _view(self, fetcher: Fetcher, playback: Playback, estimate_kbps: float) -> View:
+    def _view(
+        self,
+        fetcher: Fetcher,
+        playback: Playback,
+        now_s: float,
+        estimate_kbps: float,
+        session: int,
+    ) -> View:
         durations_s, sizes_bits, index, left = fetcher.track.upcoming(fetcher.buffer.end_s)
-        samples = list(self._meter.samples)
-        missing = HISTORY - len(samples)
-
-        def history(values: list[float]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-            return np.array([[*[np.nan] * missing, *values]])
-
         return View(
+            session=np.array([session], dtype=np.int64),
             ladder_kbps=fetcher.track.ladder_kbps,
             buffer_s=np.array([fetcher.buffer.ahead_s(playback.position_s)]),
             buffer_limit_s=np.array([self._config.buffer_s_max]),
@@ -85,14 +93,28 @@ class RungSelector:
             segments_left=np.array([left], dtype=np.int64),
             estimate_kbps=np.array([estimate_kbps]),
             ttfb_s=np.array([self._meter.ttfb_s()]),
-            samples_kbps=history([each.throughput_kbps for each in samples]),
-            samples_bytes=history([float(each.size_bytes) for each in samples]),
-            samples_duration_s=history([each.duration_s for each in samples]),
-            samples_hit=np.array([[*[False] * missing, *(each.is_hit for each in samples)]]),
+            history=_history(self._meter.samples),
+            gap_s=np.array([self._meter.gap_s(now_s)]),
             last_rung=np.array([fetcher.last_rung], dtype=np.int64),
             is_startup=np.array([not playback.has_started]),
             is_stalled=np.array([playback.state == "stalled"]),
         )
+
+
+def _history(samples: Sequence[Sample]) -> History:
+    missing = HISTORY - len(samples)
+
+    def row(values: Iterable[float]) -> Floats:
+        return np.array([[*[np.nan] * missing, *values]])
+
+    return History(
+        kbps=row(each.throughput_kbps for each in samples),
+        bytes=row(float(each.size_bytes) for each in samples),
+        duration_s=row(each.duration_s for each in samples),
+        ttfb_s=row(each.ttfb_s for each in samples),
+        gap_s=row(each.gap_s for each in samples),
+        is_hit=np.array([[*[False] * missing, *(each.is_hit for each in samples)]]),
+    )
 
 
 def _nearest(track: Track, bitrate_kbps: float) -> int:

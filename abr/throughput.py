@@ -40,12 +40,16 @@ so that a viewer whose edge has everything is not held at the rung of an old bad
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One timed transfer, or several small ones pooled. All values are above 0."""
+    """One timed transfer, or several small ones pooled. Rate, size and duration are above 0."""
 
     throughput_kbps: float
     size_bytes: int
     duration_s: float
     is_hit: bool
+    ttfb_s: float = 0.0
+    """Of the last one pooled: from its request to where `duration_s` begins."""
+    gap_s: float = 0.0
+    """Of the first one pooled: nothing was under way for so long before its request."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -86,6 +90,7 @@ class _Path:
         self._ttfb = Ewma(HALF_LIFE_FAST_S)
         self.pooled_bytes = 0
         self.pooled_s = 0.0
+        self.pooled_gap_s = 0.0
 
     def add(self, sample: Sample) -> None:
         by_bytes_s = min(sample.size_bytes / BYTES_PER_WEIGHT_S, WEIGHT_S_MAX)
@@ -114,6 +119,25 @@ class ThroughputMeter:
         self._all_bytes = 0
         self._miss_bytes = 0
         self._hits_in_row = 0
+        self._open_count = 0
+        self._quiet_since_s: float | None = None
+
+    def asked(self, now_s: float) -> float:
+        """A request goes out: for how long nothing was under way before it."""
+        gap_s = self.gap_s(now_s)
+        self._open_count += 1
+        return gap_s
+
+    def closed(self, now_s: float) -> None:
+        """A request has ended, one way or another."""
+        self._open_count -= 1
+        self._quiet_since_s = now_s
+
+    def gap_s(self, now_s: float) -> float:
+        """Nothing has been under way for so long; 0 while something is, or never was."""
+        if self._open_count or self._quiet_since_s is None:
+            return 0.0
+        return max(0.0, now_s - self._quiet_since_s)
 
     def answered(self, ttfb_s: float, *, is_hit: bool) -> None:
         """The head of a media answer came `ttfb_s` after its request."""
@@ -130,19 +154,24 @@ class ThroughputMeter:
         """Start timing a transfer; what was counted until now is left out."""
         return Mark(now_s, self._counted(is_hit), is_hit)
 
-    def measure(self, mark: Mark, now_s: float) -> None:
-        """The transfer ended, or was given up: what came since `mark` makes a sample."""
+    def measure(self, mark: Mark, now_s: float, *, ttfb_s: float = 0.0, gap_s: float = 0.0) -> None:
+        """The transfer ended, or was given up: what came since `mark` makes a sample. It began
+        `ttfb_s` after its request, before which nothing was under way for `gap_s`."""
         size_bytes = self._counted(mark.is_hit) - mark.counted_bytes
         duration_s = now_s - mark.at_s
         if size_bytes <= 0 or duration_s <= 0:
             return
         path = self._path(mark.is_hit)
+        if path.pooled_bytes == 0:
+            path.pooled_gap_s = gap_s
         path.pooled_bytes += size_bytes
         path.pooled_s += duration_s
         if path.pooled_bytes < SAMPLE_BYTES_MIN or path.pooled_s < SAMPLE_DURATION_S_MIN:
             return
         rate_kbps = kbps(path.pooled_bytes, path.pooled_s)
-        sample = Sample(rate_kbps, path.pooled_bytes, path.pooled_s, mark.is_hit)
+        sample = Sample(
+            rate_kbps, path.pooled_bytes, path.pooled_s, mark.is_hit, ttfb_s, path.pooled_gap_s
+        )
         path.pooled_bytes, path.pooled_s = 0, 0.0
         path.add(sample)
         self.samples.append(sample)

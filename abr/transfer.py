@@ -31,6 +31,8 @@ class Transfer:
         self.rung = rung
         self.segment = segment
         self.sent_s = now_s
+        self.gap_s = 0.0
+        """Nothing was under way for so long before it."""
         self.progress_s = now_s
         """When something last came of it."""
         self.first_s: float | None = None
@@ -66,6 +68,11 @@ class Transfer:
         if self.track is not None:
             meter.answered(now_s - self.sent_s, is_hit=self._is_from_store)
 
+    @property
+    def is_from_store(self) -> bool:
+        """Its body came from the edge's store, as far as is known."""
+        return self._is_from_store
+
     def arrived(self, meter: ThroughputMeter, received_bytes: int, now_s: float) -> None:
         """So much of the body is here."""
         new_bytes = received_bytes - self.received_bytes
@@ -92,4 +99,4 @@ class Transfer:
             mark = self._head_mark
         else:
             mark = Mark(self.sent_s, self._head_mark.counted_bytes, self._is_from_store)
-        meter.measure(mark, now_s)
+        meter.measure(mark, now_s, ttfb_s=mark.at_s - self.sent_s, gap_s=self.gap_s)

@@ -1,13 +1,13 @@
 """What a bitrate controller sees: arrays, one row a session.
 
 A live player passes one row, a session simulator thousands that play the same ladder. A row holds
-everything a decision needs, history included, so controllers keep no state between calls, and a
-batch of one gives what the same row gives among many.
+what a decision needs, history included. A controller may remember more of each session in arrays of
+its own, by the number a row carries; it is built for as many sessions as it will ever see.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,15 +17,37 @@ Floats = NDArray[np.float64]
 Rungs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-HORIZON = 5
+HORIZON = 8
 """Segments ahead that a view describes."""
-HISTORY = 10
-"""Throughput samples that a view holds: five for a mean, and five more to judge that mean by."""
+HISTORY = 24
+"""Throughput samples that a view holds: a minute and a half of segments of 4 s."""
+GO_ON = -1
+"""Instead of a rung: a segment under way is not given up."""
+ASK_AGAIN = -2
+"""Instead of a rung: it is given up, and the controller asked anew."""
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """The last transfers of `n` sessions: (n, history) each, newest last, NaN on the left while
+    there are fewer."""
+
+    kbps: Floats
+    bytes: Floats
+    duration_s: Floats
+    """From the first body byte to the last."""
+    ttfb_s: Floats
+    """From the request to the first body byte."""
+    gap_s: Floats
+    """Nothing was under way for so long before the request."""
+    is_hit: Flags
+    """It came from an edge's store and says nothing of its backhaul."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """The state of `n` sessions before each asks for its next segment. Unknown values are NaN."""
 
+    session: Rungs
+    """(n,): which of its sessions each row is, for a controller that remembers."""
     ladder_kbps: Floats
     """(rungs,), rising."""
     buffer_s: Floats
@@ -36,6 +58,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """(n, horizon): the next segments; NaN past the end of the title, never in column 0."""
     sizes_bits: Floats
     """(n, horizon, rungs): sizes, or rung x duration where unknown; NaN past the end."""
+    hits_ahead: Floats | None = None
+    """(n, horizon, rungs): 1 where the edge is known to hold the segment, 0 where not, NaN where
+    nobody said; None when nothing was ever said."""
     segment_index: Rungs
     """(n,): 0-based, of the next segment."""
     segments_left: Rungs
@@ -44,14 +69,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """(n,): what the next request can expect; NaN when nothing was measured yet."""
     ttfb_s: Floats
     """(n,): wait for the first byte of an answer, 0 when not measured yet."""
-    samples_kbps: Floats
-    """(n, history): newest last, NaN on the left while there are fewer."""
-    samples_bytes: Floats
-    """(n, history)."""
-    samples_duration_s: Floats
-    """(n, history)."""
-    samples_hit: Flags
-    """(n, history): the sample came from an edge's store and says nothing of its backhaul."""
+    history: History
+    gap_s: Floats
+    """(n,): nothing has been under way for so long."""
     last_rung: Rungs
     """(n,): of the segment fetched before, -1 for none."""
     is_startup: Flags
@@ -74,15 +94,74 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     def take(self, rows: NDArray[np.int64] | slice) -> View:
         """The same view of some rows only."""
-        parts = {name: getattr(self, name) for name in self.__struct_fields__}
-        return View(**{n: v if n == "ladder_kbps" else v[rows] for n, v in parts.items()})
+        return take_rows(self, rows)
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """`n` segments under way, each of a session of its own, at this moment."""
+
+    session: Rungs
+    ladder_kbps: Floats
+    rung: Rungs
+    """(n,): above 0."""
+    elapsed_s: Floats
+    """(n,): since the request."""
+    ttfb_s: Floats
+    """(n,): of that the wait for the first byte."""
+    received_bits: Floats
+    """(n,): above 0."""
+    sizes_bits: Floats
+    """(n, rungs): of this segment at every rung."""
+    duration_s: Floats
+    """(n,): of this segment."""
+    buffer_s: Floats
+    """(n,): now."""
+    is_hit: Flags
+    """(n,): it comes from an edge's store."""
+    is_waiting: Flags
+    """(n,): playback stands still, before its start or in a stall."""
+
+    @property
+    def size_bits(self) -> Floats:
+        """(n,): of what is under way."""
+        size: Floats = np.take_along_axis(self.sizes_bits, self.rung[:, None], axis=1)[:, 0]
+        return size
+
+    @property
+    def rate_kbps(self) -> Floats:
+        """(n,): since the first byte."""
+        return self.received_bits / np.maximum(self.elapsed_s - self.ttfb_s, 1e-6) / 1000.0
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Attempt:
+        """The same of some rows only."""
+        return take_rows(self, rows)
 
 
 class Controller(Protocol):
     """Decides at which rung each session fetches its next segment."""
 
     def choose(self, view: View) -> Rungs:
-        """(n,): a rung of the ladder for each row, which depends on that row alone."""
+        """(n,): a rung of the ladder for each row, which depends on that session alone. Asked for
+        each segment of a session in order; for the same one again only after a failure, or when it
+        was given up with ASK_AGAIN."""
+
+    def abandon(self, attempt: Attempt) -> Rungs:
+        """(n,): the rung to fetch the segment at instead, from scratch, or GO_ON, or ASK_AGAIN."""
+
+
+Whole = TypeVar("Whole", View, Attempt, History)
+
+
+def take_rows(whole: Whole, rows: NDArray[np.int64] | slice) -> Whole:
+    """`whole` for some of its rows only; what holds for all rows stays as it is."""
+
+    def part(name: str) -> Any:
+        value = getattr(whole, name)
+        if isinstance(value, History):
+            return take_rows(value, rows)
+        return value if name == "ladder_kbps" or value is None else value[rows]
+
+    return type(whole)(**{name: part(name) for name in whole.__struct_fields__})
 
 
 def fill_sizes(sizes_bits: Floats, durations_s: Floats, ladder_kbps: Floats) -> Floats:

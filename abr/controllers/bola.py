@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from abr.controllers.throughput import sustainable_rung
-from abr.view import Floats, Rungs, View
+from abr.view import ASK_AGAIN, GO_ON, Attempt, Floats, Rungs, View
 from nearcast.config import Section
 
 SHORT_TITLE_SEGMENTS_MIN = 3
@@ -20,7 +20,7 @@ class BolaParams(Section, frozen=True, kw_only=True):
     `safety`: share of the estimate used where throughput has a say."""
 
     gamma_p: Annotated[float, msgspec.Meta(gt=0)] = 5.0
-    safety: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.9
+    safety: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
 
 
 class Bola:
@@ -31,36 +31,64 @@ class Bola:
     V = (limit - segment) / (top utility + gamma p). Close to the start and the end of a title
     the limit counts as less (BOLA-FINITE), and a step up goes no further than one rung above what
     the throughput sustains, which stops the oscillation between two rungs around the link's rate
-    (BOLA-U). A first segment follows the throughput, there being no buffer to go by.
+    (BOLA-U). A first segment follows the throughput, there being no buffer to go by. A segment
+    under way is given up for a lower rung that scores better against the bits still to come, if it
+    has fewer of them.
     Source: Spiteri, Urgaonkar, Sitaraman, "BOLA: Near-Optimal Bitrate Adaptation for Online
     Videos", INFOCOM 2016, sections IV and V. Differs in that it never pauses of its own: with this
     V the objective turns negative only above the buffer limit, where the player waits anyway.
+
+    What a step up is measured against is its own last choice: as a part of DYNAMIC it goes on
+    deciding while the other rule is obeyed.
     """
 
-    def __init__(self, params: BolaParams | None = None) -> None:
+    def __init__(self, params: BolaParams | None = None, session_count: int = 1) -> None:
         self._params = params or BolaParams()
+        self._last_rung = np.zeros(session_count, dtype=np.int64)
+        self._gain_s = np.full(session_count, np.nan)
 
     def choose(self, view: View) -> Rungs:
         by_rate = sustainable_rung(view, self._params.safety)
         rung = self._by_buffer(view)
+        last_rung = self._last_rung[view.session]
         # Never above the rung before and what the link sustains at once, but for one step.
-        guarded = np.where(view.last_rung > by_rate, view.last_rung, by_rate + 1)
-        is_leap = (rung > view.last_rung) & (rung > by_rate)
+        guarded = np.where(last_rung > by_rate, last_rung, by_rate + 1)
+        is_leap = (rung > last_rung) & (rung > by_rate)
         rung = np.where(is_leap, np.minimum(rung, guarded), rung)
         has_no_buffer = view.is_startup | (view.last_rung < 0)
-        return np.where(has_no_buffer, by_rate, rung).astype(np.int64)
-
-    def _by_buffer(self, view: View) -> Rungs:
-        utilities = np.log(view.ladder_kbps / view.ladder_kbps[0])  # (rungs,)
-        duration_s = view.segment_duration_s
-        limit_s = self._limit_s(view)
-        gain_s = np.maximum(limit_s - duration_s, 1e-3) / (utilities[-1] + self._params.gamma_p)
-        worth = gain_s[:, None] * (utilities + self._params.gamma_p) - view.buffer_s[:, None]
-        rung: Rungs = np.argmax(worth / view.ladder_kbps, axis=1).astype(np.int64)
+        rung = np.where(has_no_buffer, by_rate, rung).astype(np.int64)
+        self._last_rung[view.session] = rung
         return rung
 
-    @staticmethod
-    def _limit_s(view: View) -> Floats:
+    def _by_buffer(self, view: View) -> Rungs:
+        duration_s = view.segment_duration_s
         near = np.minimum(view.segment_index, view.segments_left)
         segments = np.maximum(near / 2.0, SHORT_TITLE_SEGMENTS_MIN)
-        return np.minimum(view.buffer_limit_s, segments * view.segment_duration_s)
+        limit_s = np.minimum(view.buffer_limit_s, segments * duration_s)
+        worth = self._worth(view.ladder_kbps)
+        gain_s = np.maximum(limit_s - duration_s, 1e-3) / worth[-1]
+        self._gain_s[view.session] = gain_s
+        scores = (gain_s[:, None] * worth - view.buffer_s[:, None]) / view.ladder_kbps
+        rung: Rungs = np.argmax(scores, axis=1).astype(np.int64)
+        return rung
+
+    def _worth(self, ladder_kbps: Floats) -> Floats:
+        """(rungs,): utility + gamma p."""
+        worth: Floats = np.log(ladder_kbps / ladder_kbps[0]) + self._params.gamma_p
+        return worth
+
+    def abandon(self, attempt: Attempt) -> Rungs:
+        worth = self._worth(attempt.ladder_kbps)
+        gain_s = self._gain_s[attempt.session]  # NaN before the first choice: nothing is given up
+        left_bits = attempt.size_bits - attempt.received_bits
+        score = (gain_s * worth[attempt.rung] - attempt.buffer_s) / left_bits
+        share = attempt.ladder_kbps / attempt.ladder_kbps[attempt.rung][:, None]
+        bits = attempt.size_bits[:, None] * share  # (n, rungs)
+        scores = (gain_s[:, None] * worth - attempt.buffer_s[:, None]) / bits
+        is_open = (bits < left_bits[:, None]) & (scores > score[:, None]) & (score >= 0)[:, None]
+        is_open &= np.arange(worth.size) < attempt.rung[:, None]
+        best = np.argmax(np.where(is_open, scores, -np.inf), axis=1)
+        instead = np.where(is_open.any(axis=1), best, GO_ON).astype(np.int64)
+        given_up = instead >= 0
+        self._last_rung[attempt.session[given_up]] = instead[given_up]
+        return np.where(given_up, ASK_AGAIN, GO_ON)

@@ -8,22 +8,24 @@ import msgspec
 import numpy as np
 
 from abr.qoe import stall_penalty_of
-from abr.view import HORIZON, Floats, Rungs, View
+from abr.view import GO_ON, HORIZON, Attempt, Floats, Rungs, View
 from nearcast.config import Section
 from nearcast.units import BITS_PER_KBIT
 
-PLAN_ELEMENTS_MAX = 1 << 20
-"""Rows are planned in groups of at most this many (row, plan) pairs: 8 MiB an array."""
+PLAN_ELEMENTS_MAX = 1 << 14
+"""Rows are planned in groups of at most this many (row, plan) pairs: an array that a processor's
+nearest caches hold."""
 KBPS_PER_MBPS = 1000.0
 
 
 class RobustMpcParams(Section, frozen=True, kw_only=True):
     """`window`: samples in the harmonic mean, and errors looked back at. `horizon`: segments
-    planned. `stall_penalty`: Mbit/s a second of stall costs, 0 for what qoe_linear takes with this
-    ladder. `switch_penalty`: per Mbit/s of change."""
+    planned: 4 as in the public reference results; the paper has 5. `stall_penalty`: Mbit/s a second
+    of stall costs, 0 for what qoe_linear takes with this ladder. `switch_penalty`: per Mbit/s of
+    change."""
 
     window: Annotated[int, msgspec.Meta(ge=1, le=5)] = 5
-    horizon: Annotated[int, msgspec.Meta(ge=1, le=HORIZON)] = 5
+    horizon: Annotated[int, msgspec.Meta(ge=1, le=HORIZON)] = 4
     stall_penalty: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     switch_penalty: Annotated[float, msgspec.Meta(ge=0)] = 1.0
 
@@ -33,32 +35,36 @@ class RobustMpc:
 
     Throughput is the harmonic mean of the last samples divided by 1 + the worst relative error that
     mean made over as many samples. A plan earns its rates, less stalls and changes, over the
-    horizon, which shrinks at the end of the title.
+    horizon, which shrinks at the end of the title. A segment under way is never given up.
     Source: Yin, Jindal, Sekar, Sinopoli, "A Control-Theoretic Approach for Dynamic Adaptive Video
     Streaming over HTTP", SIGCOMM 2015 (RobustMPC). Differs in that each request is charged the time
     to its first byte, and that where recent samples came from an edge's store the prediction is no
     higher than the session's estimate, because such samples say nothing about the backhaul.
-    Time and memory grow with rungs ** horizon.
+    Time grows with rungs ** horizon.
     """
 
-    def __init__(self, params: RobustMpcParams | None = None) -> None:
+    def __init__(self, params: RobustMpcParams | None = None, session_count: int = 1) -> None:
+        del session_count  # what it needs to know is in the view
         self._params = params or RobustMpcParams()
 
     def choose(self, view: View) -> Rungs:
         throughput_kbps = self._predict_kbps(view)
         horizon = min(self._params.horizon, view.durations_s.shape[1])
-        rows_max = max(1, PLAN_ELEMENTS_MAX // view.rung_count**horizon)
+        rows_max = max(1, PLAN_ELEMENTS_MAX // view.rung_count ** (horizon - 1))
         rung = np.zeros(view.row_count, dtype=np.int64)
         known = np.flatnonzero(np.isfinite(throughput_kbps))
         for first in range(0, known.size, rows_max):
             rows = known[first : first + rows_max]
-            rung[rows] = self._plan(view.take(rows), throughput_kbps[rows], horizon)
+            rung[rows] = self._plan(view, rows, throughput_kbps[rows], horizon)
         return rung
+
+    def abandon(self, attempt: Attempt) -> Rungs:
+        return np.full(attempt.rung.shape, GO_ON)
 
     def _predict_kbps(self, view: View) -> Floats:
         """(n,): NaN where there is neither a sample nor an estimate."""
         window = self._params.window
-        samples = view.samples_kbps
+        samples = view.history.kbps
         count = samples.shape[1]
         worst = np.zeros(view.row_count)
         for newest in range(max(1, count - window), count):
@@ -66,38 +72,57 @@ class RobustMpc:
             error = np.abs(mean - samples[:, newest]) / samples[:, newest]
             worst = np.fmax(worst, error)  # fmax: no mean or no sample, no error
         predicted = _harmonic_mean(samples[:, -window:]) / (1.0 + worst)
-        has_hits = view.samples_hit.any(axis=1) | np.isnan(predicted)
+        has_hits = view.history.is_hit[:, -2 * window :].any(axis=1) | np.isnan(predicted)
         return np.where(has_hits, np.fmin(predicted, view.estimate_kbps), predicted)
 
-    def _plan(self, view: View, throughput_kbps: Floats, horizon: int) -> Rungs:
-        """(n,): grows the tree of plans step by step; axis 1 enumerates the plans so far."""
+    def _plan(self, view: View, rows: Rungs, throughput_kbps: Floats, horizon: int) -> Rungs:
+        """(rows,): grows the tree of plans step by step. Plans are (rows, plans so far but for
+        their last rung, last rung)."""
         params = self._params
-        rows, rungs = view.row_count, view.rung_count
+        count, rungs = rows.size, view.rung_count
         rates = view.ladder_kbps / KBPS_PER_MBPS  # (rungs,)
         penalty = params.stall_penalty or stall_penalty_of(view.ladder_kbps)
-        first_rates = np.where(view.last_rung >= 0, rates[view.last_rung], np.nan)
-        before = first_rates[:, None]  # (n, plans): the rate of each plan's last segment
-        buffer_s = view.buffer_s[:, None]
-        earned = np.zeros((rows, 1))
-        for step in range(horizon):
-            transfer_s = view.sizes_bits[:, step, :] / (throughput_kbps[:, None] * BITS_PER_KBIT)
-            transfer_s = transfer_s + view.ttfb_s[:, None]  # (n, rungs)
-            duration_s = view.durations_s[:, step]
-            is_over = np.isnan(duration_s)[:, None, None]
-            late_s = transfer_s[:, None, :] - buffer_s[:, :, None]  # (n, plans, rungs)
-            change = np.abs(rates[None, None, :] - before[:, :, None])
-            gain = rates - penalty * np.maximum(late_s, 0.0)
-            gain = gain - params.switch_penalty * np.where(np.isnan(change), 0.0, change)
-            earned = earned[:, :, None] + np.where(is_over, 0.0, gain)
-            after_s = np.maximum(-late_s, 0.0) + duration_s[:, None, None]
-            after_s = np.minimum(after_s, view.buffer_limit_s[:, None, None])
-            plans = earned.shape[1] * rungs
-            earned = earned.reshape(rows, plans)
-            buffer_s = after_s.reshape(rows, plans)
-            before = np.broadcast_to(rates, (rows, plans // rungs, rungs)).reshape(rows, plans)
-        best = np.argmax(earned, axis=1)  # the first of equals: the lower rung
-        rung: Rungs = (best // rungs ** (horizon - 1)).astype(np.int64)
-        return rung
+        cost = params.switch_penalty * np.abs(rates - rates[:, None])
+        durations_s = view.durations_s[rows, :horizon]
+        counts = ~np.isnan(durations_s)  # past the end nothing is earned or paid
+        durations_s = np.nan_to_num(durations_s)
+        sizes_bits = np.nan_to_num(view.sizes_bits[rows, :horizon])
+        took_s = sizes_bits / (throughput_kbps[:, None, None] * BITS_PER_KBIT)
+        took_s += view.ttfb_s[rows, None, None]  # (rows, horizon, rungs)
+        # What is left of the buffer when the next request may be sent.
+        room_s = np.maximum(view.buffer_limit_s[rows, None] - durations_s, durations_s)
+
+        last_rung = view.last_rung[rows]
+        first_cost = np.where(last_rung[:, None] >= 0, cost[last_rung], 0.0)
+        late_s = took_s[:, 0] - view.buffer_s[rows, None]
+        earned = (rates - first_cost - penalty * np.maximum(late_s, 0.0))[:, None, :]
+        buffer_s = np.maximum(-late_s, 0.0) + durations_s[:, :1]
+        buffer_s = np.minimum(buffer_s, room_s[:, :1])[:, None, :]
+        for step in range(1, horizon):
+            weight = counts[:, step, None, None].astype(np.float64)
+            is_last = step == horizon - 1
+            shape = (count, earned.shape[1], rungs)
+            best = np.full(shape, -np.inf)
+            grown = np.empty((*shape, rungs)) if not is_last else best
+            left_s = np.empty((*shape, rungs)) if not is_last else best
+            for rung in range(rungs):
+                slack_s = buffer_s - took_s[:, step, None, None, rung]
+                gain = np.minimum(slack_s, 0.0)
+                gain *= weight * penalty
+                gain += weight * (rates[rung] - cost[:, rung])
+                gain += earned
+                if is_last:
+                    np.maximum(best, gain, out=best)
+                    continue
+                grown[..., rung] = gain
+                np.maximum(slack_s, 0.0, out=slack_s)
+                slack_s += durations_s[:, step, None, None]
+                np.minimum(slack_s, room_s[:, step, None, None], out=left_s[..., rung])
+            earned = grown.reshape(count, -1, rungs)
+            buffer_s = left_s.reshape(count, -1, rungs)
+        best_of_first = earned.reshape(count, rungs, -1).max(axis=2)
+        rung_chosen: Rungs = np.argmax(best_of_first, axis=1).astype(np.int64)
+        return rung_chosen  # of equals the lower rung
 
 
 def _harmonic_mean(samples_kbps: Floats) -> Floats:

@@ -9,6 +9,7 @@ import msgspec
 
 from abr.controllers.bola import Bola, BolaParams
 from abr.controllers.dynamic import Dynamic, DynamicParams
+from abr.controllers.hybrid import Hybrid, HybridParams
 from abr.controllers.robust_mpc import RobustMpc, RobustMpcParams
 from abr.controllers.throughput import ThroughputParams, ThroughputRule
 from abr.view import Controller
@@ -20,7 +21,8 @@ class ControllerPart(msgspec.Struct, frozen=True):
     """A controller and the struct of its parameters."""
 
     params: type[Section]
-    build: Callable[[Any], Controller]
+    build: Callable[[Any, int], Controller]
+    """From the parameters, for so many sessions."""
 
 
 CONTROLLERS: Table[ControllerPart] = Table(
@@ -30,6 +32,7 @@ CONTROLLERS: Table[ControllerPart] = Table(
         "bola": ControllerPart(BolaParams, Bola),
         "dynamic": ControllerPart(DynamicParams, Dynamic),
         "robust_mpc": ControllerPart(RobustMpcParams, RobustMpc),
+        "hybrid": ControllerPart(HybridParams, Hybrid),
     },
 )
 
@@ -51,7 +54,11 @@ else:
     )
 
 
-def build_controller(name: str, settings: ControllerSettings | None = None) -> Controller:
-    """The controller called `name`. Raises ConfigError that lists the names there are."""
+def build_controller(
+    name: str, settings: ControllerSettings | None = None, session_count: int = 1
+) -> Controller:
+    """The controller called `name`, for sessions 0 to `session_count` - 1. Raises ConfigError that
+    lists the names there are."""
     part = CONTROLLERS.get(name)
-    return part.build(part.params() if settings is None else getattr(settings, name))
+    params = part.params() if settings is None else getattr(settings, name)
+    return part.build(params, session_count)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abr.controllers import CONTROLLERS, build_controller
-from abr.view import HISTORY, HORIZON, View, fill_sizes
+from abr.view import HISTORY, HORIZON, History, View, fill_sizes
 
 
 @st.composite
@@ -30,6 +30,7 @@ def views(draw: st.DrawFn) -> View:
     samples[np.arange(HISTORY)[None, :] < HISTORY - count[:, None]] = np.nan
     started = column(st.booleans().map(float)) > 0
     return View(
+        session=np.arange(rows),
         ladder_kbps=ladder_kbps,
         buffer_s=np.where(started, column(st.floats(0.0, 60.0)), 0.0),
         buffer_limit_s=column(st.floats(1.0, 60.0)),
@@ -39,10 +40,15 @@ def views(draw: st.DrawFn) -> View:
         segments_left=left,
         estimate_kbps=np.where(count > 0, column(st.floats(10.0, 1e6)), np.nan),
         ttfb_s=column(st.floats(0.0, 3.0)),
-        samples_kbps=samples,
-        samples_bytes=samples,
-        samples_duration_s=samples,
-        samples_hit=~np.isnan(samples) & (column(st.booleans().map(float)) > 0)[:, None],
+        history=History(
+            kbps=samples,
+            bytes=samples,
+            duration_s=samples,
+            ttfb_s=samples,
+            gap_s=samples,
+            is_hit=~np.isnan(samples) & (column(st.booleans().map(float)) > 0)[:, None],
+        ),
+        gap_s=column(st.floats(0.0, 20.0)),
         last_rung=np.where(started, rungs - 1, -1),
         is_startup=~started,
         is_stalled=started,
@@ -53,9 +59,9 @@ def views(draw: st.DrawFn) -> View:
 @settings(max_examples=40, deadline=None)
 @given(view=views())
 def test_choice_is_on_the_ladder_and_each_row_is_for_itself(name: str, view: View) -> None:
-    controller = build_controller(name)
-    rung = controller.choose(view)
+    rung = build_controller(name, session_count=view.row_count).choose(view)
     assert rung.shape == (view.row_count,)
     assert ((rung >= 0) & (rung < view.rung_count)).all()
+    controller = build_controller(name, session_count=view.row_count)
     alone = [int(controller.choose(view.take(slice(n, n + 1)))[0]) for n in range(view.row_count)]
     assert rung.tolist() == alone

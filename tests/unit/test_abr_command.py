@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from abr.controllers import CONTROLLERS
 from abr.live_line import live_line, rate_text
 from abr.report import SessionReport
 from abr.status import PlayerStatus
@@ -70,7 +71,7 @@ def test_settings_are_shown_with_their_source(capsys: pytest.CaptureFixture[str]
 
 def test_controllers_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["play", "--list-controllers"]) == 0
-    assert capsys.readouterr().out.split() == ["throughput", "bola", "dynamic", "robust_mpc"]
+    assert capsys.readouterr().out.split() == list(CONTROLLERS)
 
 
 STATUS = PlayerStatus(

@@ -12,19 +12,20 @@ from abr.controllers import CONTROLLERS, build_controller
 from abr.controllers.robust_mpc import RobustMpc, RobustMpcParams
 from abr.controllers.throughput import ThroughputParams, ThroughputRule
 from abr.qoe import qoe_linear, stall_penalty_of
-from abr.view import HISTORY, HORIZON, View, fill_sizes
+from abr.view import HISTORY, HORIZON, Flags, Floats, History, View, fill_sizes
 from nearcast.errors import ConfigError
 
 LADDER_KBPS = np.array([300.0, 750.0, 1500.0, 3000.0, 6000.0])
 NAMES = list(CONTROLLERS)
 
-# First choices of each controller on `random_view(seed=7, rows=24)`. They change only when a
-# controller decides differently, which a change of this file must say why.
+# Each controller's choices on `random_view(seed=7, rows=24)` after those on seed 8. They
+# change only when a controller decides differently, which a change of this file must say why.
 GOLDEN: dict[str, list[int]] = {
-    "throughput": [2, 0, 2, 2, 2, 0, 0, 0, 3, 2, 0, 2, 0, 0, 0, 0, 2, 0, 3, 1, 0, 2, 1, 0],
-    "bola": [0, 0, 3, 3, 2, 1, 0, 0, 4, 4, 0, 2, 1, 0, 4, 0, 0, 1, 4, 4, 0, 0, 1, 1],
-    "dynamic": [2, 0, 3, 3, 2, 1, 0, 0, 4, 4, 0, 2, 1, 0, 4, 0, 2, 1, 4, 4, 0, 2, 1, 1],
-    "robust_mpc": [3, 0, 1, 3, 0, 0, 1, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0, 3, 1, 1, 1, 0, 0, 1],
+    "throughput": [0, 1, 2, 2, 0, 2, 0, 1, 3, 0, 1, 3, 1, 1, 2, 3, 0, 1, 0, 0, 1, 1, 2, 0],
+    "bola": [0, 0, 3, 3, 1, 2, 0, 1, 4, 0, 0, 0, 0, 1, 0, 0, 2, 2, 1, 2, 1, 1, 2, 3],
+    "dynamic": [0, 1, 3, 3, 1, 2, 0, 1, 4, 0, 1, 0, 1, 1, 2, 3, 2, 2, 0, 2, 1, 1, 2, 3],
+    "robust_mpc": [0, 1, 2, 2, 2, 0, 0, 0, 1, 0, 2, 0, 1, 0, 1, 2, 0, 1, 1, 1, 3, 0, 0, 2],
+    "hybrid": [0, 1, 1, 2, 0, 2, 0, 1, 1, 0, 1, 0, 1, 1, 2, 0, 0, 0, 0, 2, 4, 0, 2, 0],
 }
 
 
@@ -40,6 +41,7 @@ def random_view(seed: int, rows: int) -> View:
     samples[np.arange(HISTORY)[None, :] < HISTORY - count[:, None]] = np.nan
     started = draw.random(rows) < 0.8
     return View(
+        session=np.arange(rows),
         ladder_kbps=LADDER_KBPS,
         buffer_s=np.where(started, draw.uniform(0, 25, rows), 0.0),
         buffer_limit_s=np.full(rows, 25.0),
@@ -49,13 +51,24 @@ def random_view(seed: int, rows: int) -> View:
         segments_left=left,
         estimate_kbps=np.where(count > 0, draw.lognormal(7.5, 0.8, rows), np.nan),
         ttfb_s=draw.uniform(0, 0.3, rows),
-        samples_kbps=samples,
-        samples_bytes=samples * 500,
-        samples_duration_s=np.where(np.isnan(samples), np.nan, 4.0),
-        samples_hit=(draw.random((rows, HISTORY)) < 0.2) & ~np.isnan(samples),
+        history=history_of(samples, (draw.random((rows, HISTORY)) < 0.2) & ~np.isnan(samples)),
+        gap_s=np.zeros(rows),
         last_rung=np.where(started, draw.integers(0, 5, rows), -1),
         is_startup=~started,
         is_stalled=started & (draw.random(rows) < 0.1),
+    )
+
+
+def history_of(samples_kbps: Floats, is_hit: Flags) -> History:
+    """Transfers of 4 s at these rates."""
+    took_s = np.where(np.isnan(samples_kbps), np.nan, 4.0)
+    return History(
+        kbps=samples_kbps,
+        bytes=samples_kbps * 500,
+        duration_s=took_s,
+        ttfb_s=took_s / 80,
+        gap_s=took_s * 0,
+        is_hit=is_hit,
     )
 
 
@@ -66,21 +79,20 @@ def changed(view: View, **arrays: object) -> View:
 @pytest.mark.parametrize("name", NAMES)
 def test_row_alone_decides_as_among_many_and_stays_on_the_ladder(name: str) -> None:
     view = random_view(3, 40)
-    together = build_controller(name).choose(view)
+    together = build_controller(name, session_count=40).choose(view)
     assert together.dtype == np.int64
     assert together.shape == (40,)
     assert ((together >= 0) & (together < 5)).all()
-    alone = [build_controller(name).choose(view.take(np.array([row])))[0] for row in range(40)]
+    one_by_one = build_controller(name, session_count=40)
+    alone = [one_by_one.choose(view.take(np.array([row])))[0] for row in range(40)]
     assert together.tolist() == alone
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_same_view_gives_the_same_choice_again(name: str) -> None:
-    controller = build_controller(name)
-    view = random_view(4, 20)
-    first = controller.choose(view)
-    controller.choose(random_view(5, 20))
-    assert controller.choose(view).tolist() == first.tolist()
+def test_same_sequence_of_views_gives_the_same_choices_again(name: str) -> None:
+    views = [random_view(seed, 20) for seed in (4, 5, 6, 4)]
+    one, two = (build_controller(name, session_count=20) for _ in range(2))
+    assert [one.choose(v).tolist() for v in views] == [two.choose(v).tolist() for v in views]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,21 +102,20 @@ def test_nothing_measured_at_the_start_means_the_lowest_rung(name: str) -> None:
         view,
         buffer_s=np.zeros(10),
         estimate_kbps=np.full(10, np.nan),
-        samples_kbps=np.full((10, HISTORY), np.nan),
-        samples_hit=np.zeros((10, HISTORY), dtype=bool),
+        history=history_of(np.full((10, HISTORY), np.nan), np.zeros((10, HISTORY), dtype=bool)),
         last_rung=np.full(10, -1),
         segment_index=np.zeros(10, dtype=np.int64),
         is_startup=np.ones(10, dtype=bool),
     )
-    assert build_controller(name).choose(blank).tolist() == [0] * 10
+    assert build_controller(name, session_count=10).choose(blank).tolist() == [0] * 10
 
 
 @pytest.mark.parametrize("name", ["throughput", "bola", "dynamic"])
 def test_more_throughput_never_means_a_lower_rung(name: str) -> None:
     view = random_view(8, 50)
-    controller = build_controller(name)
     last = np.zeros(50, dtype=np.int64)
     for estimate_kbps in (100.0, 400.0, 900.0, 2000.0, 4000.0, 9000.0):
+        controller = build_controller(name, session_count=50)
         rung = controller.choose(changed(view, estimate_kbps=np.full(50, estimate_kbps)))
         assert (rung >= last).all()
         last = rung
@@ -112,7 +123,9 @@ def test_more_throughput_never_means_a_lower_rung(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_replay(name: str) -> None:
-    assert build_controller(name).choose(random_view(7, 24)).tolist() == GOLDEN[name]
+    controller = build_controller(name, session_count=24)
+    controller.choose(random_view(8, 24))
+    assert controller.choose(random_view(7, 24)).tolist() == GOLDEN[name]
 
 
 def test_throughput_rule_is_the_arithmetic_it_says() -> None:
@@ -126,8 +139,9 @@ def test_throughput_rule_is_the_arithmetic_it_says() -> None:
     rule = ThroughputRule(ThroughputParams(safety=0.9))
     assert rule.choose(plain).tolist() == [2]  # 1530 >= 1500
     assert rule.choose(changed(plain, ttfb_s=np.array([0.2]))).tolist() == [1]
-    low = changed(plain, is_startup=np.array([False]), buffer_s=np.array([1.0]))
-    assert rule.choose(low).tolist() == [0]  # 1190 kbit may come while the buffer lasts
+    low = changed(plain, is_startup=np.array([False]), buffer_s=np.array([2.0]))
+    # 3400 kbit may come while the buffer lasts: 765, 688, ... 472, 425 kbit/s are safe enough.
+    assert [rule.choose(low).tolist() for _ in range(3)] == [[1], [0], [0]]
 
 
 def test_bola_climbs_with_the_buffer_up_to_the_top() -> None:
@@ -142,7 +156,7 @@ def test_bola_climbs_with_the_buffer_up_to_the_top() -> None:
         is_startup=np.zeros(60, dtype=bool),
         durations_s=np.full((60, HORIZON), 4.0),
     )
-    rung = build_controller("bola").choose(many)
+    rung = build_controller("bola", session_count=60).choose(many)
     assert (np.diff(rung) >= 0).all()
     assert rung[0] == 0
     assert rung[-1] == 4
@@ -164,7 +178,10 @@ def test_bola_steps_at_most_one_rung_above_what_the_link_carries() -> None:
     )
     assert build_controller("bola").choose(full).tolist() == [2]  # 750 is carried
     # Once higher, it stays there rather than swinging.
-    assert build_controller("bola").choose(changed(full, last_rung=np.array([3]))).tolist() == [3]
+    bola = build_controller("bola")
+    rates_kbps = (2000.0, 900.0, 400.0)
+    views = [changed(full, estimate_kbps=np.array([rate_kbps])) for rate_kbps in rates_kbps]
+    assert [bola.choose(view).tolist() for view in views] == [[3], [3], [3]]
 
 
 def test_robust_mpc_finds_what_trying_every_plan_finds() -> None:
@@ -177,7 +194,7 @@ def test_robust_mpc_finds_what_trying_every_plan_finds() -> None:
 
 def _best_first_rung(view: View, row: int, horizon: int) -> int:
     """Plain Python, one plan at a time; the paper's model."""
-    samples = [float(each) for each in view.samples_kbps[row]]
+    samples = [float(each) for each in view.history.kbps[row, -10:]]
     known = [each for each in samples if not math.isnan(each)]
     estimate = float(view.estimate_kbps[row])
     if not known and math.isnan(estimate):
@@ -190,7 +207,7 @@ def _best_first_rung(view: View, row: int, horizon: int) -> int:
             worst = max(worst, abs(mean - samples[newest]) / samples[newest])
     last = [each for each in samples[5:] if not math.isnan(each)]
     kbps = len(last) / sum(1 / each for each in last) / (1 + worst) if last else estimate
-    if view.samples_hit[row].any():
+    if view.history.is_hit[row, -10:].any():
         kbps = min(kbps, estimate)
     best: tuple[float, int] = (-np.inf, 0)
     rates = LADDER_KBPS / 1000
@@ -204,7 +221,8 @@ def _best_first_rung(view: View, row: int, horizon: int) -> int:
             took_s = float(view.sizes_bits[row, step, rung]) / kbps / 1000 + view.ttfb_s[row]
             earned += rates[rung] - 4.3 * max(0.0, took_s - buffer_s)
             earned -= abs(rates[rung] - rates[before_rung]) if before_rung >= 0 else 0.0
-            buffer_s = min(max(0.0, buffer_s - took_s) + duration_s, 25.0)
+            # The next request waits until one more segment fits.
+            buffer_s = min(max(0.0, buffer_s - took_s) + duration_s, 25.0 - duration_s)
             before_rung = rung
         if earned > best[0] + 1e-9:
             best = (earned, plan[0])
@@ -214,7 +232,7 @@ def _best_first_rung(view: View, row: int, horizon: int) -> int:
 def test_robust_mpc_plans_large_batches_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     view = random_view(13, 20)
     whole = RobustMpc().choose(view)
-    monkeypatch.setattr("abr.controllers.robust_mpc.PLAN_ELEMENTS_MAX", 3 * 5**5)
+    monkeypatch.setattr("abr.controllers.robust_mpc.PLAN_ELEMENTS_MAX", 3 * 5**3)
     assert RobustMpc().choose(view).tolist() == whole.tolist()
 
 

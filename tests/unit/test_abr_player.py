@@ -10,6 +10,9 @@ import pytest
 
 from abr import events as ev
 from abr.config import AbandonConfig, PlayerConfig, RetryConfig
+from abr.controllers import ControllerSettings
+from abr.controllers.hybrid import HybridParams
+from abr.controllers.throughput import ThroughputParams
 from abr.records import PlaybackChanged
 from abr.report import SessionReport
 from abr.viewer import PlayItem
@@ -25,6 +28,13 @@ PLAIN = PlayerConfig(
     abandon=AbandonConfig(is_on=False),
 )
 LADDER = (500.0, 1000.0, 4000.0)
+# Names the rung to fetch a late segment at, and takes high ones at once.
+CLIMBING = PlayerConfig(
+    controller="hybrid",
+    controllers=ControllerSettings(hybrid=HybridParams(up_buffer_s=0.0)),
+    startup_buffer_s=0.0,
+    buffer_s_max=8.0,
+)
 
 
 def only_session(world: World) -> SessionReport:
@@ -187,7 +197,7 @@ def test_leaving_cancels_what_is_under_way_and_ends_the_plan() -> None:
 
 
 def test_drop_of_the_rate_abandons_the_segment_before_playback_runs_dry() -> None:
-    config = PlayerConfig(controller="throughput", startup_buffer_s=0.0, buffer_s_max=8.0)
+    config = CLIMBING
     title = presentation(LADDER, count=20)
     dropping = World(viewer(config=config), title, rate_kbps=lambda t: 9000.0 if t < 9 else 700.0)
     dropping.run()
@@ -204,10 +214,10 @@ def test_drop_of_the_rate_abandons_the_segment_before_playback_runs_dry() -> Non
 
 
 def test_outage_in_the_middle_of_a_segment_is_noticed_without_any_bytes() -> None:
-    config = PlayerConfig(controller="throughput", startup_buffer_s=0.0, buffer_s_max=8.0)
+    config = CLIMBING
 
     def rate(now_s: float) -> float:
-        return 0.0 if 9.1 <= now_s < 14.0 else 6000.0
+        return 0.0 if 10.2 <= now_s < 17.2 else 6000.0
 
     world = World(viewer(config=config), presentation(LADDER, count=12), rate_kbps=rate)
     world.run()
@@ -218,12 +228,8 @@ def test_outage_in_the_middle_of_a_segment_is_noticed_without_any_bytes() -> Non
 
 
 def test_abandonments_of_one_segment_are_bounded() -> None:
-    config = PlayerConfig(
-        controller="throughput",
-        startup_buffer_s=0.0,
-        buffer_s_max=8.0,
-        abandon=AbandonConfig(count_max=1),
-        request_timeout_s=1000.0,
+    config = msgspec.structs.replace(
+        CLIMBING, abandon=AbandonConfig(count_max=1), request_timeout_s=1000.0
     )
     ladder = (500.0, 1000.0, 2000.0, 4000.0)
     world = World(
@@ -388,8 +394,10 @@ def watch_two(*, hold_hits_min: int, monkeypatch: pytest.MonkeyPatch) -> list[st
     def is_hit(url: str) -> bool:
         return bool(world.ended) and "/v2/" not in url and "/v0/" not in url
 
+    # Trusted less, the low buffer at the start carries v0 only.
+    cautious = ControllerSettings(throughput=ThroughputParams(low_buffer_safety_first=0.7))
     world = World(
-        viewer(*items, config=PLAIN),
+        viewer(*items, config=msgspec.structs.replace(PLAIN, controllers=cautious)),
         presentation(LADDER, count=8),
         rate_kbps=9000.0,
         flow_kbps=lambda url: 9000.0 if is_hit(url) else 1300.0,

@@ -1,0 +1,93 @@
+"""Many repeating bandwidth traces as one set of arrays, integrated exactly.
+
+The prefix sums of all traces lie behind each other in one rising array, each trace with an offset
+of its own, so that one binary search answers for all sessions at once. See simulation.trace for one
+trace at a time; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from abr.view import Floats, Rungs
+from nearcast.units import BITS_PER_KBIT
+from simulation.trace import Trace
+
+
+class Capacity:
+    """What the link of session `i` carries: trace `i`, repeated for ever.
+
+    `rows` (n,) say which sessions are meant; the other arguments are (n,) as well.
+    """
+
+    def __init__(self, traces: Sequence[Trace]) -> None:
+        times, bits, rates = [], [], []
+        time_s, sent_bits, first = 0.0, 0.0, 0
+        firsts, time_offsets, bit_offsets = [], [], []
+        for trace in traces:
+            times_s = np.array(trace.times_s)
+            rates_bps = np.array(trace.rates_kbps) * BITS_PER_KBIT
+            sums = np.concatenate([[0.0], np.cumsum(np.diff(times_s) * rates_bps)])
+            times.append(times_s + time_s)
+            bits.append(sums + sent_bits)
+            rates.append(np.append(rates_bps, 0.0))
+            firsts.append(first)
+            time_offsets.append(time_s)
+            bit_offsets.append(sent_bits)
+            time_s, sent_bits = times[-1][-1] + 1.0, bits[-1][-1] + 1.0
+            first += times_s.size
+        self._times_s = np.concatenate(times)
+        self._bits = np.concatenate(bits)
+        self._rates_bps = np.concatenate(rates)
+        self._first = np.array(firsts)
+        self._last = np.append(self._first[1:], first) - 2  # of its spans
+        self._time_offset_s = np.array(time_offsets)
+        self._bit_offset = np.array(bit_offsets)
+        self._period_s = np.array([trace.period_s for trace in traces])
+        self._total_bits = self._bits[self._last + 1] - self._bit_offset
+
+    @property
+    def session_count(self) -> int:
+        return int(self._period_s.shape[0])
+
+    def position_bits(self, rows: Rungs, time_s: Floats) -> Floats:
+        """Carried from time 0 to `time_s`."""
+        period_s = self._period_s[rows]
+        turns = np.floor(time_s / period_s)
+        at_s = time_s - turns * period_s + self._time_offset_s[rows]
+        span = np.searchsorted(self._times_s, at_s, side="right") - 1
+        span = np.clip(span, self._first[rows], self._last[rows])
+        inside = (at_s - self._times_s[span]) * self._rates_bps[span]
+        sent: Floats = self._bits[span] - self._bit_offset[rows] + inside
+        return sent + turns * self._total_bits[rows]
+
+    def sent_bits(self, rows: Rungs, start_s: Floats, end_s: Floats) -> Floats:
+        """Carried from `start_s` to `end_s`."""
+        sent: Floats = self.position_bits(rows, end_s) - self.position_bits(rows, start_s)
+        return sent
+
+    def finish_s(self, rows: Rungs, start_s: Floats, size_bits: Floats) -> Floats:
+        """When `size_bits` (> 0) that start at `start_s` are through."""
+        total = self._total_bits[rows]
+        target = self.position_bits(rows, start_s) + size_bits
+        turns = np.ceil(target / total) - 1.0
+        rest = np.minimum(target - turns * total, total) + self._bit_offset[rows]
+        span = np.searchsorted(self._bits, rest, side="left") - 1
+        span = np.clip(span, self._first[rows], self._last[rows])
+        rate = self._rates_bps[span]
+        left = np.maximum(rest - self._bits[span], 0.0)
+        inside_s = np.divide(left, rate, out=np.zeros_like(left), where=rate > 0)
+        at_s = self._times_s[span] - self._time_offset_s[rows] + inside_s
+        finish: Floats = np.maximum(turns * self._period_s[rows] + at_s, start_s)
+        return finish
+
+    def repeat(self, count: int) -> Capacity:
+        """The same traces again and again: session `i` has trace `i % session_count`."""
+        other = object.__new__(Capacity)
+        other.__dict__.update(self.__dict__)
+        for name in ("_first", "_last", "_time_offset_s", "_bit_offset", "_period_s"):
+            setattr(other, name, np.tile(getattr(self, name), count))
+        other._total_bits = np.tile(self._total_bits, count)
+        return other
