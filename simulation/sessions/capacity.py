@@ -60,8 +60,9 @@ class Capacity:
         span = np.searchsorted(self._times_s, at_s, side="right") - 1
         span = np.clip(span, self._first[rows], self._last[rows])
         inside = (at_s - self._times_s[span]) * self._rates_bps[span]
-        sent: Floats = self._bits[span] - self._bit_offset[rows] + inside
-        return sent + turns * self._total_bits[rows]
+        whole_turns_bits = turns * self._total_bits[rows]
+        sent: Floats = self._bits[span] - self._bit_offset[rows] + inside + whole_turns_bits
+        return sent
 
     def sent_bits(self, rows: Rungs, start_s: Floats, end_s: Floats) -> Floats:
         """Carried from `start_s` to `end_s`."""
