@@ -14,6 +14,7 @@ from abr.schedule import Schedule, ScheduledViewer
 from abr.viewer import ViewerCore
 from nearcast.clock import SystemClock
 from nearcast.record import NullRecorder
+from nearcast.seeds import Seeds
 
 
 async def play_schedule(
@@ -23,7 +24,12 @@ async def play_schedule(
     then is reported. The live line shows the first viewer."""
     clock = SystemClock()
     viewers = [
-        ViewerCore.from_config(config, each.plan, recorder=NullRecorder())
+        ViewerCore.from_config(
+            config,
+            each.plan,
+            recorder=NullRecorder(),
+            generator=Seeds(0).stream(f"abr/{each.plan.viewer_id}/hosts"),
+        )
         for each in schedule.viewers
     ]
     async with contextlib.AsyncExitStack() as stack:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from abr.holes import Holes
+
 
 class Held(msgspec.Struct, frozen=True):
     """A stretch of one track that is here, and the rung it came at."""
@@ -21,9 +23,11 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class TrackBuffer:
-    """One track's media. `is_complete` once its last segment is here."""
+    """One track's media. `is_complete` once its last segment is here. `holes` are the title's, and
+    nothing to play."""
 
-    def __init__(self) -> None:
+    def __init__(self, holes: Holes | None = None) -> None:
+        self.holes = Holes() if holes is None else holes
         self.end_s = 0.0
         self.is_complete = False
         self.held: list[Held] = []
@@ -36,8 +40,16 @@ class TrackBuffer:
             self.end_s = end_s
         self.is_complete = self.is_complete or is_last
 
+    def skip(self, end_s: float, *, is_last: bool) -> None:
+        """Nothing will be here up to `end_s`."""
+        if end_s > self.end_s:
+            self.holes.add(self.end_s, end_s)
+            self.end_s = end_s
+        self.is_complete = self.is_complete or is_last
+
     def ahead_s(self, position_s: float) -> float:
-        return max(0.0, self.end_s - position_s)
+        missing_s = self.holes.width_s(position_s, self.end_s)
+        return max(0.0, self.end_s - position_s - missing_s)
 
 
 def buffered_end_s(buffers: Iterable[TrackBuffer], title_end_s: float) -> float:

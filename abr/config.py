@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,10 +16,12 @@ CmcdMode = Literal["query", "headers", "off"]
 
 
 class RetryConfig(Section, frozen=True, kw_only=True):
-    """Failed requests are repeated after base_s, then twice that, and so on up to wait_s_max; given
-    up after count_max failures in a row, but never while playback still has data.
+    """What is done about failed requests: another host or rung at once, if there is one; else the
+    same again after base_s, then twice that, and so on up to wait_s_max; given up after count_max
+    such waits for one segment, but never while playback still has data.
 
-    A rung that failed twice in a row, or is missing (HTTP 4xx), is avoided for avoid_s.
+    A rung that is missing (HTTP 4xx), or failed twice in a row, is avoided for avoid_s, and four
+    times as long each time that this happens again.
     """
 
     base_s: PositiveSeconds = 0.5
@@ -26,6 +29,19 @@ class RetryConfig(Section, frozen=True, kw_only=True):
     count_max: Annotated[int, msgspec.Meta(ge=0, le=100)] = 4
     manifest_count_max: Annotated[int, msgspec.Meta(ge=0, le=100)] = 2
     avoid_s: Seconds = 30.0
+    jitter: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.25
+    """Waits differ by up to this share, so that players do not come back all at once."""
+    host_base_s: PositiveSeconds = 2.0
+    host_wait_s_max: PositiveSeconds = 60.0
+    """A host that failed is left alone for host_base_s, then twice that, up to host_wait_s_max, as
+    long as there is another."""
+    failover_s: PositiveSeconds = 5.0
+    """A request that brings nothing for so long is tried at another host, if there is one."""
+    retry_after_s_max: Seconds = 30.0
+    """A server that asks to be left alone (Retry-After) is, for this long at most."""
+    skip_row_max: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
+    skip_count_max: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 10
+    """So many segments that no rung and no host has are jumped over: in a row, and in all."""
 
 
 class AbandonConfig(Section, frozen=True, kw_only=True):
@@ -55,7 +71,28 @@ class PlayerConfig(Section, frozen=True, kw_only=True):
     """A request that brings nothing for so long has failed."""
     allow_hosts: tuple[str, ...] = ()
     """`host` or `host:port` that manifests may refer to besides their own; `*` allows any."""
+    fallback_hosts: tuple[str, ...] = ()
+    """`host:port` or `http://host:port` that have the same paths as the host of the manifest, and
+    are asked when it fails, in this order."""
     cmcd: CmcdMode = "query"
     """How live requests carry CMCD; used by the driver."""
     retry: RetryConfig = RetryConfig()
     abandon: AbandonConfig = AbandonConfig()
+
+    def __post_init__(self) -> None:
+        for text in self.fallback_hosts:
+            check_host(text)
+
+
+def check_host(text: str) -> None:
+    """Raises ValueError unless it is a host, or an http(s) origin."""
+    try:
+        place = urlsplit(text if "://" in text else f"http://{text}")
+        is_origin = place.scheme in ("http", "https") and place.hostname and place.port != 0
+    except ValueError:
+        is_origin = False
+    is_bare = place.path in ("", "/") and not (place.query or place.fragment or "@" in text)
+    if not is_origin or not is_bare:
+        raise ValueError(
+            f"fallback_hosts: {text!r} is no host: write HOST, HOST:PORT or http://HOST:PORT"
+        )

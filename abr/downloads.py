@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from abr.buffer import buffered_end_s
 from abr.client_data import ClientData
 from abr.config import PlayerConfig
-from abr.events import RequestKind
+from abr.events import RequestKind, ResponseFailed
 from abr.fetcher import Fetcher
+from abr.holes import Holes
 from abr.journal import Journal
 from abr.playback import Playback
 from abr.requests import Requests
@@ -36,6 +37,7 @@ class Downloads:
         journal: Journal,
         client_data: ClientData,
         carried_kbps: float | None,
+        holes: Holes,
     ) -> None:
         self.title = title
         self._requests = requests
@@ -47,11 +49,16 @@ class Downloads:
         self._selector = RungSelector(config, meter)
         self._rescue = Rescue(config.abandon, self._selector.controller)
         self._told_stall_count = 0
+        self._failover_s = config.retry.failover_s
         tracks = [title.main]
         if title.audio_choices is not None:
             rung = title.choose_audio(meter.next_kbps(), config.audio_share)
             tracks.append(Track("audio", [title.audio_choices.representations[rung]]))
-        self._fetchers = [Fetcher(each, config.retry, config.buffer_s_max) for each in tracks]
+        hosts = requests.hosts
+        self._fetchers = [
+            Fetcher(each, config.retry, config.buffer_s_max, hosts=hosts, holes=holes)
+            for each in tracks
+        ]
 
     @property
     def main(self) -> Fetcher:
@@ -67,9 +74,13 @@ class Downloads:
         """Nothing more can be fetched before playback goes on."""
         return all(each.buffer.is_complete or each.is_full(position_s) for each in self._fetchers)
 
-    def exhausted(self) -> Fetcher | None:
-        """A track that failed more often than is borne once there is nothing to play."""
-        return next((each for each in self._fetchers if each.is_exhausted), None)
+    def exhaustion(self) -> str:
+        """Why a track cannot go on, once there is nothing to play; empty if all can."""
+        return next((each.exhaustion for each in self._fetchers if each.exhaustion), "")
+
+    def failed(self, transfer: Transfer, failure: ResponseFailed, now_s: float) -> None:
+        """A request with a track failed."""
+        self._tally.skipped_count += self.of(transfer).failed(transfer, failure, now_s)
 
     def of(self, transfer: Transfer) -> Fetcher:
         """The track a request belongs to."""
@@ -89,7 +100,7 @@ class Downloads:
             if fetcher.transfer is not None:
                 yield self._rescue.due_s(fetcher)
             elif fetcher.is_waiting(now_s):
-                yield fetcher.wait_until_s
+                yield fetcher.setbacks.wait_until_s
             elif not fetcher.buffer.is_complete and fetcher.is_full(playback.position_s):
                 yield playback.reaches_s(fetcher.room_at_s())
 
@@ -112,7 +123,7 @@ class Downloads:
         fetcher.abandoned(None if is_open else rung)
 
     def _fetch_next(self, fetcher: Fetcher, playback: Playback, now_s: float) -> None:
-        if fetcher.buffer.is_complete or fetcher.is_waiting(now_s):
+        if fetcher.buffer.is_complete or fetcher.is_lost or fetcher.is_waiting(now_s):
             return
         rung = fetcher.rung_under_way
         segment = None
@@ -170,4 +181,14 @@ class Downloads:
             is_starved=playback.stall_count > self._told_stall_count,
         )
         self._told_stall_count = playback.stall_count
-        return self._requests.send_media(kind, track.kind, segment, rung, cmcd, now_s)
+        return self._requests.send_media(
+            kind,
+            track.kind,
+            segment,
+            rung,
+            cmcd,
+            now_s,
+            # Should the host not answer, there must be time to ask another.
+            can_probe=fetcher.buffer.ahead_s(playback.position_s) > 2.0 * self._failover_s,
+            partial=fetcher.partial if kind == "segment" else None,
+        )

@@ -32,7 +32,8 @@ class Leave(Event, frozen=True, kw_only=True):
 
 class ResponseStarted(Event, frozen=True, kw_only=True):
     """The head of an answer. `url` is the final one after redirects; `cache_status` is the
-    Cache-Status header (RFC 9211) if there is one; `size_bytes` the Content-Length."""
+    Cache-Status header (RFC 9211) if there is one; `size_bytes` the Content-Length; `content_range`
+    what a 206 says it is. `validator` is a strong ETag, if the server takes Range requests."""
 
     request_id: int
     status: int
@@ -40,6 +41,8 @@ class ResponseStarted(Event, frozen=True, kw_only=True):
     content_type: str | None = None
     cache_status: str | None = None
     size_bytes: int | None = None
+    content_range: ByteRange | None = None
+    validator: str | None = None
 
 
 class BytesArrived(Event, frozen=True, kw_only=True):
@@ -58,11 +61,17 @@ class ResponseEnded(Event, frozen=True, kw_only=True):
 
 
 class ResponseFailed(Event, frozen=True, kw_only=True):
-    """No (complete) answer. An HTTP status of 400 or more is a failure too."""
+    """No (complete) answer. An HTTP status of 400 or more is a failure too.
+
+    `is_damage`: the connection held, but what came is of no use. `retry_after_s`: the server asks
+    to be left alone for so long.
+    """
 
     request_id: int
     detail: str
     status: int | None = None
+    is_damage: bool = False
+    retry_after_s: float | None = None
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +79,9 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SendRequest(Effect, frozen=True, kw_only=True):
-    """GET `url`. `cmcd` goes with it in the form the driver is configured for (query or header)."""
+    """GET `url`. `cmcd` goes with it in the form the driver is configured for (query or header).
+    `validator`: the range is wanted only of the version with this ETag, else all of it
+    (If-Range)."""
 
     request_id: int
     kind: RequestKind
@@ -78,6 +89,7 @@ class SendRequest(Effect, frozen=True, kw_only=True):
     byte_range: ByteRange | None
     cmcd: Cmcd
     want_text: bool
+    validator: str | None = None
 
 
 class CancelRequest(Effect, frozen=True, kw_only=True):

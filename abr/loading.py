@@ -6,7 +6,7 @@ is needed and is not to be had costs its rendition, not the title, as long as th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -21,11 +21,12 @@ from nearcast.manifests import (
     MediaPlaylist,
     foreign_urls,
     origin_of,
+    read_alternates,
     read_manifest,
 )
 from nearcast.manifests.limits import SegmentBudget
 from nearcast.manifests.playlist import read_media
-from nearcast.media import ByteRange, Presentation
+from nearcast.media import Base, ByteRange, Presentation
 
 StreamFormat = Literal["d", "h"]
 ANY_HOST = "*"
@@ -44,6 +45,8 @@ class Loader:
 
     def __init__(self, url: str, allow_hosts: Iterable[str]) -> None:
         self.url = url
+        self.alternates: tuple[tuple[Base, ...], ...] = ()
+        """Bases under which the same bytes are, of hosts that may be asked."""
         self.presentation: Presentation | None = None
         self.stream_format: StreamFormat | None = None
         self._allow_hosts = frozenset(allow_hosts)
@@ -61,6 +64,14 @@ class Loader:
         is_hls = text.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"#EXTM3U")
         self.stream_format = "h" if is_hls else "d"
         found = read_manifest(text, url)
+        alternates = (
+            found.alternates
+            if isinstance(found, HlsMaster)
+            else ()
+            if is_hls
+            else read_alternates(text, url)
+        )
+        self.alternates = tuple(tuple(self._allowed(group)) for group in alternates)
         if isinstance(found, Presentation):
             self._accept(found)
             return ()
@@ -126,14 +137,22 @@ class Loader:
         self._refuse(foreign_urls(presentation, self._base_url))
         self.presentation = presentation
 
+    def _allowed(self, group: Iterable[Base]) -> Iterator[Base]:
+        home = origin_of(self._base_url)
+        return (base for base in group if origin_of(base.url) == home or self._allows(base.url))
+
+    def _allows(self, url: str) -> bool:
+        place = urlsplit(url)
+        names = {ANY_HOST, place.hostname or "", place.netloc}
+        return bool(names & self._allow_hosts) and place.scheme in ("http", "https")
+
     def _refuse(self, foreign: Iterable[str]) -> None:
         for url in foreign:
-            place = urlsplit(url)
-            allowed = {ANY_HOST, place.hostname or "", place.netloc}
-            if not allowed & self._allow_hosts or place.scheme not in ("http", "https"):
+            if not self._allows(url):
+                host = urlsplit(url).netloc or ANY_HOST
                 raise RemoteProtocolError(
                     f"the manifest refers to {url}, outside its own origin; "
-                    f"if that is meant, allow it: --set allow_hosts={place.netloc or ANY_HOST}"
+                    f"if that is meant, allow it: --set allow_hosts={host}"
                 )
 
 

@@ -21,7 +21,7 @@ class Opening:
         self._url = url
         self._requests = requests
         self._client_data = client_data
-        self._loader = Loader(url, config.allow_hosts)
+        self._loader = Loader(url, (*config.allow_hosts, *requests.hosts.alike))
         self._failure_count = 0
         self._parts: dict[int, Part] = {}  # by request
         self._again_at_s: dict[Part, float] = {}
@@ -38,6 +38,7 @@ class Opening:
         if part.kind == "manifest":
             further = self._loader.read(text, transfer.url)
             self._client_data.stream_format = self._loader.stream_format
+            self._requests.hosts.learn(self._loader.alternates)
         else:
             further = self._loader.read_part(part, text)
         for each in further:
@@ -53,6 +54,10 @@ class Opening:
         done without then, if there is another of its kind. Raises RemoteProtocolError.
         """
         part = self._parts.pop(transfer.request_id)
+        hosts = self._requests.hosts
+        if hosts.has_fresh(transfer.options, now_s):  # another one may have it
+            self._again_at_s[part] = now_s
+            return True, None
         self._failure_count += 1
         is_final = status is not None and 400 <= status < 500
         if is_final or self._failure_count > self._retry.manifest_count_max:
@@ -60,7 +65,7 @@ class Opening:
                 return False, None
             return True, self._title()
         wait_s = min(self._retry.base_s * 2.0 ** (self._failure_count - 1), self._retry.wait_s_max)
-        self._again_at_s[part] = now_s + wait_s
+        self._again_at_s[part] = max(now_s + wait_s, hosts.not_before_s(transfer.options))
         return True, None
 
     def advance(self, now_s: float) -> None:

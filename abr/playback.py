@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from abr.holes import Holes
+
 PlaybackState = Literal["startup", "playing", "stalled", "ended"]
 
 TIME_S_TOLERANCE = 1e-7
@@ -31,12 +33,18 @@ class Playback:
         self.has_started = False
         """The first picture was shown."""
         self.stop_at_s = float("inf")
+        self.holes = Holes()
+        """Nobody has what is in them; the position jumps over them in no time."""
         self._at_s = now_s
         self._stall_s = 0.0
 
     @property
     def played_s(self) -> float:
-        return self.position_s
+        return self.position_s - self.skipped_s
+
+    @property
+    def skipped_s(self) -> float:
+        return self.holes.width_s(0.0, self.position_s)
 
     def advance(self, now_s: float, buffered_end_s: float) -> None:
         """Move to `now_s`; media is there up to `buffered_end_s`."""
@@ -50,10 +58,10 @@ class Playback:
             self._play(span_s, buffered_end_s)
 
     def _play(self, span_s: float, buffered_end_s: float) -> None:
-        end_s = min(buffered_end_s, self.stop_at_s)
-        room_s = end_s - self.position_s
+        end_s = self.holes.playable_end_s(min(buffered_end_s, self.stop_at_s))
+        room_s = self.media_s(end_s)
         if span_s < room_s - TIME_S_TOLERANCE:
-            self.position_s += span_s
+            self.position_s = self.holes.after(self.position_s, span_s)
             return
         self.position_s = max(end_s, self.position_s)
         if self.position_s >= self.stop_at_s - TIME_S_TOLERANCE:
@@ -94,4 +102,8 @@ class Playback:
         """When playback gets to `position_s` if nothing stops it, or None when not playing."""
         if self.state != "playing":
             return None
-        return self._at_s + max(0.0, position_s - self.position_s)
+        return self._at_s + max(0.0, self.media_s(self.holes.playable_end_s(position_s)))
+
+    def media_s(self, end_s: float) -> float:
+        """How long it takes to play from the position to `end_s`."""
+        return end_s - self.position_s - self.holes.width_s(self.position_s, end_s)

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from abr import events as ev
 from abr.client_data import ClientData
 from abr.config import PlayerConfig
 from abr.downloads import Downloads
+from abr.hosts import HostHealth, Hosts
 from abr.journal import Journal
 from abr.opening import Opening
 from abr.playback import TIME_S_TOLERANCE, Playback
@@ -33,8 +36,8 @@ from nearcast.record import Recorder
 class PlayerCore:
     """The machine for one title. Feed it `Start` first; it ends with one `SessionEnded`.
 
-    `meter` and `request_ids` are the viewer's and live longer than the title. `carried_kbps` is the
-    rung the title before ended at.
+    `meter`, `request_ids` and `health` are the viewer's and live longer than the title.
+    `carried_kbps` is the rung the title before ended at.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class PlayerCore:
         meter: ThroughputMeter,
         request_ids: Iterator[int],
         recorder: Recorder,
+        health: HostHealth,
         watch_s: float | None = None,
         is_next_episode: bool = False,
         carried_kbps: float | None = None,
@@ -60,9 +64,8 @@ class PlayerCore:
         self._carried_kbps = carried_kbps
         self._effects: EffectQueue[ev.Effect] = EffectQueue()
         self._tally = Tally()
-        self._requests = Requests(
-            self._effects, request_ids, meter, self._tally, config.request_timeout_s
-        )
+        hosts = Hosts(url, config.retry, config.fallback_hosts, health)
+        self._requests = Requests(self._effects, request_ids, meter, self._tally, hosts, config)
         self._client_data = ClientData(session_id, url)
         self._opening = Opening(config, url, self._requests, self._client_data)
         self._downloads: Downloads | None = None  # until the manifest is understood
@@ -96,7 +99,7 @@ class PlayerCore:
         if not self._is_pressed or self._ended is not None:
             return None
         due = [self._playback.due_s(self._buffered_end_s())]
-        due += [self._opening.due_s(), self._requests.due_s()]
+        due += [self._opening.due_s(), self._requests.due_s(self._now_s)]
         if self._downloads is not None:
             due += self._downloads.due_s(self._playback, self._now_s)
         return min((each for each in due if each is not None), default=None)
@@ -155,23 +158,28 @@ class PlayerCore:
         if transfer is None:
             return
         if isinstance(event, ev.ResponseStarted):
-            self._requests.started(transfer, event, self._now_s)
-            wanted = transfer.segment.byte_range if transfer.segment else None
-            if wanted and event.status == 200 and event.size_bytes != wanted.size_bytes:
-                self._end("failed", f"{transfer.url}: the server ignores Range requests")
+            verdict = self._requests.started(transfer, event, self._now_s)
+            if verdict.is_final:
+                self._end("failed", f"{transfer.url}: {verdict.complaint}")
+            elif verdict.complaint:
+                self._requests.cancel(transfer)
+                self._failed(transfer, _useless(transfer, verdict.complaint))
         elif isinstance(event, ev.BytesArrived):
             self._requests.arrived(transfer, event.received_bytes, self._now_s)
+            if transfer.has_enough:
+                self._requests.cancel(transfer)
+                self._close(transfer, is_complete=True)
+                self._complete(transfer, b"")
         elif isinstance(event, ev.ResponseEnded):
             self._requests.arrived(transfer, event.size_bytes, self._now_s)
-            is_complete = event.size_bytes > 0
-            self._close(transfer, is_complete=is_complete)
-            if is_complete:
-                self._complete(transfer, event.text or b"")
+            complaint = transfer.ended()
+            if complaint:
+                self._failed(transfer, _useless(transfer, complaint))
             else:
-                self._failed(transfer, "the answer is empty", None)
+                self._close(transfer, is_complete=True)
+                self._complete(transfer, event.text or b"")
         elif isinstance(event, ev.ResponseFailed):
-            self._close(transfer)
-            self._failed(transfer, event.detail, event.status)
+            self._failed(transfer, event)
 
     def _complete(self, transfer: Transfer, text: bytes) -> None:
         if transfer.track is None:
@@ -190,7 +198,7 @@ class PlayerCore:
             fetcher.has_init(transfer.segment)
             return
         assert transfer.segment is not None
-        fetcher.has_segment(transfer.segment, transfer.rung, transfer.received_bytes)
+        fetcher.has_segment(transfer.segment, transfer.rung, transfer.payload_bytes)
         ahead_s = fetcher.buffer.ahead_s(self._playback.position_s)
         self._journal.fetched(transfer, ahead_s, self._now_s)
 
@@ -206,23 +214,27 @@ class PlayerCore:
             journal=self._journal,
             client_data=self._client_data,
             carried_kbps=self._carried_kbps,
+            holes=self._playback.holes,
         )
 
-    def _failed(self, transfer: Transfer, detail: str, status: int | None) -> None:
-        self._journal.gave_up(transfer, detail, self._now_s)
+    def _failed(self, transfer: Transfer, failure: ev.ResponseFailed) -> None:
+        self._journal.gave_up(transfer, failure.detail, self._now_s)
+        self._requests.failed(transfer, failure, self._now_s)
+        detail = f"{transfer.url}: {failure.detail}"
         if self._downloads is not None and transfer.track is not None:
-            detail = f"{transfer.url}: {detail}"
-            self._downloads.of(transfer).failed(transfer.rung, status, self._now_s, detail)
+            self._downloads.closed(transfer)
+            failure = msgspec.structs.replace(failure, detail=detail)
+            self._downloads.failed(transfer, failure, self._now_s)
             return
         try:
-            may_open, title = self._opening.failed(transfer, status, self._now_s)
+            may_open, title = self._opening.failed(transfer, failure.status, self._now_s)
         except RemoteProtocolError as error:
             self._end("failed", str(error))
             return
         if title is not None:
             self._begin(title)
         elif not may_open:
-            self._end("failed", f"{transfer.url}: {detail}")
+            self._end("failed", detail)
 
     def _act(self) -> None:
         """Do what the state calls for now; called after every event."""
@@ -243,16 +255,16 @@ class PlayerCore:
         for transfer in self._requests.overdue(self._now_s):
             if self._ended is None:
                 self._requests.cancel(transfer)
-                self._close(transfer)
-                detail = f"nothing came for {self._config.request_timeout_s:g} s"
-                self._failed(transfer, detail, None)
+                detail = f"nothing came for {self._now_s - transfer.progress_s:.3g} s"
+                failure = ev.ResponseFailed(request_id=transfer.request_id, detail=detail)
+                self._failed(transfer, failure)
 
     def _play_if_ready(self, downloads: Downloads) -> None:
         playback = self._playback
         if playback.state not in ("startup", "stalled"):
             return
         end_s = min(downloads.end_s, playback.stop_at_s)
-        ahead_s = end_s - playback.position_s
+        ahead_s = playback.media_s(playback.holes.playable_end_s(end_s))
         is_rest = end_s >= playback.stop_at_s - TIME_S_TOLERANCE
         if ahead_s <= TIME_S_TOLERANCE and not is_rest:
             return
@@ -265,10 +277,9 @@ class PlayerCore:
             self._journal.changed("playing", playback, self._now_s)
 
     def _fail_if_exhausted(self, downloads: Downloads) -> None:
-        fetcher = downloads.exhausted()
-        if fetcher is not None and self._playback.state != "playing":
-            tries = fetcher.failure_count
-            self._end("failed", f"gave up after {tries} tries: {fetcher.failure_detail}")
+        reason = downloads.exhaustion()
+        if reason and self._playback.state != "playing":
+            self._end("failed", reason)
 
     def _close(self, transfer: Transfer, *, is_complete: bool = False) -> None:
         self._requests.close(transfer, self._now_s, is_complete=is_complete)
@@ -283,3 +294,8 @@ class PlayerCore:
         self._requests.cancel_all(self._now_s)
         self._journal.changed("ended", self._playback, self._now_s, detail)
         self._effects.emit(ev.SessionEnded(reason=reason, detail=detail))
+
+
+def _useless(transfer: Transfer, detail: str) -> ev.ResponseFailed:
+    """A whole answer that is not what was asked for."""
+    return ev.ResponseFailed(request_id=transfer.request_id, detail=detail, is_damage=True)

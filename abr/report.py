@@ -10,6 +10,14 @@ import msgspec
 EndReason = Literal["finished", "left", "failed"]
 
 
+class HostUse(msgspec.Struct, frozen=True, kw_only=True):
+    """One host's part in a title; `host` is `host:port`."""
+
+    host: str
+    request_count: int
+    failure_count: int
+
+
 class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     """One title as one viewer saw it. Rates are of the track that adapts (video, or audio where
     there is no video), of what was played."""
@@ -40,6 +48,17 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     """The first segment of each track was an edge hit; None when no answer spoke of a cache."""
     ended: EndReason
     detail: str = ""
+    failure_count: int = 0
+    """Requests that brought nothing of use."""
+    retry_count: int = 0
+    """Requests for what had failed before, at whichever rung or host."""
+    failover_count: int = 0
+    """Those of them that went to another host."""
+    skipped_count: int = 0
+    """Segments that could not be had anywhere and were jumped over, of any track."""
+    skipped_s: float = 0.0
+    hosts: tuple[HostUse, ...] = ()
+    """In the order in which they were first asked."""
 
 
 class ViewerReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from abr import events as ev
+from abr.answers import Verdict
+from abr.config import PlayerConfig
+from abr.hosts import Hosts
 from abr.playback import TIME_S_TOLERANCE
 from abr.tally import Tally
 from abr.throughput import ThroughputMeter
-from abr.transfer import Transfer
+from abr.transfer import Partial, Transfer
 from nearcast.cmcd import Cmcd
 from nearcast.machine import EffectQueue
 from nearcast.media import ByteRange, Segment, TrackKind
@@ -23,13 +26,16 @@ class Requests:
         request_ids: Iterator[int],
         meter: ThroughputMeter,
         tally: Tally,
-        timeout_s: float,
+        hosts: Hosts,
+        config: PlayerConfig,
     ) -> None:
+        self.hosts = hosts
         self._effects = effects
         self._request_ids = request_ids
         self._meter = meter
         self._tally = tally
-        self._timeout_s = timeout_s
+        self._timeout_s = config.request_timeout_s
+        self._failover_s = min(config.retry.failover_s, config.request_timeout_s)
         self._transfers: dict[int, Transfer] = {}
 
     def send_text(
@@ -44,7 +50,16 @@ class Requests:
         part = None
         if byte_range is not None:
             part = Segment(url=url, start_s=0.0, duration_s=0.0, byte_range=byte_range)
-        transfer = Transfer(next(self._request_ids), kind, url, now_s, segment=part)
+        options = self.hosts.options(url)
+        transfer = Transfer(
+            next(self._request_ids),
+            kind,
+            url,
+            now_s,
+            segment=part,
+            options=options,
+            sent_url=self.hosts.pick(options, now_s, can_probe=False),
+        )
         return self._send(transfer, cmcd)
 
     def send_media(
@@ -55,25 +70,41 @@ class Requests:
         rung: int,
         cmcd: Cmcd,
         now_s: float,
+        *,
+        can_probe: bool = False,
+        partial: Partial | None = None,
     ) -> Transfer:
-        """Ask for a segment, or an init segment."""
-        request_id = next(self._request_ids)
+        """Ask for a segment, or an init segment; of `partial` the rest, if it is still had from
+        where that came from."""
+        options = self.hosts.options(segment.url)
+        sent_url = self.hosts.pick(options, now_s, can_probe=can_probe)
         transfer = Transfer(
-            request_id, kind, segment.url, now_s, track=track, rung=rung, segment=segment
+            next(self._request_ids),
+            kind,
+            segment.url,
+            now_s,
+            track=track,
+            rung=rung,
+            segment=segment,
+            options=options,
+            sent_url=sent_url,
+            partial=partial if partial and partial.url == sent_url else None,
         )
         return self._send(transfer, cmcd)
 
     def _send(self, transfer: Transfer, cmcd: Cmcd) -> Transfer:
         self._transfers[transfer.request_id] = transfer
+        self._tally.sent(transfer)
         transfer.gap_s = self._meter.asked(transfer.sent_s)
         self._effects.emit(
             ev.SendRequest(
                 request_id=transfer.request_id,
                 kind=transfer.kind,
-                url=transfer.url,
-                byte_range=transfer.segment.byte_range if transfer.segment else None,
+                url=transfer.sent_url,
+                byte_range=transfer.asked,
                 cmcd=cmcd,
                 want_text=transfer.track is None,
+                validator=transfer.partial.validator if transfer.partial else None,
             )
         )
         return transfer
@@ -82,12 +113,11 @@ class Requests:
         """The request an event is about; None when it was cancelled meanwhile."""
         return self._transfers.get(getattr(event, "request_id", -1))
 
-    def started(self, transfer: Transfer, event: ev.ResponseStarted, now_s: float) -> None:
-        transfer.started(
-            self._meter, now_s, size_bytes=event.size_bytes, cache_status=event.cache_status
-        )
+    def started(self, transfer: Transfer, event: ev.ResponseStarted, now_s: float) -> Verdict:
+        verdict = transfer.started(self._meter, now_s, event)
         if transfer.kind == "manifest":
             transfer.url = event.url  # what it says is relative to where it was found
+        return verdict
 
     def arrived(self, transfer: Transfer, received_bytes: int, now_s: float) -> None:
         transfer.arrived(self._meter, received_bytes, now_s)
@@ -98,6 +128,24 @@ class Requests:
         transfer.finish(self._meter, now_s)
         self._meter.closed(now_s)
         self._tally.add(transfer, is_complete=is_complete)
+        if is_complete:
+            self.hosts.succeeded(transfer.sent_url, transfer.options, now_s)
+            if transfer.kind == "manifest":
+                self.hosts.found_at(transfer.url)
+
+    def failed(self, transfer: Transfer, failure: ev.ResponseFailed, now_s: float) -> None:
+        """It has ended, and brought nothing of use. What it tells of the network counts, unless
+        that tells of its host: bytes of an error page, or a silence that others do not share."""
+        del self._transfers[transfer.request_id]
+        is_silent = now_s - transfer.progress_s > self._failover_s - TIME_S_TOLERANCE
+        has_others = len(transfer.options) > 1
+        if not failure.is_damage and not (is_silent and has_others):
+            transfer.finish(self._meter, now_s)
+        self._meter.closed(now_s)
+        self._tally.add(transfer, is_complete=False)
+        self._tally.failed(transfer)
+        if transfer.broken() is None or failure.is_damage or is_silent:
+            self.hosts.failed(transfer.sent_url, failure, now_s)
 
     def cancel(self, transfer: Transfer) -> None:
         """Let go of a request under way; close it next."""
@@ -110,10 +158,20 @@ class Requests:
 
     def overdue(self, now_s: float) -> list[Transfer]:
         """Those that have brought nothing for too long."""
-        limit_s = now_s - self._timeout_s + TIME_S_TOLERANCE
-        return [each for each in self._transfers.values() if each.progress_s <= limit_s]
+        return [
+            each
+            for each in self._transfers.values()
+            if each.progress_s <= now_s - self._patience_s(each, now_s) + TIME_S_TOLERANCE
+        ]
 
-    def due_s(self) -> float | None:
+    def due_s(self, now_s: float) -> float | None:
         """When the next one is overdue."""
-        oldest_s = min((each.progress_s for each in self._transfers.values()), default=None)
-        return None if oldest_s is None else oldest_s + self._timeout_s
+        transfers = self._transfers.values()
+        due = (each.progress_s + self._patience_s(each, now_s) for each in transfers)
+        return min(due, default=None)
+
+    def _patience_s(self, transfer: Transfer, now_s: float) -> float:
+        has_others = len(transfer.options) > 1 and self.hosts.has_fresh(
+            transfer.options, now_s, but=transfer.sent_url
+        )
+        return self._failover_s if has_others else self._timeout_s

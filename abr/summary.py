@@ -9,6 +9,7 @@ from abr.report import SessionReport, ViewerReport
 from nearcast.units import format_size
 
 URL_WIDTH = 78
+HOST_WIDTH = 38
 
 
 def session_lines(session: SessionReport) -> Iterator[str]:
@@ -34,6 +35,17 @@ def session_lines(session: SessionReport) -> Iterator[str]:
     )
     if session.abandon_count:
         yield f"  abandoned  {session.abandon_count} segments that came too slowly"
+    if session.failure_count:
+        yield (
+            f"  failures   {session.failure_count} requests, {session.retry_count} retries, "
+            f"{session.failover_count} at another host"
+        )
+    if session.skipped_count:
+        yield f"  skipped    {session.skipped_count} missing segments, {session.skipped_s:.2f} s"
+    if len(session.hosts) > 1:
+        for use in session.hosts:
+            host = use.host if len(use.host) <= HOST_WIDTH else f"{use.host[: HOST_WIDTH - 3]}..."
+            yield f"  host       {host}: {use.request_count} requests, {use.failure_count} failed"
 
 
 def schedule_lines(viewers: Sequence[ViewerReport]) -> Iterator[str]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from abr.buffer import Held
 from abr.playback import Playback
 from abr.qoe import qoe_linear, stall_penalty_of
-from abr.report import EndReason, SessionReport
+from abr.report import EndReason, HostUse, SessionReport
 from abr.transfer import Transfer
 from nearcast.media import TrackKind
 from nearcast.units import kbps
+
+HOST_COUNT_MAX = 16
+"""So many hosts are told apart in a report."""
 
 
 class Tally:
@@ -23,8 +27,32 @@ class Tally:
         self.received_bytes = 0
         self.hit_bytes = 0
         self.abandon_count = 0
+        self.failure_count = 0
+        self.retry_count = 0
+        self.failover_count = 0
+        self.skipped_count = 0
+        self._hosts: dict[str, list[int]] = {}
+        """By `host:port`: requests, and how many of them failed."""
+        self._to_retry: dict[tuple[str, str], str] = {}
+        """What failed and was not asked for again yet, and at which host."""
         self._speaks_of_cache = False
         self._first_hits: dict[TrackKind, bool] = {}
+
+    def sent(self, transfer: Transfer) -> None:
+        host = urlsplit(transfer.sent_url).netloc
+        if host in self._hosts or len(self._hosts) < HOST_COUNT_MAX:
+            self._hosts.setdefault(host, [0, 0])[0] += 1
+        failed_at = self._to_retry.pop(_place(transfer), None)
+        if failed_at is not None:
+            self.retry_count += 1
+            self.failover_count += host != failed_at
+
+    def failed(self, transfer: Transfer) -> None:
+        host = urlsplit(transfer.sent_url).netloc
+        self.failure_count += 1
+        if host in self._hosts:
+            self._hosts[host][1] += 1
+        self._to_retry[_place(transfer)] = host
 
     def add(self, transfer: Transfer, *, is_complete: bool) -> None:
         is_hit = bool(transfer.is_hit)
@@ -78,9 +106,24 @@ class Tally:
             received_bytes=self.received_bytes,
             hit_bytes=self.hit_bytes,
             started_from_edge=self.started_from_edge(),
+            failure_count=self.failure_count,
+            retry_count=self.retry_count,
+            failover_count=self.failover_count,
+            skipped_count=self.skipped_count,
+            skipped_s=playback.skipped_s,
+            hosts=tuple(
+                HostUse(host=host, request_count=sent, failure_count=failed)
+                for host, (sent, failed) in self._hosts.items()
+            ),
             ended=ended,
             detail=detail,
         )
+
+
+def _place(transfer: Transfer) -> tuple[str, str]:
+    """What a retry is a retry of: the same text, or the same track's segment or init, at whichever
+    rung."""
+    return transfer.kind, transfer.track or transfer.url
 
 
 def _mean(values: Sequence[float], weights: Sequence[float]) -> float | None:

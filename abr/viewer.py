@@ -9,9 +9,11 @@ import itertools
 from typing import Annotated
 
 import msgspec
+import numpy as np
 
 from abr import events as ev
 from abr.config import PlayerConfig
+from abr.hosts import HostHealth
 from abr.playback import TIME_S_TOLERANCE
 from abr.player import PlayerCore
 from abr.report import SessionReport, ViewerReport, viewer_report
@@ -45,11 +47,19 @@ class ViewerCore:
     A title that failed ends the viewing: who follows a series does not skip an episode.
     """
 
-    def __init__(self, config: PlayerConfig, plan: ViewingPlan, *, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        config: PlayerConfig,
+        plan: ViewingPlan,
+        *,
+        recorder: Recorder,
+        generator: np.random.Generator | None = None,
+    ) -> None:
         self._config = config
         self._plan = plan
         self._recorder = recorder
         self._meter = ThroughputMeter()
+        self._health = HostHealth(config.retry, generator)
         self._request_ids = itertools.count(1)
         self._effects: EffectQueue[ev.Effect] = EffectQueue()
         self._player: PlayerCore | None = None
@@ -61,9 +71,16 @@ class ViewerCore:
 
     @classmethod
     def from_config(
-        cls, config: PlayerConfig, plan: ViewingPlan, *, recorder: Recorder
+        cls,
+        config: PlayerConfig,
+        plan: ViewingPlan,
+        *,
+        recorder: Recorder,
+        generator: np.random.Generator | None = None,
     ) -> ViewerCore:
-        return cls(config, plan, recorder=recorder)
+        """`generator` spreads retries over time and load over hosts; without one, both are
+        exact."""
+        return cls(config, plan, recorder=recorder, generator=generator)
 
     @property
     def is_done(self) -> bool:
@@ -141,6 +158,7 @@ class ViewerCore:
             meter=self._meter,
             request_ids=self._request_ids,
             recorder=self._recorder,
+            health=self._health,
             watch_s=item.watch_s,
             is_next_episode=item.is_next_episode,
             carried_kbps=self._carried_kbps,

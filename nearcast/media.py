@@ -116,15 +116,13 @@ class Presentation(msgspec.Struct, frozen=True, kw_only=True):
     """One title. `video` is sorted by rising rate; at least one of `video` and `audio` is not
     empty.
 
-    Where video and audio are multiplexed (HLS with MPEG-TS), they count as video. `alternates` are
-    sets of bases under which the same bytes are: a URL below one is also there below the others.
+    Where video and audio are multiplexed (HLS with MPEG-TS), they count as video.
     """
 
     url: str
     duration_s: float
     video: tuple[Representation, ...]
     audio: tuple[Representation, ...] = ()
-    alternates: tuple[tuple[Base, ...], ...] = ()
 
     def tracks(self) -> tuple[tuple[TrackKind, tuple[Representation, ...]], ...]:
         """The kinds that are there, video first."""

@@ -14,6 +14,8 @@ from yarl import URL
 
 from abr import events as ev
 from abr.config import CmcdMode
+from abr.drivers.body import TEXT_BYTES_MAX, Body, DamagedBody, TooLargeBody
+from abr.drivers.fields import read_content_range, read_validator, retry_after_s
 from abr.report import ViewerReport
 from abr.viewer import ViewerCore
 from nearcast.aio import Pump
@@ -27,10 +29,9 @@ IDLE_CONNECTION_S = 120.0
 connection's set-up at the start of the next episode."""
 CONNECT_TIMEOUT_S = 10.0
 REDIRECTS_MAX = 5
+TOO_LARGE = 413
 PROGRESS_BYTES = 16 * 1024
 """The core hears of a body's progress at most once for so many bytes."""
-TEXT_BYTES_MAX = 4 * 1024 * 1024
-"""As nearcast.manifests reads at most."""
 HEADERS = {"User-Agent": "nearcast-play", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -97,6 +98,10 @@ class ViewerDriver:
             failure = await self._exchange(request)
         except TimeoutError:
             failure = _failed(request, f"no connection within {CONNECT_TIMEOUT_S:g} s")
+        except (aiohttp.TooManyRedirects, aiohttp.InvalidURL) as error:
+            is_loop = isinstance(error, aiohttp.TooManyRedirects)
+            what = f"redirected more than {REDIRECTS_MAX} times" if is_loop else _say(error)
+            failure = _damaged(request, what)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = _failed(request, _say(error))
         if failure is not None:
@@ -111,13 +116,28 @@ class ViewerDriver:
         ) as response:
             if response.status not in (200, 206):
                 detail = f"HTTP {response.status} {response.reason or ''}".rstrip()
-                return _failed(request, detail, response.status)
-            coding = response.headers.get("Content-Encoding", "identity")
-            if coding != "identity":
-                return _failed(request, f"the answer is coded as {coding}, which was not asked for")
+                return ev.ResponseFailed(
+                    request_id=request.request_id,
+                    detail=detail,
+                    status=response.status,
+                    retry_after_s=retry_after_s(response.headers),
+                )
+            try:
+                body = Body(
+                    coding=response.headers.get("Content-Encoding", "identity"),
+                    byte_range=request.byte_range,
+                    is_partial=response.status == 206,
+                    is_resumed=request.validator is not None,
+                    keeps=request.want_text,
+                )
+                content_range = read_content_range(response.headers)
+            except DamagedBody as error:
+                return _damaged(request, str(error))
             size_bytes = response.content_length
-            if request.want_text and (size_bytes or 0) > TEXT_BYTES_MAX:
-                return _too_large(request)
+            is_manifest = request.want_text and request.byte_range is None
+            if is_manifest and (size_bytes or 0) > TEXT_BYTES_MAX:
+                limit_mib = TEXT_BYTES_MAX >> 20
+                return _too_large(request, f"the manifest is larger than {limit_mib} MiB")
             statuses = response.headers.getall("Cache-Status", [])
             self._feed(
                 ev.ResponseStarted(
@@ -127,34 +147,44 @@ class ViewerDriver:
                     content_type=response.headers.get("Content-Type"),
                     cache_status=", ".join(statuses) or None,
                     size_bytes=size_bytes,
+                    content_range=content_range,
+                    validator=read_validator(response.headers, response.status),
                 )
             )
-            return await self._body(request, response, size_bytes)
+            return await self._body(request, response, body)
 
     async def _body(
-        self, request: ev.SendRequest, response: aiohttp.ClientResponse, size_bytes: int | None
+        self, request: ev.SendRequest, response: aiohttp.ClientResponse, body: Body
     ) -> ev.ResponseFailed | None:
-        received_bytes = told_bytes = 0
-        text = bytearray()
-        async for chunk in response.content.iter_any():
-            received_bytes += len(chunk)
-            if request.want_text:
-                if received_bytes > TEXT_BYTES_MAX:
-                    return _too_large(request)
-                text += chunk
-            if told_bytes == 0 or received_bytes - told_bytes >= PROGRESS_BYTES:
-                told_bytes = received_bytes
+        told_bytes = 0
+        try:
+            async for chunk in response.content.iter_any():
+                body.feed(chunk)
+                if body.is_enough:
+                    break
+                if told_bytes == 0 or body.received_bytes - told_bytes >= PROGRESS_BYTES:
+                    told_bytes = body.received_bytes
+                    self._feed(
+                        ev.BytesArrived(request_id=request.request_id, received_bytes=told_bytes)
+                    )
+            body.end()
+        except TooLargeBody as error:
+            return _too_large(request, str(error))
+        except DamagedBody as error:
+            return _damaged(request, str(error))
+        except (aiohttp.ClientError, OSError):
+            # What came until it broke may be gone on from: all of it is told.
+            if body.received_bytes > told_bytes:
+                received_bytes = body.received_bytes
                 self._feed(
                     ev.BytesArrived(request_id=request.request_id, received_bytes=received_bytes)
                 )
-        if size_bytes is not None and received_bytes != size_bytes:
-            detail = f"{received_bytes} of {size_bytes} bytes came"
-            return _failed(request, detail)
+            raise
         self._feed(
             ev.ResponseEnded(
                 request_id=request.request_id,
-                size_bytes=received_bytes,
-                text=bytes(text) if request.want_text else None,
+                size_bytes=body.received_bytes,
+                text=body.kept if request.want_text else None,
             )
         )
         return None
@@ -164,6 +194,8 @@ class ViewerDriver:
         headers: dict[str, str] = {}
         if request.byte_range is not None:
             headers["Range"] = request.byte_range.header()
+        if request.validator is not None:
+            headers["If-Range"] = request.validator
         if self._cmcd == "query":
             url += f"{'&' if '?' in url else '?'}CMCD={to_query(request.cmcd)}"
         elif self._cmcd == "headers":
@@ -171,13 +203,16 @@ class ViewerDriver:
         return url, headers
 
 
-def _failed(request: ev.SendRequest, detail: str, status: int | None = None) -> ev.ResponseFailed:
-    return ev.ResponseFailed(request_id=request.request_id, detail=detail, status=status)
+def _failed(request: ev.SendRequest, detail: str) -> ev.ResponseFailed:
+    return ev.ResponseFailed(request_id=request.request_id, detail=detail)
 
 
-def _too_large(request: ev.SendRequest) -> ev.ResponseFailed:
-    limit_mib = TEXT_BYTES_MAX >> 20
-    return _failed(request, f"the manifest is larger than {limit_mib} MiB", 413)
+def _damaged(request: ev.SendRequest, detail: str) -> ev.ResponseFailed:
+    return ev.ResponseFailed(request_id=request.request_id, detail=detail, is_damage=True)
+
+
+def _too_large(request: ev.SendRequest, detail: str) -> ev.ResponseFailed:
+    return ev.ResponseFailed(request_id=request.request_id, detail=detail, status=TOO_LARGE)
 
 
 def _say(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """DASH and HLS manifests, read into and written from `nearcast.media.Presentation`."""
 
+from nearcast.manifests.alternates import read_alternates
 from nearcast.manifests.hls import HlsMaster, alone
 from nearcast.manifests.index_reader import FoundIndex, IndexPlace, IndexReader
 from nearcast.manifests.indexed import IndexedMpd
@@ -29,6 +30,7 @@ __all__ = [
     "is_manifest",
     "measured_rates_kbps",
     "origin_of",
+    "read_alternates",
     "read_manifest",
     "read_part",
     "write_master",

@@ -34,7 +34,8 @@ from nearcast.manifests.playlist import (
     read_media,
     read_media_lines,
 )
-from nearcast.media import Presentation, Rendition, Representation, TrackKind
+from nearcast.manifests.redundant import find_copies
+from nearcast.media import Base, Presentation, Rendition, Representation, TrackKind
 from nearcast.units import kbps_from_bps
 
 AUDIO_KBPS_UNKNOWN: Final = 128.0
@@ -72,6 +73,8 @@ class HlsMaster(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     video: tuple[Variant, ...]
     audio: tuple[Variant, ...]
+    alternates: tuple[tuple[Base, ...], ...] = ()
+    """Playlists that are copies of one another; only the first of each is among the above."""
 
     @property
     def playlist_urls(self) -> tuple[str, ...]:
@@ -156,6 +159,10 @@ def _read_master(data: Mapping[str, Any], url: str) -> HlsMaster:
         if entry.get("type", "").upper() == "AUDIO" and entry.get("uri"):
             audio = _audio(entry, group_codecs, url)
             heard.setdefault(audio.url, audio)
+    alternates = find_copies(data, url)
+    copies = {base.url for group in alternates for base in group[1:]}
+    heard = {each: audio for each, audio in heard.items() if each not in copies}
+    variants = [variant for variant in variants if variant.url not in copies]
     video: dict[str, Variant] = {}
     audio_only: dict[str, Variant] = {}
     for variant in variants:
@@ -172,7 +179,7 @@ def _read_master(data: Mapping[str, Any], url: str) -> HlsMaster:
             place[variant.url] = variant
     if not video and not heard:
         heard = audio_only
-    count = len(video) + len(heard)
+    count = len(video) + len(heard) + len(copies)
     if count > REPRESENTATION_COUNT_MAX:
         raise RemoteProtocolError(
             f"the master playlist lists {count} renditions; at most {REPRESENTATION_COUNT_MAX}"
@@ -181,6 +188,7 @@ def _read_master(data: Mapping[str, Any], url: str) -> HlsMaster:
         url=url,
         video=tuple(sorted(video.values(), key=lambda one: one.peak_kbps or 0.0)),
         audio=tuple(heard.values()),
+        alternates=alternates,
     )
 
 

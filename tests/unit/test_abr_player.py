@@ -334,33 +334,6 @@ def test_failed_title_ends_the_viewing() -> None:
     assert len(core.report().sessions) == 1
 
 
-def test_answer_of_another_size_than_the_range_asked_for_ends_playback() -> None:
-    core = viewer(config=PLAIN)
-    core.handle(ev.Start(), 0.0)
-    (manifest,) = [each for each in core.drain() if isinstance(each, ev.SendRequest)]
-    text = b"""<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"
-      mediaPresentationDuration="PT4S" profiles="x" minBufferTime="PT2S"><Period>
-      <AdaptationSet contentType="video" mimeType="video/mp4"><Representation id="v"
-      bandwidth="100000" codecs="avc1.42c00d"><BaseURL>film.mp4</BaseURL>
-      <SegmentList timescale="1" duration="2"><Initialization range="0-99"/>
-      <SegmentURL mediaRange="100-199"/><SegmentURL mediaRange="200-299"/></SegmentList>
-      </Representation></AdaptationSet></Period></MPD>"""
-    head = ev.ResponseStarted(request_id=manifest.request_id, status=200, url=MPD)
-    core.handle(head, 0.1)
-    core.handle(
-        ev.ResponseEnded(request_id=manifest.request_id, size_bytes=len(text), text=text), 0.1
-    )
-    init, _segment = [each for each in core.drain() if isinstance(each, ev.SendRequest)]
-    assert init.kind == "init"
-    assert init.byte_range is not None
-    core.handle(
-        ev.ResponseStarted(request_id=init.request_id, status=200, url=init.url, size_bytes=10_000),
-        0.2,
-    )
-    assert "ignores Range" in core.report().sessions[0].detail
-    assert core.is_done
-
-
 def test_edge_hits_are_counted_and_the_start_is_known() -> None:
     def status(url: str) -> str | None:
         return "edge; hit" if "/1.m4s" in url or "/2.m4s" in url else "edge; fwd=miss"
