@@ -7,6 +7,7 @@ Where to look, in the order of reading:
     scheduler                   virtual time, and how machines are driven in it
 
     trace, link, link_shape     rate over time; one direction of a link; its settings
+    link_events, slow_start     what a link is told and says; the window of a sender
     wire, transport             links with somebody at each end; HTTP over them
     origin_node, viewer_node    real cores with simulated I/O
     edge_node, edge_serving     the same for an edge; what it is to its clients

@@ -12,8 +12,13 @@ The link serves flows in turn, one quantum each. When a quantum would be through
 the trace's integral when it starts, so the machine sleeps until exactly then, however far away it
 is. A driver that wakes it late loses nothing: the next quantum starts when the last one ended, as
 long as there was something to send. Each flow's queue is bounded; `room_bytes` says how much more
-it takes, and `RoomFreed` tells when a full one has emptied by half. There is no loss and no
-congestion control (docs/adr/0005-one-link-two-clocks.md).
+it takes, and `RoomFreed` tells when a full one has emptied by half.
+
+With `slow_start` each flow has a congestion window: what the link has passed on and whose
+acknowledgement is not back after a round trip must fit into it, else the flow sits out its turns.
+Acknowledgements need no link of their own, and no wake-up either unless all flows that have
+something to send wait for one. There is no loss, with or without
+(docs/adr/0005-one-link-two-clocks.md, docs/adr/0009-two-transports.md).
 """
 
 from __future__ import annotations
@@ -24,6 +29,19 @@ import msgspec
 
 from nearcast.errors import LocalProtocolError
 from nearcast.machine import EffectQueue
+from simulation.link_events import (
+    BytesDelivered,
+    BytesOffered,
+    EndDelivered,
+    EndOffered,
+    FlowDropped,
+    FlowHeld,
+    FlowOpened,
+    FlowReleased,
+    LinkEvent,
+    RoomFreed,
+)
+from simulation.slow_start import SlowStart, Window
 from simulation.trace import Trace
 
 # Bytes a flow may have waiting: 20 ms at 100 Mbit/s, which a late wake-up of a live proxy must not
@@ -36,56 +54,6 @@ QUEUE_BYTES_MAX = 256 * 1024
 QUANTUM_S = 0.008
 QUANTUM_BYTES_MIN = 4 * 1024
 QUANTUM_BYTES_MAX = 64 * 1024
-
-
-class LinkEvent(msgspec.Struct, frozen=True, gc=False):
-    """Something that happened to a flow."""
-
-    flow_id: int
-
-
-class FlowOpened(LinkEvent, frozen=True, gc=False):
-    """A flow begins; its id is new to this link."""
-
-
-class BytesOffered(LinkEvent, frozen=True, gc=False):
-    """More to send: at most `room_bytes(flow_id)`."""
-
-    size_bytes: int
-
-
-class EndOffered(LinkEvent, frozen=True, gc=False):
-    """Nothing more will be offered; the end travels behind the bytes. `is_reset`: a broken end."""
-
-    is_reset: bool = False
-
-
-class FlowHeld(LinkEvent, frozen=True, gc=False):
-    """The receiver takes no more for now; the flow keeps what it has queued."""
-
-
-class FlowReleased(LinkEvent, frozen=True, gc=False):
-    """The receiver takes bytes again."""
-
-
-class FlowDropped(LinkEvent, frozen=True, gc=False):
-    """The receiver is gone: forget the flow and all its bytes, without a further effect."""
-
-
-class BytesDelivered(LinkEvent, frozen=True, gc=False):
-    """Effect: so many more bytes have reached the other end."""
-
-    size_bytes: int
-
-
-class EndDelivered(LinkEvent, frozen=True, gc=False):
-    """Effect: the end has reached the other end, and the flow is over."""
-
-    is_reset: bool
-
-
-class RoomFreed(LinkEvent, frozen=True, gc=False):
-    """Effect: a flow whose queue was full takes more."""
 
 
 class LinkCounters(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,14 +73,16 @@ class _Flow:
         "end",
         "flow_id",
         "in_flight_bytes",
+        "is_blocked",
         "is_full",
         "is_gone",
         "is_held",
         "is_in_turn",
         "queued_bytes",
+        "window",
     )
 
-    def __init__(self, flow_id: int) -> None:
+    def __init__(self, flow_id: int, window: Window | None) -> None:
         self.flow_id = flow_id
         self.queued_bytes = 0  # the quantum being serialised included
         self.in_flight_bytes = 0
@@ -120,11 +90,14 @@ class _Flow:
         self.is_held = False
         self.is_in_turn = False  # in the round, or being served
         self.is_full = False
+        self.is_blocked = False  # by its window
         self.is_gone = False
+        self.window = window
 
 
 class Link:
-    """A shaped link. `start_s` is the time at which the trace begins."""
+    """A shaped link. `start_s` is the time at which the trace begins; the round trip of
+    `slow_start` is twice the delay."""
 
     def __init__(
         self,
@@ -133,8 +106,10 @@ class Link:
         delay_s: float = 0.0,
         start_s: float = 0.0,
         queue_bytes_max: int = QUEUE_BYTES_MAX,
+        slow_start: SlowStart | None = None,
     ) -> None:
         self.delay_s = delay_s
+        self._slow_start = slow_start
         self._trace = trace
         self._start_s = start_s
         self._queue_bytes_max = queue_bytes_max
@@ -145,6 +120,8 @@ class Link:
         self._finish_s = 0.0
         # (arrival, flow, bytes, or 0 for the end); one delay for all, so arrivals are in order.
         self._in_flight: deque[tuple[float, _Flow, int]] = deque()
+        self._acks: deque[tuple[float, _Flow, int]] = deque()  # the same, one more delay later
+        self._blocked_count = 0
         self._effects: EffectQueue[LinkEvent] = EffectQueue()
         self._flow_count = 0
         self._offered_bytes = 0
@@ -181,7 +158,9 @@ class Link:
     def advance(self, now_s: float) -> None:
         while True:
             arrive_s = self._in_flight[0][0] if self._in_flight else None
-            if self._served is not None and self._finish_s <= now_s:
+            if self._served is None and self._blocked_count > 0 and self._acks[0][0] <= now_s:
+                self._serve_next(self._acks[0][0])
+            elif self._served is not None and self._finish_s <= now_s:
                 if arrive_s is not None and arrive_s < self._finish_s:
                     self._arrive()
                 else:
@@ -192,11 +171,14 @@ class Link:
                 return
 
     def deadline_s(self) -> float | None:
+        work_s = self._finish_s if self._served is not None else None
+        if work_s is None and self._blocked_count > 0:
+            work_s = self._acks[0][0]
         if self._in_flight:
             arrive_s = self._in_flight[0][0]
-            if self._served is None or arrive_s < self._finish_s:
+            if work_s is None or arrive_s < work_s:
                 return arrive_s
-        return self._finish_s if self._served is not None else None
+        return work_s
 
     def drain(self) -> list[LinkEvent]:
         return self._effects.drain()
@@ -234,7 +216,8 @@ class Link:
     def _open(self, flow_id: int) -> None:
         if flow_id in self._flows:
             raise LocalProtocolError(f"flow {flow_id} is open already")
-        self._flows[flow_id] = _Flow(flow_id)
+        window = None if self._slow_start is None else Window(self._slow_start, 2 * self.delay_s)
+        self._flows[flow_id] = _Flow(flow_id, window)
         self._flow_count += 1
 
     def _offer(self, flow: _Flow, size_bytes: int, now_s: float) -> None:
@@ -243,6 +226,9 @@ class Link:
             raise LocalProtocolError(
                 f"flow {flow.flow_id} was offered {size_bytes} bytes and has room for {room_bytes}"
             )
+        if flow.window is not None and flow.queued_bytes == 0:
+            self._take_acks(now_s)
+            flow.window.resumes(now_s)
         flow.queued_bytes += size_bytes
         flow.is_full = flow.is_full or size_bytes == room_bytes
         self._offered_bytes += size_bytes
@@ -260,30 +246,61 @@ class Link:
         flow.queued_bytes = flow.in_flight_bytes = 0
         flow.is_gone = True
         del self._flows[flow.flow_id]
+        self._unblock(flow)
         # What is being serialised stays on the wire to its end, as a packet would.
         if flow is not self._served and flow.is_in_turn:
             self._round.remove(flow)
 
     def _join_round(self, flow: _Flow, now_s: float) -> None:
-        if flow.is_in_turn or flow.is_held or flow.queued_bytes == 0:
-            return
-        flow.is_in_turn = True
-        self._round.append(flow)
+        self._enter_round(flow)
         if self._served is None:
             self._serve_next(now_s)
 
+    def _enter_round(self, flow: _Flow) -> None:
+        if not (flow.is_in_turn or flow.is_held or flow.queued_bytes == 0):
+            flow.is_in_turn = True
+            self._round.append(flow)
+
+    def _take_acks(self, until_s: float) -> None:
+        while self._acks and self._acks[0][0] <= until_s:
+            _, flow, size_bytes = self._acks.popleft()
+            assert flow.window is not None, "only windows ask for acknowledgements"
+            flow.window.acked(size_bytes)
+            if flow.is_blocked:
+                self._unblock(flow)
+                self._enter_round(flow)
+
+    def _block(self, flow: _Flow) -> None:
+        if not flow.is_blocked:
+            flow.is_blocked = True
+            self._blocked_count += 1
+
+    def _unblock(self, flow: _Flow) -> None:
+        if flow.is_blocked:
+            flow.is_blocked = False
+            self._blocked_count -= 1
+
     def _serve_next(self, now_s: float) -> None:
-        """Start the next quantum, of a flow that has bytes and whose receiver takes them."""
+        """Start the next quantum, of a flow that has bytes, whose receiver takes them, and whose
+        window lets it."""
+        self._take_acks(now_s)
         while self._round:
             flow = self._round.popleft()
             if flow.is_held or flow.queued_bytes == 0:
                 flow.is_in_turn = False
                 continue
+            room_bytes = flow.queued_bytes if flow.window is None else flow.window.room_bytes
+            if room_bytes <= 0:
+                flow.is_in_turn = False
+                self._block(flow)
+                continue
             trace_s = now_s - self._start_s
             quantum_bytes = int(self._trace.bytes_per_s_at(trace_s) * QUANTUM_S)
             quantum_bytes = max(QUANTUM_BYTES_MIN, min(quantum_bytes, QUANTUM_BYTES_MAX))
+            if flow.window is not None:
+                quantum_bytes = min(quantum_bytes, flow.window.ack_bytes)
             self._served = flow
-            self._quantum_bytes = min(quantum_bytes, flow.queued_bytes)
+            self._quantum_bytes = min(quantum_bytes, flow.queued_bytes, room_bytes)
             finish_s = self._start_s + self._trace.finish_s(trace_s, self._quantum_bytes)
             self._finish_s = max(finish_s, now_s)
             return
@@ -292,6 +309,9 @@ class Link:
         flow, size_bytes, finish_s = self._served, self._quantum_bytes, self._finish_s
         assert flow is not None, "a quantum is finished only while one is served"
         self._served = None
+        if flow.window is not None:
+            flow.window.sent(size_bytes, finish_s)
+            self._acks.append((finish_s + 2 * self.delay_s, flow, size_bytes))
         if not flow.is_gone:
             flow.queued_bytes -= size_bytes
             flow.in_flight_bytes += size_bytes

@@ -10,6 +10,7 @@ from nearcast.config import Section
 from nearcast.errors import InputError
 from nearcast.units import s_from_ms
 from simulation.link import Link
+from simulation.slow_start import SlowStart
 from simulation.trace import Trace, find_trace, read_trace
 
 UP_KBPS_DEFAULT = 20_000.0
@@ -17,7 +18,8 @@ UP_KBPS_DEFAULT = 20_000.0
 
 class LinkShape(Section, frozen=True, kw_only=True):
     """How fast and how far: a trace or a rate downstream, a rate or a trace upstream, a delay each
-    way. Traces are files or names of shipped ones."""
+    way. Traces are files or names of shipped ones. With `slow_start` the window of each connection
+    grows as that of TCP (simulation.slow_start)."""
 
     trace: str | None = None
     trace_id: str | None = None
@@ -26,6 +28,7 @@ class LinkShape(Section, frozen=True, kw_only=True):
     up_kbps: float | None = None
     delay_ms: float = 0.0
     offset_s: float = 0.0  # where in its trace the link begins
+    slow_start: bool = False  # each connection has a congestion window
 
     def __post_init__(self) -> None:
         if (self.trace is None) == (self.rate_kbps is None):
@@ -67,10 +70,12 @@ class LinkShape(Section, frozen=True, kw_only=True):
     def build(self, *, start_s: float = 0.0, folder: Path | None = None) -> tuple[Link, Link]:
         """The two directions, up and down; their traces begin at `start_s`."""
         begin_s = start_s - self.offset_s
-        return (
-            Link(self.upstream_trace(folder), delay_s=self.delay_s, start_s=begin_s),
-            Link(self.down_trace(folder), delay_s=self.delay_s, start_s=begin_s),
+        slow_start = SlowStart() if self.slow_start else None
+        up, down = (
+            Link(trace, delay_s=self.delay_s, start_s=begin_s, slow_start=slow_start)
+            for trace in (self.upstream_trace(folder), self.down_trace(folder))
         )
+        return up, down
 
 
 class ProxySpec(LinkShape, frozen=True, kw_only=True):

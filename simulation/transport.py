@@ -18,7 +18,7 @@ import msgspec
 
 from nearcast.errors import LocalProtocolError
 from nearcast.http1 import Headers as Headers
-from simulation.link import BytesOffered, EndOffered, FlowHeld, FlowReleased
+from simulation.link_events import BytesOffered, EndOffered, FlowHeld, FlowReleased
 from simulation.scheduler import Scheduler
 from simulation.wire import Path
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from simulation.link import (
+from simulation.link import Link
+from simulation.link_events import (
     BytesDelivered,
     EndDelivered,
     FlowDropped,
     FlowOpened,
-    Link,
     LinkEvent,
     RoomFreed,
 )

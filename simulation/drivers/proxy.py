@@ -26,7 +26,8 @@ from nearcast.address import LOOPBACK, parse_address
 from nearcast.clock import Clock
 from nearcast.errors import InputError
 from simulation.drivers.streams import Direction, Socket, Stream
-from simulation.link import EndDelivered, LinkCounters
+from simulation.link import LinkCounters
+from simulation.link_events import EndDelivered
 from simulation.link_shape import ProxySpec
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from typing import cast
 
 from nearcast.aio import Pump
 from nearcast.clock import Clock
-from simulation.link import (
+from simulation.link import Link
+from simulation.link_events import (
     BytesDelivered,
     BytesOffered,
     EndDelivered,
@@ -25,7 +26,6 @@ from simulation.link import (
     FlowHeld,
     FlowOpened,
     FlowReleased,
-    Link,
     LinkEvent,
     RoomFreed,
 )

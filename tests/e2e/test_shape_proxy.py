@@ -121,6 +121,32 @@ def test_rate_and_round_trips_are_those_of_the_link() -> None:
     within_limit(main())
 
 
+def test_slow_start_costs_a_round_trip_for_each_window_until_it_covers_the_link() -> None:
+    async def main() -> None:
+        size_bytes, delay_s = 7 * 14_600, 0.05
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while await reader.readline():
+                writer.write(bytes(size_bytes))
+                await writer.drain()
+            writer.close()
+
+        async with shaped(serve, rate_kbps=200_000, delay_ms=50, slow_start=True) as proxy:
+            reader, writer = await connect(proxy)
+            took_s = []
+            for _ in range(2):
+                start_s = time.monotonic()
+                writer.write(b"GET\n")
+                await reader.readexactly(size_bytes)
+                took_s.append(time.monotonic() - start_s)
+            writer.close()
+        # The first answer waits for the handshake as well, and goes out in windows of 1, 2 and 4.
+        assert 8 * delay_s <= took_s[0] < 8 * delay_s + 0.5
+        assert 2 * delay_s <= took_s[1] < took_s[0] - 4 * delay_s
+
+    within_limit(main())
+
+
 def test_connections_share_the_link() -> None:
     async def main() -> None:
         size_bytes = 100_000

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation.link import (
-    QUANTUM_BYTES_MAX,
-    QUANTUM_BYTES_MIN,
+from simulation.link import QUANTUM_BYTES_MAX, QUANTUM_BYTES_MIN, Link
+from simulation.link_events import (
     BytesDelivered,
     BytesOffered,
     EndDelivered,
@@ -18,8 +17,8 @@ from simulation.link import (
     FlowHeld,
     FlowOpened,
     FlowReleased,
-    Link,
 )
+from simulation.slow_start import SlowStart
 from simulation.trace import Trace
 
 FLOWS = (1, 2, 3)
@@ -117,13 +116,18 @@ class Watched:
 
 
 @settings(deadline=None, max_examples=60)
-@given(rows=traces, todo=steps, delay_ms=st.integers(0, 200))
+@given(
+    rows=traces,
+    todo=steps,
+    delay_ms=st.integers(0, 200),
+    slow_start=st.sampled_from([None, SlowStart(), SlowStart(bytes_max=14_600, idle_s_min=0.1)]),
+)
 def test_bytes_are_conserved_in_order_and_within_capacity(
-    rows: list[tuple[int, int]], todo: list[Step], delay_ms: int
+    rows: list[tuple[int, int]], todo: list[Step], delay_ms: int, slow_start: SlowStart | None
 ) -> None:
     trace = built(rows)
     delay_s = delay_ms / 1000
-    watched = Watched(Link(trace, delay_s=delay_s))
+    watched = Watched(Link(trace, delay_s=delay_s, slow_start=slow_start))
     for flow_id in FLOWS:
         watched.link.handle(FlowOpened(flow_id), 0.0)
     now_s = 0.0

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from nearcast.errors import LocalProtocolError
-from simulation.link import (
-    QUANTUM_BYTES_MAX,
-    QUEUE_BYTES_MAX,
+from simulation.link import QUANTUM_BYTES_MAX, QUEUE_BYTES_MAX, Link
+from simulation.link_events import (
     BytesDelivered,
     BytesOffered,
     EndDelivered,
@@ -16,7 +15,6 @@ from simulation.link import (
     FlowHeld,
     FlowOpened,
     FlowReleased,
-    Link,
     LinkEvent,
     RoomFreed,
 )

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from nearcast.errors import InputError
-from simulation.link import BytesOffered, FlowOpened
+from simulation.link_events import BytesOffered, FlowOpened
 from simulation.link_shape import UP_KBPS_DEFAULT, LinkShape, ProxySpec, read_links
 
 
