@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nearcast.errors import ConfigError
 from nearcast.json_file import JsonFile, check_json_file, write_json
 
 if TYPE_CHECKING:
@@ -120,6 +121,14 @@ def abr(
     per_session: Annotated[
         Path | None, typer.Option(metavar="CSV[.gz]", help="Write one row a session.")
     ] = None,
+    bound: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV[.gz]",
+            help="Take clairvoyant from this --per-session file of an earlier run, instead of "
+            "planning again.",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw a session and the comparison: .svg, .png, .pdf."),
@@ -142,9 +151,10 @@ def abr(
         check_json_file(file)
     from nearcast.clock import SystemClock
     from nearcast.whole_file import write_whole
+    from simulation.sessions.bound_rows import bound_played, read_bound
     from simulation.sessions.options import Options, read_plan
     from simulation.sessions.report import lines
-    from simulation.sessions.rows import make_rows
+    from simulation.sessions.rows import BOUND, make_rows
     from simulation.sessions.session_rows import session_csv
     from simulation.sessions.study import play_all
 
@@ -169,19 +179,24 @@ def abr(
             seed=seed,
         )
     )
+    if bound is not None and any(choice.name == BOUND for choice in plan.choices):
+        raise ConfigError(f"--bound is {BOUND} already: leave that out of --controllers")
+    bound_rows = {} if bound is None else read_bound(bound)
     if plot is not None:
         from abr.picture import check_picture
 
         check_picture(plot)
     with _progress_bar(plan) as on_progress:
         played = list(play_all(plan, SystemClock.now_s, on_progress))
+    if bound is not None:
+        played += bound_played(bound, bound_rows, played)
     rows = make_rows(played, seed)
     for line in lines(rows):
         print(line)
     if per_session is not None:
         write_whole(per_session, session_csv(played, per_session))
     wall_s = sum(one.wall_s for one in played)
-    count = sum(len(one.trace_ids) for one in played)
+    count = sum(len(one.trace_ids) for one in played if one.wall_s > 0)
     write_json(
         json_file,
         {
@@ -219,7 +234,7 @@ def _progress_bar(plan: Plan) -> Iterator[OnProgress | None]:
         task = progress.add_task("", total=total)
 
         def report(controller: str, family: str, share: float) -> None:
-            done[controller, family] = share
+            done[controller, family] = max(done[controller, family], share)
             progress.update(
                 task, completed=sum(done.values()), description=f"{controller} on {family}"
             )

@@ -50,7 +50,9 @@ def draw_study(timeline: Timeline, rows: Sequence[Row], suffix: str) -> bytes:
 def _draw_rows(axes: Sequence[Axes], rows: Sequence[Row]) -> None:
     shares = _shares(rows)
     has_bound = any(row.controller == BOUND for row in rows)
-    of = "that of the plan that knows the future" if has_bound else "the family's best"
+    of = "the family's best"
+    if has_bound:
+        of = "that of the plan that knows the future (whose stalls cost nothing in either)"
     _bars(axes[0], rows, lambda row: shares[row.family, row.controller])
     axes[0].set_title(f"QoE / {of}")
     low = min((share for share in shares.values() if share is not None), default=0.0)
@@ -72,7 +74,7 @@ def _shares(rows: Sequence[Row]) -> dict[tuple[str, str], float | None]:
     found: dict[tuple[str, str], float | None] = {}
     for row in rows:
         share = row.qoe_linear / best[row.family] if best[row.family] > 0 else None
-        found[row.family, row.controller] = row.of_bound if has_bound else share
+        found[row.family, row.controller] = row.of_bound_avoidable if has_bound else share
     return found
 
 

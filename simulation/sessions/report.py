@@ -16,12 +16,12 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
     for family, group in groupby(rows, key=lambda row: row.family):
         yield from _table(family, list(group))
         yield ""
-    played = [row for row in rows if row.family != ALL]
+    played = [row for row in rows if row.family != ALL and row.wall_s > 0]
     count, wall_s = sum(row.sessions for row in played), sum(row.wall_s for row in played)
     if any(row.against is not None for row in rows):
         yield "difference: QoE against the best other controller in pairs, with 95 % intervals"
     if any(row.controller == BOUND for row in rows):
-        yield "of bound: QoE / that of the plan which knows the future"
+        yield "/bound: QoE / that of the plan which knows the future"
     speed = f" ({count / wall_s:.0f}/s)" if wall_s > 0 else ""
     yield f"{count} sessions in {wall_s:.1f} s{speed}"
 
@@ -41,7 +41,7 @@ def _table(family: str, rows: Sequence[Row]) -> Iterator[str]:
             name = ""
         yield (
             f"{name:<{NAME_WIDTH}}{_short(row.qoe_linear):>8}"
-            f"{ABSENT if row.of_bound is None else f'{row.of_bound:.3f}':>7}"
+            f"{ABSENT if row.of_bound is None else _narrow(row.of_bound):>7}"
             f"{row.bitrate_kbps:>8.0f}{row.rebuffer_ratio * 100:>8.2f}{row.startup_p50_s:>8.2f}"
             f"{row.switches:>7.1f}  {_difference(row)}"
         ).rstrip()
@@ -54,6 +54,10 @@ def _difference(row: Row) -> str:
     if row.difference_low is None or row.difference_high is None:
         return text
     return f"{text} {_signed(row.difference_low)}..{_signed(row.difference_high)}"
+
+
+def _narrow(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def _signed(value: float) -> str:

@@ -24,6 +24,8 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     controller: str
     trace_ids: tuple[str, ...]
     figures: SessionFigures
+    stall_penalty: float
+    """Mbit/s that a second of stall cost."""
     wall_s: float
 
 
@@ -56,6 +58,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     of_bound: float | None = None
     """qoe_linear / that of the plan which knows the future; None where that is not above 0, and
     such a family is left out of the mean of all."""
+    of_bound_avoidable: float | None = None
+    """The same where the stalls of that plan, which nobody can avoid, cost nothing in either."""
     stalled_excess_s: float | None = None
     """stalled_s beyond that plan's."""
     sessions_per_s: float
@@ -98,11 +102,14 @@ def _row(one: Played, group: Mapping[str, Played], seeds: Seeds) -> Row:
     stalled_s = float(figures.stalled_s.sum())
     qoe = float(figures.qoe_linear.mean())
     bound = group.get(BOUND)
-    of_bound = excess_s = None
+    of_bound = avoidable = excess_s = None
     if bound is not None:
         best = float(bound.figures.qoe_linear.mean())
-        of_bound = qoe / best if best > 0 else None
-        excess_s = (stalled_s - float(bound.figures.stalled_s.sum())) / count
+        bound_s = float(bound.figures.stalled_s.sum())
+        forgiven = one.stall_penalty * bound_s / count / figures.segment_count
+        of_bound = _share(qoe, best)
+        avoidable = _share(qoe + forgiven, best + forgiven)
+        excess_s = (stalled_s - bound_s) / count
     row = Row(
         family=one.family,
         controller=one.controller,
@@ -118,6 +125,7 @@ def _row(one: Played, group: Mapping[str, Played], seeds: Seeds) -> Row:
         abandoned=float(figures.abandoned.mean()),
         wasted_mbytes=float(figures.wasted_bits.mean()) / BITS_PER_MBYTE,
         of_bound=of_bound,
+        of_bound_avoidable=avoidable,
         stalled_excess_s=excess_s,
         sessions_per_s=_rate(count, one.wall_s),
         wall_s=one.wall_s,
@@ -129,11 +137,13 @@ def _row(one: Played, group: Mapping[str, Played], seeds: Seeds) -> Row:
 def _mean_row(rows: Sequence[Row], families: Families, seeds: Seeds) -> Row:
     count = sum(row.sessions for row in rows)
     wall_s = sum(row.wall_s for row in rows)
-    ratios = [row.of_bound for row in rows if row.of_bound is not None]
-    excesses_s = [row.stalled_excess_s for row in rows if row.stalled_excess_s is not None]
 
     def mean(name: str) -> float:
         return float(np.mean([getattr(row, name) for row in rows]))
+
+    def mean_of_known(name: str) -> float | None:
+        known = [getattr(row, name) for row in rows if getattr(row, name) is not None]
+        return float(np.mean(known)) if known else None
 
     row = Row(
         family=ALL,
@@ -149,8 +159,9 @@ def _mean_row(rows: Sequence[Row], families: Families, seeds: Seeds) -> Row:
         switches=mean("switches"),
         abandoned=mean("abandoned"),
         wasted_mbytes=mean("wasted_mbytes"),
-        of_bound=float(np.mean(ratios)) if ratios else None,
-        stalled_excess_s=float(np.mean(excesses_s)) if excesses_s else None,
+        of_bound=mean_of_known("of_bound"),
+        of_bound_avoidable=mean_of_known("of_bound_avoidable"),
+        stalled_excess_s=mean_of_known("stalled_excess_s"),
         sessions_per_s=_rate(count, wall_s),
         wall_s=wall_s,
     )
@@ -179,6 +190,10 @@ def _compared(row: Row, means: Mapping[str, float], families: Families, seeds: S
         difference_low=found.low,
         difference_high=found.high,
     )
+
+
+def _share(value: float, best: float) -> float | None:
+    return value / best if best > 0 else None
 
 
 def _rate(count: int, wall_s: float) -> float:

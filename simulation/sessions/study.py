@@ -14,6 +14,7 @@ from abr.view import Attempt, Controller, Flags, Rungs, View
 from nearcast.errors import ConfigError
 from nearcast.seeds import Seeds
 from simulation.sessions.capacity import Capacity
+from simulation.sessions.clairvoyant import Clairvoyant
 from simulation.sessions.engine import Outcome, Settings, play
 from simulation.sessions.families import Family
 from simulation.sessions.figures import SessionFigures, join, measure
@@ -128,6 +129,7 @@ def _play_family(
         controller=choice.label,
         trace_ids=family.trace_ids,
         figures=join(parts),
+        stall_penalty=condition.stall_penalty,
         wall_s=now_s() - begun_s,
     )
 
@@ -201,8 +203,6 @@ def _controller(
 ) -> Controller:
     if choice.name != BOUND:
         return build_controller(choice.name, choice.settings, len(rows))
-    from simulation.sessions.clairvoyant import Clairvoyant
-
     plans = []
     for row in rows:
         if report is not None:
