@@ -1,14 +1,16 @@
 """Redundant variant streams: a ladder that an HLS master lists again for another host.
 
 RFC 8216, 6.2.4: variants that differ in their URI only are the same stream in another place, to be
-used when the first fails. A master that does so has audio groups for each place, too. The playlists
+used when the first fails. Only another host counts as another place here: packagers do list two
+streams of one rate. A master that has copies has audio groups for each place, too. The playlists
 of the copies are not read: what the first one lists is looked for in the same place beside them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from nearcast.manifests.limits import join
 from nearcast.media import Base
@@ -33,8 +35,8 @@ def find_copies(data: Mapping[str, Any], base_url: str) -> tuple[tuple[Base, ...
         urls = copies.setdefault(join(base_url, first["uri"]), {})
         for entry in alike[1:]:
             url = join(base_url, entry["uri"])
-            if url in copies or url in urls:
-                continue  # the same once more: for another audio group, which is no copy
+            if not _is_elsewhere(url, copies, join(base_url, first["uri"]), urls):
+                continue  # perhaps the same once more, for another audio group
             urls[url] = None
             here, there = first["stream_info"].get("audio"), entry["stream_info"].get("audio")
             if here and there and here != there:
@@ -44,14 +46,21 @@ def find_copies(data: Mapping[str, Any], base_url: str) -> tuple[tuple[Base, ...
             urls = copies.setdefault(join(base_url, entry["uri"]), {})
             for there in others:
                 for other in _members(data["media"], there):
-                    if _voice(other) == _voice(entry):
-                        urls[join(base_url, other["uri"])] = None
+                    url = join(base_url, other["uri"])
+                    is_same = _voice(other) == _voice(entry)
+                    if is_same and _is_elsewhere(url, copies, join(base_url, entry["uri"]), urls):
+                        urls[url] = None
     made = []
     for url, others in copies.items():
         every = dict.fromkeys((url, *others))
         if len(every) > 1:
             made.append(tuple(Base(url=each) for each in every)[:COPY_COUNT_MAX])
     return tuple(made)
+
+
+def _is_elsewhere(url: str, firsts: Iterable[str], first: str, others: Iterable[str]) -> bool:
+    hosts = {urlsplit(each).netloc for each in (first, *others)}
+    return url not in firsts and urlsplit(url).netloc not in hosts
 
 
 def _traits(info: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
