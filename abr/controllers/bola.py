@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from abr.controllers.throughput import sustainable_rung
-from abr.view import ASK_AGAIN, GO_ON, Attempt, Floats, Rungs, View
+from abr.view import ASK_AGAIN, GO_ON, Attempt, Flags, Floats, Rungs, View
 from nearcast.config import Section
 
 SHORT_TITLE_SEGMENTS_MIN = 3
@@ -78,17 +78,37 @@ class Bola:
         return worth
 
     def abandon(self, attempt: Attempt) -> Rungs:
-        worth = self._worth(attempt.ladder_kbps)
-        gain_s = self._gain_s[attempt.session]  # NaN before the first choice: nothing is given up
-        left_bits = attempt.size_bits - attempt.received_bits
-        score = (gain_s * worth[attempt.rung] - attempt.buffer_s) / left_bits
-        share = attempt.ladder_kbps / attempt.ladder_kbps[attempt.rung][:, None]
-        bits = attempt.size_bits[:, None] * share  # (n, rungs)
-        scores = (gain_s[:, None] * worth - attempt.buffer_s[:, None]) / bits
-        is_open = (bits < left_bits[:, None]) & (scores > score[:, None]) & (score >= 0)[:, None]
-        is_open &= np.arange(worth.size) < attempt.rung[:, None]
+        worth_s, left_bits, bits, is_less = self._scored(attempt)
+        now = np.take_along_axis(worth_s, attempt.rung[:, None], axis=1)[:, 0] - attempt.buffer_s
+        scores = (worth_s - attempt.buffer_s[:, None]) / bits
+        is_open = is_less & (scores > (now / left_bits)[:, None]) & (now >= 0)[:, None]
         best = np.argmax(np.where(is_open, scores, -np.inf), axis=1)
-        instead = np.where(is_open.any(axis=1), best, GO_ON).astype(np.int64)
-        given_up = instead >= 0
-        self._last_rung[attempt.session[given_up]] = instead[given_up]
-        return np.where(given_up, ASK_AGAIN, GO_ON)
+        given_up = np.flatnonzero(is_open.any(axis=1))
+        self._last_rung[attempt.session[given_up]] = best[given_up]
+        instead = np.full(best.size, GO_ON)
+        instead[given_up] = ASK_AGAIN
+        return instead
+
+    def patience_s(self, attempt: Attempt) -> Floats:
+        """(n,): see simulation.sessions.watch.Patient."""
+        # A lower rung scores better once the buffer is below a level, which more bytes only lower.
+        worth_s, left_bits, bits, is_less = self._scored(attempt)
+        now_s = np.take_along_axis(worth_s, attempt.rung[:, None], axis=1)
+        left = left_bits[:, None]
+        level_s = (left * worth_s - bits * now_s) / np.where(is_less, left - bits, 1.0)
+        highest_s = np.where(is_less, level_s, -1.0).max(axis=1)
+        patience_s = np.maximum(attempt.buffer_s - highest_s, 0.0)
+        return np.where(highest_s >= 0, patience_s, np.inf)
+
+    def _scored(self, attempt: Attempt) -> tuple[Floats, Floats, Floats, Flags]:
+        """What each rung is worth (n, rungs), the bits still to come (n,), those of each rung
+        (n, rungs), and which rungs are lower and have fewer."""
+        gain_s = self._gain_s[attempt.session]
+        # Before the first choice there is no gain, and nothing is given up.
+        worth_s = np.nan_to_num(gain_s)[:, None] * self._worth(attempt.ladder_kbps)
+        left_bits = np.maximum(attempt.size_bits - attempt.received_bits, 1.0)
+        share = attempt.ladder_kbps / attempt.ladder_kbps[attempt.rung][:, None]
+        bits = attempt.size_bits[:, None] * share
+        is_less = (bits < left_bits[:, None]) & (gain_s > 0)[:, None]
+        is_less &= np.arange(attempt.ladder_kbps.size) < attempt.rung[:, None]
+        return worth_s, left_bits, bits, is_less

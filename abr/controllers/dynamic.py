@@ -9,7 +9,7 @@ import numpy as np
 
 from abr.controllers.bola import Bola, BolaParams
 from abr.controllers.throughput import ThroughputParams, ThroughputRule
-from abr.view import Attempt, Rungs, View
+from abr.view import Attempt, Floats, Rungs, View
 from nearcast.config import Section
 
 
@@ -49,3 +49,6 @@ class Dynamic:
 
     def abandon(self, attempt: Attempt) -> Rungs:
         return self._by_rate.abandon(attempt)
+
+    def patience_s(self, attempt: Attempt) -> Floats:
+        return self._by_rate.patience_s(attempt)

@@ -61,6 +61,9 @@ class RobustMpc:
     def abandon(self, attempt: Attempt) -> Rungs:
         return np.full(attempt.rung.shape, GO_ON)
 
+    def patience_s(self, attempt: Attempt) -> Floats:
+        return np.full(attempt.rung.shape, np.inf)
+
     def _predict_kbps(self, view: View) -> Floats:
         """(n,): NaN where there is neither a sample nor an estimate."""
         window = self._params.window

@@ -72,6 +72,17 @@ class ThroughputRule:
             instead[late] = self._instead(attempt.take(late), left_bits[late])
         return instead
 
+    def patience_s(self, attempt: Attempt) -> Floats:
+        """(n,): see simulation.sessions.watch.Patient."""
+        # Late is what was slower than this on average since its first byte.
+        size_bits, limit_s = attempt.size_bits, self._params.abandon_ratio * attempt.duration_s
+        late_bps = size_bits / np.maximum(limit_s - attempt.ttfb_s, 1e-9)
+        late_at_s = attempt.ttfb_s + attempt.received_bits / late_bps
+        patience_s = np.maximum(late_at_s, ABANDON_AFTER_S) - attempt.elapsed_s
+        smallest = attempt.ladder_kbps[0] / attempt.ladder_kbps[attempt.rung]
+        is_pointless = size_bits * smallest >= size_bits - attempt.received_bits
+        return np.where(is_pointless, np.inf, np.maximum(patience_s, 0.0))
+
     def _instead(self, attempt: Attempt, left_bits: Floats) -> Rungs:
         arrives = _arrives(
             attempt.ladder_kbps,

@@ -1,9 +1,11 @@
 """Independent sessions over recorded traces, all at once, exact in time.
 
-All sessions play the same title and go forward in lock-step by segment, each on a clock of its own:
-wait for room in the buffer, ask the controller, send, look in on what is under way, and take in
-what came. Transfers end when the integral of the link says so, so there is no time step; only the
-question whether to give a segment up is asked at moments, as a player asks it when bytes arrive.
+All sessions play the same title, each on a clock of its own, and take their steps together: wait
+for room in the buffer, ask the controller, send, look in on what is under way (see
+simulation.sessions.watch), and take in what came. One that gives a segment up falls behind the
+others, which do not wait for it. Transfers end when the integral of the link says so, so there is
+no time step; only the question whether to give a segment up is asked at moments, as a player asks
+it when bytes arrive.
 
 The session is the one of the public reference results: from trace time 0, the first segment at rung
 0, playback from the first segment on, and after a stall from the next one on.
@@ -14,19 +16,16 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from abr.view import ASK_AGAIN, GO_ON, HORIZON, Attempt, Controller, Flags, Floats, Rungs, View
-from simulation.sessions.history import Samples
+from abr.view import ASK_AGAIN, GO_ON, HORIZON, Controller, Flags, Floats, Rungs, View
+from simulation.sessions.history import Samples, kbps_of
 from simulation.sessions.title import SessionTitle
-from simulation.sessions.transport import Flight, Transport
+from simulation.sessions.transport import Transport
+from simulation.sessions.watch import Watch
 
 GRACE_S = 0.5
 """A segment is not given up earlier than this."""
-LOOK_S = 0.1
-LOOK_GROWTH = 1.05
-"""The second look comes LOOK_S after the first, and each gap is a little longer than the one
-before: an outage of minutes is not looked at thousands of times."""
 ABANDON_COUNT_MAX = 2
-"""Of one segment."""
+"""Of one segment, at a rung that the controller names; see simulation.sessions.watch."""
 STALL_S_MIN = 0.001
 """Shorter ones are seen by nobody and not counted, though their time is."""
 
@@ -40,8 +39,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     can_abandon: bool = True
     grace_s: float = GRACE_S
     abandon_count_max: int = ABANDON_COUNT_MAX
-    look_s: float = LOOK_S
-    look_growth: float = LOOK_GROWTH
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,13 +99,20 @@ class _Run:
         self._controller = controller
         self._transport = transport
         self._settings = settings
-        self._hits = np.zeros((n, segments), dtype=np.bool_) if hits is None else hits
-        self._hits_told = hits_told
-        self._all = np.arange(n)
+        self._watch = Watch(controller, title, settings.grace_s, settings.abandon_count_max)
+        self._hits = hits
+        self._hits_told = hits_told and hits is not None
+        if hits is not None:
+            padding = np.full((n, HORIZON), np.nan)
+            self._hits_ahead = np.concatenate([hits.astype(np.float64), padding], axis=1)
+        self._index = np.zeros(n, dtype=np.int64)
         self._now_s = np.zeros(n)
         self._quiet_since_s = np.zeros(n)
         self._buffer_s = np.zeros(n)
         self._last_rung = np.full(n, -1)
+        first_rung = ASK_AGAIN if settings.first_rung is None else settings.first_rung
+        self._next_rung = np.full(n, first_rung)
+        """Named already, or ASK_AGAIN."""
         self._samples = Samples(n, title.segment_s)
         self._out = Outcome(
             rungs=np.zeros((n, segments), dtype=np.int64),
@@ -123,155 +127,117 @@ class _Run:
         )
 
     def play(self) -> Outcome:
-        for index in range(self._title.segment_count):
-            self._wait_for_room()
-            if index == 0 and self._settings.first_rung is not None:
-                rung = np.full(self._all.size, self._settings.first_rung)
-            else:
-                rung = self._controller.choose(self._view(index))
-            self._out.buffer_s[:, index] = self._buffer_s
-            self._fetch(index, rung)
-            self._buffer_s += self._title.segment_s
-            self._last_rung = self._out.rungs[:, index]
+        rows = np.arange(self._index.size)
+        while rows.size:
+            self._wait_for_room(rows)
+            self._attempt(rows, self._choose(rows))
+            is_playing = self._index[rows] < self._title.segment_count
+            rows = rows if is_playing.all() else rows[is_playing]
         return self._out
 
-    def _wait_for_room(self) -> None:
+    def _wait_for_room(self, rows: Rungs) -> None:
         limit_s = max(self._settings.buffer_s_max, self._title.segment_s)
-        wait_s = np.maximum(self._buffer_s + self._title.segment_s - limit_s, 0.0)
-        self._now_s += wait_s
-        self._buffer_s -= wait_s
+        wait_s = np.maximum(self._buffer_s[rows] + self._title.segment_s - limit_s, 0.0)
+        self._now_s[rows] += wait_s
+        self._buffer_s[rows] -= wait_s
 
-    def _view(self, index: int) -> View:
-        n = self._all.size
+    def _choose(self, rows: Rungs) -> Rungs:
+        rung = self._next_rung[rows]
+        is_open = rung == ASK_AGAIN
+        if is_open.all():
+            return self._controller.choose(self._view(rows))
+        if is_open.any():
+            rung[is_open] = self._controller.choose(self._view(rows[is_open]))
+        return rung
+
+    def _view(self, rows: Rungs) -> View:
+        count = rows.size
         title = self._title
-        durations_s, sizes_bits = title.upcoming(index)
+        index = self._index[rows]
+        durations_s, sizes_bits = title.upcoming_of(index)
         hits_ahead = None
         if self._hits_told:
-            ahead = self._hits[:, index : index + HORIZON].astype(np.float64)
-            padding = np.full((n, HORIZON - ahead.shape[1]), np.nan)
-            known = np.concatenate([ahead, padding], axis=1)
-            hits_ahead = np.broadcast_to(known[:, :, None], (n, HORIZON, title.rung_count))
+            ahead = self._hits_ahead[rows[:, None], index[:, None] + np.arange(HORIZON)]
+            hits_ahead = np.broadcast_to(ahead[:, :, None], sizes_bits.shape)
+        buffer_s = self._buffer_s[rows]
         return View(
-            session=self._all,
+            session=rows,
             ladder_kbps=title.ladder_kbps,
-            buffer_s=self._buffer_s.copy(),
-            buffer_limit_s=np.full(n, self._settings.buffer_s_max),
-            durations_s=np.broadcast_to(durations_s, (n, HORIZON)),
-            sizes_bits=np.broadcast_to(sizes_bits, (n, *sizes_bits.shape)),
+            buffer_s=buffer_s,
+            buffer_limit_s=np.full(count, self._settings.buffer_s_max),
+            durations_s=durations_s,
+            sizes_bits=sizes_bits,
             hits_ahead=hits_ahead,
-            segment_index=np.full(n, index),
-            segments_left=np.full(n, title.segment_count - index),
-            estimate_kbps=self._samples.estimate_kbps(),
-            ttfb_s=self._samples.ttfb_s(),
-            history=self._samples.history(),
-            gap_s=self._now_s - self._quiet_since_s,
-            last_rung=self._last_rung,
-            is_startup=np.full(n, index == 0),
-            is_stalled=(self._buffer_s <= 0) & (index > 0),
+            segment_index=index,
+            segments_left=title.segment_count - index,
+            estimate_kbps=self._samples.estimate_kbps(rows),
+            ttfb_s=self._samples.ttfb_s(rows),
+            history=self._samples.history(rows),
+            gap_s=self._now_s[rows] - self._quiet_since_s[rows],
+            last_rung=self._last_rung[rows],
+            is_startup=index == 0,
+            is_stalled=(buffer_s <= 0) & (index > 0),
         )
 
-    def _fetch(self, index: int, rung: Rungs) -> None:
-        """Fetch the segment in all sessions; those that give it up try again until it is here."""
-        rows = self._all
-        while rows.size:
-            rung = self._attempt(index, rows, rung)
-            is_given_up = rung != GO_ON
-            rows, rung = rows[is_given_up], rung[is_given_up]
-            is_open = rung == ASK_AGAIN
-            if is_open.any():
-                rung[is_open] = self._controller.choose(self._view(index).take(rows[is_open]))
-
-    def _attempt(self, index: int, rows: Rungs, rung: Rungs) -> Rungs:
-        """(rows,): the rung to try next, or GO_ON where the segment is here."""
+    def _attempt(self, rows: Rungs, rung: Rungs) -> None:
+        """Ask for the next segment of each session, until it is here or given up."""
         out = self._out
+        index = self._index[rows]
         sent_s = self._now_s[rows]
         gap_s = sent_s - self._quiet_since_s[rows]
+        buffer_s = self._buffer_s[rows]
         size_bits = self._title.sizes_bits[index, rung]
-        is_hit = self._hits[rows, index]
+        no_hits = np.zeros(rows.size, dtype=np.bool_)
+        is_hit = no_hits if self._hits is None else self._hits[rows, index]
         flight = self._transport.send(rows, sent_s, gap_s, size_bits, is_hit)
-        end_s = flight.end_s.copy()
-        instead = np.full(rows.size, GO_ON)
-        if self._settings.can_abandon and index > 0:
-            self._look_in(index, rows, rung, sent_s, flight, is_hit, end_s, instead)
-        for is_whole in (True, False):
-            some = np.flatnonzero((instead == GO_ON) == is_whole)
-            if not some.size:
-                continue
-            at = rows[some]
-            received = size_bits[some] if is_whole else flight.received_bits(some, end_s[some])
-            duration_s = end_s[some] - flight.first_s[some]
-            self._samples.add(
-                at,
-                size_bits=received,
-                duration_s=duration_s,
-                ttfb_s=flight.first_s[some] - sent_s[some],
-                gap_s=gap_s[some],
-                is_hit=is_hit[some],
-                is_whole=is_whole,
+        end_s, instead = flight.end_s, None
+        if self._settings.can_abandon:
+            instead, end_s = self._watch.decide(
+                flight,
+                sent_s=sent_s,
+                session=rows,
+                segment_index=index,
+                rung=rung,
+                buffer_s=buffer_s,
+                is_hit=is_hit,
+                tries=out.abandoned[rows, index],
             )
-            if is_whole:
-                out.rungs[at, index] = rung[some]
-                out.asked_s[at, index] = sent_s[some]
-                out.here_s[at, index] = end_s[some]
-                out.kbps[at, index] = received / np.maximum(duration_s, 1e-9) / 1000.0
-                out.ttfb_s[at, index] = flight.first_s[some] - sent_s[some]
-            else:
-                out.abandoned[at, index] += 1
-                out.wasted_bits[at, index] += received
+        ttfb_s = flight.first_s - sent_s
+        duration_s = np.maximum(end_s - flight.first_s, 1e-9)
+        received = size_bits
+        is_whole = np.ones(rows.size, dtype=np.bool_)
+        if instead is not None and (instead != GO_ON).any():
+            is_whole = instead == GO_ON
+            lost = np.flatnonzero(~is_whole)
+            received = size_bits.copy()
+            received[lost] = flight.received_bits(lost, end_s[lost])
+            out.abandoned[rows[lost], index[lost]] += 1
+            out.wasted_bits[rows[lost], index[lost]] += received[lost]
+            self._next_rung[rows[lost]] = instead[lost]
+        self._samples.add(
+            rows,
+            size_bits=received,
+            duration_s=duration_s,
+            ttfb_s=ttfb_s,
+            gap_s=gap_s,
+            is_hit=is_hit,
+            is_whole=is_whole,
+        )
         elapsed_s = end_s - sent_s
-        if index > 0:
-            late_s = np.maximum(elapsed_s - self._buffer_s[rows], 0.0)
-            out.stalled_s[rows, index] += late_s
-            self._buffer_s[rows] = np.maximum(self._buffer_s[rows] - elapsed_s, 0.0)
+        late_s = np.where(index > 0, np.maximum(elapsed_s - buffer_s, 0.0), 0.0)
+        out.stalled_s[rows, index] += late_s
+        self._buffer_s[rows] = np.maximum(buffer_s - elapsed_s, 0.0)
         self._now_s[rows] = self._quiet_since_s[rows] = end_s
-        return instead
 
-    def _look_in(
-        self,
-        index: int,
-        rows: Rungs,
-        rung: Rungs,
-        sent_s: Floats,
-        flight: Flight,
-        is_hit: Flags,
-        end_s: Floats,
-        instead: Rungs,
-    ) -> None:
-        """Ask, while segments are under way, whether to give them up; changes `end_s` and
-        `instead`."""
-        tries = self._out.abandoned[rows, index]
-        is_open = (rung > 0) & (tries < self._settings.abandon_count_max)
-        sizes_bits = self._title.sizes_bits[index]
-        at_s = np.maximum(sent_s + self._settings.grace_s, flight.first_s + 1e-3)
-        step_s = self._settings.look_s
-        watched = np.flatnonzero(is_open & (at_s < flight.end_s))
-        while watched.size:
-            now_s = at_s[watched]
-            received = flight.received_bits(watched, now_s)
-            known = received > 0
-            some = watched if known.all() else watched[known]
-            if some.size:
-                at = rows[some]
-                elapsed_s = at_s[some] - sent_s[some]
-                buffer_s = np.maximum(self._buffer_s[at] - elapsed_s, 0.0)
-                attempt = Attempt(
-                    session=at,
-                    ladder_kbps=self._title.ladder_kbps,
-                    rung=rung[some],
-                    elapsed_s=elapsed_s,
-                    ttfb_s=flight.first_s[some] - sent_s[some],
-                    received_bits=received[known],
-                    sizes_bits=np.broadcast_to(sizes_bits, (some.size, sizes_bits.size)),
-                    duration_s=np.full(some.size, self._title.segment_s),
-                    buffer_s=buffer_s,
-                    is_hit=is_hit[some],
-                    is_waiting=buffer_s <= 0,
-                )
-                chosen = self._controller.abandon(attempt)
-                is_given_up = chosen != GO_ON
-                given_up = some[is_given_up]
-                instead[given_up] = chosen[is_given_up]
-                end_s[given_up] = at_s[given_up]
-            at_s[watched] += step_s
-            step_s *= self._settings.look_growth
-            watched = watched[(instead[watched] == GO_ON) & (at_s[watched] < flight.end_s[watched])]
+        here = slice(None) if is_whole.all() else is_whole
+        at, index = rows[here], index[here]
+        out.rungs[at, index] = rung[here]
+        out.asked_s[at, index] = sent_s[here]
+        out.here_s[at, index] = end_s[here]
+        out.buffer_s[at, index] = buffer_s[here]
+        out.kbps[at, index] = kbps_of(received[here], duration_s[here])
+        out.ttfb_s[at, index] = ttfb_s[here]
+        self._buffer_s[at] += self._title.segment_s
+        self._last_rung[at] = rung[here]
+        self._next_rung[at] = ASK_AGAIN
+        self._index[at] += 1

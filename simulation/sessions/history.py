@@ -6,19 +6,26 @@ import numpy as np
 
 from abr.throughput import HALF_LIFE_FAST_S, HALF_LIFE_SLOW_S
 from abr.view import HISTORY, Flags, Floats, History, Rungs
-from nearcast.units import BITS_PER_KBIT
+from nearcast.units import BITS_PER_KBIT, bits_from_bytes
 
 KBPS, BYTES, DURATION, TTFB, GAP, HIT = range(6)
+COLUMN_COUNT = 8 * HISTORY
+"""Written from left to right; only when they are full the last ones move back to the front."""
 
 
 class Samples:
     """The last transfers of `n` sessions, and the mean of all, forgetting. As in dash.js and Sabre
     the estimate is the lower of two weighted means, of half-lives 3 and 8 s of transfer; the wait
-    for the first byte is the higher of two over 3 and 8 s of media."""
+    for the first byte is the higher of two over 3 and 8 s of media.
+
+    Every call of `add` is one more transfer of each session that still plays: sessions that are
+    left out once must stay out.
+    """
 
     def __init__(self, session_count: int, segment_s: float) -> None:
-        self._recent = np.full((6, session_count, HISTORY), np.nan)
+        self._recent = np.full((6, session_count, COLUMN_COUNT), np.nan)
         self._recent[HIT] = 0.0
+        self._column = HISTORY
         half_lives_s = np.array([HALF_LIFE_FAST_S, HALF_LIFE_SLOW_S])
         self._half_lives_s = half_lives_s[:, None]
         self._ttfb_keep = (0.5 ** (segment_s / half_lives_s))[:, None]
@@ -36,35 +43,35 @@ class Samples:
         ttfb_s: Floats,
         gap_s: Floats,
         is_hit: Flags,
-        is_whole: bool,
+        is_whole: Flags,
     ) -> None:
         """One more transfer for each of these sessions; a given-up one (not whole) joins the
-        history but not the mean, as in Sabre."""
-        duration_s = np.maximum(duration_s, 1e-9)
-        kbps = size_bits / duration_s / BITS_PER_KBIT
-        recent = self._recent
-        whole = rows if rows.size < recent.shape[1] else slice(None)
-        recent[:, whole, :-1] = recent[:, whole, 1:]
-        for field, value in (
-            (KBPS, kbps),
-            (BYTES, size_bits / 8.0),
-            (DURATION, duration_s),
-            (TTFB, ttfb_s),
-            (GAP, gap_s),
-            (HIT, is_hit.astype(np.float64)),
-        ):
-            recent[field, rows, -1] = value
-        if is_whole:
-            keep = 0.5 ** (duration_s / self._half_lives_s)
-            self._kbps[:, rows] = keep * self._kbps[:, rows] + (1.0 - keep) * kbps
-            self._weight_s[rows] += duration_s
-            keep = self._ttfb_keep
-            self._ttfb_s[:, rows] = keep * self._ttfb_s[:, rows] + (1.0 - keep) * ttfb_s
-            self._ttfb_count[rows] += 1.0
+        history but not the mean, as in Sabre. `duration_s` is above 0."""
+        if self._column == COLUMN_COUNT:
+            self._recent[:, :, :HISTORY] = self._recent[:, :, -HISTORY:]
+            self._column = HISTORY
+        kbps = kbps_of(size_bits, duration_s)
+        recent, column = self._recent, self._column
+        recent[KBPS, rows, column] = kbps
+        recent[BYTES, rows, column] = size_bits / bits_from_bytes(1)
+        recent[DURATION, rows, column] = duration_s
+        recent[TTFB, rows, column] = ttfb_s
+        recent[GAP, rows, column] = gap_s
+        recent[HIT, rows, column] = is_hit
+        self._column += 1
+        weight_s = np.where(is_whole, duration_s, 0.0)
+        keep = 0.5 ** (weight_s / self._half_lives_s)
+        self._kbps[:, rows] = keep * self._kbps[:, rows] + (1.0 - keep) * kbps
+        self._weight_s[rows] += weight_s
+        keep = np.where(is_whole, self._ttfb_keep, 1.0)
+        self._ttfb_s[:, rows] = keep * self._ttfb_s[:, rows] + (1.0 - keep) * ttfb_s
+        self._ttfb_count[rows] += is_whole
 
-    def history(self) -> History:
-        """Of all sessions. The arrays change with the next sample: copy what must stay."""
-        recent = self._recent
+    def history(self, rows: Rungs) -> History:
+        """Of these sessions. The arrays may change with the next sample: copy what must stay."""
+        last = slice(self._column - HISTORY, self._column)
+        is_all = rows.size == self._recent.shape[1]
+        recent = self._recent[:, :, last] if is_all else self._recent[:, rows, last]
         return History(
             kbps=recent[KBPS],
             bytes=recent[BYTES],
@@ -74,16 +81,21 @@ class Samples:
             is_hit=recent[HIT] > 0,
         )
 
-    def estimate_kbps(self) -> Floats:
+    def estimate_kbps(self, rows: Rungs) -> Floats:
         """(n,): NaN before the first sample."""
-        known = 1.0 - 0.5 ** (self._weight_s / self._half_lives_s)
+        known = 1.0 - 0.5 ** (self._weight_s[rows] / self._half_lives_s)
         with np.errstate(invalid="ignore", divide="ignore"):
-            estimate: Floats = (self._kbps / known).min(axis=0)
+            estimate: Floats = (self._kbps[:, rows] / known).min(axis=0)
         return estimate
 
-    def ttfb_s(self) -> Floats:
+    def ttfb_s(self, rows: Rungs) -> Floats:
         """(n,): 0 before the first sample."""
-        known = 1.0 - self._ttfb_keep**self._ttfb_count
+        known = 1.0 - self._ttfb_keep ** self._ttfb_count[rows]
         with np.errstate(invalid="ignore", divide="ignore"):
-            waits_s: Floats = (self._ttfb_s / known).max(axis=0)
+            waits_s: Floats = (self._ttfb_s[:, rows] / known).max(axis=0)
         return np.nan_to_num(waits_s, nan=0.0)
+
+
+def kbps_of(size_bits: Floats, duration_s: Floats) -> Floats:
+    """(n,)"""
+    return size_bits / duration_s / BITS_PER_KBIT

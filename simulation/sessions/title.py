@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from abr.view import HORIZON, Floats
+from abr.view import HORIZON, Floats, Rungs
 from nearcast.errors import InputError
 from nearcast.units import s_from_ms
 
@@ -23,6 +23,9 @@ class SessionTitle:
         padding = np.full((HORIZON, rungs), np.nan)
         self._padded = np.concatenate([sizes_bits, padding])
         self._durations_s = np.concatenate([np.full(count, segment_s), padding[:, 0]])
+        ahead = np.arange(count)[:, None] + np.arange(HORIZON)
+        self._sizes_ahead = self._padded[ahead]
+        self._durations_ahead_s = self._durations_s[ahead]
 
     @property
     def segment_count(self) -> int:
@@ -41,6 +44,18 @@ class SessionTitle:
         the end."""
         ahead = slice(segment_index, segment_index + HORIZON)
         return self._durations_s[ahead], self._padded[ahead]
+
+    def upcoming_of(self, segment_index: Rungs) -> tuple[Floats, Floats]:
+        """The same for many: (n, horizon) and (n, horizon, rungs), not to be written to."""
+        first = int(segment_index[0])
+        if (segment_index == first).all():
+            durations_s, sizes_bits = self.upcoming(first)
+            count = segment_index.size
+            return (
+                np.broadcast_to(durations_s, (count, *durations_s.shape)),
+                np.broadcast_to(sizes_bits, (count, *sizes_bits.shape)),
+            )
+        return self._durations_ahead_s[segment_index], self._sizes_ahead[segment_index]
 
 
 class _TitleFile(msgspec.Struct, frozen=True, kw_only=True):
