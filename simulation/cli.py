@@ -66,12 +66,17 @@ def shape(
             "ten again after a second of silence. No loss.",
         ),
     ] = False,
+    from_client: Annotated[
+        bool,
+        typer.Option("--from-client", help="The trace begins with the first connection."),
+    ] = False,
     links: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             help="Several links in one process: a JSON list of objects with name, to, listen, "
-            "trace, trace_id, rate_kbps, up_trace, up_kbps, delay_ms, offset_s, slow_start.",
+            "trace, trace_id, rate_kbps, up_trace, up_kbps, delay_ms, offset_s, from_client, "
+            "slow_start.",
         ),
     ] = None,
     json_file: JsonFile = None,
@@ -97,7 +102,8 @@ def shape(
         "up_kbps": up_kbps,
     }
     if links is not None:
-        said = {"to": to, **alone, "slow_start": slow_start or None}
+        flags = {"slow_start": slow_start or None, "from_client": from_client or None}
+        said = {"to": to, **alone, **flags}
         given = [name for name, value in said.items() if value is not None]
         if given:
             raise ConfigError(f"--links says it all: leave out --{given[0].replace('_', '-')}")
@@ -112,6 +118,7 @@ def shape(
                     listen=listen,
                     delay_ms=delay_ms,
                     slow_start=slow_start,
+                    from_client=from_client,
                     **alone,  # type: ignore[arg-type]
                 ),
             )

@@ -96,8 +96,9 @@ class _Flow:
 
 
 class Link:
-    """A shaped link. `start_s` is the time at which the trace begins; the round trip of
-    `slow_start` is twice the delay."""
+    """A shaped link. `start_s` is the time at which the trace begins, or with
+    `begins_with_flow` how long after the first flow. The round trip of `slow_start` is twice the
+    delay."""
 
     def __init__(
         self,
@@ -107,8 +108,10 @@ class Link:
         start_s: float = 0.0,
         queue_bytes_max: int = QUEUE_BYTES_MAX,
         slow_start: SlowStart | None = None,
+        begins_with_flow: bool = False,
     ) -> None:
         self.delay_s = delay_s
+        self._awaits_flow = begins_with_flow
         self._slow_start = slow_start
         self._trace = trace
         self._start_s = start_s
@@ -133,7 +136,7 @@ class Link:
     def handle(self, event: LinkEvent, now_s: float) -> None:
         self.advance(now_s)
         if isinstance(event, FlowOpened):
-            self._open(event.flow_id)
+            self._open(event.flow_id, now_s)
             return
         flow = self._flows.get(event.flow_id)
         if flow is None:
@@ -213,12 +216,15 @@ class Link:
 
     # Its parts.
 
-    def _open(self, flow_id: int) -> None:
+    def _open(self, flow_id: int, now_s: float) -> None:
         if flow_id in self._flows:
             raise LocalProtocolError(f"flow {flow_id} is open already")
         window = None if self._slow_start is None else Window(self._slow_start, 2 * self.delay_s)
         self._flows[flow_id] = _Flow(flow_id, window)
         self._flow_count += 1
+        if self._awaits_flow:
+            self._awaits_flow = False
+            self._start_s += now_s
 
     def _offer(self, flow: _Flow, size_bytes: int, now_s: float) -> None:
         room_bytes = self.room_bytes(flow.flow_id)

@@ -28,6 +28,7 @@ class LinkShape(Section, frozen=True, kw_only=True):
     up_kbps: float | None = None
     delay_ms: float = 0.0
     offset_s: float = 0.0  # where in its trace the link begins
+    from_client: bool = False  # the trace begins with the first connection
     slow_start: bool = False  # each connection has a congestion window
 
     def __post_init__(self) -> None:
@@ -69,10 +70,16 @@ class LinkShape(Section, frozen=True, kw_only=True):
 
     def build(self, *, start_s: float = 0.0, folder: Path | None = None) -> tuple[Link, Link]:
         """The two directions, up and down; their traces begin at `start_s`."""
-        begin_s = start_s - self.offset_s
+        begin_s = (0.0 if self.from_client else start_s) - self.offset_s
         slow_start = SlowStart() if self.slow_start else None
         up, down = (
-            Link(trace, delay_s=self.delay_s, start_s=begin_s, slow_start=slow_start)
+            Link(
+                trace,
+                delay_s=self.delay_s,
+                start_s=begin_s,
+                slow_start=slow_start,
+                begins_with_flow=self.from_client,
+            )
             for trace in (self.upstream_trace(folder), self.down_trace(folder))
         )
         return up, down

@@ -128,6 +128,17 @@ def test_held_dropped_and_ended_flows_wait_for_no_acknowledgement() -> None:
     assert counters.queued_bytes == counters.in_flight_bytes == 0
 
 
+def test_a_trace_may_begin_with_the_first_flow() -> None:
+    trace = Trace((0, 1, 2), (8_000, 80))
+    link = Link(trace, begins_with_flow=True)
+    link.handle(FlowOpened(1), 7.5)
+    link.handle(BytesOffered(1, 1000), 7.6)
+    assert run(link)[-1][0] == pytest.approx(7.601)
+    link.handle(FlowOpened(2), 8.0)  # changes nothing
+    link.handle(BytesOffered(2, 100), 8.5)
+    assert run(link)[-1][0] == pytest.approx(8.51)
+
+
 def test_how_late_the_link_is_woken_changes_nothing() -> None:
     prompt, late = opened(Trace((0, 1, 2), (9_000, 300))), opened(Trace((0, 1, 2), (9_000, 300)))
     for link in (prompt, late):
