@@ -1,0 +1,14 @@
+"""Our own controller: stochastic model predictive control over a bandwidth forecast.
+
+Where to look, in the order of reading:
+
+    controller  what is asked and answered; the settings
+    chain       the forecast as a Markov chain of levels
+    induction   the value of a plan, by backward induction
+    rescue      giving up a segment under way
+    wishes      what the operator wants: caps of data and of device
+"""
+
+from abr.controllers.nearcast.controller import Nearcast, NearcastParams
+
+__all__ = ["Nearcast", "NearcastParams"]

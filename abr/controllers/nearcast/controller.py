@@ -1,0 +1,271 @@
+"""Choosing by the expected worth of plans over a forecast, and giving up by the same worth."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import numpy as np
+
+from abr.controllers.nearcast.chain import Levels, transitions
+from abr.controllers.nearcast.induction import Prices, Singles, Steps, Values, outcomes, solve
+from abr.controllers.nearcast.rescue import Plans, rescue
+from abr.controllers.nearcast.wishes import DataCap, usable_rungs
+from abr.qoe import stall_penalty_of
+from abr.view import GO_ON, HORIZON, Attempt, Floats, Rungs, View
+from nearcast.config import Section
+from nearcast.units import BITS_PER_KBIT, bits_from_bytes
+from predictor.bandwidth import BandwidthModel, Forecast, History
+
+ROWS_MAX = 32
+"""Planned at once: what they need then fits the processor's cache."""
+STEPS_MIN = 3
+KBPS_PER_MBPS = 1000.0
+RATE_KBPS_MIN = 1.0
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class NearcastParams(Section, frozen=True, kw_only=True):
+    """What the operator wants, and below that what was tuned (docs/results/abr.md).
+
+    `stall_penalty`: Mbit/s that a second of stall costs, 0 for what qoe_linear takes with the
+    ladder. `switch_penalty`: per Mbit/s of change. `startup_penalty`: Mbit/s that a second before
+    the first picture costs, 0 for half of a second of stall. `bitrate_kbps_max`: what the device
+    shows, 0 for no limit. `data_kbps_max`: mean rate that a session may fetch, 0 for no limit.
+    """
+
+    stall_penalty: NotNegative = 0.0
+    switch_penalty: NotNegative = 1.0
+    startup_penalty: NotNegative = 0.0
+    bitrate_kbps_max: NotNegative = 0.0
+    data_kbps_max: NotNegative = 0.0
+
+    caution: Positive = 1.05
+    """Stalls are planned with at so many times their penalty."""
+    smoothness: Positive = 1.02
+    """Changes as well."""
+    plan_s: Positive = 16.0
+    """Looked ahead."""
+    persistence: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.644
+    """Correlation of ranks from step to step."""
+    buffer_share: NotNegative = 0.683
+    reserve_s: NotNegative = 2.0
+    reserve_decay_s: Positive = 6.0
+    patience_s: Positive = 4.3
+    giving_up_s: NotNegative = 1.36
+    trust_s: Positive = 2.0
+    rescue_margin: NotNegative = 0.4
+
+
+class Nearcast:
+    """Stochastic model predictive control over the quantiles of a bandwidth model.
+
+    The forecast becomes a Markov chain of rate levels (chain), the value of every plan follows by
+    backward induction (induction), the rung with the highest expected worth is fetched. While a
+    segment is under way its own rate joins the forecast, and going on is weighed against starting
+    afresh with the same values (rescue). Before playback starts, time counts as waiting for the
+    first picture instead of as a stall. Where the edge has said what it holds, those segments are
+    planned at the last mile's rate, and what came from its store never counts for what did not.
+    """
+
+    def __init__(
+        self,
+        params: NearcastParams | None = None,
+        session_count: int = 1,
+        *,
+        model: BandwidthModel | None = None,
+    ) -> None:
+        self._params = params or NearcastParams()
+        self._model = model or BandwidthModel.shipped()
+        self._levels = Levels()
+        chance = transitions(self._levels, self._params.persistence).astype(np.float32)
+        self._transitions = [chance] * HORIZON
+        self._count = session_count
+        self._cap = DataCap(self._params.data_kbps_max, session_count)
+        self._plans: Plans | None = None
+        self.forecast: Forecast | None = None
+        """Of the last decision, for whoever draws it; rows as in its view."""
+
+    def choose(self, view: View) -> Rungs:
+        usable = usable_rungs(view.ladder_kbps, self._params.bitrate_kbps_max)
+        step_count = self._step_count(view)
+        bps, later_bps = self._speeds(view, usable, step_count)
+        rung = np.zeros(view.row_count, dtype=np.int64)
+        highest = self._cap.highest(view) if self._cap.is_on else None
+        for rows in _groups(view, step_count):
+            steps = _steps(view, rows, usable, step_count, bps, later_bps)
+            prices = self._prices(view)
+            after = solve(steps, self._transitions, prices)
+            self._remember(view, rows, steps, after)
+            if view.is_startup[rows[0]]:
+                prices = msgspec.structs.replace(prices, stall=self._startup_penalty(view))
+            worth = self._worth(view, rows, steps, after, prices)
+            if highest is not None:
+                worth[np.arange(usable)[:, None] > highest[rows]] = -np.inf
+            rung[rows] = worth.argmax(axis=0)  # the first of equals: the lower rung
+        self._cap.spend(view, rung)
+        return rung
+
+    def abandon(self, attempt: Attempt) -> Rungs:
+        none = np.full(attempt.rung.shape, GO_ON)
+        if self._plans is None:
+            return none
+        left_s = (attempt.size_bits - attempt.received_bits) / (attempt.rate_kbps * BITS_PER_KBIT)
+        at_risk = np.flatnonzero(left_s > 0.5 * attempt.buffer_s)
+        if not at_risk.size:
+            return none
+        usable = self._plans.values.shape[1]
+        some = attempt.take(at_risk)
+        some = msgspec.structs.replace(
+            some, ladder_kbps=some.ladder_kbps[:usable], sizes_bits=some.sizes_bits[:, :usable]
+        )
+        prices = self._prices_of(attempt.ladder_kbps)
+        none[at_risk] = rescue(
+            some,
+            self._plans,
+            self._levels.weights,
+            prices,
+            trust_s=self._params.trust_s,
+            margin=self._params.rescue_margin,
+        )
+        return none
+
+    def _prices(self, view: View) -> Prices:
+        return self._prices_of(view.ladder_kbps)
+
+    def _prices_of(self, ladder_kbps: Floats) -> Prices:
+        params = self._params
+        stall = params.stall_penalty or stall_penalty_of(ladder_kbps)
+        return Prices(
+            stall=stall * params.caution,
+            switch=params.switch_penalty * params.smoothness,
+            buffer_share=params.buffer_share,
+            reserve_s=params.reserve_s,
+            reserve_decay_s=params.reserve_decay_s,
+            patience_s=params.patience_s,
+            giving_up_s=params.giving_up_s,
+        )
+
+    def _startup_penalty(self, view: View) -> float:
+        return self._params.startup_penalty or 0.5 * stall_penalty_of(view.ladder_kbps)
+
+    def _step_count(self, view: View) -> int:
+        wanted = int(np.ceil(self._params.plan_s / float(view.segment_duration_s.max()) - 1e-6))
+        return min(max(wanted, STEPS_MIN), HORIZON, int(view.segments_left.max()))
+
+    def _speeds(self, view: View, usable: int, step_count: int) -> tuple[Singles, Singles]:
+        """(levels, rungs or 1, n, steps) bit/s, and the mean of what follows each level."""
+        rungs = np.maximum(view.last_rung, 0)
+        sizes_bits = np.take_along_axis(view.sizes_bits[:, 0, :], rungs[:, None], axis=1)[:, 0]
+        seen = view.history
+        history = History(
+            samples_kbps=seen.kbps,
+            samples_bytes=seen.bytes,
+            samples_duration_s=seen.duration_s,
+            samples_ttfb_s=seen.ttfb_s,
+            samples_gap_s=seen.gap_s,
+            samples_hit=seen.is_hit,
+            gap_s=view.gap_s,
+            size_bytes=sizes_bits / bits_from_bytes(1),
+        )
+        self.forecast = self._model.forecast(history)
+        bps, later_bps = self._chain(view, self.forecast, step_count)
+        bps, later_bps = bps[:, None], later_bps[:, None]
+        if view.hits_ahead is not None:
+            is_held = view.hits_ahead[:, :step_count, :usable] > 0.5  # (n, steps, rungs)
+            if is_held.any():
+                hit_bps, hit_later = self._chain(
+                    view, self._model.forecast(history, for_hit=True), step_count
+                )
+                held = is_held.transpose(2, 0, 1)
+                bps = np.where(held, hit_bps[:, None], bps)
+                later_bps = np.where(held, hit_later[:, None], later_bps)
+        return bps, later_bps
+
+    def _chain(self, view: View, forecast: Forecast, step_count: int) -> tuple[Singles, Singles]:
+        """(levels, n, steps) each."""
+        kbps = self._levels.rates(forecast.levels, forecast.kbps)  # (n, windows, levels)
+        starts_s = np.array([start for start, _ in self._model.windows_s])
+        duration_s = float(view.segment_duration_s.max())
+        ahead_s = np.arange(step_count + 1) * duration_s + 0.1
+        window = np.searchsorted(starts_s, ahead_s, side="right") - 1
+        bps = np.maximum(kbps[:, window], RATE_KBPS_MIN) * BITS_PER_KBIT  # (n, steps + 1, levels)
+        mean = bps[:, 1:] @ self._transitions[0].T.astype(np.float64)
+        later_bps = np.maximum(mean, bps[:, :-1])
+
+        def turned(rates: Floats) -> Singles:
+            return np.ascontiguousarray(rates.transpose(2, 0, 1), dtype=np.float32)
+
+        return turned(bps[:, :-1]), turned(later_bps)
+
+    def _worth(
+        self,
+        view: View,
+        rows: Rungs,
+        steps: Steps,
+        after: Values | None,
+        prices: Prices,
+    ) -> Floats:
+        """(rungs, n): expected, the change from the rung before taken off."""
+        buffer_s = view.buffer_s[rows].astype(np.float32)[:, None]
+        drawn = outcomes(steps, 0, after, buffer_s, prices)[..., 0]  # (rungs, levels, n)
+        worth = np.einsum("rln,l->rn", drawn.astype(np.float64), self._levels.weights)
+        before = np.minimum(view.last_rung[rows], steps.rates.size - 1)
+        change = np.abs(steps.rates[:, None] - steps.rates[np.maximum(before, 0)])
+        worth -= prices.switch * np.where(before < 0, 0.0, change)
+        return worth
+
+    def _remember(self, view: View, rows: Rungs, steps: Steps, after: Values | None) -> None:
+        """Keep what giving up is judged by."""
+        rungs, levels = steps.rates.size, self._levels.count
+        buffers = 1 if after is None else after.buffer_count
+        plans = self._plans
+        if plans is None or plans.values.shape[1:] != (rungs, levels, buffers):
+            n = self._count
+            plans = self._plans = Plans(
+                bps=np.ones((n, levels), np.float32),
+                later_bps=np.ones((n, levels), np.float32),
+                values=np.zeros((n, rungs, levels, buffers), np.float32),
+                limit_s=np.ones(n, np.float32),
+                latency_s=np.zeros(n, np.float32),
+                last_rung=np.full(n, -1),
+            )
+        at = view.session[rows]
+        plans.bps[at] = steps.bps[:, 0, :, 0].T
+        plans.later_bps[at] = steps.later_bps[:, 0, :, 0].T
+        if after is not None:
+            plans.values[at] = after.flat.reshape(after.shape).transpose(2, 0, 1, 3)
+        plans.limit_s[at] = steps.limit_s
+        plans.latency_s[at] = steps.latency_s
+        plans.last_rung[at] = np.minimum(view.last_rung[rows], rungs - 1)
+
+
+def _groups(view: View, step_count: int) -> list[Rungs]:
+    """Rows that are planned together: as many steps, and all before playback or none."""
+    key = np.minimum(view.segments_left, step_count) * 2 + view.is_startup
+    found = [np.flatnonzero(key == each) for each in np.unique(key)]
+    return [
+        part[first : first + ROWS_MAX] for part in found for first in range(0, part.size, ROWS_MAX)
+    ]
+
+
+def _steps(
+    view: View, rows: Rungs, usable: int, step_count: int, bps: Singles, later_bps: Singles
+) -> Steps:
+    left = int(view.segments_left[rows[0]])
+    step_count = min(step_count, left)
+    durations_s = view.durations_s[rows, :step_count]
+    sizes_bits = view.sizes_bits[rows, :step_count, :usable]
+    return Steps(
+        rates=(view.ladder_kbps[:usable] / KBPS_PER_MBPS).astype(np.float32),
+        durations_s=durations_s.astype(np.float32),
+        bits=np.ascontiguousarray(sizes_bits.transpose(2, 0, 1), dtype=np.float32),
+        bps=bps[:, :, rows, :step_count],
+        later_bps=later_bps[:, :, rows, :step_count],
+        latency_s=view.ttfb_s[rows].astype(np.float32),
+        limit_s=np.maximum(view.buffer_limit_s[rows], durations_s[:, 0]).astype(np.float32),
+        is_end=left <= step_count,
+    )

@@ -1,0 +1,214 @@
+"""The value of playing on, by backward induction over rate level, buffer and rung.
+
+The state before a segment is the level the link was at, the buffer, and the rung before. The next
+level is drawn from the chain, the segment takes the time that level needs, a stall costs its
+penalty, the rung earns its rate, less the change from the rung before. Two things keep the plan
+from fearing what does not happen:
+
+- A level lasts for `patience_s` of one transfer; what is left after that comes at the mean rate of
+  the levels that follow. A link in trouble now is not in trouble until a whole large segment is
+  through.
+- A segment that would take longer than giving it up for the lowest rung counts as given up.
+
+Behind the last step stands what a second of buffer is worth: rate it can be turned into, and
+stalls it may spare.
+
+Arrays are (rungs, levels, n, buffers): the long axes are behind, so that each step of the recursion
+over rungs and levels is one pass over contiguous memory. Source of the method: Yin et al., SIGCOMM
+2015 (MPC for bitrates) and Yan et al., "Learning in situ", NSDI 2020 (value iteration over a
+forecast distribution); the chain, patience and giving up are ours, measured in
+docs/results/abr.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Singles = NDArray[np.float32]
+
+TRANSFER_S_MAX = 2000.0
+"""Longer ones differ in nothing that matters."""
+GRID_S = 1.0
+GRID_COUNT_MAX = 41
+
+
+class Prices(msgspec.Struct, frozen=True, kw_only=True):
+    """What things cost, in Mbit/s of one segment."""
+
+    stall: float
+    """A second of stall."""
+    switch: float
+    """A Mbit/s of change."""
+    buffer_share: float
+    """Of what the link could turn a second of buffer into, at the horizon."""
+    reserve_s: float
+    reserve_decay_s: float
+    """At the horizon an empty buffer is worth `reserve_s` of stall less, falling with this."""
+    patience_s: float
+    giving_up_s: float
+    """Lost when a segment is given up."""
+
+
+class Steps(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies ahead of `n` sessions; one entry a step, the next segment first."""
+
+    rates: Singles
+    """(rungs,) Mbit/s."""
+    durations_s: Singles
+    """(n, steps)."""
+    bits: Singles
+    """(rungs, n, steps)."""
+    bps: Singles
+    """(levels, rungs or 1, n, steps): the rate at each level."""
+    later_bps: Singles
+    """The same: the mean rate that follows a step at each level."""
+    latency_s: Singles
+    """(n,)."""
+    limit_s: Singles
+    """(n,)."""
+    is_end: bool
+    """The title ends with the last step: what is then in the buffer is worth nothing more."""
+
+
+class Values:
+    """What the state after the next segment is worth: `flat` is (rungs, levels, n, buffers)."""
+
+    def __init__(self, values: Singles, limit_s: Singles) -> None:
+        self.shape = values.shape
+        self.buffer_count = values.shape[-1]
+        self.per_s: Singles = ((self.buffer_count - 1) / limit_s).astype(np.float32)  # (n,)
+        self.flat: Singles = values.reshape(-1)
+        slope = np.empty_like(values)
+        np.subtract(values[..., 1:], values[..., :-1], out=slope[..., :-1])
+        slope[..., -1] = 0.0
+        self.slope: Singles = slope.reshape(-1)
+
+    def at(self, first: NDArray[np.intp], buffer_s: Singles, per_s: Singles) -> Singles:
+        """Interpolated; `first` is where each state's buffers begin in `flat`."""
+        place = buffer_s * per_s
+        np.minimum(place, np.float32(self.buffer_count - 1), out=place)
+        whole = place.astype(np.intp)
+        place -= whole
+        whole += first
+        out: Singles = np.take(self.slope, whole)
+        out *= place
+        out += np.take(self.flat, whole)
+        return out
+
+
+def transfer_s(bits: Any, bps: Any, later_bps: Any, patience_s: float) -> Singles:
+    """The time of `bits` at `bps` for at most `patience_s`, and then at `later_bps`."""
+    quick_s = bits / bps
+    slow_s = patience_s + (bits - bps * patience_s) / later_bps
+    out: Singles = np.where(quick_s <= patience_s, quick_s, slow_s)
+    return np.minimum(out, np.float32(TRANSFER_S_MAX))
+
+
+def outcomes(
+    steps: Steps, step: int, after: Values | None, buffer_s: Singles, prices: Prices
+) -> Singles:
+    """(rungs, levels, n, b): earned at each rung with each level, and what follows, when the
+    request goes out at `buffer_s` (n, b). `after` None: nothing follows."""
+    bps = steps.bps[:, :, :, step].swapaxes(0, 1)  # (rungs or 1, levels, n)
+    later_bps = steps.later_bps[:, :, :, step].swapaxes(0, 1)
+    bits = steps.bits[:, None, :, step]
+    duration_s = steps.durations_s[:, step]
+    room_s = np.maximum(steps.limit_s - duration_s, np.float32(0.0))
+    buffer_s = np.clip(buffer_s, np.float32(0.0), room_s[:, None])
+    took_s = transfer_s(bits, bps, later_bps, prices.patience_s) + steps.latency_s
+    out = _earned(took_s, buffer_s, duration_s, after, prices, rung_offset=0)
+    rates = steps.rates
+    out += rates[:, None, None, None]
+    if rates.size > 1:
+        # Instead of going on: lost time, and the segment at the lowest rung.
+        rest_s = max(prices.patience_s - prices.giving_up_s, 0.0)
+        again_s = transfer_s(bits[:1], bps[:1], later_bps[:1], rest_s)
+        again_s = again_s + steps.latency_s + np.float32(prices.giving_up_s)  # (1, levels, n)
+        instead = _earned(again_s, buffer_s, duration_s, after, prices, rung_offset=0)
+        instead += rates[0]
+        fall = np.where(took_s > again_s, 0.0, -np.inf).astype(np.float32)
+        fall -= (np.float32(prices.switch) * (rates - rates[0]))[:, None, None]
+        np.maximum(out, instead + fall[..., None], out=out)
+    return out
+
+
+def _earned(
+    took_s: Singles,
+    buffer_s: Singles,
+    duration_s: Singles,
+    after: Values | None,
+    prices: Prices,
+    *,
+    rung_offset: int,
+) -> Singles:
+    """Less stalls, plus what follows; `took_s` (rungs, levels, n)."""
+    left_s: Singles = buffer_s[None, None] - took_s[..., None]
+    out = np.minimum(left_s, np.float32(0.0))
+    out *= np.float32(prices.stall)
+    if after is not None:
+        np.maximum(left_s, np.float32(0.0), out=left_s)
+        left_s += duration_s[:, None]
+        rungs, levels, n = took_s.shape
+        all_levels, all_rows, buffers = after.shape[1:]
+        first = (
+            (np.arange(rungs)[:, None, None] + rung_offset) * all_levels
+            + np.arange(levels)[:, None]
+        ) * all_rows + np.arange(n)
+        out += after.at((first * buffers)[..., None], left_s, after.per_s[:, None])
+    return out
+
+
+def solve(steps: Steps, transitions: list[Singles], prices: Prices) -> Values | None:
+    """What follows the next segment: by rung and level of that segment and the buffer after it.
+
+    `transitions[k]` (levels, levels) leads from step k to step k + 1.
+    """
+    step_count = steps.durations_s.shape[1]
+    limit_s = steps.limit_s
+    n = limit_s.size
+    count = int(min(max(float(limit_s.max()) / GRID_S, 8.0) + 1, GRID_COUNT_MAX))
+    grid_s = (np.arange(count) / (count - 1) * limit_s[:, None]).astype(np.float32)  # (n, b)
+    after = None if steps.is_end else _horizon(steps, grid_s, prices)
+    for step in range(step_count - 1, 0, -1):
+        drawn = outcomes(steps, step, after, grid_s, prices)
+        rungs, levels = drawn.shape[:2]
+        flat = drawn.reshape(rungs, levels, n * count)
+        expected = np.empty_like(flat)
+        chance = transitions[step - 1]
+        for level in range(levels):
+            total = expected[:, level]
+            np.multiply(flat[:, 0], chance[level, 0], out=total)
+            for following in range(1, levels):
+                total += flat[:, following] * chance[level, following]
+        values = _best(expected, steps.rates, prices.switch)
+        after = Values(values.reshape(rungs, levels, n, count), limit_s)
+    return after
+
+
+def _horizon(steps: Steps, grid_s: Singles, prices: Prices) -> Values:
+    """What a buffer is worth at the end of the plan."""
+    usable = np.minimum(steps.bps[:, -1, :, -1] / 1e6, steps.rates[-1])  # (levels, n)
+    per_s = prices.buffer_share * usable / steps.durations_s[:, -1]
+    reserve = prices.stall * prices.reserve_s * np.exp(-grid_s / prices.reserve_decay_s)
+    worth = per_s[:, :, None] * grid_s - reserve
+    shape = (steps.rates.size, *worth.shape)
+    return Values(np.ascontiguousarray(np.broadcast_to(worth, shape), np.float32), steps.limit_s)
+
+
+def _best(worth: Singles, rates: Singles, switch: float) -> Singles:
+    """(rungs, ...): for each rung before, the best of `worth` (rungs, ...) less the change to it.
+
+    The cost of a change is a distance along the ladder, so one pass up and one down do.
+    """
+    gaps = np.float32(switch) * np.diff(rates)
+    rungs = len(worth)
+    out = worth.copy()
+    for rung in range(1, rungs):
+        np.maximum(out[rung], out[rung - 1] - gaps[rung - 1], out=out[rung])
+    for rung in range(rungs - 2, -1, -1):
+        np.maximum(out[rung], out[rung + 1] - gaps[rung], out=out[rung])
+    return out
