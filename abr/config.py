@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -91,7 +92,7 @@ def check_host(text: str) -> None:
         is_origin = place.scheme in ("http", "https") and place.hostname and place.port != 0
     except ValueError:
         is_origin = False
-    is_bare = place.path in ("", "/") and not (place.query or place.fragment or "@" in text)
+    is_bare = place.path in ("", "/") and not re.search(r"[\s@?#]", text)
     if not is_origin or not is_bare:
         raise ValueError(
             f"fallback_hosts: {text!r} is no host: write HOST, HOST:PORT or http://HOST:PORT"

@@ -7,6 +7,7 @@ the player is checked against something it shares no code with.
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from abr import events as ev
 from abr.config import PlayerConfig
@@ -75,7 +76,9 @@ class Flow:
 
 class World:
     """`rate_kbps` maps a time to the link's rate and is constant within each 0.1 s; `flow_kbps`
-    bounds what the answer for one URL gets of it."""
+    bounds what the answer for one URL gets of it. All hosts have the same files; `hangs` never
+    answers, `breaks_after` so many bytes the connection breaks, and with an `etag` the rest can be
+    asked for."""
 
     def __init__(
         self,
@@ -87,6 +90,9 @@ class World:
         flow_kbps: Callable[[str], float] = lambda url: float("inf"),
         cache_status: Callable[[str], str | None] = lambda url: None,
         failure: Callable[[ev.SendRequest], ev.ResponseFailed | None] = lambda request: None,
+        hangs: Callable[[ev.SendRequest], bool] = lambda request: False,
+        breaks_after: Callable[[ev.SendRequest], int | None] = lambda request: None,
+        etag: str | None = None,
     ) -> None:
         self.core = core
         self.now_s = 0.0
@@ -100,6 +106,9 @@ class World:
         self._flow_kbps = flow_kbps
         self._cache_status = cache_status
         self._failure = failure
+        self._hangs = hangs
+        self._breaks_after = breaks_after
+        self._etag = etag
         self._flows: dict[int, Flow] = {}
         self.on_step: Callable[[], None] = lambda: None
         self.delivered_bytes = 0.0
@@ -145,7 +154,11 @@ class World:
         flowing = [flow for flow in self._flows.values() if flow.head_at_s is None]
         share = self._rate(self.now_s) * 125.0 / max(len(flowing), 1)  # bytes a second
         times = [until_s, (int(self.now_s * 10 + 1e-6) + 1) / 10]
-        times += [f.head_at_s for f in self._flows.values() if f.head_at_s is not None]
+        times += [
+            f.head_at_s
+            for f in self._flows.values()
+            if f.head_at_s is not None and not self._hangs(f.request)
+        ]
         due_s = self.core.deadline_s()
         times += [] if due_s is None else [due_s]
         rates = [min(share, self._flow_kbps(flow.request.url) * 125.0) for flow in flowing]
@@ -168,11 +181,16 @@ class World:
     def _tell(self, flow: Flow) -> None:
         request_id = flow.request.request_id
         if flow.head_at_s is not None:
-            if self.now_s >= flow.head_at_s - 1e-12:
+            if self.now_s >= flow.head_at_s - 1e-12 and not self._hangs(flow.request):
                 self._open(flow)
             return
+        breaks_after = self._breaks_after(flow.request)
         received = flow.size_bytes - max(0, round(flow.left_bytes))
-        if flow.left_bytes <= 1e-3:
+        if breaks_after is not None and received >= breaks_after:
+            del self._flows[request_id]
+            self.feed(ev.BytesArrived(request_id=request_id, received_bytes=received))
+            self.feed(ev.ResponseFailed(request_id=request_id, detail="connection reset"))
+        elif flow.left_bytes <= 1e-3:
             del self._flows[request_id]
             self.feed(
                 ev.ResponseEnded(request_id=request_id, size_bytes=flow.size_bytes, text=flow.text)
@@ -189,21 +207,26 @@ class World:
             self.feed(failed)
             return
         flow.head_at_s = None
+        wanted = request.byte_range
         if request.kind == "manifest":
             flow.text = self._text
             flow.size_bytes = len(self._text)
+        elif wanted is not None:
+            flow.size_bytes = wanted.size_bytes
         else:
-            flow.size_bytes = self._sizes[request.url]
+            flow.size_bytes = self._sizes[urlsplit(request.url).path]
         # Manifests come at once, so that what a test works out by hand need not know their size.
         flow.left_bytes = 0.0 if request.kind == "manifest" else float(flow.size_bytes)
         self.delivered_bytes += flow.size_bytes - flow.left_bytes
         self.feed(
             ev.ResponseStarted(
                 request_id=request.request_id,
-                status=200,
+                status=200 if wanted is None else 206,
                 url=request.url,
                 cache_status=self._cache_status(request.url),
                 size_bytes=flow.size_bytes,
+                content_range=wanted,
+                validator=self._etag,
             )
         )
 
@@ -217,7 +240,7 @@ def _sizes(title: Presentation) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for each in (*title.video, *title.audio):
         for segment in (*([each.init] if each.init else []), *each.segments):
-            sizes[segment.url] = segment.size_bytes or 0
+            sizes[urlsplit(segment.url).path] = segment.size_bytes or 0
     return sizes
 
 
