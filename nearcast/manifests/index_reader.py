@@ -12,6 +12,7 @@ file holds.
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -196,7 +197,7 @@ class IndexReader:
         lengths_s = [end - start for start, end in zip(starts_s, ends_s, strict=True)]
         if ends_s[-1] > DURATION_S_MAX:
             raise RemoteProtocolError("the sidx box lists media after more than a week")
-        if min(lengths_s) <= 0 or starts_s != sorted(starts_s):
+        if min(lengths_s) <= 0 or any(one >= two for one, two in pairwise(starts_s)):
             raise RemoteProtocolError("the times of the sidx boxes go back")
         assert self._first_byte is not None
         self.found = FoundIndex(

@@ -7,6 +7,7 @@ this one covers.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Final, NamedTuple
 
@@ -20,6 +21,9 @@ HEADER_BYTES: Final = 16
 
 _EBML: Final = (b"\x1a\x45\xdf\xa3", b"\x1c\x53\xbb\x6b")
 """How a WebM file begins, and its index (Cues)."""
+_KIND: Final = re.compile(r"[0-9A-Za-z ]{4}")
+"""Of the boxes that files are made of; it tells a page of text."""
+
 _KIND_SHIFT: Final = 31
 _SIZE_MASK: Final = (1 << _KIND_SHIFT) - 1
 
@@ -60,7 +64,7 @@ def read_box(data: bytes) -> Box:
         raise RemoteProtocolError(f"a box is cut off after {len(data)} bytes")
     size_bytes, kind = struct.unpack_from(">I4s", data)
     name = kind.decode("latin-1")
-    if not name.isascii() or not name.isprintable():
+    if not _KIND.fullmatch(name):
         raise RemoteProtocolError(f"not an MP4 box: {shown(name)}")
     head_bytes = 8
     if size_bytes == 1:

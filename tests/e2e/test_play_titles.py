@@ -1,0 +1,244 @@
+"""`nearcast play` on titles of a stock encoder that are not cut into files: from a plain web server
+that answers ranges, and through an edge."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from aiohttp import web
+
+pytest.importorskip("av", reason="needs the extra `media`")
+
+import av
+
+from nearcast.manifests import FoundIndex, IndexedMpd, IndexReader, read_manifest
+from nearcast.media import Presentation, Representation, Segment
+from tests.abr_titles import (
+    FRAME_RATE,
+    MANY_INDEXES,
+    RUNGS,
+    boxes_of,
+    make_file,
+    make_indexed,
+    make_ranged_hls,
+    mpd,
+)
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import StartEdge
+
+TIMEOUT_S = 60.0
+TITLE_S = 3
+HOME = "http://origin.test/"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("titles")
+    main = make_indexed(made, duration_s=TITLE_S)
+    (made / "indexed.mpd").write_text(mpd(main))
+    (made / "probed.mpd").write_text(
+        mpd(make_indexed(made, duration_s=TITLE_S, name="p", with_ranges=False))
+    )
+    spot = make_indexed(made, duration_s=1, name="spot")
+    (made / "periods.mpd").write_text(mpd(spot, main))
+    make_ranged_hls(made, duration_s=TITLE_S)
+    make_file(made / "many.mp4", "mp4", MANY_INDEXES, size=RUNGS[0][1], duration_s=TITLE_S)
+    return made
+
+
+class Ask(NamedTuple):
+    path: str
+    byte_range: str | None
+
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[tuple[str, list[Ask]]]:
+    """The address of a web server that answers ranges, and what it was asked for."""
+    asked: list[Ask] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(Ask(request.path, request.headers.get("Range")))
+        file = folder / request.path.removeprefix("/")
+        if not file.is_file():
+            raise web.HTTPNotFound
+        return web.FileResponse(file, headers={"Cache-Control": "max-age=60"})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+    finally:
+        await runner.cleanup()
+
+
+async def play(url: str, report: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
+    """Exit status, stderr, and the only session."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "nearcast", "play", url, "--json", str(report), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
+    assert process.returncode is not None
+    (session,) = json.loads(await asyncio.to_thread(report.read_bytes))["sessions"]
+    return process.returncode, err.decode(), session
+
+
+TITLES = {
+    "indexed.mpd": TITLE_S,
+    "probed.mpd": TITLE_S,
+    "periods.mpd": TITLE_S + 1,
+    "ranged.m3u8": TITLE_S,
+    "muxed.m3u8": TITLE_S,
+}
+
+
+def assert_played(session: dict[str, Any], name: str) -> None:
+    assert session["ended"] == "finished", session
+    assert session["played_s"] == pytest.approx(TITLES[name], abs=0.15)
+    assert session["segment_count"] == TITLES[name]
+    assert session["bitrate_kbps"] > 50
+
+
+def test_titles_in_one_file_play_from_a_plain_server(folder: Path, tmp_path: Path) -> None:
+    async def watch(name: str) -> None:
+        async with serving(folder) as (base, asked):
+            code, err, session = await play(f"{base}/{name}", tmp_path / f"{name}.json")
+            assert (code, err) == (0, "")
+            assert_played(session, name)
+            media = [ask for ask in asked if ask.path.endswith((".mp4", ".m4s", ".ts"))]
+            assert len(set(media)) == len(media)
+            assert all(ask.byte_range for ask in media)
+            if name == "periods.mpd":
+                inits = [ask for ask in media if "bytes=0-" in (ask.byte_range or "")]
+                assert {"/spota.mp4", "/a.mp4"} <= {ask.path for ask in inits}
+
+    async def work() -> None:
+        await asyncio.gather(*map(watch, TITLES))
+
+    asyncio.run(work())
+
+
+def test_titles_in_one_file_play_through_an_edge(
+    folder: Path, tmp_path: Path, start_edge: StartEdge
+) -> None:
+    names = ("indexed.mpd", "periods.mpd", "ranged.m3u8")
+
+    async def watch(edge_url: str, name: str) -> int:
+        code, err, session = await play(f"{edge_url}/{name}", tmp_path / f"{name}.json")
+        assert (code, err) == (0, "")
+        assert_played(session, name)
+        return int(session["edge_hit_count"])
+
+    async def work() -> None:
+        async with serving(folder) as (base, asked):
+            with await asyncio.to_thread(start_edge, base) as edge:
+                await asyncio.gather(*(watch(edge.url, name) for name in names))
+                hits = await asyncio.gather(*(watch(edge.url, name) for name in names))
+                assert len(set(asked)) == len(asked), "each file was fetched once"
+                assert all(count > TITLES[name] for count, name in zip(hits, names, strict=True))
+                status = await asyncio.to_thread(edge.status)
+                # Those with an index in the media are served, and are not on the edge's map.
+                assert status["manifests_ignored"] == 2
+                assert status["title_count"] == 1
+
+    asyncio.run(work())
+
+
+def test_index_that_is_not_to_be_had_or_read_is_bad_input(folder: Path, tmp_path: Path) -> None:
+    one = '<AdaptationSet contentType="video"><Representation bandwidth="1">'
+    two = "</Representation></AdaptationSet>"
+    ranged = '<SegmentBase indexRange="0-99"/>'
+    period = f'<Period duration="PT{TITLE_S}S">{one}<BaseURL>%s</BaseURL>%s{two}</Period>'
+    bad = {
+        "fragments.mpd": (("many.mp4", ""), "/many.mp4: .* lists 1 s of 3 s: .* fragment only"),
+        "text.mpd": (("ranged.m3u8", ranged), r"/ranged\.m3u8: not an MP4 box"),
+        "gone.mpd": (("gone.mp4", ranged), r"/gone\.mp4: .*404"),
+        "cut.mpd": (("cut.mp4", ranged), r"/cut\.mp4: .*cut off"),
+        "past.mpd": (("v0.mp4", '<SegmentBase indexRange="999999-1000000"/>'), "HTTP 416"),
+    }
+    (folder / "cut.mp4").write_bytes((folder / "v0.mp4").read_bytes()[:800])
+    for name, (inside, _) in bad.items():
+        (folder / name).write_text(mpd(period % inside))
+
+    async def watch(base: str, name: str, message: str) -> None:
+        code, err, session = await play(f"{base}/{name}", tmp_path / f"{name}.json")
+        assert code == 2, err
+        assert session["ended"] == "failed"
+        assert re.search(message, err), err
+        assert len(err.splitlines()) == 1
+
+    async def work() -> None:
+        async with serving(folder) as (base, _):
+            await asyncio.gather(*(watch(base, name, text) for name, (_, text) in bad.items()))
+
+    asyncio.run(work())
+
+
+def fetched(folder: Path, reader: IndexReader) -> FoundIndex:
+    content = (folder / reader.place.url.removeprefix(HOME)).read_bytes()
+    while reader.wanted is not None:
+        reader.feed(content[reader.wanted.first : reader.wanted.last + 1])
+    assert reader.found is not None
+    return reader.found
+
+
+def opened(folder: Path, name: str) -> Presentation:
+    made = read_manifest((folder / name).read_bytes(), HOME + name)
+    assert isinstance(made, IndexedMpd)
+    return made.assemble({reader.place: fetched(folder, reader) for reader in made.readers()})
+
+
+@pytest.mark.parametrize("name", ["indexed.mpd", "probed.mpd"])
+def test_init_and_segments_of_an_index_decode_as_the_whole_file(folder: Path, name: str) -> None:
+    title = opened(folder, name)
+    assert [len(one.segments) for one in (*title.video, *title.audio)] == [TITLE_S, TITLE_S, 2]
+    for representation in (*title.video, *title.audio):
+        assert representation.init is not None
+        content = (folder / representation.init.url.removeprefix(HOME)).read_bytes()
+        whole = folder / "whole.mp4"
+        whole.write_bytes(
+            b"".join(_body(content, one) for one in (representation.init, *representation.segments))
+        )
+        with av.open(str(whole)) as made, av.open(content_file(folder, representation)) as wanted:
+            packets = [packet.size for packet in made.demux() if packet.size]
+            assert packets == [packet.size for packet in wanted.demux() if packet.size]
+        if representation.rendition.kind == "video":
+            assert len(packets) == TITLE_S * FRAME_RATE
+        # Each segment begins with a fragment, and they follow each other without a gap.
+        starts = {
+            at for kind, at, _ in boxes_of(folder, content_name(representation)) if kind == "moof"
+        }
+        ranges = [one.byte_range for one in representation.segments]
+        assert all(one is not None and one.first in starts for one in ranges)
+        for one, two in pairwise(representation.segments):
+            assert one.byte_range is not None
+            assert two.byte_range is not None
+            assert two.byte_range.first == one.byte_range.last + 1
+            assert two.start_s == pytest.approx(one.end_s)
+
+
+def content_name(representation: Representation) -> str:
+    return representation.segments[0].url.removeprefix(HOME).removesuffix(".mp4")
+
+
+def content_file(folder: Path, representation: Representation) -> str:
+    return str(folder / f"{content_name(representation)}.mp4")
+
+
+def _body(content: bytes, segment: Segment) -> bytes:
+    assert segment.byte_range is not None
+    return content[segment.byte_range.first : segment.byte_range.last + 1]

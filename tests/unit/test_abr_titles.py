@@ -1,0 +1,242 @@
+"""Titles as the player sees them: holes, rungs that end early, tracks of different lengths, and the
+parts that are fetched before playback."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from abr.loading import Loader, Part
+from abr.title import Title, Track
+from nearcast.errors import RemoteProtocolError
+from nearcast.media import ByteRange, Presentation, Rendition, Representation, Segment, TrackKind
+from tests.sidx_maker import box, media, sidx
+
+HOME = "http://e.test/"
+
+
+def representation(
+    name: str, kbps: float, *spans: tuple[float, float], kind: TrackKind = "video"
+) -> Representation:
+    """Segments from and to these times, each of as many bytes as its rung makes it."""
+    return Representation(
+        rendition=Rendition(
+            id=name, kind=kind, codecs="", peak_kbps=kbps, average_kbps=kbps, language="en"
+        ),
+        init=None,
+        segments=tuple(
+            Segment(
+                url=f"{HOME}{name}/{start_s:g}",
+                start_s=start_s,
+                duration_s=end_s - start_s,
+                size_bytes=round((end_s - start_s) * kbps * 125),
+            )
+            for start_s, end_s in spans
+        ),
+    )
+
+
+def track(*representations: Representation) -> Track:
+    return Track("video", representations)
+
+
+def every(step_s: float, end_s: float, *, but: tuple[float, ...] = ()) -> list[tuple[float, float]]:
+    starts = np.arange(0.0, end_s, step_s)
+    return [(float(s), float(min(s + step_s, end_s))) for s in starts if s not in but]
+
+
+def rungs_after(one: Track, end_s: float) -> list[int]:
+    return [rung for rung in range(one.rung_count) if one.has_next(rung, end_s)]
+
+
+def test_hole_at_one_rung_is_had_at_another() -> None:
+    one = track(
+        representation("low", 100, *every(4, 20, but=(8.0,))),
+        representation("high", 400, *every(4, 20, but=(12.0,))),
+    )
+    assert [rungs_after(one, end_s) for end_s in (0.0, 4.0, 8.0, 12.0, 16.0, 20.0)] == [
+        *([0, 1], [0, 1], [1], [0], [0, 1], []),
+    ]
+    durations_s, sizes_bits, index, left = one.upcoming(8.0, horizon=4)
+    assert (index, left) == (2, 3)
+    assert durations_s[:3].tolist() == [4.0, 4.0, 4.0]
+    # What a rung lacks is taken for what its rate would make it.
+    assert sizes_bits[:3].tolist() == [[4e5, 16e5]] * 3
+
+
+def test_hole_at_every_rung_is_gone_over() -> None:
+    one = track(
+        representation("low", 100, *every(4, 20, but=(8.0,))),
+        representation("high", 400, *every(4, 20, but=(8.0, 12.0))),
+    )
+    assert rungs_after(one, 8.0) == [0], "the one that goes on soonest"
+    following = one.segment_after(0, 8.0)
+    assert following is not None
+    assert following.start_s == 12.0
+    assert one.upcoming(8.0)[2:] == (2, 2)
+
+
+def test_rung_that_vanishes_leaves_the_others() -> None:
+    one = track(
+        representation("low", 100, *every(4, 8)),
+        representation("high", 400, *every(4, 20)),
+    )
+    assert rungs_after(one, 8.0) == [1]
+    assert not one.is_over(8.0)
+    assert one.end_s == 20.0
+    durations_s, _, index, left = one.upcoming(8.0)
+    assert (index, left) == (2, 3)
+    assert not np.isnan(durations_s[0])
+
+
+def test_ends_that_differ_by_rounding_are_one_end() -> None:
+    one = track(
+        representation("low", 100, *every(4, 20.1)),
+        representation("high", 400, *every(4, 20)),
+    )
+    assert one.end_s == pytest.approx(20.1)
+    other = track(
+        representation("low", 100, *every(4, 20)),
+        representation("high", 400, *every(4, 16), (16.0, 20.9)),
+    )
+    assert other.end_s == 20.0
+    assert other.is_over(20.0)
+
+
+def test_rung_cut_differently_has_what_covers_the_place() -> None:
+    one = track(
+        representation("low", 100, *every(4, 24)),
+        representation("high", 400, *every(6, 24)),
+    )
+    assert rungs_after(one, 4.0) == [0, 1]
+    assert rungs_after(one, 6.0) == [0, 1]
+    _, sizes_bits, _, _ = one.upcoming(4.0, horizon=2)
+    assert sizes_bits[0].tolist() == [4e5, 16e5]
+
+
+def test_sizes_of_one_rung_come_through_a_hole_of_another() -> None:
+    low = representation("low", 100, *every(4, 20, but=(4.0,)))
+    high = representation("high", 400, (0.0, 4.0), (4.0, 8.0), (8.0, 12.0), (12.0, 20.0))
+    _, sizes_bits, _, _ = track(low, high).upcoming(0.0, horizon=5)
+    assert sizes_bits[1].tolist() == [4e5, 16e5]
+    # The last one of the high rung is as long as two of the low: its size says nothing of either.
+    assert sizes_bits[3].tolist() == [4e5, 16e5]
+
+
+@pytest.mark.parametrize("audio_end_s", [10.0, 12.0, 15.0])
+def test_tracks_of_different_lengths_end_with_the_longer(audio_end_s: float) -> None:
+    title = Title(
+        Presentation(
+            url=HOME,
+            duration_s=12.0,
+            video=(representation("v", 500, *every(4, 12)),),
+            audio=(representation("a", 64, *every(2.5, audio_end_s), kind="audio"),),
+        )
+    )
+    assert title.end_s == max(12.0, audio_end_s)
+    assert title.audio_choices is not None
+    assert title.audio_choices.is_over(audio_end_s)
+
+
+# -- parts
+
+MASTER = b"""#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="one",URI="a.m3u8"
+#EXT-X-STREAM-INF:BANDWIDTH=500000,AUDIO="a"
+v0.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=900000,AUDIO="a"
+v1.m3u8
+"""
+PLAYLIST = b"#EXTM3U\n#EXTINF:4,\n1.m4s\n#EXT-X-ENDLIST"
+MPD = b"""<MPD type="static"><Period duration="PT8S"><AdaptationSet contentType="video">
+<Representation id="v0" bandwidth="500000"><BaseURL>v0.mp4</BaseURL>
+<SegmentBase indexRange="700-767"/></Representation>
+<Representation id="v1" bandwidth="900000"><BaseURL>%s</BaseURL></Representation>
+</AdaptationSet></Period></MPD>"""
+
+
+def loader(text: bytes, *allowed: str) -> tuple[Loader, tuple[Part, ...]]:
+    one = Loader(f"{HOME}m", allowed)
+    return one, one.read(text, f"{HOME}m")
+
+
+def hls() -> tuple[Loader, dict[str, Part]]:
+    one, parts = loader(MASTER)
+    return one, {part.url.removeprefix(HOME).removesuffix(".m3u8"): part for part in parts}
+
+
+def test_playlists_are_asked_for_and_put_together() -> None:
+    one, parts = hls()
+    assert list(parts) == ["v0", "v1", "a"]
+    for part in parts.values():
+        assert one.presentation is None
+        assert one.read_part(part, PLAYLIST) == ()
+    assert one.presentation is not None
+    assert len(one.presentation.video) == 2
+
+
+def test_playlist_that_is_gone_costs_its_rung() -> None:
+    one, parts = hls()
+    assert one.do_without(parts["v0"])
+    one.read_part(parts["a"], PLAYLIST)
+    one.read_part(parts["v1"], PLAYLIST)
+    assert one.presentation is not None
+    assert [each.rendition.id for each in one.presentation.video] == ["v1"]
+    assert len(one.presentation.audio) == 1
+
+
+def test_last_playlist_that_is_gone_completes_the_rest() -> None:
+    one, parts = hls()
+    one.read_part(parts["a"], PLAYLIST)
+    one.read_part(parts["v1"], PLAYLIST)
+    assert one.do_without(parts["v0"])
+    assert one.presentation is not None
+
+
+@pytest.mark.parametrize("lost", [("a",), ("v0", "v1")])
+def test_title_without_all_of_its_sound_or_picture_is_not_played(lost: tuple[str, ...]) -> None:
+    one, parts = hls()
+    for name in parts.keys() - set(lost):
+        one.read_part(parts[name], PLAYLIST)
+    assert [one.do_without(parts[name]) for name in lost][-1] is False
+    assert one.presentation is None
+
+
+def test_bad_playlist_is_refused_by_its_line_when_it_comes() -> None:
+    one, parts = hls()
+    with pytest.raises(RemoteProtocolError, match="line 2: EXTINF"):
+        one.read_part(parts["v1"], b"#EXTM3U\n#EXTINF:x,\n1.m4s\n#EXT-X-ENDLIST")
+
+
+def test_indexes_are_asked_for_until_they_are_whole() -> None:
+    one, parts = loader(MPD % b"v1.mp4")
+    first, second = parts
+    assert first == Part(kind="index", url=f"{HOME}v0.mp4", byte_range=ByteRange(700, 767))
+    assert second.byte_range is not None
+    assert second.byte_range.first == 0
+    assert one.read_part(first, sidx([(False, 90, 4000), (False, 80, 4000), (False, 70, 1)])) == ()
+    (further,) = one.read_part(second, box("moov", bytes(20_000))[:16384])
+    assert further.byte_range is not None
+    assert further.byte_range.first == 20_008
+    assert one.presentation is None
+    assert one.read_part(further, sidx([(False, 100, 8000)]) + media(100)) == ()
+    assert one.presentation is not None
+    low, high = one.presentation.video
+    assert [each.byte_range for each in low.segments] == [ByteRange(768, 857), ByteRange(858, 937)]
+    assert high.init is not None
+    assert high.init.byte_range == ByteRange(0, 20_007)
+
+
+def test_index_that_is_gone_costs_its_rung() -> None:
+    one, (first, second) = loader(MPD % b"v1.mp4")
+    assert one.do_without(second)
+    one.read_part(first, sidx([(False, 90, 8000)]))
+    assert one.presentation is not None
+    assert [each.rendition.id for each in one.presentation.video] == ["v0"]
+
+
+def test_index_elsewhere_is_not_asked_for_unless_it_is_allowed() -> None:
+    with pytest.raises(RemoteProtocolError, match="outside its own origin"):
+        loader(MPD % b"http://other.test/v1.mp4")
+    _, parts = loader(MPD % b"http://other.test/v1.mp4", "other.test")
+    assert parts[1].url == "http://other.test/v1.mp4"
