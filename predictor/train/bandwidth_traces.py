@@ -1,0 +1,130 @@
+"""Recorded throughput as links whose capacity is integrated exactly, many at once."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearcast.errors import InputError
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+COLUMNS = "trace_id,t_s,throughput_kbps"
+# A link that is dead for good would never end a transfer; this carries a bit in a while.
+_KBPS_MIN = 0.05
+_SIBLING = re.compile(r"(?<=\d)_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """A rate holds from its time to the next one; the last time is the end."""
+
+    family: str
+    trace_id: str
+    times_s: Floats
+    kbps: Floats  # one fewer than times
+
+
+class Links:
+    """Traces laid end to end, so that one search answers for sessions on different ones.
+
+    Each repeats for ever. A session may see its trace rescaled and stretched: `scale` times the
+    rate, `stretch` times as slowly.
+    """
+
+    def __init__(self, traces: Sequence[Trace]) -> None:
+        self.traces = tuple(traces)
+        self.duration_s = np.array([trace.times_s[-1] for trace in traces])
+        kbit = [np.diff(trace.times_s) * np.maximum(trace.kbps, _KBPS_MIN) for trace in traces]
+        self.total_kbit = np.array([each.sum() for each in kbit])
+        self._start_s = np.concatenate([[0.0], np.cumsum(self.duration_s)[:-1]])
+        self._start_kbit = np.concatenate([[0.0], np.cumsum(self.total_kbit)[:-1]])
+        pairs = list(zip(traces, kbit, self._start_s, self._start_kbit, strict=True))
+        self._edges_s = np.concatenate([trace.times_s + at_s for trace, _, at_s, _ in pairs])
+        self._edges_kbit = np.concatenate(
+            [at + np.concatenate([[0.0], np.cumsum(each)]) for _, each, _, at in pairs]
+        )
+
+    def kbit_until(self, trace: Indices, time_s: Floats) -> Floats:
+        """(n,): carried from the trace's start to `time_s`, laps included."""
+        laps = np.floor(time_s / self.duration_s[trace])
+        within_s = time_s - laps * self.duration_s[trace]
+        at = np.interp(self._start_s[trace] + within_s, self._edges_s, self._edges_kbit)
+        return np.asarray(laps * self.total_kbit[trace] + at - self._start_kbit[trace])
+
+    def when_s(self, trace: Indices, kbit: Floats) -> Floats:
+        """(n,): when `kbit` have been carried since the trace's start."""
+        laps = np.floor(kbit / self.total_kbit[trace])
+        within = kbit - laps * self.total_kbit[trace]
+        at = np.interp(self._start_kbit[trace] + within, self._edges_kbit, self._edges_s)
+        return np.asarray(laps * self.duration_s[trace] + at - self._start_s[trace])
+
+
+def read_traces(path: Path) -> tuple[list[Trace], str]:
+    """The traces of one family (the file's stem) and the SHA-256 of its bytes.
+
+    Raises InputError naming file and line.
+    """
+    try:
+        content = path.read_bytes()
+        text = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        lines = text.decode("ascii").splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path} is a damaged gzip file: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no CSV: {error}") from error
+    if not lines or lines[0].strip() != COLUMNS:
+        raise InputError(f"{path}, line 1: expected the header {COLUMNS}")
+    family = path.name.split(".")[0]
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    last = ""
+    for number, line in enumerate(lines[1:], start=2):
+        where = f"{path}, line {number}"
+        try:
+            trace_id, time, rate = line.split(",")
+            time_s, kbps = float(time), float(rate)
+        except ValueError:
+            raise InputError(f"{where}: expected {COLUMNS}, got {line[:80]!r}") from None
+        if not 0.0 <= kbps < 1e9 or not 0.0 <= time_s < 1e9:
+            raise InputError(f"{where}: time and throughput must be finite and not negative")
+        if trace_id != last and trace_id in found:
+            raise InputError(f"{where}: trace {trace_id!r} goes on after another one began")
+        times_s, rates = found.setdefault(trace_id, ([], []))
+        if (times_s and time_s < times_s[-1]) or (not times_s and time_s != 0.0):
+            raise InputError(
+                f"{where}: times of a trace must start at 0 and not fall, got {time_s:g}"
+            )
+        times_s.append(time_s)
+        rates.append(kbps)
+        last = trace_id
+    short = [name for name, (times_s, _) in found.items() if times_s[-1] <= 0.0]
+    if short or not found:
+        raise InputError(
+            f"{path}: trace {short[0]!r} has no duration" if short else f"{path} is empty"
+        )
+    traces = [
+        Trace(family=family, trace_id=name, times_s=np.array(t), kbps=np.array(rates[:-1]))
+        for name, (t, rates) in found.items()
+    ]
+    return traces, hashlib.sha256(content).hexdigest()
+
+
+def is_held_out(trace: Trace, fold: int, folds: int) -> bool:
+    """Whether a trace belongs to the fold, by the hash of its name, so that it stays where it is.
+
+    What stands before the first number's underscore counts: days, drives and probes have many
+    traces (`fcc-trace_10652_...`, `norway3g-2010-11-10_...`), and siblings must not be parted.
+    """
+    group = f"{trace.family}|{_SIBLING.split(trace.trace_id)[0]}".encode()
+    return int.from_bytes(hashlib.sha256(group).digest()[:8], "big") % folds == fold
