@@ -153,6 +153,7 @@ def abr(
     from nearcast.whole_file import write_whole
     from simulation.sessions.bound_rows import bound_played, read_bound
     from simulation.sessions.options import Options, read_plan
+    from simulation.sessions.playback import drawn_session, find_trace
     from simulation.sessions.report import lines
     from simulation.sessions.rows import BOUND, make_rows
     from simulation.sessions.session_rows import session_csv
@@ -186,6 +187,8 @@ def abr(
         from abr.picture import check_picture
 
         check_picture(plot)
+        if plot_session is not None:
+            find_trace(plan, plot_session)
     with _progress_bar(plan) as on_progress:
         played = list(play_all(plan, SystemClock.now_s, on_progress))
     if bound is not None:
@@ -210,7 +213,6 @@ def abr(
     )
     if plot is not None:
         from simulation.sessions.picture import draw_study
-        from simulation.sessions.playback import drawn_session
 
         timeline = drawn_session(plan, played, plot_session)
         write_whole(plot, draw_study(timeline, rows, plot.suffix))

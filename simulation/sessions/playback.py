@@ -32,20 +32,25 @@ def _drawn_choice(choices: Sequence[Choice]) -> Choice:
 def _drawn_trace(
     plan: Plan, played: Sequence[Played], choice: Choice, trace_id: str | None
 ) -> tuple[Condition, int]:
-    if trace_id is None:
-        condition = plan.conditions[0]
-        one = next(
-            each
-            for each in played
-            if (each.family, each.controller) == (condition.family.name, choice.label)
-        )
-        order = one.figures.qoe_linear.argsort(kind="stable")
-        return condition, int(order[order.size // 2])
+    if trace_id is not None:
+        return find_trace(plan, trace_id)
+    condition = plan.conditions[0]
+    one = next(
+        each
+        for each in played
+        if (each.family, each.controller) == (condition.family.name, choice.label)
+    )
+    order = one.figures.qoe_linear.argsort(kind="stable")
+    return condition, int(order[order.size // 2])
+
+
+def find_trace(plan: Plan, trace_id: str) -> tuple[Condition, int]:
+    """Where it is. Raises ConfigError when it is not there."""
     for condition in plan.conditions:
         if trace_id in condition.family.trace_ids:
             return condition, condition.family.trace_ids.index(trace_id)
     some = plan.conditions[0].family.trace_ids[0]
-    raise ConfigError(f"--plot-session {trace_id}: no such trace was played; one is {some}")
+    raise ConfigError(f"--plot-session {trace_id}: there is no such trace; one is {some}")
 
 
 def replay(plan: Plan, condition: Condition, choice: Choice, index: int) -> Timeline:

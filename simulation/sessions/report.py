@@ -61,7 +61,8 @@ def _narrow(value: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}" if abs(value) < 10 else f"{value:+.1f}"
+    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:+.{digits}f}"
 
 
 def _short(value: float) -> str:

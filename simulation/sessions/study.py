@@ -10,7 +10,7 @@ import numpy as np
 
 from abr.controllers import ControllerSettings, build_controller
 from abr.timeline import SegmentForecast
-from abr.view import Attempt, Controller, Flags, Rungs, View
+from abr.view import Controller, Flags, Floats, Rungs
 from nearcast.errors import ConfigError
 from nearcast.seeds import Seeds
 from simulation.sessions.capacity import Capacity
@@ -23,7 +23,7 @@ from simulation.sessions.plain import PlainTransport
 from simulation.sessions.rows import BOUND, Played
 from simulation.sessions.tcp import Backhaul, TcpTransport
 from simulation.sessions.title import SessionTitle
-from simulation.sessions.transport import Transport
+from simulation.sessions.transport import Flight, Transport
 from simulation.trace import Trace
 
 TransportName = Literal["plain", "tcp"]
@@ -162,10 +162,13 @@ def play_rows(
     hits = _hits(plan, condition)
     if hits is not None:
         hits = hits[rows.start : rows.stop]
+    transport = _transport(plan, condition, traces)
+    if report is not None:
+        transport = _Watched(transport, len(rows) * condition.title.segment_count, report)
     outcome = play(
         condition.title,
-        controller if report is None else _Watched(controller, condition.title, report),
-        _transport(plan, condition, traces),
+        controller,
+        transport,
         len(rows),
         Settings(
             buffer_s_max=plan.buffer_s_max,
@@ -179,19 +182,22 @@ def play_rows(
 
 
 class _Watched:
-    """A controller, and how far it has come."""
+    """A transport, and how far the sessions have come: by what was asked for."""
 
     def __init__(
-        self, controller: Controller, title: SessionTitle, report: Callable[[float], None]
+        self, transport: Transport, request_count: int, report: Callable[[float], None]
     ) -> None:
-        self._controller = controller
-        self._segment_count = title.segment_count
+        self._transport = transport
+        self._request_count = request_count
         self._report = report
-        self.abandon: Callable[[Attempt], Rungs] = controller.abandon
+        self._sent_count = 0
 
-    def choose(self, view: View) -> Rungs:
-        self._report(float(view.segment_index[0]) / self._segment_count)
-        return self._controller.choose(view)
+    def send(
+        self, session: Rungs, now_s: Floats, gap_s: Floats, size_bits: Floats, is_hit: Flags
+    ) -> Flight:
+        self._sent_count += session.size
+        self._report(min(self._sent_count / self._request_count, 1.0))
+        return self._transport.send(session, now_s, gap_s, size_bits, is_hit)
 
 
 def _controller(
