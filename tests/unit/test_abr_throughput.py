@@ -2,12 +2,23 @@
 
 import pytest
 
+from abr.events import ResponseStarted
 from abr.throughput import Ewma, ThroughputMeter
 from abr.transfer import Transfer
 from nearcast.media import Segment
 
 HIT = "edge; hit"
 MISS = "edge; fwd=miss"
+
+
+def head(size_bytes: int, cache_status: str | None) -> ResponseStarted:
+    return ResponseStarted(
+        request_id=1,
+        status=200,
+        url="http://x/1",
+        size_bytes=size_bytes,
+        cache_status=cache_status,
+    )
 
 
 class Source:
@@ -30,7 +41,7 @@ class Source:
         segment = Segment(url="http://x/1", start_s=0, duration_s=2)
         transfer = Transfer(1, "segment", "http://x/1", self.now_s, track="video", segment=segment)
         self.now_s += ttfb_s
-        transfer.started(self.meter, self.now_s, size_bytes=size_bytes, cache_status=status)
+        transfer.started(self.meter, self.now_s, head(size_bytes, status))
         for number in range(1, reads + 1):
             self.now_s += size_bytes / reads / (kbps * 125)
             transfer.arrived(self.meter, size_bytes * number // reads, self.now_s)
@@ -152,7 +163,7 @@ def test_transfers_in_parallel_are_credited_with_the_whole_link() -> None:
         for number in (1, 2)
     ]
     for each in both:
-        each.started(meter, 0.0, size_bytes=250_000, cache_status=MISS)
+        each.started(meter, 0.0, head(250_000, MISS))
     for step in range(1, 21):
         for each in both:
             each.arrived(meter, 12_500 * step, 0.1 * step)
