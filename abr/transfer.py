@@ -103,6 +103,13 @@ class Transfer:
         if self.track is None:
             if self.asked is not None:  # whose range is cut out for us where the file comes whole
                 is_part = event.status == PARTIAL
+                came = event.content_range
+                if (
+                    came is not None
+                    and came.first == self.asked.first
+                    and came.last < self.asked.last
+                ):
+                    self.asked = came  # an index is looked for up to the end of the file
                 self._verdict = judge(event, self.asked, self.asked) if is_part else Verdict()
                 self.size_bytes = self._verdict.size_bytes
             return self._verdict

@@ -6,8 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from abr.events import ResponseStarted
 from abr.loading import Loader, Part
+from abr.throughput import ThroughputMeter
 from abr.title import Title, Track
+from abr.transfer import Transfer
 from nearcast.errors import RemoteProtocolError
 from nearcast.media import ByteRange, Presentation, Rendition, Representation, Segment, TrackKind
 from tests.sidx_maker import box, media, sidx
@@ -240,3 +243,13 @@ def test_index_elsewhere_is_not_asked_for_unless_it_is_allowed() -> None:
         loader(MPD % b"http://other.test/v1.mp4")
     _, parts = loader(MPD % b"http://other.test/v1.mp4", "other.test")
     assert parts[1].url == "http://other.test/v1.mp4"
+
+
+def test_range_of_an_index_may_go_beyond_the_end_of_the_file() -> None:
+    part = Segment(url=HOME, start_s=0.0, duration_s=0.0, byte_range=ByteRange(100, 16483))
+    transfer = Transfer(1, "index", HOME, 0.0, segment=part)
+    came = ResponseStarted(
+        request_id=1, status=206, url=HOME, content_range=ByteRange(100, 799), size_bytes=700
+    )
+    assert transfer.started(ThroughputMeter(), 1.0, came).complaint == ""
+    assert transfer.size_bytes == 700
