@@ -86,11 +86,12 @@ class Loader:
         self._refuse([part.url for part in self._asked if origin_of(part.url) != home])
         return tuple(self._asked)
 
-    def read_part(self, part: Part, data: bytes) -> tuple[Part, ...]:
-        """Take in what was asked for as `part`; what must be fetched because of it."""
+    def read_part(self, part: Part, data: bytes, url: str | None = None) -> tuple[Part, ...]:
+        """Take in what was asked for as `part`, found at `url` if that is another place; what must
+        be fetched because of it."""
         reader = self._asked.pop(part)
         if reader is None:
-            self._playlists[part.url] = read_media(data, part.url, self._budget)
+            self._playlists[part.url] = read_media(data, url or part.url, self._budget)
         else:
             reader.feed(data)
             if reader.wanted is not None:

@@ -40,7 +40,7 @@ class Opening:
             self._client_data.stream_format = self._loader.stream_format
             self._requests.hosts.learn(self._loader.alternates)
         else:
-            further = self._loader.read_part(part, text)
+            further = self._loader.read_part(part, text, transfer.url)
         for each in further:
             self._send(each, now_s)
         return self._title()

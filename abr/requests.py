@@ -115,7 +115,8 @@ class Requests:
 
     def started(self, transfer: Transfer, event: ev.ResponseStarted, now_s: float) -> Verdict:
         verdict = transfer.started(self._meter, now_s, event)
-        if transfer.kind == "manifest":
+        is_moved = transfer.kind == "playlist" and event.url != transfer.sent_url
+        if transfer.kind == "manifest" or is_moved:
             transfer.url = event.url  # what it says is relative to where it was found
         return verdict
 

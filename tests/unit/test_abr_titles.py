@@ -188,6 +188,14 @@ def test_playlist_that_is_gone_costs_its_rung() -> None:
     assert len(one.presentation.audio) == 1
 
 
+def test_playlist_is_read_where_it_was_found() -> None:
+    one, parts = hls()
+    for name, part in parts.items():
+        one.read_part(part, PLAYLIST, f"{HOME}moved/{name}.m3u8")
+    assert one.presentation is not None
+    assert one.presentation.video[0].segments[0].url == f"{HOME}moved/1.m4s"
+
+
 def test_last_playlist_that_is_gone_completes_the_rest() -> None:
     one, parts = hls()
     one.read_part(parts["a"], PLAYLIST)
