@@ -11,7 +11,9 @@ Where to look, in the order of reading:
     origin, checks      an origin that can be slow; one answer, compared byte by byte
     report              the rows of a result
 
+    agreement           live players against the session simulator
+    ranges              an origin for byte ranges
     inference           what an answer of the model costs
-    simulate            how fast the simulator is
+    simulate, sessions  how fast the simulator is; the same for sessions alone
     cli                 `nearcast bench`
 """

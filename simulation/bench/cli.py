@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -96,3 +97,63 @@ def simulate(
     for line in table(figures):
         print(line)
     write_json(json_file, figures)
+
+
+@app.command()
+def agreement(
+    controller: Annotated[str, typer.Option(help="Who chooses the rung.")] = "dynamic",
+    traces: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CSV", help="A family of traces; repeat it (default: shipped ones)."),
+    ] = None,
+    title: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="JSON", help="As of `nearcast simulate abr`; one, or one a family."),
+    ] = None,
+    latency_ms: Annotated[
+        list[float] | None, typer.Option(help="A round trip; one, or one a family (40).")
+    ] = None,
+    sessions: Annotated[int, typer.Option(min=1, max=100, help="Over all families.")] = 20,
+    buffer_s: Annotated[float, typer.Option(min=0, help="The player waits above this.")] = 25.0,
+    abandon: Annotated[bool, typer.Option(help="Segments may be given up midway.")] = True,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter: controllers.bola.gamma_p=4"),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Live players behind shaped links, against the session simulator: two minutes of media each.
+
+    Example: nearcast bench agreement --controller dynamic --json agreement.json
+    """
+    from tempfile import TemporaryDirectory
+
+    from simulation.bench.agreement.live import play_live
+    from simulation.bench.agreement.plan import Plan, pick_sessions
+    from simulation.bench.agreement.report import compare, table
+    from simulation.bench.agreement.simulated import play_simulated
+    from simulation.sessions.options import Options, read_plan
+
+    check_json_file(json_file)
+    study = read_plan(
+        Options(
+            traces=tuple(traces or ()),
+            titles=tuple(title or ()),
+            latencies_ms=tuple(latency_ms or (40.0,)),
+            controllers=controller,
+            settings=tuple(settings or ()),
+        )
+    )
+    plan = Plan(
+        sessions=pick_sessions(study.conditions, sessions),
+        choice=study.choices[0],
+        assignments=tuple(settings or ()),
+        buffer_s_max=buffer_s,
+        can_abandon=abandon,
+    )
+    with TemporaryDirectory(prefix="nearcast-agreement-") as folder:
+        live = play_live(plan, Path(folder))
+    found = compare(plan, live, play_simulated(plan, live.manifests_bytes))
+    for line in table(found):
+        print(line)
+    write_json(json_file, found)

@@ -139,7 +139,7 @@ class _Leg:
         is_idle = first_s - self._quiet_since_s[session] > self._restart_s
         window_bits = np.where(is_idle, self._initial_bits, self._window_bits[session])
         end_s = np.empty_like(first_s)
-        left_bits = size_bits.copy()
+        left_bits = size_bits.astype(np.float64)
         start_s = first_s.copy()
         starts_s, rounds_bits = [], []
         rows = np.arange(session.size)
