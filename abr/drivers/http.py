@@ -31,7 +31,9 @@ CONNECT_TIMEOUT_S = 10.0
 REDIRECTS_MAX = 5
 TOO_LARGE = 413
 PROGRESS_BYTES = 16 * 1024
-"""The core hears of a body's progress at most once for so many bytes."""
+PROGRESS_S = 0.02
+"""The core hears of a body's progress at most once for so many bytes, or so long: on a slow link it
+would give segments up for bytes that are here already."""
 HEADERS = {"User-Agent": "nearcast-play", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -156,14 +158,16 @@ class ViewerDriver:
     async def _body(
         self, request: ev.SendRequest, response: aiohttp.ClientResponse, body: Body
     ) -> ev.ResponseFailed | None:
-        told_bytes = 0
+        told_bytes, told_s = 0, 0.0
+        loop = asyncio.get_running_loop()
         try:
             async for chunk in response.content.iter_any():
                 body.feed(chunk)
                 if body.is_enough:
                     break
-                if told_bytes == 0 or body.received_bytes - told_bytes >= PROGRESS_BYTES:
-                    told_bytes = body.received_bytes
+                is_much = body.received_bytes - told_bytes >= PROGRESS_BYTES
+                if told_bytes == 0 or is_much or loop.time() - told_s >= PROGRESS_S:
+                    told_bytes, told_s = body.received_bytes, loop.time()
                     self._feed(
                         ev.BytesArrived(request_id=request.request_id, received_bytes=told_bytes)
                     )
