@@ -10,6 +10,7 @@ import msgspec
 from abr.controllers.bola import Bola, BolaParams
 from abr.controllers.dynamic import Dynamic, DynamicParams
 from abr.controllers.hybrid import Hybrid, HybridParams
+from abr.controllers.nearcast import Nearcast, NearcastParams
 from abr.controllers.robust_mpc import RobustMpc, RobustMpcParams
 from abr.controllers.throughput import ThroughputParams, ThroughputRule
 from abr.view import Controller
@@ -33,6 +34,7 @@ CONTROLLERS: Table[ControllerPart] = Table(
         "dynamic": ControllerPart(DynamicParams, Dynamic),
         "robust_mpc": ControllerPart(RobustMpcParams, RobustMpc),
         "hybrid": ControllerPart(HybridParams, Hybrid),
+        "nearcast": ControllerPart(NearcastParams, Nearcast),
     },
 )
 

@@ -7,6 +7,7 @@ correlation at 1 a good link stays good, at 0 every step is drawn afresh.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import lru_cache
 from statistics import NormalDist
@@ -53,7 +54,7 @@ def _transitions(slices: tuple[float, ...], correlation: float) -> tuple[tuple[f
     edge_scores = [normal.inv_cdf(float(edge)) for edge in edges[1:-1]]
     spread = float(np.sqrt(max(1.0 - correlation**2, 1e-6)))
     rows = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         row = np.zeros(len(slices))
         for part in range(_SUBDIVISION):
             rank = low + (high - low) * (part + 0.5) / _SUBDIVISION

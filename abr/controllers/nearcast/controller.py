@@ -221,7 +221,7 @@ class Nearcast:
     def _remember(self, view: View, rows: Rungs, steps: Steps, after: Values | None) -> None:
         """Keep what giving up is judged by."""
         rungs, levels = steps.rates.size, self._levels.count
-        buffers = 1 if after is None else after.buffer_count
+        buffers = 1 if after is None else after.shape[-1]
         plans = self._plans
         if plans is None or plans.values.shape[1:] != (rungs, levels, buffers):
             n = self._count

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from abr.controllers.nearcast.induction import Prices, Singles, transfer_s
+from abr.controllers.nearcast.induction import Prices, Singles, grid_scale, transfer_s
 from abr.view import GO_ON, Attempt, Floats, Rungs
 
 RATE_BPS_MIN = 1000.0
@@ -81,7 +81,8 @@ def _values(plans: Plans, at: Rungs, level: Rungs, buffer_s: Floats) -> Floats:
     _, rungs, levels, buffers = plans.values.shape
     if buffers < 2:  # the title ends
         return np.zeros_like(buffer_s)
-    place = np.minimum(buffer_s * ((buffers - 1) / plans.limit_s[at])[:, None, None], buffers - 1)
+    scale = grid_scale(plans.limit_s[at])[:, None, None]
+    place = np.minimum(np.sqrt(buffer_s * scale), buffers - 1)
     whole = np.minimum(place.astype(np.intp), buffers - 2)
     share = place - whole
     first = (at[:, None, None] * rungs + np.arange(rungs)[:, None]) * levels + level[:, None, :]

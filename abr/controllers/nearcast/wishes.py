@@ -37,7 +37,8 @@ class DataCap:
         media_s = self._media_s[at] + view.segment_duration_s + DATA_HEADROOM_S
         left_bits = self._bps * media_s - self._fetched_bits[at]
         within = view.sizes_bits[:, 0, :] <= left_bits[:, None]
-        return np.maximum(within.sum(axis=1) - 1, 0).astype(np.int64)
+        highest: Rungs = np.maximum(within.sum(axis=1) - 1, 0).astype(np.int64)
+        return highest
 
     def spend(self, view: View, rung: Rungs) -> None:
         """Count the segment that is asked for now."""
