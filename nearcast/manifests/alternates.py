@@ -47,6 +47,8 @@ def _groups(
 
 def _joined(outer: Sequence[Base], own: Sequence[etree._Element]) -> Iterator[Base]:
     seen: set[str] = set()
+    # Their order counts only where they say nothing else.
+    is_ranked = any(name.startswith(f"{{{_DVB}}}") for one in own for name in map(str, one.keys()))
     for index, element in enumerate(own):
         for base in outer:
             try:
@@ -58,7 +60,7 @@ def _joined(outer: Sequence[Base], own: Sequence[etree._Element]) -> Iterator[Ba
             if url in seen or len(seen) == BASE_COUNT_MAX:
                 continue
             seen.add(url)
-            priority = _number(element, "priority", default=1)
+            priority = _number(element, "priority", default=1) if is_ranked else index
             weight = _number(element, "weight", default=1)
             yield Base(url=url, priority=base.priority + priority, weight=base.weight * weight)
 

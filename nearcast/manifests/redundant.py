@@ -54,7 +54,8 @@ def find_copies(data: Mapping[str, Any], base_url: str) -> tuple[tuple[Base, ...
     for url, others in copies.items():
         every = dict.fromkeys((url, *others))
         if len(every) > 1:
-            made.append(tuple(Base(url=each) for each in every)[:COPY_COUNT_MAX])
+            bases = (Base(url=each, priority=index) for index, each in enumerate(every))
+            made.append(tuple(bases)[:COPY_COUNT_MAX])
     return tuple(made)
 
 

@@ -33,6 +33,8 @@ def test_one_base_has_no_alternatives() -> None:
 def test_bases_at_the_top_and_their_order() -> None:
     text = mpd("<BaseURL>http://b.test/x/</BaseURL><BaseURL>c/</BaseURL>")
     assert urls(text) == [["http://b.test/x/", "http://a.test/film/c/"]]
+    (group,) = read_alternates(text, URL)
+    assert group[0].priority < group[1].priority, "without attributes, the first is preferred"
 
 
 def test_levels_multiply_up_to_a_bound() -> None:
@@ -92,6 +94,7 @@ def test_redundant_variants_and_their_audio_are_one_ladder() -> None:
     assert [one.url for one in found.video] == ["http://a.test/lo.m3u8", "http://a.test/hi.m3u8"]
     assert [one.url for one in found.audio] == ["http://a.test/en.m3u8", "http://a.test/de.m3u8"]
     pairs = {tuple(base.url for base in group) for group in found.alternates}
+    assert all(group[0].priority < group[1].priority for group in found.alternates)
     assert pairs == {
         (f"http://a.test/{name}.m3u8", f"http://b.test/{name}.m3u8")
         for name in ("lo", "hi", "en", "de")
