@@ -1,4 +1,5 @@
-"""How fast the whole network is simulated, against the bare scheduler under it.
+"""How fast the whole network is simulated, against the bare scheduler under it, and how fast are
+sessions alone (simulation.bench.sessions).
 
 The baseline is the same number of events through the same scheduler with nothing to decide: what
 is left above it is the work of the real edge, player and origin cores.
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 import msgspec
 
 from nearcast.clock import SystemClock
+from simulation.bench.sessions import SessionRate, session_rates
+from simulation.bench.sessions import table as session_table
 from simulation.scenario import read_scenario, scenario_path
 from simulation.scheduler import Scheduler
 from simulation.world import World
@@ -27,6 +30,7 @@ class SimulateFigures(msgspec.Struct, frozen=True, kw_only=True):
     cost_ratio: float
     speed_ratio: float
     """Simulated seconds per second."""
+    sessions: tuple[SessionRate, ...] = ()
 
 
 def run_bench(scenario_name: str) -> SimulateFigures:
@@ -48,6 +52,7 @@ def run_bench(scenario_name: str) -> SimulateFigures:
         empty_wall_s=empty_wall_s,
         cost_ratio=wall_s / empty_wall_s,
         speed_ratio=outcome.simulated_s / wall_s,
+        sessions=session_rates(),
     )
 
 
@@ -72,3 +77,5 @@ def table(figures: SimulateFigures) -> Iterator[str]:
     yield f"  {figures.speed_ratio:.0f} simulated seconds per second"
     yield f"  {figures.event_count / figures.wall_s:.0f} events per second"
     yield f"  {figures.cost_ratio:.1f} times the cost of as many empty events"
+    if figures.sessions:
+        yield from session_table(figures.sessions)
