@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from heapq import heappop, heappush
 
 import numpy as np
 
@@ -33,11 +34,18 @@ class Track:
         self.ladder_kbps: Floats = np.array([each.rendition.average_kbps for each in by_rate])
         if self.ladder_kbps[0] <= 0:
             raise RemoteProtocolError(f"the manifest has a {kind} representation without a rate")
-        self._starts_s = tuple(tuple(s.start_s for s in each.segments) for each in by_rate)
-        self._ends_s = tuple(tuple(s.end_s for s in each.segments) for each in by_rate)
+        # Segments are made as they are looked at, which takes its time: each is looked at once.
+        told = [
+            [(segment.start_s, segment.end_s, _size_bits(segment)) for segment in each.segments]
+            for each in by_rate
+        ]
+        self._starts_s = tuple(tuple(one[0] for one in each) for each in told)
+        self._ends_s = tuple(tuple(one[1] for one in each) for each in told)
         self._timeline = self._union()
+        if not self._timeline:
+            raise RemoteProtocolError(f"the manifest has less than a frame of {kind}")
         self._timeline_ends_s = [segment.end_s for segment in self._timeline]
-        self._sizes_bits = self._sizes()
+        self._sizes_bits = self._sizes([[one[2] for one in each] for each in told])
 
     @property
     def end_s(self) -> float:
@@ -95,38 +103,44 @@ class Track:
     def _union(self) -> tuple[Segment, ...]:
         """All segments that are needed to play from the beginning to the end: those of the lowest
         rung, and of others where it has none."""
+        waiting = sorted(
+            (start_s, rung, index)
+            for rung, starts_s in enumerate(self._starts_s)
+            for index, start_s in enumerate(starts_s)
+        )
+        waiting.reverse()  # the soonest is popped first
+        ready: list[tuple[int, int]] = []  # rung and index of what has begun where we are
         made: list[Segment] = []
         end_s = 0.0
-        while True:
-            soonest: Segment | None = None
-            for rung in range(self.rung_count):
-                segment = self.segment_after(rung, end_s)
-                if segment is None or segment.end_s - end_s < NEW_SHARE_MIN * segment.duration_s:
-                    continue
-                if soonest is None or segment.start_s < soonest.start_s - ALIGNMENT_S_TOLERANCE:
-                    soonest = segment
-                if soonest.start_s <= end_s + ALIGNMENT_S_TOLERANCE:
-                    break
-            if soonest is None:
-                return tuple(made)
-            made.append(soonest)
-            end_s = soonest.end_s
+        while waiting or ready:
+            while waiting and waiting[-1][0] <= end_s + ALIGNMENT_S_TOLERANCE:
+                _, rung, index = waiting.pop()
+                heappush(ready, (rung, index))
+            if not ready:
+                _, rung, index = waiting.pop()
+            else:
+                rung, index = heappop(ready)
+            new_s = self._ends_s[rung][index] - end_s
+            length_s = self._ends_s[rung][index] - self._starts_s[rung][index]
+            if new_s > ALIGNMENT_S_TOLERANCE and new_s >= NEW_SHARE_MIN * length_s:
+                made.append(self.representations[rung].segments[index])
+                end_s = self._ends_s[rung][index]
+        return tuple(made)
 
-    def _sizes(self) -> Floats:
-        """(segments of the timeline, rungs) in bits; NaN where unknown, missing or cut
-        differently."""
+    def _sizes(self, told_bits: Sequence[Sequence[float]]) -> Floats:
+        """(segments of the timeline, rungs) in bits, from those of each rung; NaN where unknown,
+        missing or cut differently."""
         starts_s = np.array([segment.start_s for segment in self._timeline])
         ends_s = np.array(self._timeline_ends_s)
         sizes = np.full((len(ends_s), self.rung_count), np.nan)
-        for rung, representation in enumerate(self.representations):
+        for rung, own_bits in enumerate(told_bits):
             own_starts_s = np.array(self._starts_s[rung])
             own_ends_s = np.array(self._ends_s[rung])
-            own_sizes = np.array([_size_bits(segment) for segment in representation.segments])
             at = np.searchsorted(own_ends_s, ends_s - ALIGNMENT_S_TOLERANCE)
             at = np.minimum(at, len(own_ends_s) - 1)
             is_same = np.abs(own_ends_s[at] - ends_s) <= ALIGNMENT_S_TOLERANCE
             is_same &= np.abs(own_starts_s[at] - starts_s) <= ALIGNMENT_S_TOLERANCE
-            sizes[is_same, rung] = own_sizes[at[is_same]]
+            sizes[is_same, rung] = np.array(own_bits)[at[is_same]]
         return sizes
 
 
@@ -142,8 +156,6 @@ class Title:
         self.audio_choices = Track("audio", _one_language(audio)) if video and audio else None
         ends = [track.end_s for track in (self.main, self.audio_choices) if track is not None]
         self.end_s = max(ends)
-        if not self.end_s > ALIGNMENT_S_TOLERANCE:
-            raise RemoteProtocolError(f"the manifest has {self.end_s:g} s of media")
 
     def choose_audio(self, estimate_kbps: float | None, audio_share: float) -> int:
         """The rung of the audio: the best that takes no more than its share."""

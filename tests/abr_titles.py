@@ -153,3 +153,52 @@ def make_ranged_hls(folder: Path, *, duration_s: int = 3) -> None:
         has_audio=True,
         duration_s=duration_s,
     )
+
+
+def make_pieced_hls(folder: Path) -> None:
+    """From what `make_ranged_hls` made: `holes.m3u8`, of whose rungs one has a gap as its second
+    segment and one is not there; `spliced.m3u8`, with a second of something else after its first;
+    `longer.m3u8` and `shorter.m3u8`, whose audio is longer or shorter than the video by 2 s."""
+    low, high = (_segments(folder / f"h{rung}.m3u8") for rung, _, _ in RUNGS)
+    holed = [*high[:1], ["#EXT-X-GAP", *high[1]], *high[2:]]
+    _write_media(folder / "holed.m3u8", holed, _map(folder / "hv1.m3u8"))
+    (folder / "holes.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=60000\nhv0.m3u8\n"
+        "#EXT-X-STREAM-INF:BANDWIDTH=200000\nholed.m3u8\n"
+        "#EXT-X-STREAM-INF:BANDWIDTH=900000\ngone.m3u8\n"
+    )
+    own = _map(folder / "hv0.m3u8")
+    other = ["#EXT-X-DISCONTINUITY", _map(folder / "hv1.m3u8"), *high[2]]
+    back = ["#EXT-X-DISCONTINUITY", own, *low[1]]
+    _write_media(folder / "spliced.m3u8", [low[0], other, back, *low[2:]], own)
+    options = {"hls_flags": "single_file", "hls_segment_type": "fmp4", "hls_time": "1"}
+    for name, duration_s in (("longer", 5), ("shorter", 1)):
+        kind = {**options, "hls_playlist_type": "vod"}
+        make_file(folder / f"{name}a.m3u8", "hls", kind, has_audio=True, duration_s=duration_s)
+        (folder / f"{name}.m3u8").write_text(
+            f'#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="one",URI="{name}a.m3u8"\n'
+            '#EXT-X-STREAM-INF:BANDWIDTH=60000,AUDIO="a"\nhv0.m3u8\n'
+        )
+
+
+def _segments(playlist: Path) -> list[list[str]]:
+    """The lines of each segment."""
+    made: list[list[str]] = [[]]
+    for line in playlist.read_text().splitlines():
+        if line.startswith(("#EXTINF", "#EXT-X-BYTERANGE")):
+            made[-1].append(line)
+        elif line and not line.startswith("#"):
+            made[-1].append(line)
+            made.append([])
+    return made[:-1]
+
+
+def _map(playlist: Path) -> str:
+    lines = playlist.read_text().splitlines()
+    return next(line for line in lines if line.startswith("#EXT-X-MAP"))
+
+
+def _write_media(path: Path, segments: list[list[str]], first_map: str) -> None:
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", first_map]
+    lines += [line for segment in segments for line in segment]
+    path.write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))

@@ -29,6 +29,7 @@ from tests.abr_titles import (
     boxes_of,
     make_file,
     make_indexed,
+    make_pieced_hls,
     make_ranged_hls,
     mpd,
 )
@@ -52,6 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spot = make_indexed(made, duration_s=1, name="spot")
     (made / "periods.mpd").write_text(mpd(spot, main))
     make_ranged_hls(made, duration_s=TITLE_S)
+    make_pieced_hls(made)
     make_file(made / "many.mp4", "mp4", MANY_INDEXES, size=RUNGS[0][1], duration_s=TITLE_S)
     return made
 
@@ -104,6 +106,7 @@ TITLES = {
     "ranged.m3u8": TITLE_S,
     "muxed.m3u8": TITLE_S,
 }
+PIECED = {"holes.m3u8": TITLE_S, "spliced.m3u8": TITLE_S + 1, "longer.m3u8": 5, "shorter.m3u8": 3}
 
 
 def assert_played(session: dict[str, Any], name: str) -> None:
@@ -128,6 +131,39 @@ def test_titles_in_one_file_play_from_a_plain_server(folder: Path, tmp_path: Pat
 
     async def work() -> None:
         await asyncio.gather(*map(watch, TITLES))
+
+    asyncio.run(work())
+
+
+def test_titles_with_holes_splices_and_uneven_tracks_play_to_their_end(
+    folder: Path, tmp_path: Path
+) -> None:
+    async def watch(name: str) -> None:
+        async with serving(folder) as (base, asked):
+            code, err, session = await play(f"{base}/{name}", tmp_path / f"{name}.json")
+            assert (code, err) == (0, "")
+            assert session["ended"] == "finished"
+            assert session["played_s"] == pytest.approx(PIECED[name], abs=0.15)
+            video = [ask for ask in asked if ask.path in ("/hv0.m4s", "/hv1.m4s")]
+            inits = {
+                ask for ask in video if ask.byte_range and ask.byte_range.startswith("bytes=0-")
+            }
+            if name == "holes.m3u8":
+                assert [ask.path for ask in asked].count("/gone.m3u8") == 1
+                gap = next(
+                    line for line in holed[holed.index("#EXT-X-GAP") :] if "BYTERANGE" in line
+                )
+                first = gap.rpartition("@")[2]
+                assert not any(f"bytes={first}-" in (ask.byte_range or "") for ask in video)
+                assert len(set(video) - inits) == TITLE_S
+            elif name == "spliced.m3u8":
+                assert len(inits) == 2
+                assert len(video) == 2 + TITLE_S + 1
+
+    holed = (folder / "holed.m3u8").read_text().splitlines()
+
+    async def work() -> None:
+        await asyncio.gather(*map(watch, PIECED))
 
     asyncio.run(work())
 

@@ -141,6 +141,11 @@ def test_tracks_of_different_lengths_end_with_the_longer(audio_end_s: float) -> 
     assert title.audio_choices.is_over(audio_end_s)
 
 
+def test_track_too_short_to_play_is_refused() -> None:
+    with pytest.raises(RemoteProtocolError, match="less than a frame of video"):
+        track(representation("low", 100, (0.0, 0.04)))
+
+
 # -- parts
 
 MASTER = b"""#EXTM3U
