@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from abr import events as ev
 from abr.config import PlayerConfig
 from abr.viewer import PlayItem, ViewerCore, ViewingPlan
@@ -245,9 +247,12 @@ def _sizes(title: Presentation) -> dict[str, int]:
 
 
 def viewer(
-    *items: PlayItem, config: PlayerConfig | None = None, recorder: ListRecorder | None = None
+    *items: PlayItem,
+    config: PlayerConfig | None = None,
+    recorder: ListRecorder | None = None,
+    generator: np.random.Generator | None = None,
 ) -> ViewerCore:
     plan = ViewingPlan(viewer_id="v", items=items or (PlayItem(url=MPD),))
     return ViewerCore.from_config(
-        config or PlayerConfig(), plan, recorder=recorder or ListRecorder()
+        config or PlayerConfig(), plan, recorder=recorder or ListRecorder(), generator=generator
     )
