@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
@@ -91,21 +92,27 @@ class Nearcast:
 
     def choose(self, view: View) -> Rungs:
         usable = usable_rungs(view.ladder_kbps, self._params.bitrate_kbps_max)
-        step_count = self._step_count(view)
-        bps, later_bps = self._speeds(view, usable, step_count)
+        history = _history(view)
+        self.forecast = self._model.forecast(history)
+        of_hits = None
+        if view.hits_ahead is not None and (view.hits_ahead > 0).any():
+            of_hits = self._model.forecast(history, for_hit=True)
         rung = np.zeros(view.row_count, dtype=np.int64)
         highest = self._cap.highest(view) if self._cap.is_on else None
-        for rows in _groups(view, step_count):
-            steps = _steps(view, rows, usable, step_count, bps, later_bps)
-            prices = self._prices(view)
+        prices = self._prices(view.ladder_kbps)
+        for rows, step_count in self._groups(view):
+            steps = self._steps(view, rows, usable, step_count, self.forecast, of_hits)
             after = solve(steps, self._transitions, prices)
             self._remember(view, rows, steps, after)
+            first = prices
             if view.is_startup[rows[0]]:
-                prices = msgspec.structs.replace(prices, stall=self._startup_penalty(view))
-            worth = self._worth(view, rows, steps, after, prices)
+                first = msgspec.structs.replace(prices, stall=self._startup_penalty(view))
+            worth = self._worth(view, rows, steps, after, first)
             if highest is not None:
                 worth[np.arange(usable)[:, None] > highest[rows]] = -np.inf
             rung[rows] = worth.argmax(axis=0)  # the first of equals: the lower rung
+        # Nobody knows this network: the quickest picture there can be.
+        rung[np.isnan(view.history.kbps[:, -1])] = 0
         self._cap.spend(view, rung)
         return rung
 
@@ -122,21 +129,17 @@ class Nearcast:
         some = msgspec.structs.replace(
             some, ladder_kbps=some.ladder_kbps[:usable], sizes_bits=some.sizes_bits[:, :usable]
         )
-        prices = self._prices_of(attempt.ladder_kbps)
         none[at_risk] = rescue(
             some,
             self._plans,
             self._levels.weights,
-            prices,
+            self._prices(attempt.ladder_kbps),
             trust_s=self._params.trust_s,
             margin=self._params.rescue_margin,
         )
         return none
 
-    def _prices(self, view: View) -> Prices:
-        return self._prices_of(view.ladder_kbps)
-
-    def _prices_of(self, ladder_kbps: Floats) -> Prices:
+    def _prices(self, ladder_kbps: Floats) -> Prices:
         params = self._params
         stall = params.stall_penalty or stall_penalty_of(ladder_kbps)
         return Prices(
@@ -152,44 +155,56 @@ class Nearcast:
     def _startup_penalty(self, view: View) -> float:
         return self._params.startup_penalty or 0.5 * stall_penalty_of(view.ladder_kbps)
 
-    def _step_count(self, view: View) -> int:
-        wanted = int(np.ceil(self._params.plan_s / float(view.segment_duration_s.max()) - 1e-6))
-        return min(max(wanted, STEPS_MIN), HORIZON, int(view.segments_left.max()))
+    def _groups(self, view: View) -> Iterator[tuple[Rungs, int]]:
+        """Rows that are planned together, and how many steps: all before playback or none, all up to
+        the title's end or none, and of segments as long."""
+        duration_s = np.round(view.segment_duration_s, 3)
+        wanted = np.ceil(self._params.plan_s / duration_s - 1e-6).clip(STEPS_MIN, HORIZON)
+        step_count = np.minimum(wanted, view.segments_left)
+        is_end = view.segments_left <= step_count
+        keys = np.stack([step_count, duration_s, view.is_startup, is_end])
+        kinds, kind = np.unique(keys, axis=1, return_inverse=True)
+        for each in range(kinds.shape[1]):
+            rows = np.flatnonzero(kind == each)
+            for first in range(0, rows.size, ROWS_MAX):
+                yield rows[first : first + ROWS_MAX], int(kinds[0, each])
 
-    def _speeds(self, view: View, usable: int, step_count: int) -> tuple[Singles, Singles]:
-        """(levels, rungs or 1, n, steps) bit/s, and the mean of what follows each level."""
-        rungs = np.maximum(view.last_rung, 0)
-        sizes_bits = np.take_along_axis(view.sizes_bits[:, 0, :], rungs[:, None], axis=1)[:, 0]
-        seen = view.history
-        history = History(
-            samples_kbps=seen.kbps,
-            samples_bytes=seen.bytes,
-            samples_duration_s=seen.duration_s,
-            samples_ttfb_s=seen.ttfb_s,
-            samples_gap_s=seen.gap_s,
-            samples_hit=seen.is_hit,
-            gap_s=view.gap_s,
-            size_bytes=sizes_bits / bits_from_bytes(1),
+    def _steps(
+        self,
+        view: View,
+        rows: Rungs,
+        usable: int,
+        step_count: int,
+        forecast: Forecast,
+        of_hits: Forecast | None,
+    ) -> Steps:
+        durations_s = view.durations_s[rows, :step_count]
+        sizes_bits = view.sizes_bits[rows, :step_count, :usable]
+        duration_s = float(durations_s[0, 0])
+        bps, later_bps = self._chain(forecast, rows, step_count, duration_s)
+        if of_hits is not None:
+            assert view.hits_ahead is not None
+            held = view.hits_ahead[rows, :step_count, :usable].transpose(2, 0, 1) > 0.5
+            hit_bps, hit_later_bps = self._chain(of_hits, rows, step_count, duration_s)
+            bps = np.where(held, hit_bps, bps)
+            later_bps = np.where(held, hit_later_bps, later_bps)
+        return Steps(
+            rates=(view.ladder_kbps[:usable] / KBPS_PER_MBPS).astype(np.float32),
+            durations_s=durations_s.astype(np.float32),
+            bits=np.ascontiguousarray(sizes_bits.transpose(2, 0, 1), dtype=np.float32),
+            bps=bps,
+            later_bps=later_bps,
+            latency_s=view.ttfb_s[rows].astype(np.float32),
+            limit_s=np.maximum(view.buffer_limit_s[rows], durations_s[:, 0]).astype(np.float32),
+            is_end=int(view.segments_left[rows[0]]) <= step_count,
         )
-        self.forecast = self._model.forecast(history)
-        bps, later_bps = self._chain(view, self.forecast, step_count)
-        bps, later_bps = bps[:, None], later_bps[:, None]
-        if view.hits_ahead is not None:
-            is_held = view.hits_ahead[:, :step_count, :usable] > 0.5  # (n, steps, rungs)
-            if is_held.any():
-                hit_bps, hit_later = self._chain(
-                    view, self._model.forecast(history, for_hit=True), step_count
-                )
-                held = is_held.transpose(2, 0, 1)
-                bps = np.where(held, hit_bps[:, None], bps)
-                later_bps = np.where(held, hit_later[:, None], later_bps)
-        return bps, later_bps
 
-    def _chain(self, view: View, forecast: Forecast, step_count: int) -> tuple[Singles, Singles]:
-        """(levels, n, steps) each."""
-        kbps = self._levels.rates(forecast.levels, forecast.kbps)  # (n, windows, levels)
+    def _chain(
+        self, forecast: Forecast, rows: Rungs, step_count: int, duration_s: float
+    ) -> tuple[Singles, Singles]:
+        """(levels, 1, n, steps) bit/s, and the mean of what follows each level."""
+        kbps = self._levels.rates(forecast.levels, forecast.kbps[rows])  # (n, windows, levels)
         starts_s = np.array([start for start, _ in self._model.windows_s])
-        duration_s = float(view.segment_duration_s.max())
         ahead_s = np.arange(step_count + 1) * duration_s + 0.1
         window = np.searchsorted(starts_s, ahead_s, side="right") - 1
         bps = np.maximum(kbps[:, window], RATE_KBPS_MIN) * BITS_PER_KBIT  # (n, steps + 1, levels)
@@ -197,7 +212,7 @@ class Nearcast:
         later_bps = np.maximum(mean, bps[:, :-1])
 
         def turned(rates: Floats) -> Singles:
-            return np.ascontiguousarray(rates.transpose(2, 0, 1), dtype=np.float32)
+            return np.ascontiguousarray(rates.transpose(2, 0, 1)[:, None], dtype=np.float32)
 
         return turned(bps[:, :-1]), turned(later_bps)
 
@@ -212,7 +227,7 @@ class Nearcast:
         """(rungs, n): expected, the change from the rung before taken off."""
         buffer_s = view.buffer_s[rows].astype(np.float32)[:, None]
         drawn = outcomes(steps, 0, after, buffer_s, prices)[..., 0]  # (rungs, levels, n)
-        worth = np.einsum("rln,l->rn", drawn.astype(np.float64), self._levels.weights)
+        worth: Floats = np.einsum("rln,l->rn", drawn.astype(np.float64), self._levels.weights)
         before = np.minimum(view.last_rung[rows], steps.rates.size - 1)
         change = np.abs(steps.rates[:, None] - steps.rates[np.maximum(before, 0)])
         worth -= prices.switch * np.where(before < 0, 0.0, change)
@@ -243,29 +258,18 @@ class Nearcast:
         plans.last_rung[at] = np.minimum(view.last_rung[rows], rungs - 1)
 
 
-def _groups(view: View, step_count: int) -> list[Rungs]:
-    """Rows that are planned together: as many steps, and all before playback or none."""
-    key = np.minimum(view.segments_left, step_count) * 2 + view.is_startup
-    found = [np.flatnonzero(key == each) for each in np.unique(key)]
-    return [
-        part[first : first + ROWS_MAX] for part in found for first in range(0, part.size, ROWS_MAX)
-    ]
-
-
-def _steps(
-    view: View, rows: Rungs, usable: int, step_count: int, bps: Singles, later_bps: Singles
-) -> Steps:
-    left = int(view.segments_left[rows[0]])
-    step_count = min(step_count, left)
-    durations_s = view.durations_s[rows, :step_count]
-    sizes_bits = view.sizes_bits[rows, :step_count, :usable]
-    return Steps(
-        rates=(view.ladder_kbps[:usable] / KBPS_PER_MBPS).astype(np.float32),
-        durations_s=durations_s.astype(np.float32),
-        bits=np.ascontiguousarray(sizes_bits.transpose(2, 0, 1), dtype=np.float32),
-        bps=bps[:, :, rows, :step_count],
-        later_bps=later_bps[:, :, rows, :step_count],
-        latency_s=view.ttfb_s[rows].astype(np.float32),
-        limit_s=np.maximum(view.buffer_limit_s[rows], durations_s[:, 0]).astype(np.float32),
-        is_end=left <= step_count,
+def _history(view: View) -> History:
+    """What the model is asked about: the segment due, at the rung before."""
+    rung = np.maximum(view.last_rung, 0)
+    size_bits = np.take_along_axis(view.sizes_bits[:, 0, :], rung[:, None], axis=1)[:, 0]
+    seen = view.history
+    return History(
+        samples_kbps=seen.kbps,
+        samples_bytes=seen.bytes,
+        samples_duration_s=seen.duration_s,
+        samples_ttfb_s=seen.ttfb_s,
+        samples_gap_s=seen.gap_s,
+        samples_hit=seen.is_hit,
+        gap_s=view.gap_s,
+        size_bytes=size_bits / bits_from_bytes(1),
     )
