@@ -124,7 +124,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def size_bits(self) -> Floats:
         """(n,): of what is under way."""
-        size: Floats = np.take_along_axis(self.sizes_bits, self.rung[:, None], axis=1)[:, 0]
+        size: Floats = self.sizes_bits[np.arange(self.rung.size), self.rung]
         return size
 
     @property

@@ -74,14 +74,19 @@ class ThroughputRule:
 
     def patience_s(self, attempt: Attempt) -> Floats:
         """(n,): see simulation.sessions.watch.Patient."""
+        params, ladder_kbps = self._params, attempt.ladder_kbps
+        size_bits, received_bits = attempt.size_bits, attempt.received_bits
         # Late is what was slower than this on average since its first byte.
-        size_bits, limit_s = attempt.size_bits, self._params.abandon_ratio * attempt.duration_s
+        limit_s = params.abandon_ratio * attempt.duration_s
         late_bps = size_bits / np.maximum(limit_s - attempt.ttfb_s, 1e-9)
-        late_at_s = attempt.ttfb_s + attempt.received_bits / late_bps
-        patience_s = np.maximum(late_at_s, ABANDON_AFTER_S) - attempt.elapsed_s
-        smallest = attempt.ladder_kbps[0] / attempt.ladder_kbps[attempt.rung]
-        is_pointless = size_bits * smallest >= size_bits - attempt.received_bits
-        return np.where(is_pointless, np.inf, np.maximum(patience_s, 0.0))
+        # And slower than this it is when a rung that has fewer bits than are left is carried only.
+        left_kbps = (1.0 - received_bits / size_bits) * ladder_kbps[attempt.rung]
+        above = np.searchsorted(ladder_kbps, left_kbps)
+        share = params.safety * np.maximum(1.0 - attempt.ttfb_s / attempt.duration_s, 1e-9)
+        less_bps = ladder_kbps[above] * BITS_PER_KBIT / share
+        slow_at_s = attempt.ttfb_s + received_bits / np.minimum(late_bps, less_bps)
+        patience_s = np.maximum(slow_at_s, ABANDON_AFTER_S) - attempt.elapsed_s
+        return np.where(above == 0, np.inf, np.maximum(patience_s, 0.0))
 
     def _instead(self, attempt: Attempt, left_bits: Floats) -> Rungs:
         arrives = _arrives(

@@ -58,7 +58,7 @@ class Capacity:
         turns = np.floor(time_s / period_s)
         at_s = time_s - turns * period_s + self._time_offset_s[rows]
         span = np.searchsorted(self._times_s, at_s, side="right") - 1
-        span = np.clip(span, self._first[rows], self._last[rows])
+        span = np.minimum(np.maximum(span, self._first[rows]), self._last[rows])
         inside = (at_s - self._times_s[span]) * self._rates_bps[span]
         whole_turns_bits = turns * self._total_bits[rows]
         sent: Floats = self._bits[span] - self._bit_offset[rows] + inside + whole_turns_bits
@@ -71,18 +71,22 @@ class Capacity:
 
     def finish_s(self, rows: Rungs, start_s: Floats, size_bits: Floats) -> Floats:
         """When `size_bits` (> 0) that start at `start_s` are through."""
-        total = self._total_bits[rows]
         target = self.position_bits(rows, start_s) + size_bits
+        return np.maximum(self.reaches_s(rows, target), start_s)
+
+    def reaches_s(self, rows: Rungs, target: Floats) -> Floats:
+        """When `target` bits (> 0) have been carried since time 0."""
+        total = self._total_bits[rows]
         turns = np.ceil(target / total) - 1.0
         rest = np.minimum(target - turns * total, total) + self._bit_offset[rows]
         span = np.searchsorted(self._bits, rest, side="left") - 1
-        span = np.clip(span, self._first[rows], self._last[rows])
+        span = np.minimum(np.maximum(span, self._first[rows]), self._last[rows])
         rate = self._rates_bps[span]
         left = np.maximum(rest - self._bits[span], 0.0)
         inside_s = np.divide(left, rate, out=np.zeros_like(left), where=rate > 0)
         at_s = self._times_s[span] - self._time_offset_s[rows] + inside_s
-        finish: Floats = np.maximum(turns * self._period_s[rows] + at_s, start_s)
-        return finish
+        reached_s: Floats = turns * self._period_s[rows] + at_s
+        return reached_s
 
     def repeat(self, count: int) -> Capacity:
         """The same traces again and again: session `i` has trace `i % session_count`."""

@@ -8,7 +8,7 @@ from abr.throughput import HALF_LIFE_FAST_S, HALF_LIFE_SLOW_S
 from abr.view import HISTORY, Flags, Floats, History, Rungs
 from nearcast.units import BITS_PER_KBIT, bits_from_bytes
 
-KBPS, BYTES, DURATION, TTFB, GAP, HIT = range(6)
+KBPS, BYTES, DURATION, TTFB, GAP = range(5)
 COLUMN_COUNT = 8 * HISTORY
 """Written from left to right; only when they are full the last ones move back to the front."""
 
@@ -23,8 +23,8 @@ class Samples:
     """
 
     def __init__(self, session_count: int, segment_s: float) -> None:
-        self._recent = np.full((6, session_count, COLUMN_COUNT), np.nan)
-        self._recent[HIT] = 0.0
+        self._recent = np.full((5, session_count, COLUMN_COUNT), np.nan)
+        self._hits = np.zeros((session_count, COLUMN_COUNT), dtype=np.bool_)
         self._column = HISTORY
         half_lives_s = np.array([HALF_LIFE_FAST_S, HALF_LIFE_SLOW_S])
         self._half_lives_s = half_lives_s[:, None]
@@ -49,6 +49,7 @@ class Samples:
         history but not the mean, as in Sabre. `duration_s` is above 0."""
         if self._column == COLUMN_COUNT:
             self._recent[:, :, :HISTORY] = self._recent[:, :, -HISTORY:]
+            self._hits[:, :HISTORY] = self._hits[:, -HISTORY:]
             self._column = HISTORY
         kbps = kbps_of(size_bits, duration_s)
         recent, column = self._recent, self._column
@@ -57,10 +58,10 @@ class Samples:
         recent[DURATION, rows, column] = duration_s
         recent[TTFB, rows, column] = ttfb_s
         recent[GAP, rows, column] = gap_s
-        recent[HIT, rows, column] = is_hit
+        self._hits[rows, column] = is_hit
         self._column += 1
         weight_s = np.where(is_whole, duration_s, 0.0)
-        keep = 0.5 ** (weight_s / self._half_lives_s)
+        keep = np.exp2(-weight_s / self._half_lives_s)
         self._kbps[:, rows] = keep * self._kbps[:, rows] + (1.0 - keep) * kbps
         self._weight_s[rows] += weight_s
         keep = np.where(is_whole, self._ttfb_keep, 1.0)
@@ -70,20 +71,21 @@ class Samples:
     def history(self, rows: Rungs) -> History:
         """Of these sessions. The arrays may change with the next sample: copy what must stay."""
         last = slice(self._column - HISTORY, self._column)
-        is_all = rows.size == self._recent.shape[1]
-        recent = self._recent[:, :, last] if is_all else self._recent[:, rows, last]
+        recent, hits = self._recent[:, :, last], self._hits[:, last]
+        if rows.size < hits.shape[0]:
+            recent, hits = recent[:, rows], hits[rows]
         return History(
             kbps=recent[KBPS],
             bytes=recent[BYTES],
             duration_s=recent[DURATION],
             ttfb_s=recent[TTFB],
             gap_s=recent[GAP],
-            is_hit=recent[HIT] > 0,
+            is_hit=hits,
         )
 
     def estimate_kbps(self, rows: Rungs) -> Floats:
         """(n,): NaN before the first sample."""
-        known = 1.0 - 0.5 ** (self._weight_s[rows] / self._half_lives_s)
+        known = 1.0 - np.exp2(-self._weight_s[rows] / self._half_lives_s)
         with np.errstate(invalid="ignore", divide="ignore"):
             estimate: Floats = (self._kbps[:, rows] / known).min(axis=0)
         return estimate

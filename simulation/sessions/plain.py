@@ -41,9 +41,10 @@ class PlainFlight:
         self._session = session
         self._factor = factor
         self.first_s = first_s
-        self.end_s = capacity.finish_s(session, first_s, size_bits / factor)
+        self._first_bits = capacity.position_bits(session, first_s)
+        last_bits = self._first_bits + size_bits / factor
+        self.end_s = np.maximum(capacity.reaches_s(session, last_bits), first_s)
 
     def received_bits(self, rows: Rungs, at_s: Floats) -> Floats:
-        first_s = np.minimum(self.first_s[rows], at_s)
-        sent = self._capacity.sent_bits(self._session[rows], first_s, at_s)
-        return sent * self._factor[rows]
+        sent = self._capacity.position_bits(self._session[rows], at_s) - self._first_bits[rows]
+        return np.maximum(sent, 0.0) * self._factor[rows]

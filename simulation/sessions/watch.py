@@ -17,7 +17,10 @@ from simulation.sessions.title import SessionTitle
 from simulation.sessions.transport import Flight
 
 LOOK_S = 0.1
-LOOK_GROWTH = 1.05
+LOOK_GROWTH = 1.1
+MOMENT_COUNT = 160
+"""More than a day's worth."""
+TIME_S_TOLERANCE = 1e-9
 FIRST_BYTES_S = 0.001
 """So long after the first byte there is something to judge by."""
 ASK_AGAIN_COUNT_MAX = 1000
@@ -30,8 +33,8 @@ class Patient(Protocol):
     """What a controller that gives segments up may have besides."""
 
     def patience_s(self, attempt: Attempt) -> Floats:
-        """(n,): `abandon`, which has just said to go on, will say so for this long if no more bytes
-        come, and certainly if some do. 0 when that is not known, inf for ever."""
+        """(n,): `abandon` would say to go on for this long if no more bytes came, and certainly if
+        some do. 0: ask; inf: never ask again."""
 
 
 class Watch:
@@ -44,7 +47,8 @@ class Watch:
         self._controller = controller
         self._patient = controller if isinstance(controller, Patient) else None
         self._title = title
-        self._grace_s = grace_s
+        gaps_s = LOOK_S * LOOK_GROWTH ** np.arange(MOMENT_COUNT)
+        self._moments_s = np.append(grace_s + np.cumsum(gaps_s) - LOOK_S, np.inf)
         self._count_max = count_max
 
     def decide(
@@ -63,12 +67,13 @@ class Watch:
         here. `buffer_s` is at `sent_s`; `tries` were given up before."""
         instead = np.full(rung.size, GO_ON)
         end_s = flight.end_s.copy()
-        next_s = np.maximum(sent_s + self._grace_s, flight.first_s + FIRST_BYTES_S)
-        is_open = (rung > 0) & (tries < ASK_AGAIN_COUNT_MAX) & (next_s < end_s)
+        # A rule's own times are compared with this: it is not a difference of clock readings.
+        first_look_s = np.maximum(self._moments_s[0], flight.first_s - sent_s + FIRST_BYTES_S)
+        is_open = (rung > 0) & (tries < ASK_AGAIN_COUNT_MAX) & (sent_s + first_look_s < end_s)
         rows = np.flatnonzero(is_open & (segment_index > 0))
-        now_s = next_s[rows]
+        elapsed_s = first_look_s[rows]
         while rows.size:
-            elapsed_s = now_s - sent_s[rows]
+            now_s = sent_s[rows] + elapsed_s
             left_s = np.maximum(buffer_s[rows] - elapsed_s, 0.0)
             attempt = Attempt(
                 session=session[rows],
@@ -90,34 +95,29 @@ class Watch:
                 at = rows[is_given_up]
                 instead[at] = chosen[is_given_up]
                 end_s[at] = now_s[is_given_up]
-            now_s = sent_s[rows] + self._next_look_s(elapsed_s, patience_s)
-            goes_on = ~is_given_up & (now_s < end_s[rows])
-            rows, now_s = rows[goes_on], now_s[goes_on]
+            elapsed_s = self._next_look_s(elapsed_s, patience_s)
+            goes_on = ~is_given_up & (sent_s[rows] + elapsed_s < end_s[rows])
+            rows, elapsed_s = rows[goes_on], elapsed_s[goes_on]
         return instead, end_s
 
     def _ask(self, attempt: Attempt) -> tuple[Floats, Rungs]:
-        """How long nobody needs to ask, and the answer; a silent transfer is not asked about."""
-        has_some = attempt.received_bits > 0
-        if not has_some.all():
-            some = np.flatnonzero(has_some)
-            patience_s = np.zeros(has_some.size)
-            chosen = np.full(has_some.size, GO_ON)
-            if some.size:
-                patience_s[some], chosen[some] = self._ask(attempt.take(some))
-            return patience_s, chosen
-        chosen = self._controller.abandon(attempt)
-        if self._patient is None:
-            return np.zeros(chosen.size), chosen
-        return self._patient.patience_s(attempt), chosen
+        """How long nobody needs to ask, and the answer."""
+        patience_s = np.zeros(attempt.rung.size)
+        chosen = np.full(attempt.rung.size, GO_ON)
+        if self._patient is not None:
+            patience_s = self._patient.patience_s(attempt)
+        # A transfer that has brought nothing yet is nothing to judge by.
+        some = np.flatnonzero((patience_s <= 0) & (attempt.received_bits > 0))
+        if some.size == chosen.size:
+            chosen = self._controller.abandon(attempt)
+        elif some.size:
+            chosen[some] = self._controller.abandon(attempt.take(some))
+        return patience_s, chosen
 
     def _next_look_s(self, elapsed_s: Floats, patience_s: Floats) -> Floats:
         """(n,): the next of the moments, but not before the patience is used up; from the request.
-        The k-th moment is grace + LOOK_S (growth ** k - 1) / (growth - 1)."""
-        scale = (LOOK_GROWTH - 1.0) / LOOK_S
-        # What was asked late, for want of a first byte, counts as asked at the moment before.
-        done_s = np.maximum(elapsed_s - self._grace_s, 0.0)
-        done = np.floor(np.log1p(done_s * scale) / np.log(LOOK_GROWTH) + 1e-6)
-        due = np.ceil(np.log1p((done_s + patience_s) * scale) / np.log(LOOK_GROWTH) - 1e-6)
-        look = np.maximum(done + 1.0, due)
-        at_s: Floats = self._grace_s + np.expm1(look * np.log(LOOK_GROWTH)) / scale
-        return at_s
+        What was asked between two, for want of a first byte, counts as asked at the one before."""
+        after = np.searchsorted(self._moments_s, elapsed_s + TIME_S_TOLERANCE, side="right")
+        due = np.searchsorted(self._moments_s, elapsed_s + patience_s)
+        look_s: Floats = self._moments_s[np.maximum(after, due)]
+        return look_s
