@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60.0
 TITLE_S = 3
 HOME = "http://origin.test/"
+MEDIA = (".mp4", ".m4s", ".ts")
 
 
 @pytest.fixture(scope="module")
@@ -63,43 +64,66 @@ class Ask(NamedTuple):
     byte_range: str | None
 
 
-@asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[tuple[str, list[Ask]]]:
-    """The address of a web server that answers ranges, and what it was asked for."""
-    asked: list[Ask] = []
+class Server:
+    """Answers ranges of the files of a folder, which it has under any first part of a path, and
+    remembers what was asked for under each."""
 
-    async def answer(request: web.Request) -> web.StreamResponse:
-        asked.append(Ask(request.path, request.headers.get("Range")))
-        file = folder / request.path.removeprefix("/")
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.base = ""
+        self.asked: dict[str, list[Ask]] = {}
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        place, _, name = request.path.removeprefix("/").partition("/")
+        self.asked.setdefault(place, []).append(Ask(name, request.headers.get("Range")))
+        file = self.folder / name
         if not file.is_file():
             raise web.HTTPNotFound
         return web.FileResponse(file, headers={"Cache-Control": "max-age=60"})
 
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[Server]:
+    server = Server(folder)
     app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
+    app.router.add_get("/{path:.*}", server.answer)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+        yield server
     finally:
         await runner.cleanup()
 
 
-async def play(url: str, report: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
-    """Exit status, stderr, and the only session."""
+async def play(
+    base: str, names: Iterable[str], folder: Path
+) -> tuple[int, str, dict[str, dict[str, Any]]]:
+    """Exit status, stderr, and the session of each title, all played at once."""
+    plans = [{"viewer_id": name, "items": [{"url": f"{base}/{name}/{name}"}]} for name in names]
+    schedule, report = folder / "schedule.json", folder / "report.json"
+    text = json.dumps({"viewers": [{"plan": plan} for plan in plans]})
+    await asyncio.to_thread(schedule.write_text, text)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "nearcast", "play", url, "--json", str(report), *arguments),
+        *(sys.executable, "-m", "nearcast", "play"),
+        *("--schedule", str(schedule), "--json", str(report)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     _, err = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
     assert process.returncode is not None
-    (session,) = json.loads(await asyncio.to_thread(report.read_bytes))["sessions"]
-    return process.returncode, err.decode(), session
+    viewers = json.loads(await asyncio.to_thread(report.read_bytes))["viewers"]
+    sessions = {viewer["viewer_id"]: viewer["sessions"][0] for viewer in viewers}
+    return process.returncode, err.decode(), sessions
 
 
-TITLES = {
+def assert_played(session: dict[str, Any], duration_s: float) -> None:
+    assert session["ended"] == "finished", session
+    assert session["played_s"] == pytest.approx(duration_s, abs=0.15)
+
+
+IN_ONE_FILE = {
     "indexed.mpd": TITLE_S,
     "probed.mpd": TITLE_S,
     "periods.mpd": TITLE_S + 1,
@@ -109,28 +133,20 @@ TITLES = {
 PIECED = {"holes.m3u8": TITLE_S, "spliced.m3u8": TITLE_S + 1, "longer.m3u8": 5, "shorter.m3u8": 3}
 
 
-def assert_played(session: dict[str, Any], name: str) -> None:
-    assert session["ended"] == "finished", session
-    assert session["played_s"] == pytest.approx(TITLES[name], abs=0.15)
-    assert session["segment_count"] == TITLES[name]
-    assert session["bitrate_kbps"] > 50
-
-
 def test_titles_in_one_file_play_from_a_plain_server(folder: Path, tmp_path: Path) -> None:
-    async def watch(name: str) -> None:
-        async with serving(folder) as (base, asked):
-            code, err, session = await play(f"{base}/{name}", tmp_path / f"{name}.json")
-            assert (code, err) == (0, "")
-            assert_played(session, name)
-            media = [ask for ask in asked if ask.path.endswith((".mp4", ".m4s", ".ts"))]
+    async def work() -> None:
+        async with serving(folder) as server:
+            code, err, sessions = await play(server.base, IN_ONE_FILE, tmp_path)
+        assert (code, err) == (0, "")
+        for name, session in sessions.items():
+            assert_played(session, IN_ONE_FILE[name])
+            assert session["segment_count"] == IN_ONE_FILE[name]
+            assert session["bitrate_kbps"] > 50
+            media = [ask for ask in server.asked[name] if ask.path.endswith(MEDIA)]
             assert len(set(media)) == len(media)
             assert all(ask.byte_range for ask in media)
-            if name == "periods.mpd":
-                inits = [ask for ask in media if "bytes=0-" in (ask.byte_range or "")]
-                assert {"/spota.mp4", "/a.mp4"} <= {ask.path for ask in inits}
-
-    async def work() -> None:
-        await asyncio.gather(*map(watch, TITLES))
+        inits = [ask for ask in server.asked["periods.mpd"] if "bytes=0-" in (ask.byte_range or "")]
+        assert {"spota.mp4", "a.mp4"} <= {ask.path for ask in inits}
 
     asyncio.run(work())
 
@@ -138,34 +154,33 @@ def test_titles_in_one_file_play_from_a_plain_server(folder: Path, tmp_path: Pat
 def test_titles_with_holes_splices_and_uneven_tracks_play_to_their_end(
     folder: Path, tmp_path: Path
 ) -> None:
-    async def watch(name: str) -> None:
-        async with serving(folder) as (base, asked):
-            code, err, session = await play(f"{base}/{name}", tmp_path / f"{name}.json")
-            assert (code, err) == (0, "")
-            assert session["ended"] == "finished"
-            assert session["played_s"] == pytest.approx(PIECED[name], abs=0.15)
-            video = [ask for ask in asked if ask.path in ("/hv0.m4s", "/hv1.m4s")]
-            inits = {
-                ask for ask in video if ask.byte_range and ask.byte_range.startswith("bytes=0-")
-            }
-            if name == "holes.m3u8":
-                assert [ask.path for ask in asked].count("/gone.m3u8") == 1
-                gap = next(
-                    line for line in holed[holed.index("#EXT-X-GAP") :] if "BYTERANGE" in line
-                )
-                first = gap.rpartition("@")[2]
-                assert not any(f"bytes={first}-" in (ask.byte_range or "") for ask in video)
-                assert len(set(video) - inits) == TITLE_S
-            elif name == "spliced.m3u8":
-                assert len(inits) == 2
-                assert len(video) == 2 + TITLE_S + 1
-
-    holed = (folder / "holed.m3u8").read_text().splitlines()
-
     async def work() -> None:
-        await asyncio.gather(*map(watch, PIECED))
+        async with serving(folder) as server:
+            code, err, sessions = await play(server.base, PIECED, tmp_path)
+        assert (code, err) == (0, "")
+        for name, session in sessions.items():
+            assert_played(session, PIECED[name])
+        video = {
+            name: [ask for ask in asked if ask.path in ("hv0.m4s", "hv1.m4s")]
+            for name, asked in server.asked.items()
+        }
+        inits = {name: {ask for ask in asked if is_init(ask)} for name, asked in video.items()}
+        # The gap was not asked for, another rung went on, and the rung that is gone was let go.
+        lines = (folder / "holed.m3u8").read_text().splitlines()
+        gap = next(line for line in lines[lines.index("#EXT-X-GAP") :] if "BYTERANGE" in line)
+        first = gap.rpartition("@")[2]
+        assert not any(f"bytes={first}-" in (ask.byte_range or "") for ask in video["holes.m3u8"])
+        assert len(set(video["holes.m3u8"]) - inits["holes.m3u8"]) == TITLE_S
+        assert [ask.path for ask in server.asked["holes.m3u8"]].count("gone.m3u8") == 1
+        # Each part was begun with its own init, the first one once.
+        assert len(inits["spliced.m3u8"]) == 2
+        assert len(video["spliced.m3u8"]) == 2 + TITLE_S + 1
 
     asyncio.run(work())
+
+
+def is_init(ask: Ask) -> bool:
+    return (ask.byte_range or "").startswith("bytes=0-")
 
 
 def test_titles_in_one_file_play_through_an_edge(
@@ -173,19 +188,18 @@ def test_titles_in_one_file_play_through_an_edge(
 ) -> None:
     names = ("indexed.mpd", "periods.mpd", "ranged.m3u8")
 
-    async def watch(edge_url: str, name: str) -> int:
-        code, err, session = await play(f"{edge_url}/{name}", tmp_path / f"{name}.json")
-        assert (code, err) == (0, "")
-        assert_played(session, name)
-        return int(session["edge_hit_count"])
-
     async def work() -> None:
-        async with serving(folder) as (base, asked):
-            with await asyncio.to_thread(start_edge, base) as edge:
-                await asyncio.gather(*(watch(edge.url, name) for name in names))
-                hits = await asyncio.gather(*(watch(edge.url, name) for name in names))
-                assert len(set(asked)) == len(asked), "each file was fetched once"
-                assert all(count > TITLES[name] for count, name in zip(hits, names, strict=True))
+        async with serving(folder) as server:
+            with await asyncio.to_thread(start_edge, server.base) as edge:
+                for _ in range(2):
+                    code, err, sessions = await play(edge.url, names, tmp_path)
+                    assert (code, err) == (0, "")
+                    for name, session in sessions.items():
+                        assert_played(session, IN_ONE_FILE[name])
+                for name in names:
+                    asked = server.asked[name]
+                    assert len(set(asked)) == len(asked), "each file was fetched once"
+                    assert sessions[name]["edge_hit_count"] > IN_ONE_FILE[name]
                 status = await asyncio.to_thread(edge.status)
                 # Those with an index in the media are served, and are not on the edge's map.
                 assert status["manifests_ignored"] == 2
@@ -203,23 +217,22 @@ def test_index_that_is_not_to_be_had_or_read_is_bad_input(folder: Path, tmp_path
         "fragments.mpd": (("many.mp4", ""), "/many.mp4: .* lists 1 s of 3 s: .* fragment only"),
         "text.mpd": (("ranged.m3u8", ranged), r"/ranged\.m3u8: not an MP4 box"),
         "gone.mpd": (("gone.mp4", ranged), r"/gone\.mp4: .*404"),
-        "cut.mpd": (("cut.mp4", ranged), r"/cut\.mp4: .*cut off"),
+        "cut.mpd": (("cut.mp4", ""), r"/cut\.mp4: .*cut off"),
         "past.mpd": (("v0.mp4", '<SegmentBase indexRange="999999-1000000"/>'), "HTTP 416"),
     }
     (folder / "cut.mp4").write_bytes((folder / "v0.mp4").read_bytes()[:800])
     for name, (inside, _) in bad.items():
         (folder / name).write_text(mpd(period % inside))
 
-    async def watch(base: str, name: str, message: str) -> None:
-        code, err, session = await play(f"{base}/{name}", tmp_path / f"{name}.json")
-        assert code == 2, err
-        assert session["ended"] == "failed"
-        assert re.search(message, err), err
-        assert len(err.splitlines()) == 1
-
     async def work() -> None:
-        async with serving(folder) as (base, _):
-            await asyncio.gather(*(watch(base, name, text) for name, (_, text) in bad.items()))
+        async with serving(folder) as server:
+            code, err, sessions = await play(server.base, bad, tmp_path)
+        assert code == 2
+        assert all(session["ended"] == "failed" for session in sessions.values())
+        lines = err.splitlines()
+        assert len(lines) == len(bad)
+        for line, (_, message) in zip(lines, bad.values(), strict=True):
+            assert re.search(message, line), line
 
     asyncio.run(work())
 
