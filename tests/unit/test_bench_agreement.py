@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from abr.controllers import ControllerSettings
 from abr.report import SessionReport
-from abr.view import Flags, Floats, Rungs
+from abr.throughput import ThroughputMeter
+from abr.view import HISTORY, Flags, Floats, History, Rungs
 from nearcast.errors import ConfigError
 from nearcast.manifests import read_manifest
 from nearcast.media import Presentation
 from simulation.bench.agreement.live import LiveFigures
 from simulation.bench.agreement.media import MANIFEST, write_title
+from simulation.bench.agreement.meter import players_kbps
 from simulation.bench.agreement.plan import (
     SEGMENT_COUNT,
     Plan,
@@ -104,6 +107,36 @@ def test_sessions_count_time_from_the_end_of_their_manifest() -> None:
         return float(flight.first_s[0]), float(flight.end_s[0])
 
     assert send(0.0) == pytest.approx((0.5, 0.6))
+
+
+def test_simulated_controllers_are_told_what_a_live_player_measures() -> None:
+    draw = np.random.default_rng(4)
+    meter = ThroughputMeter()
+    sizes = draw.integers(20_000, 4_000_000, size=12)
+    durations_s = draw.uniform(0.05, 6.0, size=12)
+    for size_bytes, duration_s in zip(sizes, durations_s, strict=True):
+        mark = meter.mark(0.0, is_hit=False)
+        meter.count(int(size_bytes), is_hit=False)
+        meter.measure(mark, float(duration_s))
+    kbps = sizes * 8 / durations_s / 1000
+
+    def row(values: Floats) -> Floats:
+        return np.concatenate([np.full(HISTORY - values.size, np.nan), values])[None]
+
+    history = History(
+        kbps=row(kbps),
+        bytes=row(sizes.astype(np.float64)),
+        duration_s=row(durations_s),
+        ttfb_s=row(np.full(12, 0.1)),
+        gap_s=row(np.zeros(12)),
+        is_hit=np.zeros((1, HISTORY), dtype=np.bool_),
+    )
+    assert players_kbps(history) == pytest.approx(meter.next_kbps())
+    nothing = np.full((1, HISTORY), np.nan)
+    empty = msgspec.structs.replace(
+        history, kbps=nothing, bytes=nothing, duration_s=nothing, ttfb_s=nothing
+    )
+    assert np.isnan(players_kbps(empty)).all()
 
 
 def reported(**fields: float | int) -> SessionReport:

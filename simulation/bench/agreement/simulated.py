@@ -10,6 +10,7 @@ import numpy as np
 from abr.controllers import build_controller
 from abr.view import Flags, Floats, Rungs
 from nearcast.units import BITS_PER_KBIT, bits_from_bytes
+from simulation.bench.agreement.meter import PlayersMeter
 from simulation.bench.agreement.plan import Plan, Session
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import Outcome, Settings, play
@@ -77,7 +78,7 @@ def _play_group(plan: Plan, sessions: Sequence[Session], manifest_bytes: int) ->
     title, rtt_s, count = sessions[0].title, sessions[0].rtt_s, len(sessions)
     capacity = Capacity([session.trace for session in sessions])
     transport = AfterManifest(TcpTransport(capacity, rtt_s), count, manifest_bytes)
-    controller = build_controller(plan.choice.name, plan.choice.settings, count)
+    controller = PlayersMeter(build_controller(plan.choice.name, plan.choice.settings, count))
     settings = Settings(buffer_s_max=plan.buffer_s_max, can_abandon=plan.can_abandon)
     outcome = play(title, controller, transport, count, settings)
     return [_played(outcome, title, row, float(transport.begin_s[row])) for row in range(count)]
