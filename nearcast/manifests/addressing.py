@@ -8,7 +8,6 @@ All arithmetic is in whole ticks; seconds are made once, at the end, from a segm
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from fractions import Fraction
 
@@ -28,16 +27,13 @@ from nearcast.manifests.limits import (
     join,
     natural,
     positive,
-    shown,
 )
 from nearcast.manifests.periods import SLIVER_S
-from nearcast.manifests.places import read_places, split_joined
-from nearcast.manifests.tables import Ranges, SegmentTable, Slot, Template
+from nearcast.manifests.places import read_places
+from nearcast.manifests.tables import Ranges, SegmentTable, Template
+from nearcast.manifests.templates import read_template
 from nearcast.manifests.timing import Runs
 from nearcast.media import Segment
-
-_IDENTIFIER = re.compile(r"\$(RepresentationID|Number|Bandwidth|Time|)(?:%0(\d{1,2})d)?\$")
-
 
 _NOWHEN = Runs(1, 0)
 _NOWHEN.add(0, 1, 1)
@@ -96,7 +92,7 @@ def read_segments(
         media = addressing.attribute("media")
         if media is None:
             raise RemoteProtocolError(f"the SegmentTemplate of {what} has no @media")
-        pieces, slots = _template(media, base_url, names)
+        pieces, slots = read_template(media, base_url, names)
         places = Template(pieces, slots, first_no, runs)
         return init, SegmentTable(runs, places, skipped=skipped)
     listed = listed[:count]
@@ -264,7 +260,7 @@ def _initialization(
     template = addressing.attribute("initialization")
     if template is not None and addressing.tag == "SegmentTemplate":
         # Numbers and times mean nothing here; they are as those of no segment.
-        url = Template(*_template(template, base_url, names), 0, _NOWHEN).url(0)
+        url = Template(*read_template(template, base_url, names), 0, _NOWHEN).url(0)
     elif elements:
         url = join(base_url, elements[0].get("sourceURL") or "")
         text = elements[0].get("range")
@@ -275,38 +271,3 @@ def _initialization(
     return Segment(
         url=url, start_s=0.0, duration_s=0.0, byte_range=byte_range, size_bytes=size_bytes
     )
-
-
-def _template(
-    template: str, base_url: str, names: Mapping[str, str]
-) -> tuple[tuple[str, ...], tuple[Slot, ...]]:
-    """The pieces of the URL, and what comes between them.
-
-    The template is resolved against the base once, with marks in place of what varies, since a
-    title has thousands of segments.
-    """
-    slots: list[Slot] = []
-
-    def mark(match: re.Match[str]) -> str:
-        name, width = match[1], match[2]
-        if not name:
-            if width is not None:
-                raise RemoteProtocolError(f"cannot read the template {shown(template)}")
-            return "$"
-        if name in names:
-            value = names[name]
-            return value if width is None or name != "Bandwidth" else value.zfill(int(width))
-        slots.append(("Number" if name == "Number" else "Time", int(width or 1)))
-        return "\x1a"  # cannot be in a URL, so it cannot be mistaken for anything else
-
-    if "\x1a" in template:
-        raise RemoteProtocolError("a URL holds control characters")
-    marked = _IDENTIFIER.sub(mark, template)
-    if len(slots) > 8:
-        raise RemoteProtocolError(f"too many identifiers in the template {shown(template)}")
-    if "$" in _IDENTIFIER.sub("", template):
-        raise RemoteProtocolError(f"unknown identifier in the template {shown(template)}")
-    pieces = split_joined(base_url, marked.split("\x1a"))
-    if pieces is None:
-        raise RemoteProtocolError(f"cannot read the template {shown(template)}")
-    return pieces, tuple(slots)

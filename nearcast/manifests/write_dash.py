@@ -137,6 +137,8 @@ def _addressing(
     segments = representation.segments
     if not segments:
         raise LocalProtocolError(f"rendition {representation.rendition.id} has no segments")
+    if representation.later_inits:
+        raise LocalProtocolError("MPDs are written for representations of one init")
     timescale = choose_timescale(representation.rendition, segments, wanted_timescale)
     times = ticks(segments, timescale)
     duration = _constant_duration(times, period_s, timescale)

@@ -60,6 +60,8 @@ def write_media(representation: Representation, *, url: str) -> str:
     segments = representation.segments
     if not segments:
         raise LocalProtocolError(f"rendition {representation.rendition.id} has no segments")
+    if representation.later_inits:
+        raise LocalProtocolError("playlists are written for representations of one init")
     longest_s = max(segment.duration_s for segment in segments)
     lines = [
         "#EXTM3U",

@@ -3,16 +3,29 @@ parts that are fetched before playback."""
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
+from abr.config import RetryConfig
 from abr.events import ResponseStarted
+from abr.fetcher import Fetcher
+from abr.holes import Holes
+from abr.hosts import HostHealth, Hosts
 from abr.loading import Loader, Part
 from abr.throughput import ThroughputMeter
 from abr.title import Title, Track
 from abr.transfer import Transfer
 from nearcast.errors import RemoteProtocolError
-from nearcast.media import ByteRange, Presentation, Rendition, Representation, Segment, TrackKind
+from nearcast.media import (
+    ByteRange,
+    InitChange,
+    Presentation,
+    Rendition,
+    Representation,
+    Segment,
+    TrackKind,
+)
 from tests.sidx_maker import box, media, sidx
 
 HOME = "http://e.test/"
@@ -144,6 +157,55 @@ def test_tracks_of_different_lengths_end_with_the_longer(audio_end_s: float) -> 
 def test_track_too_short_to_play_is_refused() -> None:
     with pytest.raises(RemoteProtocolError, match="less than a frame of video"):
         track(representation("low", 100, (0.0, 0.04)))
+
+
+# -- inits
+
+
+def spliced(name: str, first: str, then: str) -> Representation:
+    """Four segments, of which the last two need another init."""
+    inits = [Segment(url=HOME + each, start_s=0.0, duration_s=0.0) for each in (first, then)]
+    return msgspec.structs.replace(
+        representation(name, 100, *every(4, 16)),
+        init=inits[0],
+        later_inits=(InitChange(start_s=8.0, init=inits[1]),),
+    )
+
+
+def test_init_is_fetched_again_where_it_changes_and_shared_by_rungs_that_have_the_same() -> None:
+    low, high = spliced("low", "one.mp4", "two.mp4"), spliced("high", "one.mp4", "three.mp4")
+    hosts = Hosts(HOME, RetryConfig(), (), HostHealth(RetryConfig()))
+    fetcher = Fetcher(track(low, high), RetryConfig(), 60.0, hosts=hosts, holes=Holes())
+    asked: list[tuple[str, str]] = []
+    for rung in (0, 1, 1, 0):
+        init, segment = fetcher.missing_init(rung), fetcher.due_segment(rung)
+        assert segment is not None
+        if init is not None:
+            fetcher.has_init(init)
+        asked.append((segment.url.removeprefix(HOME), init.url.removeprefix(HOME) if init else ""))
+        fetcher.has_segment(segment, rung, 10)
+    assert asked == [
+        ("low/0", "one.mp4"),
+        ("high/4", ""),
+        ("high/8", "three.mp4"),
+        ("low/12", "two.mp4"),
+    ]
+    assert fetcher.buffer.is_complete
+
+
+def test_segment_behind_a_change_waits_for_its_own_init() -> None:
+    one = spliced("low", "one.mp4", "two.mp4")
+    hosts = Hosts(HOME, RetryConfig(), (), HostHealth(RetryConfig()))
+    fetcher = Fetcher(track(one), RetryConfig(), 60.0, hosts=hosts, holes=Holes())
+    assert one.init is not None
+    fetcher.has_init(one.init)
+    for segment in one.segments[:3]:
+        fetcher.has_segment(segment, 0, 10)
+    assert fetcher.buffer.end_s == 8.0
+    late = fetcher.missing_init(0)
+    assert late is not None
+    fetcher.has_init(late)
+    assert fetcher.buffer.end_s == 12.0
 
 
 # -- parts

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from nearcast.errors import RemoteProtocolError
+from nearcast.errors import LocalProtocolError, RemoteProtocolError
 from nearcast.manifests import (
     FoundIndex,
     IndexedMpd,
@@ -14,6 +14,8 @@ from nearcast.manifests import (
     limits,
     read_manifest,
     read_part,
+    write_media,
+    write_mpd,
 )
 from nearcast.media import ByteRange, Presentation, Representation
 
@@ -186,6 +188,19 @@ def test_rungs_that_share_a_short_period_count_each(monkeypatch: pytest.MonkeyPa
     text = mpd(period(video("a", *range(1, 6)), attributes='duration="PT16S"'), period(many))
     with pytest.raises(RemoteProtocolError, match="60 segments in all"):
         read_manifest(text, URL)
+
+
+def test_what_has_several_inits_is_not_written_as_if_it_had_one() -> None:
+    made = read(mpd(period(video("a", 500)), period(video("b", 500))))
+    with pytest.raises(LocalProtocolError, match="one init"):
+        write_mpd(made)
+    with pytest.raises(LocalProtocolError, match="one init"):
+        write_media(made.video[0], url=f"{HOME}a.m3u8")
+
+
+def test_dates_say_nothing_about_a_finished_title() -> None:
+    dates = 'availabilityStartTime="2999-01-01T00:00:00Z" publishTime="1970-01-01T00:00:00Z"'
+    assert len(read(mpd(period(video("a", 500)), root=dates)).video[0].segments) == 2
 
 
 def test_all_inits_are_looked_at_for_foreign_places() -> None:
