@@ -41,7 +41,7 @@ from simulation.link_events import (
     LinkEvent,
     RoomFreed,
 )
-from simulation.slow_start import SlowStart, Window
+from simulation.slow_start import SEGMENT_BYTES, SlowStart, Window
 from simulation.trace import Trace
 
 # Bytes a flow may have waiting: 20 ms at 100 Mbit/s, which a late wake-up of a live proxy must not
@@ -302,9 +302,11 @@ class Link:
                 continue
             trace_s = now_s - self._start_s
             quantum_bytes = int(self._trace.bytes_per_s_at(trace_s) * QUANTUM_S)
-            quantum_bytes = max(QUANTUM_BYTES_MIN, min(quantum_bytes, QUANTUM_BYTES_MAX))
-            if flow.window is not None:
-                quantum_bytes = min(quantum_bytes, flow.window.ack_bytes)
+            if flow.window is None:
+                quantum_bytes = max(QUANTUM_BYTES_MIN, min(quantum_bytes, QUANTUM_BYTES_MAX))
+            else:  # a segment is what a slow link delivers at once
+                quantum_bytes = min(quantum_bytes, flow.window.ack_bytes, QUANTUM_BYTES_MAX)
+                quantum_bytes = max(SEGMENT_BYTES, quantum_bytes)
             self._served = flow
             self._quantum_bytes = min(quantum_bytes, flow.queued_bytes, room_bytes)
             finish_s = self._start_s + self._trace.finish_s(trace_s, self._quantum_bytes)

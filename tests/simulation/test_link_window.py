@@ -110,6 +110,13 @@ def test_a_slow_link_is_never_left_idle_once_the_window_covers_it() -> None:
     assert run(link)[-1][0] == pytest.approx(run(plain)[-1][0] + gap_s, abs=0.02)
 
 
+def test_a_slow_link_delivers_segment_by_segment() -> None:
+    link = opened(Trace.constant(200))
+    link.handle(BytesOffered(1, 3 * 1460), 0.0)
+    arrivals_s = [at_s - DELAY_S for at_s, _ in run(link)]
+    assert arrivals_s == pytest.approx([0.0584, 0.1168, 0.1752])
+
+
 def test_held_dropped_and_ended_flows_wait_for_no_acknowledgement() -> None:
     link = opened(flow_count=3)
     for flow_id in (1, 2, 3):
