@@ -20,6 +20,8 @@ Where to look, in the order of reading:
     client_data         what is told to the edge (CMCD)
     tally, qoe, report  counting a title; one figure for it; what is said about it
     timeline, picture   what happened, segment by segment; drawing it
+    recording           a timeline of a player's records
+    foresight           what a controller expected
     status, live_line   the same while it plays, and on a terminal
     journal, records    what is written down
     schedule, summary   many viewers in one process; reports for people

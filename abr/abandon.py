@@ -40,7 +40,8 @@ def late_in_s(attempt: Attempt) -> Floats:
     """(n,): the segment becomes late after so long if no more bytes come; 0 when it is late."""
     patience_s = _patience_s(attempt)
     timed_s = attempt.elapsed_s - attempt.ttfb_s
-    ratio = _left_bits(attempt) / attempt.received_bits
+    # A flight looked in on before its first byte has brought nothing yet.
+    ratio = _left_bits(attempt) / np.maximum(attempt.received_bits, 1.0)
     # While playback goes on, the patience is used up meanwhile.
     is_shrinking = ~attempt.is_waiting
     spare_s = patience_s - ratio * timed_s

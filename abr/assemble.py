@@ -9,6 +9,7 @@ import sys
 from abr.config import PlayerConfig
 from abr.drivers.http import ViewerDriver
 from abr.drivers.terminal import show_live_line
+from abr.recording import SessionRecorder
 from abr.report import ViewerReport
 from abr.schedule import Schedule, ScheduledViewer
 from abr.viewer import ViewerCore
@@ -18,20 +19,27 @@ from nearcast.seeds import Seeds
 
 
 async def play_schedule(
-    config: PlayerConfig, schedule: Schedule, stop: asyncio.Event, *, is_live_line: bool
+    config: PlayerConfig,
+    schedule: Schedule,
+    stop: asyncio.Event,
+    *,
+    is_live_line: bool,
+    listener: SessionRecorder | None = None,
 ) -> tuple[ViewerReport, ...]:
     """Play until all viewers are done; when `stop` is set they leave, and what was played until
-    then is reported. The live line shows the first viewer."""
+    then is reported. The live line shows the first viewer, and `listener` hears of it."""
     clock = SystemClock()
     viewers = [
         ViewerCore.from_config(
             config,
             each.plan,
-            recorder=NullRecorder(),
+            recorder=listener if listener is not None and index == 0 else NullRecorder(),
             generator=Seeds(0).stream(f"abr/{each.plan.viewer_id}/hosts"),
         )
-        for each in schedule.viewers
+        for index, each in enumerate(schedule.viewers)
     ]
+    if listener is not None:
+        listener.foresee = viewers[0].foreseen
     async with contextlib.AsyncExitStack() as stack:
         if is_live_line:
             line = asyncio.create_task(

@@ -12,9 +12,11 @@ import typer
 
 from abr.config import PlayerConfig
 from abr.controllers import CONTROLLERS
+from abr.recording import SessionRecorder
 from abr.report import ViewerReport
 from abr.schedule import Schedule, ScheduledViewer, ScheduleReport, check_url, read_schedule
 from abr.summary import schedule_lines, session_lines
+from abr.timeline import Timeline
 from abr.viewer import PlayItem, ViewingPlan
 from nearcast.config import load
 from nearcast.errors import ConfigError
@@ -54,6 +56,14 @@ def play(
             '"items": [{"url": "...", "watch_s": 30}]}}]}.',
         ),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw the first title: what was measured and foreseen, rungs, buffer, stalls; "
+            ".svg, .png, .pdf.",
+        ),
+    ] = None,
     json_file: JsonFile = None,
     config_file: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Settings as TOML.")
@@ -91,9 +101,30 @@ def play(
         print("\n".join(loaded.lines()))
         return
     check_json_file(json_file)
+    check_json_file(plot)
+    listener = None
+    if plot is not None:
+        from abr.picture import check_picture
+
+        check_picture(plot)
+        listener = SessionRecorder()
     wanted = _schedule(urls or [], schedule, duration)
-    status = _run(config, wanted, json_file, is_single=schedule is None, is_quiet=quiet)
-    raise typer.Exit(status)
+    is_single = schedule is None
+    reports, status = _run(config, wanted, listener, is_single=is_single, is_quiet=quiet)
+    write_json(json_file, reports[0] if is_single else ScheduleReport(viewers=tuple(reports)))
+    if plot is not None and listener is not None:
+        _draw(plot, listener.timeline(reports[0].sessions, config.buffer_s_max))
+    raise typer.Exit(status or _status(reports))
+
+
+def _draw(file: Path, timeline: Timeline | None) -> None:
+    if timeline is None:
+        print(f"nearcast play: nothing was played, so {file} is not drawn", file=sys.stderr)
+        return
+    from abr.picture import draw_timeline
+    from nearcast.whole_file import write_whole
+
+    write_whole(file, draw_timeline(timeline, file.suffix))
 
 
 def _schedule(urls: list[str], file: Path | None, watch_s: float | None) -> Schedule:
@@ -117,11 +148,12 @@ def _schedule(urls: list[str], file: Path | None, watch_s: float | None) -> Sche
 def _run(
     config: PlayerConfig,
     schedule: Schedule,
-    json_file: Path | None,
+    listener: SessionRecorder | None,
     *,
     is_single: bool,
     is_quiet: bool,
-) -> int:
+) -> tuple[list[ViewerReport], int]:
+    """Who watched what, and whether that was cut short; printed as well."""
     from abr.assemble import play_schedule
     from nearcast.aio import run, stop_signals
 
@@ -130,7 +162,11 @@ def _run(
 
     async def main() -> int:
         with stop_signals() as stop:
-            reports.extend(await play_schedule(config, schedule, stop, is_live_line=is_live_line))
+            reports.extend(
+                await play_schedule(
+                    config, schedule, stop, is_live_line=is_live_line, listener=listener
+                )
+            )
             return EXIT_INTERRUPTED if stop.is_set() else 0
 
     status = run(main())
@@ -139,8 +175,7 @@ def _run(
             print("\n".join(session_lines(session)))
     else:
         print("\n".join(schedule_lines(reports)))
-    write_json(json_file, reports[0] if is_single else ScheduleReport(viewers=tuple(reports)))
-    return status or _status(reports)
+    return reports, status
 
 
 def _status(reports: list[ViewerReport]) -> int:

@@ -9,6 +9,7 @@ from abr.client_data import ClientData
 from abr.config import PlayerConfig
 from abr.events import RequestKind, ResponseFailed
 from abr.fetcher import Fetcher
+from abr.foresight import foreseen
 from abr.holes import Holes
 from abr.journal import Journal
 from abr.playback import Playback
@@ -17,6 +18,7 @@ from abr.rescue import Rescue
 from abr.selection import RungSelector
 from abr.tally import Tally
 from abr.throughput import ThroughputMeter
+from abr.timeline import ForecastMark
 from abr.title import ALIGNMENT_S_TOLERANCE, Title, Track
 from abr.transfer import Transfer
 from abr.view import ASK_AGAIN, GO_ON
@@ -59,6 +61,10 @@ class Downloads:
             Fetcher(each, config.retry, config.buffer_s_max, hosts=hosts, holes=holes)
             for each in tracks
         ]
+
+    def foreseen(self, at_s: float) -> ForecastMark | None:
+        """What the controller expected of the segment that it decided on last, at `at_s`."""
+        return foreseen(self._selector.controller, at_s)
 
     @property
     def main(self) -> Fetcher:

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abr.timeline import Timeline, buffer_points
+from abr.timeline import LOW_SHARE, Timeline, buffer_points
 from nearcast.errors import InputError
 from nearcast.units import BITS_PER_KBIT
 
@@ -138,12 +138,11 @@ def _draw_rates(axes: Axes, timeline: Timeline) -> None:
             times_s, link, floor, step="post", color=PALE, linewidth=0.0, label="link"
         )
     if timeline.forecasts:
-        known = [(marks[each.segment_index].asked_s, each) for each in timeline.forecasts]
-        at_s = [time_s for time_s, _ in known]
-        low = [max(each.low_kbps / BITS_PER_KBIT, floor) for _, each in known]
-        high = [max(each.high_kbps / BITS_PER_KBIT, floor) for _, each in known]
-        middle = [max(each.median_kbps / BITS_PER_KBIT, floor) for _, each in known]
-        inner = f"{100 - 200 * timeline.low_share:.0f} %"
+        at_s = [each.at_s for each in timeline.forecasts]
+        low = [max(each.low_kbps / BITS_PER_KBIT, floor) for each in timeline.forecasts]
+        high = [max(each.high_kbps / BITS_PER_KBIT, floor) for each in timeline.forecasts]
+        middle = [max(each.median_kbps / BITS_PER_KBIT, floor) for each in timeline.forecasts]
+        inner = f"{100 - 200 * LOW_SHARE:.0f} %"
         axes.fill_between(
             at_s,
             low,

@@ -26,6 +26,7 @@ from abr.requests import Requests
 from abr.status import PlayerStatus, player_status
 from abr.tally import Tally
 from abr.throughput import ThroughputMeter
+from abr.timeline import ForecastMark
 from abr.title import Title
 from abr.transfer import Transfer
 from nearcast.errors import RemoteProtocolError
@@ -132,6 +133,10 @@ class PlayerCore:
             ended=self._ended or "left",
             detail=self._detail,
         )
+
+    def foreseen(self, at_s: float) -> ForecastMark | None:
+        """What the controller expected of the segment that it decided on last, at `at_s`."""
+        return None if self._downloads is None else self._downloads.foreseen(at_s)
 
     def status(self) -> PlayerStatus:
         return player_status(self._url, self._playback, self._downloads, self._tally, self._meter)

@@ -59,6 +59,8 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     skipped_s: float = 0.0
     hosts: tuple[HostUse, ...] = ()
     """In the order in which they were first asked."""
+    ladder_kbps: tuple[float, ...] = ()
+    """Of the track that adapts."""
 
 
 class ViewerReport(msgspec.Struct, frozen=True, kw_only=True):

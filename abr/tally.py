@@ -115,6 +115,7 @@ class Tally:
                 HostUse(host=host, request_count=sent, failure_count=failed)
                 for host, (sent, failed) in self._hosts.items()
             ),
+            ladder_kbps=tuple(ladder_kbps),
             ended=ended,
             detail=detail,
         )

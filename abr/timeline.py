@@ -7,6 +7,9 @@ from itertools import pairwise
 
 import msgspec
 
+LOW_SHARE = 0.1
+"""Of outcomes expected below a forecast's `low_kbps`, and as many above `high_kbps`."""
+
 
 class SegmentMark(msgspec.Struct, frozen=True, kw_only=True):
     """A segment that came. Times are from the start of the session."""
@@ -23,11 +26,10 @@ class SegmentMark(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts at it given up before."""
 
 
-class SegmentForecast(msgspec.Struct, frozen=True, kw_only=True):
-    """What a controller expected of the transfer it was about to ask for. A controller with the
-    attribute `forecast_log` adds one for its first session at each choice, unless it is None."""
+class ForecastMark(msgspec.Struct, frozen=True, kw_only=True):
+    """What a controller expected at `at_s` of the transfer it was about to ask for."""
 
-    segment_index: int
+    at_s: float
     low_kbps: float
     median_kbps: float
     high_kbps: float
@@ -47,9 +49,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """From when to when playback stood still after its start."""
     link: tuple[tuple[float, float], ...] = ()
     """From each time on, what the link carried (kbit/s), where that is known."""
-    forecasts: tuple[SegmentForecast, ...] = ()
-    low_share: float = 0.1
-    """Of outcomes expected below `low_kbps`, and above `high_kbps`."""
+    forecasts: tuple[ForecastMark, ...] = ()
 
     @property
     def end_s(self) -> float:

@@ -19,6 +19,7 @@ from abr.player import PlayerCore
 from abr.report import SessionReport, ViewerReport, viewer_report
 from abr.status import PlayerStatus
 from abr.throughput import ThroughputMeter
+from abr.timeline import ForecastMark
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 
@@ -113,6 +114,10 @@ class ViewerCore:
     def status(self) -> PlayerStatus | None:
         """Of the title that is on; None in between."""
         return None if self._player is None else self._player.status()
+
+    def foreseen(self, at_s: float) -> ForecastMark | None:
+        """What the controller expected of the segment that it decided on last, at `at_s`."""
+        return None if self._player is None else self._player.foreseen(at_s)
 
     def report(self) -> ViewerReport:
         """So far, or of everything once it is done."""

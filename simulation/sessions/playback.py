@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from abr.timeline import SegmentForecast, SegmentMark, Timeline
+from abr.timeline import ForecastMark, SegmentMark, Timeline
 from nearcast.errors import ConfigError
 from simulation.sessions.engine import STALL_S_MIN, Outcome
 from simulation.sessions.rows import BOUND, Played
@@ -55,10 +55,8 @@ def find_trace(plan: Plan, trace_id: str) -> tuple[Condition, int]:
 
 def replay(plan: Plan, condition: Condition, choice: Choice, index: int) -> Timeline:
     """The session on trace `index` of the family, played once more alone."""
-    forecasts: list[SegmentForecast] = []
-    outcome, hits = play_rows(
-        plan, condition, choice, range(index, index + 1), forecast_log=forecasts
-    )
+    forecasts: list[ForecastMark] = []
+    outcome, hits = play_rows(plan, condition, choice, range(index, index + 1), forecasts=forecasts)
     title = condition.title
     figures = measure_in(plan, condition, outcome)
     trace_id = condition.family.trace_ids[index]

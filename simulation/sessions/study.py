@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 
 from abr.controllers import ControllerSettings, build_controller
-from abr.timeline import SegmentForecast
+from abr.foresight import foreseen
+from abr.timeline import ForecastMark
 from abr.view import Controller, Flags, Floats, Rungs
 from nearcast.errors import ConfigError
 from nearcast.seeds import Seeds
@@ -150,21 +151,21 @@ def play_rows(
     choice: Choice,
     rows: range,
     report: Callable[[float], None] | None = None,
-    forecast_log: list[SegmentForecast] | None = None,
+    forecasts: list[ForecastMark] | None = None,
 ) -> tuple[Outcome, Flags | None]:
     """The sessions on these traces of the family, and what the edge held (sessions, segments). They
-    are the same whichever others are played with them. `forecast_log` takes what the controller
-    foresaw in the first of them, if it says so."""
+    are the same whichever others are played with them. `forecasts` takes what the controller
+    foresaw in a single one, if it says so."""
     traces = condition.family.traces[rows.start : rows.stop]
     controller = _controller(plan, condition, choice, rows, report)
-    if forecast_log is not None and hasattr(controller, "forecast_log"):
-        controller.forecast_log = forecast_log
     hits = _hits(plan, condition)
     if hits is not None:
         hits = hits[rows.start : rows.stop]
     transport = _transport(plan, condition, traces)
     if report is not None:
         transport = _Watched(transport, len(rows) * condition.title.segment_count, report)
+    if forecasts is not None:
+        transport = _Overheard(transport, controller, forecasts)
     outcome = play(
         condition.title,
         controller,
@@ -197,6 +198,25 @@ class _Watched:
     ) -> Flight:
         self._sent_count += session.size
         self._report(min(self._sent_count / self._request_count, 1.0))
+        return self._transport.send(session, now_s, gap_s, size_bits, is_hit)
+
+
+class _Overheard:
+    """A transport of one session, and what its controller has foreseen whenever it asks."""
+
+    def __init__(
+        self, transport: Transport, controller: Controller, forecasts: list[ForecastMark]
+    ) -> None:
+        self._transport = transport
+        self._controller = controller
+        self._forecasts = forecasts
+
+    def send(
+        self, session: Rungs, now_s: Floats, gap_s: Floats, size_bits: Floats, is_hit: Flags
+    ) -> Flight:
+        found = foreseen(self._controller, float(now_s[0]))
+        if found is not None:
+            self._forecasts.append(found)
         return self._transport.send(session, now_s, gap_s, size_bits, is_hit)
 
 

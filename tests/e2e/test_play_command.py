@@ -150,6 +150,28 @@ def test_second_title_is_a_next_episode_and_edge_hits_are_seen(title: Path, tmp_
     run(work())
 
 
+def test_what_was_played_can_be_drawn(title: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra `sim`")
+
+    async def work() -> None:
+        async with serving(title) as server:
+            picture = tmp_path / "session.svg"
+            url = f"{server.base}/manifest.mpd"
+            code, _, err = await play(url, "--duration", "1", "--plot", str(picture))
+            assert (code, err) == (0, "")
+            assert b"<svg" in picture.read_bytes()
+            picture.unlink()
+            code, _, err = await play(f"{server.base}/none.mpd", "--plot", str(picture))
+            assert code == 2
+            assert f"nothing was played, so {picture} is not drawn" in err
+            code, _, err = await play(url, "--plot", str(tmp_path / "session.gif"))
+            assert code == 2
+            assert "must end in .svg" in err
+            assert not picture.exists()
+
+    run(work())
+
+
 def test_schedule_of_several_viewers_reports_each(title: Path, tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(title) as server:

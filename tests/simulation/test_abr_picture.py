@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from abr.picture import draw_timeline
-from abr.timeline import SegmentForecast, SegmentMark, Timeline
+from abr.timeline import ForecastMark, SegmentMark, Timeline
 
 needs_matplotlib = pytest.mark.skipif(
     find_spec("matplotlib") is None, reason="matplotlib is not installed (extra sim)"
@@ -33,7 +33,7 @@ TIMELINE = Timeline(
     ),
     stalls=((5.0, 8.0),),
     link=((0.0, 700.0), (3.0, 0.0), (20.0, 900.0)),
-    forecasts=(SegmentForecast(segment_index=1, low_kbps=0.0, median_kbps=500.0, high_kbps=900.0),),
+    forecasts=(ForecastMark(at_s=7.5, low_kbps=0.0, median_kbps=500.0, high_kbps=900.0),),
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from abr.picture import check_picture
-from abr.timeline import SegmentForecast, SegmentMark, Timeline, buffer_points
+from abr.timeline import ForecastMark, SegmentMark, Timeline, buffer_points
 from nearcast.errors import InputError
 
 needs_matplotlib = pytest.mark.skipif(
@@ -36,9 +36,7 @@ def timeline(here_s: list[float], stalls: tuple[tuple[float, float], ...] = ()) 
         ),
         stalls=stalls,
         link=((0.0, 700.0), (3.0, 0.0), (20.0, 900.0)),
-        forecasts=(
-            SegmentForecast(segment_index=1, low_kbps=0.0, median_kbps=500.0, high_kbps=900.0),
-        ),
+        forecasts=(ForecastMark(at_s=7.5, low_kbps=0.0, median_kbps=500.0, high_kbps=900.0),),
     )
 
 
