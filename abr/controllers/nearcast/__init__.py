@@ -3,6 +3,7 @@
 Where to look, in the order of reading:
 
     controller  what is asked and answered; the settings
+    outlook     the forecast, corrected by what came true
     chain       the forecast as a Markov chain of levels
     induction   the value of a plan, by backward induction
     rescue      giving up a segment under way

@@ -10,13 +10,14 @@ import numpy as np
 
 from abr.controllers.nearcast.chain import Levels, transitions
 from abr.controllers.nearcast.induction import Prices, Singles, Steps, Values, outcomes, solve
+from abr.controllers.nearcast.outlook import Outlook
 from abr.controllers.nearcast.rescue import Plans, rescue
 from abr.controllers.nearcast.wishes import DataCap, usable_rungs
 from abr.qoe import stall_penalty_of
 from abr.view import GO_ON, HORIZON, Attempt, Floats, Rungs, View
 from nearcast.config import Section
-from nearcast.units import BITS_PER_KBIT, bits_from_bytes
-from predictor.bandwidth import BandwidthModel, Forecast, History
+from nearcast.units import BITS_PER_KBIT
+from predictor.bandwidth import BandwidthModel, Forecast
 
 ROWS_MAX = 32
 """Planned at once: what they need then fits the processor's cache."""
@@ -44,7 +45,7 @@ class NearcastParams(Section, frozen=True, kw_only=True):
     bitrate_kbps_max: NotNegative = 0.0
     data_kbps_max: NotNegative = 0.0
 
-    caution: Positive = 1.05
+    caution: Positive = 1.3
     """Stalls are planned with at so many times their penalty."""
     smoothness: Positive = 1.02
     """Changes as well."""
@@ -57,8 +58,8 @@ class NearcastParams(Section, frozen=True, kw_only=True):
     reserve_decay_s: Positive = 6.0
     patience_s: Positive = 4.3
     giving_up_s: NotNegative = 1.36
-    trust_s: Positive = 2.0
-    rescue_margin: NotNegative = 0.4
+    trust_s: Positive = 2.3
+    rescue_margin: NotNegative = 0.25
 
 
 class Nearcast:
@@ -80,7 +81,7 @@ class Nearcast:
         model: BandwidthModel | None = None,
     ) -> None:
         self._params = params or NearcastParams()
-        self._model = model or BandwidthModel.shipped()
+        self._outlook = Outlook(model or BandwidthModel.shipped(), session_count)
         self._levels = Levels()
         chance = transitions(self._levels, self._params.persistence).astype(np.float32)
         self._transitions = [chance] * HORIZON
@@ -92,11 +93,10 @@ class Nearcast:
 
     def choose(self, view: View) -> Rungs:
         usable = usable_rungs(view.ladder_kbps, self._params.bitrate_kbps_max)
-        history = _history(view)
-        self.forecast = self._model.forecast(history)
+        self.forecast = self._outlook.of_miss(view)
         of_hits = None
         if view.hits_ahead is not None and (view.hits_ahead > 0).any():
-            of_hits = self._model.forecast(history, for_hit=True)
+            of_hits = self._outlook.of_hit(view)
         rung = np.zeros(view.row_count, dtype=np.int64)
         highest = self._cap.highest(view) if self._cap.is_on else None
         prices = self._prices(view.ladder_kbps)
@@ -204,9 +204,8 @@ class Nearcast:
     ) -> tuple[Singles, Singles]:
         """(levels, 1, n, steps) bit/s, and the mean of what follows each level."""
         kbps = self._levels.rates(forecast.levels, forecast.kbps[rows])  # (n, windows, levels)
-        starts_s = np.array([start for start, _ in self._model.windows_s])
         ahead_s = np.arange(step_count + 1) * duration_s + 0.1
-        window = np.searchsorted(starts_s, ahead_s, side="right") - 1
+        window = np.searchsorted(self._outlook.window_starts_s, ahead_s, side="right") - 1
         bps = np.maximum(kbps[:, window], RATE_KBPS_MIN) * BITS_PER_KBIT  # (n, steps + 1, levels)
         mean = bps[:, 1:] @ self._transitions[0].T.astype(np.float64)
         later_bps = np.maximum(mean, bps[:, :-1])
@@ -256,20 +255,3 @@ class Nearcast:
         plans.limit_s[at] = steps.limit_s
         plans.latency_s[at] = steps.latency_s
         plans.last_rung[at] = np.minimum(view.last_rung[rows], rungs - 1)
-
-
-def _history(view: View) -> History:
-    """What the model is asked about: the segment due, at the rung before."""
-    rung = np.maximum(view.last_rung, 0)
-    size_bits = np.take_along_axis(view.sizes_bits[:, 0, :], rung[:, None], axis=1)[:, 0]
-    seen = view.history
-    return History(
-        samples_kbps=seen.kbps,
-        samples_bytes=seen.bytes,
-        samples_duration_s=seen.duration_s,
-        samples_ttfb_s=seen.ttfb_s,
-        samples_gap_s=seen.gap_s,
-        samples_hit=seen.is_hit,
-        gap_s=view.gap_s,
-        size_bytes=size_bits / bits_from_bytes(1),
-    )
