@@ -92,6 +92,35 @@ def test_a_segment_of_two_titles_has_two_places() -> None:
     assert titles == {f"{E1}/manifest.mpd", f"{E1}/master.m3u8"}
 
 
+def test_periods_are_placed_one_behind_the_other() -> None:
+    media_map, counters, _ = make()
+    period = (
+        '<Period duration="PT8S"><AdaptationSet contentType="video"><SegmentTemplate duration="4" '
+        'initialization="{0}/i.mp4" media="{0}/$Number$.m4s"/><Representation id="v" '
+        'bandwidth="1"/></AdaptationSet></Period>'
+    )
+    inside = "".join(map(period.format, ("spot", "film", "spot")))
+    read(media_map, f"{E1}/manifest.mpd", f"<MPD>{inside}</MPD>".encode())
+    (film,) = media_map.places(f"{E1}/film/2.m4s")
+    assert (film.segment_index, film.segment.start_s) == (3, 12.0)
+    # What is played twice is either of the two.
+    (spot,) = media_map.places(f"{E1}/spot/1.m4s")
+    assert spot.segment_index in (0, 4)
+    (init,) = media_map.places(f"{E1}/spot/i.mp4")
+    assert init.segment_index is None
+    assert counters.manifests_ignored == 0
+
+
+def test_gap_is_not_placed_and_counts_in_time() -> None:
+    media_map, _, _ = make()
+    lines = ("#EXTM3U", "#EXTINF:4,", "a.ts", "#EXT-X-GAP", "#EXTINF:4,", "b.ts", "#EXTINF:4,")
+    text = "\n".join((*lines, "c.ts", "#EXT-X-ENDLIST")).encode()
+    read(media_map, f"{E1}/one.m3u8", text)
+    assert media_map.places(f"{E1}/b.ts") == ()
+    (place,) = media_map.places(f"{E1}/c.ts")
+    assert (place.segment_index, place.segment.start_s) == (1, 8.0)
+
+
 @pytest.mark.parametrize("text", [b"", b"garbage", b"<MPD", b"#EXTM3U\n", b"\xff\xfe", b"{}"])
 def test_what_is_no_manifest_is_counted_and_ignored(text: bytes) -> None:
     media_map, counters, recorder = make()
