@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from abr.controllers.bola import Bola, BolaParams
+from abr.controllers.bola_e import BolaE, BolaEParams
 from abr.controllers.dynamic import Dynamic, DynamicParams
+from abr.controllers.dynamic_dash import DynamicDash, DynamicDashParams
 from abr.controllers.hybrid import Hybrid, HybridParams
 from abr.controllers.nearcast import Nearcast, NearcastParams
 from abr.controllers.robust_mpc import RobustMpc, RobustMpcParams
@@ -32,6 +34,8 @@ CONTROLLERS: Table[ControllerPart] = Table(
         "throughput": ControllerPart(ThroughputParams, ThroughputRule),
         "bola": ControllerPart(BolaParams, Bola),
         "dynamic": ControllerPart(DynamicParams, Dynamic),
+        "bolae": ControllerPart(BolaEParams, BolaE),
+        "dynamicdash": ControllerPart(DynamicDashParams, DynamicDash),
         "robust_mpc": ControllerPart(RobustMpcParams, RobustMpc),
         "hybrid": ControllerPart(HybridParams, Hybrid),
         "nearcast": ControllerPart(NearcastParams, Nearcast),

@@ -61,6 +61,11 @@ class ThroughputRule:
         return highest_within(arrives | view.is_startup[:, None])
 
     def abandon(self, attempt: Attempt) -> Rungs:
+        instead = self.rung_instead(attempt)
+        return np.where(instead == GO_ON, GO_ON, ASK_AGAIN).astype(np.int64)
+
+    def rung_instead(self, attempt: Attempt) -> Rungs:
+        """(n,): what a segment that takes too long were better fetched at, or GO_ON."""
         rate_kbps = attempt.rate_kbps
         left_bits = attempt.size_bits - attempt.received_bits
         total_s = attempt.elapsed_s + left_bits / (rate_kbps * BITS_PER_KBIT)
@@ -98,7 +103,7 @@ class ThroughputRule:
         rung = highest_within(arrives)
         share = attempt.ladder_kbps[rung] / attempt.ladder_kbps[attempt.rung]
         is_less = (rung < attempt.rung) & (attempt.size_bits * share < left_bits)
-        return np.where(is_less, ASK_AGAIN, GO_ON).astype(np.int64)
+        return np.where(is_less, rung, GO_ON).astype(np.int64)
 
 
 def sustainable_rung(view: View, safety: float) -> Rungs:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abr.controllers import CONTROLLERS, build_controller
-from abr.view import HISTORY, HORIZON, History, View, fill_sizes
+from abr.view import ASK_AGAIN, GO_ON, HISTORY, HORIZON, Attempt, History, View, fill_sizes
+from simulation.sessions.watch import Patient
 
 
 @st.composite
@@ -65,3 +66,54 @@ def test_choice_is_on_the_ladder_and_each_row_is_for_itself(name: str, view: Vie
     controller = build_controller(name, session_count=view.row_count)
     alone = [int(controller.choose(view.take(slice(n, n + 1)))[0]) for n in range(view.row_count)]
     assert rung.tolist() == alone
+
+
+@st.composite
+def attempts(draw: st.DrawFn, view: View) -> Attempt:
+    """Of the sessions of a view, each at some moment of its next segment."""
+    rows, rungs = view.row_count, view.rung_count
+
+    def column(low: float, high: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array(draw(st.lists(st.floats(low, high), min_size=rows, max_size=rows)))
+
+    rung = np.minimum(column(1.0, rungs).astype(np.int64), rungs - 1)
+    sizes_bits = view.sizes_bits[:, 0]
+    ttfb_s, buffer_s = column(0.0, 2.0), column(0.0, 30.0)
+    return Attempt(
+        session=view.session,
+        ladder_kbps=view.ladder_kbps,
+        rung=rung,
+        elapsed_s=ttfb_s + column(0.001, 30.0),
+        ttfb_s=ttfb_s,
+        received_bits=sizes_bits[np.arange(rows), rung] * column(0.001, 0.999),
+        sizes_bits=sizes_bits,
+        duration_s=view.durations_s[:, 0],
+        buffer_s=buffer_s,
+        is_hit=np.zeros(rows, dtype=np.bool_),
+        is_waiting=buffer_s <= 0,
+    )
+
+
+@pytest.mark.parametrize("name", list(CONTROLLERS))
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_segment_is_given_up_for_a_lower_rung_and_each_row_for_itself(
+    name: str, data: st.DataObject
+) -> None:
+    view = data.draw(views().filter(lambda view: view.rung_count > 1))
+    attempt = data.draw(attempts(view))
+    together, one_by_one, patient = (
+        build_controller(name, session_count=view.row_count) for _ in range(3)
+    )
+    for each in (together, one_by_one, patient):
+        each.choose(view)
+    instead = together.abandon(attempt)
+    assert ((instead < attempt.rung) & (instead >= ASK_AGAIN)).all()
+    alone = [
+        int(one_by_one.abandon(attempt.take(slice(n, n + 1)))[0]) for n in range(view.row_count)
+    ]
+    assert instead.tolist() == alone
+    if isinstance(patient, Patient):
+        patience_s = patient.patience_s(attempt)
+        assert (patience_s >= 0).all()
+        assert (instead[patience_s > 1e-6] == GO_ON).all()

@@ -23,7 +23,7 @@ from simulation.trace import Trace, read_traces
 
 TRACES = Path(__file__).parents[3] / "shared" / "traces"
 REFERENCE = TRACES / "reference" / "sessions_4s_25s.csv.gz"
-SESSIONS_MAX = 80
+SESSIONS_MAX = 60
 TITLE_S = 300.0
 
 pytestmark = pytest.mark.skipif(
@@ -80,7 +80,9 @@ def reference(traces: dict[str, dict[str, Trace]]) -> dict[tuple[str, str], Foun
     return {key: found(*map(list, zip(*each, strict=True))) for key, each in rows.items()}
 
 
-@pytest.mark.parametrize("name", ["throughput", "bola", "dynamic", "robust_mpc"])
+@pytest.mark.parametrize(
+    "name", ["throughput", "bola", "dynamic", "bolae", "dynamicdash", "robust_mpc"]
+)
 @pytest.mark.parametrize("family", list(FAMILIES))
 def test_peers_agree_with_the_reference(
     name: str,

@@ -24,6 +24,8 @@ GOLDEN: dict[str, list[int]] = {
     "throughput": [0, 1, 2, 2, 0, 2, 0, 1, 3, 0, 1, 3, 1, 1, 2, 3, 0, 1, 0, 0, 1, 1, 2, 0],
     "bola": [0, 0, 3, 3, 1, 2, 0, 1, 4, 0, 0, 0, 0, 1, 0, 0, 2, 2, 1, 2, 1, 1, 2, 3],
     "dynamic": [0, 1, 3, 3, 1, 2, 0, 1, 4, 0, 1, 0, 1, 1, 2, 3, 2, 2, 0, 2, 1, 1, 2, 3],
+    "bolae": [0, 1, 3, 2, 2, 2, 0, 1, 1, 1, 1, 0, 1, 1, 3, 2, 1, 1, 1, 2, 2, 1, 2, 3],
+    "dynamicdash": [0, 1, 2, 2, 0, 2, 0, 1, 1, 0, 1, 0, 1, 1, 2, 3, 1, 1, 0, 2, 1, 1, 2, 3],
     "robust_mpc": [0, 1, 2, 2, 2, 0, 0, 0, 1, 0, 2, 0, 1, 0, 1, 2, 0, 1, 1, 1, 3, 0, 0, 2],
     "hybrid": [0, 1, 1, 2, 0, 2, 0, 1, 1, 0, 1, 0, 1, 1, 2, 0, 0, 0, 0, 2, 4, 0, 2, 0],
 }
@@ -110,7 +112,9 @@ def test_nothing_measured_at_the_start_means_the_lowest_rung(name: str) -> None:
     assert build_controller(name, session_count=10).choose(blank).tolist() == [0] * 10
 
 
-@pytest.mark.parametrize("name", ["throughput", "bola", "dynamic"])
+@pytest.mark.parametrize(
+    "name", ["throughput", "bola", "dynamic", "bolae", "dynamicdash", "hybrid"]
+)
 def test_more_throughput_never_means_a_lower_rung(name: str) -> None:
     view = random_view(8, 50)
     last = np.zeros(50, dtype=np.int64)
@@ -254,5 +258,5 @@ def test_unknown_sizes_are_rate_times_duration() -> None:
 
 
 def test_unknown_name_is_answered_with_the_list() -> None:
-    with pytest.raises(ConfigError, match="throughput, bola, dynamic, robust_mpc"):
+    with pytest.raises(ConfigError, match=", ".join(CONTROLLERS)):
         build_controller("bula")
