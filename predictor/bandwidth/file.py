@@ -176,7 +176,7 @@ def _check_shapes(found: ModelFile) -> None:
 
 def line_of(content: bytes, error: Exception) -> int:
     """The line of a fault in JSON: msgspec names a byte, or the key that is wrong."""
-    words = str(error).replace(")", " ").replace("`", " ").split()
+    words = str(error).replace("(", " ").replace(")", " ").replace("`", " ").split()
     for at, word in enumerate(words):
         if word in ("byte", "position") and at + 1 < len(words) and words[at + 1].isdigit():
             return content[: int(words[at + 1])].count(b"\n") + 1

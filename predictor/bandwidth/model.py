@@ -41,7 +41,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
         """(n,): the share of the forecast below what came true; NaN where that is NaN."""
         quantiles = np.log2(self.kbps[:, window])
         level = np.log2(np.maximum(kbps, RATE_KBPS_MIN))
-        below = (quantiles < level[:, None]).sum(axis=1)
+        # Of equal quantiles (an outage foreseen, and come true) the outcome has reached the last.
+        below = (quantiles <= level[:, None] + 1e-9).sum(axis=1)
         rows = np.arange(len(level))
         at = np.clip(below, 1, len(self.levels) - 1)
         low, high = quantiles[rows, at - 1], quantiles[rows, at]

@@ -1,4 +1,9 @@
-"""Trains, quantises, exports and measures the bandwidth model."""
+"""Trains, quantises and exports the bandwidth model.
+
+Sessions and windows are drawn from recorded traces and from generated ones, all families alike.
+What is shipped learns from all traces; it is measured by fits that did not see what they are asked
+about, be it other traces of known families or a family as a whole.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +11,133 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
+from nearcast.errors import ModelError
 from nearcast.seeds import Seeds
+from predictor.artifact import write_file
 from predictor.bandwidth import file
 from predictor.bandwidth.features import FEATURE_NAMES, FEATURE_VERSION
 from predictor.bandwidth.file import Golden, ModelFile, Prior
-from predictor.bandwidth.model import LEVELS, STANDARDISED_MAX, WINDOWS_S, BandwidthModel
+from predictor.bandwidth.history import Floats
+from predictor.bandwidth.model import (
+    LEVELS,
+    STANDARDISED_MAX,
+    WINDOWS_S,
+    BandwidthModel,
+    steps_matrix,
+)
 from predictor.train.bandwidth_copula import rank_correlation
 from predictor.train.bandwidth_data import Amounts, Data, training_data
 from predictor.train.bandwidth_fit import Dense, FitSettings, fit
+from predictor.train.bandwidth_generated import generate
+from predictor.train.bandwidth_onnx import FLOAT_FILE, INT8_FILE, float_graph, int8_graph
+from predictor.train.bandwidth_report import FamilyScores, Report, measure
 from predictor.train.bandwidth_rows import Rows, Singles
-from predictor.train.bandwidth_traces import Trace
+from predictor.train.bandwidth_traces import Trace, is_held_out
 
 OnProgress = Callable[[str, float], None]
 
+FOLDS = 4
+_FRESH_TRACES = 40
 _GOLDEN_ROWS = 8
 _GOLDEN_TOLERANCE = 0.01  # log2; other processors sum in another order
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """The model and what it came from."""
+    """A network, and the model file made of it."""
 
     dense: Dense
-    model: BandwidthModel
+    found: ModelFile
     content: bytes
+    model: BandwidthModel
+
+    def ratios(self, features: Singles) -> Singles:
+        """What the float network says, see `answers`."""
+        return answers(self.dense, features)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The files' contents, and the figures."""
+
+    fitted: Fitted
+    report: Report
+
+
+def train(
+    traces: Sequence[Trace],
+    *,
+    test: Sequence[Trace] = (),
+    left_out: Sequence[str] = (),
+    data_sha256: Mapping[str, str],
+    seed: int,
+    amounts: Amounts,
+    settings: FitSettings,
+    on_progress: OnProgress,
+) -> Trained:
+    """The model of all `traces`, measured on `test`, or else by a fit without a fold of them;
+    and by a fit without each family in `left_out`."""
+    folded = [trace for trace in traces if is_held_out(trace, 0, FOLDS)]
+    is_folded = not test and 0 < len(folded) < len(traces)
+    fits = 1 + is_folded + len(left_out)
+    done = 0
+
+    def fitted(chosen: Sequence[Trace], what: str) -> Fitted:
+        nonlocal done
+        start, done = done, done + 1
+        return fit_model(
+            chosen,
+            seed=seed,
+            amounts=amounts,
+            settings=settings,
+            data_sha256=data_sha256,
+            on_progress=lambda share: on_progress(f"fit {what}", (start + share) / fits),
+        )
+
+    seeds = Seeds(seed)
+    whole = fitted(traces, "the model")
+    if test:
+        where = f"{len(test)} traces of other files"
+        held = measure(whole.model, whole.ratios, test, seeds)
+    elif is_folded:
+        chosen = [trace for trace in traces if not is_held_out(trace, 0, FOLDS)]
+        other = fitted(chosen, "without a fold")
+        where = f"{len(folded)} of {len(traces)} traces, by a fit without them"
+        held = measure(other.model, other.ratios, folded, seeds)
+    else:
+        fresh = generate(_FRESH_TRACES, seeds.stream("bandwidth/fresh"))
+        where = f"{len(fresh)} generated traces"
+        held = measure(whole.model, whole.ratios, fresh, seeds)
+    unseen: dict[str, FamilyScores] = {}
+    for family in left_out:
+        other = fitted([trace for trace in traces if trace.family != family], f"without {family}")
+        of_family = [trace for trace in (*traces, *test) if trace.family == family]
+        unseen |= measure(other.model, other.ratios, of_family, seeds)
+    report = Report(
+        model_id=whole.model.model_id,
+        size_bytes=len(whole.content),
+        rank_correlation=whole.found.rank_correlation,
+        measured_on=where,
+        held_out=held,
+        left_out=unseen,
+    )
+    return Trained(fitted=whole, report=report)
+
+
+def write(folder: Path, trained: Trained) -> None:
+    """The numpy file and the same network as graphs. Raises ModelError."""
+    fitted = trained.fitted
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / INT8_FILE, int8_graph(fitted.found))
+        write_file(folder / FLOAT_FILE, float_graph(fitted.dense, fitted.found))
+        write_file(folder / file.FILE_NAME, fitted.content)
+    except OSError as error:
+        raise ModelError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
 def fit_model(
@@ -42,23 +147,22 @@ def fit_model(
     amounts: Amounts,
     settings: FitSettings,
     data_sha256: Mapping[str, str],
-    on_progress: OnProgress = lambda stage, share: None,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Fitted:
     """A model of the traces and of generated ones."""
-    seeds = Seeds(seed)
-    on_progress("draw sessions", 0.0)
-    data = training_data(traces, amounts, seeds)
+    on_progress(0.0)
+    data = training_data(traces, amounts, Seeds(seed))
     dense = fit(
         data.rows,
         shares=data.shares,
         settings=settings,
         seed=seed,
-        on_step=lambda step: on_progress("fit", step / settings.steps),
+        on_step=lambda step: on_progress(step / settings.steps),
     )
     ranks = rank_correlation(data.rows, answers(dense, data.rows.features))
     found = _model_file(dense, data, ranks, seed=seed, data_sha256=data_sha256)
     content = file.encode(found)
-    return Fitted(dense=dense, model=BandwidthModel.load(content), content=content)
+    return Fitted(dense=dense, found=found, content=content, model=BandwidthModel.load(content))
 
 
 def answers(dense: Dense, features: Singles) -> Singles:
@@ -68,8 +172,6 @@ def answers(dense: Dense, features: Singles) -> Singles:
         values = np.maximum(values @ weight + bias, 0.0)
     values = values @ dense.weights[-1] + dense.biases[-1]
     windows = len(WINDOWS_S)
-    from predictor.bandwidth.model import steps_matrix
-
     values[:, windows:] = np.logaddexp(values[:, windows:], np.float32(0.0))
     ratios = values @ steps_matrix(windows, len(LEVELS))
     return np.asarray(ratios, dtype=np.float32).reshape(-1, windows, len(LEVELS))
@@ -122,7 +224,7 @@ def _replace(found: ModelFile, golden: Golden) -> ModelFile:
     return ModelFile(**{**fields, "golden": golden})
 
 
-def _prior(rows: Rows, shares: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Prior:
+def _prior(rows: Rows, shares: Floats) -> Prior:
     """Mean and spread of the levels, families alike."""
     weight = (shares / np.maximum(np.bincount(rows.family, minlength=len(shares)), 1))[rows.family]
     level = np.average(rows.reference, weights=weight)

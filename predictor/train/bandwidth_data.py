@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearcast.seeds import Seeds
+from predictor.bandwidth.history import Floats
 from predictor.train.bandwidth_generated import FAMILY as GENERATED
 from predictor.train.bandwidth_generated import generate
 from predictor.train.bandwidth_rows import Rows, joined
@@ -35,7 +36,7 @@ class Amounts:
 class Data:
     rows: Rows
     families: tuple[str, ...]
-    shares: np.ndarray[tuple[int], np.dtype[np.float64]]
+    shares: Floats
 
 
 def training_data(traces: Sequence[Trace], amounts: Amounts, seeds: Seeds) -> Data:

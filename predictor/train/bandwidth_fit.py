@@ -27,7 +27,7 @@ _SD_MIN = 1e-3
 class FitSettings:
     hidden: tuple[int, ...] = (64, 64)
     steps: int = 12_000
-    batch: int = 2048
+    batch: int = 1024
     rate: float = 2e-3
     decay: float = 1e-4
 

@@ -120,6 +120,30 @@ def read_traces(path: Path) -> tuple[list[Trace], str]:
     return traces, hashlib.sha256(content).hexdigest()
 
 
+def read_files(paths: Sequence[Path]) -> tuple[list[Trace], dict[str, str]]:
+    """All traces, and the SHA-256 of each file by its family. Raises InputError."""
+    traces: list[Trace] = []
+    digests: dict[str, str] = {}
+    for path in _files(paths):
+        found, digest = read_traces(path)
+        if found[0].family in digests:
+            raise InputError(f"{path}: another file is called {found[0].family} too")
+        digests[found[0].family] = digest
+        traces += found
+    return traces, digests
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """Folders stand for the CSV files in them."""
+    files: list[Path] = []
+    for path in paths:
+        inside = sorted({*path.glob("*.csv"), *path.glob("*.csv.gz")}) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"{path}: there is no .csv or .csv.gz file in it")
+        files += inside
+    return files
+
+
 def is_held_out(trace: Trace, fold: int, folds: int) -> bool:
     """Whether a trace belongs to the fold, by the hash of its name, so that it stays where it is.
 
