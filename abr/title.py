@@ -10,12 +10,16 @@ import numpy as np
 
 from abr.view import HORIZON, Floats, fill_sizes
 from nearcast.errors import RemoteProtocolError
+from nearcast.manifests.describe_dash import VIDEO_CODECS
 from nearcast.media import Presentation, Representation, Segment, TrackKind
 from nearcast.units import bits_from_bytes
 
 ALIGNMENT_S_TOLERANCE = 0.05
 """Segments of different representations whose ends differ by less end at the same place; manifests
 round, and the roundings add up."""
+
+SAME_CODING = {"avc3": "avc1", "hev1": "hvc1", "dvhe": "dvh1", "dvav": "dva1"}
+"""Where the parameters are, in the samples or before them, makes no other coding."""
 
 NEW_SHARE_MIN = 0.5
 """Behind the end of a rung, a segment of another is fetched if so much of it is new: audio and
@@ -152,7 +156,7 @@ class Title:
         if not tracks:
             raise RemoteProtocolError("the manifest has neither video nor audio")
         video, audio = tracks.get("video"), tracks.get("audio")
-        self.main = Track("video", video) if video else Track("audio", audio or ())
+        self.main = Track("video", _one_coding(video)) if video else Track("audio", audio or ())
         self.audio_choices = Track("audio", _one_language(audio)) if video and audio else None
         ends = [track.end_s for track in (self.main, self.audio_choices) if track is not None]
         self.end_s = max(ends)
@@ -164,6 +168,25 @@ class Title:
             return 0
         within = self.audio_choices.ladder_kbps <= audio_share * estimate_kbps
         return max(0, int(within.sum()) - 1)
+
+
+def _one_coding(video: Sequence[Representation]) -> tuple[Representation, ...]:
+    """Those in the coding that has the most rungs. Players do not switch between codings, which
+    are ladders of their own, offered to different devices."""
+    kinds = [_coding(each.rendition.codecs) for each in video]
+    if "" in kinds:
+        return tuple(video)  # whose coding is not told may be any
+    chosen = max(kinds, key=kinds.count)  # the first of those with as many
+    return tuple(each for each, kind in zip(video, kinds, strict=True) if kind == chosen)
+
+
+def _coding(codecs: str) -> str:
+    """Of the picture, where there is sound beside it; whatever its profile."""
+    for text in codecs.split(","):
+        name = text.strip().partition(".")[0].lower()
+        if name.startswith(VIDEO_CODECS):
+            return SAME_CODING.get(name, name)
+    return ""
 
 
 def _one_language(audio: Sequence[Representation]) -> tuple[Representation, ...]:

@@ -21,6 +21,7 @@ from nearcast.errors import RemoteProtocolError
 from nearcast.manifests.addressing import Addressing, read_segment_base, read_segments
 from nearcast.manifests.describe_dash import (
     channel_count,
+    is_webm,
     optional_frame_rate,
     optional_number,
     track_kind,
@@ -70,6 +71,11 @@ class _Level(msgspec.Struct, frozen=True):
         url = self.base_url if base is None else join(self.base_url, base.text or "")
         return _Level((*self.elements, element), url)
 
+    @property
+    def has_index_inside(self) -> bool:
+        addressing = self.addressing()
+        return addressing is None or addressing.tag == "SegmentBase"
+
     def addressing(self) -> Addressing | None:
         """The innermost kind of addressing, its elements from the innermost out."""
         for element in reversed(self.elements):
@@ -90,7 +96,10 @@ def read_dash(text: bytes, url: str) -> Presentation | IndexedMpd:
         raise RemoteProtocolError("this MPD is dynamic: live streams are not supported")
     periods = tuple(_periods(root, _Level((), url).below(root)))
     if not any(period.drafts for period in periods):
-        raise RemoteProtocolError("the MPD has no video and no audio representation")
+        webm = " but WebM files with their index inside, which is not read"
+        raise RemoteProtocolError(
+            f"the MPD has no video and no audio representation{webm if b'/webm' in text else ''}"
+        )
     indexed = IndexedMpd(url=url, periods=periods)
     return indexed if indexed.places else join_periods(periods, url)
 
@@ -186,8 +195,10 @@ def _playable(period: _Level) -> Iterator[tuple[TrackKind, _Level]]:
         level = period.below(adaptation_set)
         for element in children(adaptation_set, "Representation"):
             kind = track_kind(adaptation_set, element)
-            if kind is not None:
-                yield kind, level.below(element)
+            inner = level.below(element)
+            if kind is None or (is_webm(adaptation_set, element) and inner.has_index_inside):
+                continue  # packagers offer such files beside MP4
+            yield kind, inner
 
 
 def _draft(
@@ -218,7 +229,7 @@ def _draft(
         language=level.attribute("lang") or None,
     )
     addressing = level.addressing()
-    if addressing is None or addressing.tag == "SegmentBase":
+    if addressing is None or level.has_index_inside:
         if all(child(outer, "BaseURL") is None for outer in level.elements):
             raise RemoteProtocolError(f"{what} has neither segments nor a BaseURL")
         init, index = read_segment_base(

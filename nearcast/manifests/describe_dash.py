@@ -13,7 +13,7 @@ from nearcast.manifests.elements import children
 from nearcast.manifests.limits import decimal
 from nearcast.media import TrackKind
 
-_VIDEO_CODECS: Final = (
+VIDEO_CODECS: Final = (
     *("avc", "hvc", "hev", "av01", "vp8", "vp09", "vp9", "dvh", "dva", "vvc", "vvi"),
 )
 _AUDIO_CODECS: Final = (
@@ -33,11 +33,16 @@ def track_kind(adaptation_set: etree._Element, representation: etree._Element) -
             return None
     for element in elements:
         codecs = (element.get("codecs") or "").strip().lower()
-        if codecs.startswith(_VIDEO_CODECS):
+        if codecs.startswith(VIDEO_CODECS):
             return "video"
         if codecs.startswith(_AUDIO_CODECS):
             return "audio"
     return None
+
+
+def is_webm(adaptation_set: etree._Element, representation: etree._Element) -> bool:
+    kinds = [element.get("mimeType") for element in (representation, adaptation_set)]
+    return next((kind for kind in kinds if kind), "").strip().lower().endswith("/webm")
 
 
 def optional_number(text: str | None) -> int | None:

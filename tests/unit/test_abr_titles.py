@@ -159,6 +159,29 @@ def test_track_too_short_to_play_is_refused() -> None:
         track(representation("low", 100, (0.0, 0.04)))
 
 
+def coded(name: str, kbps: float, codecs: str) -> Representation:
+    one = representation(name, kbps, *every(4, 12))
+    return msgspec.structs.replace(
+        one, rendition=msgspec.structs.replace(one.rendition, codecs=codecs)
+    )
+
+
+@pytest.mark.parametrize(
+    ("codecs", "kept"),
+    [
+        (("avc1.42c01e", "hvc1.1", "avc3.64001f", "av01.0"), [0, 2]),
+        (("mp4a.40.2,avc1.42c01e", "hev1.1,mp4a.40.2", "hvc1.2"), [1, 2]),
+        (("vp09.00", "avc1.64001f"), [0]),
+        (("avc1.42c01e", "", "hvc1.1"), [0, 1, 2]),
+    ],
+)
+def test_ladder_is_of_one_coding(codecs: tuple[str, ...], kept: list[int]) -> None:
+    video = [coded(f"v{rung}", 100 * rung + 100, text) for rung, text in enumerate(codecs)]
+    title = Title(Presentation(url=HOME, duration_s=12.0, video=tuple(video)))
+    names = [one.rendition.id for one in title.main.representations]
+    assert names == [f"v{rung}" for rung in kept]
+
+
 # -- inits
 
 

@@ -263,6 +263,13 @@ def test_what_has_no_index_is_left_out() -> None:
         made.assemble({})
 
 
+def test_webm_files_beside_mp4_are_passed_over() -> None:
+    webm = FILE.format(name="w", init="").replace("bandwidth", 'mimeType="video/webm" bandwidth')
+    assert len(indexed(webm, FILE.format(name="v", init="")).places) == 1
+    with pytest.raises(RemoteProtocolError, match="but WebM files"):
+        indexed(webm)
+
+
 def test_index_of_one_fragment_does_not_pass_for_that_of_a_file() -> None:
     made = indexed(FILE.format(name="v", init=""))
     with pytest.raises(RemoteProtocolError, match="fragment only"):
