@@ -40,6 +40,7 @@ async def play_schedule(
     ]
     if listener is not None:
         listener.foresee = viewers[0].foreseen
+        listener.last_sample = viewers[0].last_sample
     async with contextlib.AsyncExitStack() as stack:
         if is_live_line:
             line = asyncio.create_task(

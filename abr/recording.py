@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from abr.records import PlaybackChanged, RequestGivenUp, SegmentFetched
 from abr.report import SessionReport
+from abr.throughput import Sample
 from abr.timeline import ForecastMark, SegmentMark, Timeline
 from nearcast.media import TrackKind
 from nearcast.record import Record
@@ -15,18 +16,25 @@ from nearcast.units import kbps
 RECORDS_MAX = 50_000
 """A title of a day in segments of 2 s; what comes after is not drawn."""
 
+DURATION_S_MIN = 1e-6
+
 Foresee = Callable[[float], ForecastMark | None]
 
 
 class SessionRecorder:
     """Keeps the records of the first title that is played, and what was foreseen for each of its
-    segments. `foresee` answers for the segment that was decided on last."""
+    segments. `foresee` answers for the segment that was decided on last, `last_sample` with what
+    the network was measured to bring."""
 
     def __init__(self) -> None:
         self.foresee: Foresee = lambda at_s: None
+        self.last_sample: Callable[[], Sample | None] = lambda: None
+        self._known_sample: Sample | None = None
         self._session_id: str | None = None
         self._states: list[PlaybackChanged] = []
         self._segments: list[SegmentFetched] = []
+        self._kbps: list[float] = []
+        """Measured for each of them."""
         self._given_up: list[RequestGivenUp] = []
         self._forecasts: list[tuple[TrackKind, ForecastMark]] = []
 
@@ -39,6 +47,7 @@ class SessionRecorder:
             return
         if isinstance(record, SegmentFetched):
             self._segments.append(record)
+            self._kbps.append(self._measured_kbps(record))
             found = self.foresee(record.at_s - record.duration_s)
             if found is not None:
                 self._forecasts.append((record.track, found))
@@ -56,7 +65,11 @@ class SessionRecorder:
         begun_s = started.at_s - report.startup_s
         is_video = any(each.track == "video" for each in self._segments)
         track = "video" if is_video else "audio"
-        mine = [each for each in self._segments if each.track == track]
+        mine = [
+            (each, rate_kbps)
+            for each, rate_kbps in zip(self._segments, self._kbps, strict=True)
+            if each.track == track
+        ]
         return Timeline(
             caption=(
                 f"{report.url}: {report.bitrate_kbps or 0.0:.0f} kbit/s, "
@@ -79,11 +92,21 @@ class SessionRecorder:
             ),
         )
 
-    def _marks(self, mine: Sequence[SegmentFetched], begun_s: float) -> tuple[SegmentMark, ...]:
-        lengths_s = [after.start_s - each.start_s for each, after in pairwise(mine)]
+    def _measured_kbps(self, record: SegmentFetched) -> float:
+        """From first byte to last, or the whole request where that was too short to measure."""
+        sample = self.last_sample()
+        if sample is None or sample is self._known_sample:
+            return kbps(record.size_bytes, max(record.duration_s, DURATION_S_MIN))
+        self._known_sample = sample
+        return sample.throughput_kbps
+
+    def _marks(
+        self, mine: Sequence[tuple[SegmentFetched, float]], begun_s: float
+    ) -> tuple[SegmentMark, ...]:
+        lengths_s = [after.start_s - each.start_s for (each, _), (after, _) in pairwise(mine)]
         lengths_s.append(lengths_s[-1] if lengths_s else 0.0)  # the last is taken to be as long
         marks, since_s = [], begun_s
-        for each, length_s in zip(mine, lengths_s, strict=True):
+        for (each, rate_kbps), length_s in zip(mine, lengths_s, strict=True):
             tries = [
                 one
                 for one in self._given_up
@@ -96,7 +119,7 @@ class SessionRecorder:
                     here_s=each.at_s - begun_s,
                     duration_s=length_s,
                     rung=each.rung,
-                    kbps=kbps(each.size_bytes, max(each.duration_s, 1e-6)),
+                    kbps=rate_kbps,
                     is_hit=bool(each.is_hit),
                     abandon_count=len(tries),
                 )

@@ -18,7 +18,7 @@ from abr.playback import TIME_S_TOLERANCE
 from abr.player import PlayerCore
 from abr.report import SessionReport, ViewerReport, viewer_report
 from abr.status import PlayerStatus
-from abr.throughput import ThroughputMeter
+from abr.throughput import Sample, ThroughputMeter
 from abr.timeline import ForecastMark
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
@@ -114,6 +114,10 @@ class ViewerCore:
     def status(self) -> PlayerStatus | None:
         """Of the title that is on; None in between."""
         return None if self._player is None else self._player.status()
+
+    def last_sample(self) -> Sample | None:
+        """What was measured last of the network."""
+        return self._meter.samples[-1] if self._meter.samples else None
 
     def foreseen(self, at_s: float) -> ForecastMark | None:
         """What the controller expected of the segment that it decided on last, at `at_s`."""

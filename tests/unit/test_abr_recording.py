@@ -9,6 +9,7 @@ import msgspec
 from abr.recording import SessionRecorder
 from abr.records import PlaybackChanged, RequestGivenUp, SegmentFetched
 from abr.report import SessionReport
+from abr.throughput import Sample, ThroughputMeter
 from abr.timeline import ForecastMark, buffer_points
 from nearcast.media import TrackKind
 
@@ -100,3 +101,26 @@ def test_what_never_played_is_no_picture() -> None:
     assert recorder.timeline([REPORT], 20.0) is None
     recorder.record(fetched(101.5, 0.0, 0))
     assert recorder.timeline([msgspec.structs.replace(REPORT, startup_s=None)], 20.0) is None
+
+
+def test_rates_are_the_meters_own_where_it_measured() -> None:
+    recorder = SessionRecorder()
+    meter = ThroughputMeter()
+    recorder.last_sample = lambda: meter.samples[-1] if meter.samples else None
+    recorder.record(fetched(101.5, 0.0, 0))
+    recorder.record(changed(101.5, "playing"))
+    meter.samples.append(
+        Sample(
+            throughput_kbps=7000.0,
+            size_bytes=125_000,
+            duration_s=0.1,
+            is_hit=False,
+            ttfb_s=0.4,
+            gap_s=0.0,
+        )
+    )
+    recorder.record(fetched(103.0, 4.0, 1))
+    recorder.record(fetched(104.0, 8.0, 1))  # too short: no sample of its own
+    found = recorder.timeline([REPORT], 20.0)
+    assert found is not None
+    assert [mark.kbps for mark in found.segments] == [2000.0, 7000.0, 2000.0]
