@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from abr.controllers.throughput import sustainable_rung
-from abr.view import ASK_AGAIN, GO_ON, Attempt, Flags, Floats, Rungs, View
+from abr.view import ASK_AGAIN, GO_ON, Attempt, Floats, Rungs, View
 from nearcast.config import Section
 
 SHORT_TITLE_SEGMENTS_MIN = 3
@@ -45,7 +45,8 @@ class Bola:
     def __init__(self, params: BolaParams | None = None, session_count: int = 1) -> None:
         self._params = params or BolaParams()
         self._last_rung = np.zeros(session_count, dtype=np.int64)
-        self._gain_s = np.full(session_count, np.nan)
+        self._gain_s = np.zeros(session_count)
+        """V; 0 before the first choice, when nothing is given up."""
 
     def choose(self, view: View) -> Rungs:
         by_rate = sustainable_rung(view, self._params.safety)
@@ -78,10 +79,13 @@ class Bola:
         return worth
 
     def abandon(self, attempt: Attempt) -> Rungs:
-        worth_s, left_bits, bits, is_less = self._scored(attempt)
-        now = np.take_along_axis(worth_s, attempt.rung[:, None], axis=1)[:, 0] - attempt.buffer_s
-        scores = (worth_s - attempt.buffer_s[:, None]) / bits
-        is_open = is_less & (scores > (now / left_bits)[:, None]) & (now >= 0)[:, None]
+        gain_s, left = self._gain_s[attempt.session], self._left(attempt)
+        worth_s = gain_s[:, None] * self._worth(attempt.ladder_kbps)
+        now = gain_s * self._worth(attempt.ladder_kbps)[attempt.rung] - attempt.buffer_s
+        share = self._shares(attempt.ladder_kbps)[attempt.rung]
+        scores = (worth_s - attempt.buffer_s[:, None]) / share
+        is_open = (share < left[:, None]) & (scores > (now / left)[:, None])
+        is_open &= ((now >= 0) & (gain_s > 0))[:, None]
         best = np.argmax(np.where(is_open, scores, -np.inf), axis=1)
         given_up = np.flatnonzero(is_open.any(axis=1))
         self._last_rung[attempt.session[given_up]] = best[given_up]
@@ -91,24 +95,26 @@ class Bola:
 
     def patience_s(self, attempt: Attempt) -> Floats:
         """(n,): see simulation.sessions.watch.Patient."""
-        # A lower rung scores better once the buffer is below a level, which more bytes only lower.
-        worth_s, left_bits, bits, is_less = self._scored(attempt)
-        now_s = np.take_along_axis(worth_s, attempt.rung[:, None], axis=1)
-        left = left_bits[:, None]
-        level_s = (left * worth_s - bits * now_s) / np.where(is_less, left - bits, 1.0)
-        highest_s = np.where(is_less, level_s, -1.0).max(axis=1)
+        # A lower rung scores better once the buffer is below a level, which more bytes only lower:
+        # (left worth - share worth of this) / (left - share), the highest of the rungs' levels.
+        worth, share = self._worth(attempt.ladder_kbps), self._shares(attempt.ladder_kbps)
+        left = self._left(attempt)[:, None]
+        over = left * worth
+        over -= (share * worth[:, None])[attempt.rung]
+        under = left - share[attempt.rung]
+        level = np.divide(over, under, out=np.full(under.shape, -1.0), where=under > 0)
+        highest_s = self._gain_s[attempt.session] * level.max(axis=1)
         patience_s = np.maximum(attempt.buffer_s - highest_s, 0.0)
-        return np.where(highest_s >= 0, patience_s, np.inf)
+        return np.where(highest_s > 0, patience_s, np.inf)
 
-    def _scored(self, attempt: Attempt) -> tuple[Floats, Floats, Floats, Flags]:
-        """What each rung is worth (n, rungs), the bits still to come (n,), those of each rung
-        (n, rungs), and which rungs are lower and have fewer."""
-        gain_s = self._gain_s[attempt.session]
-        # Before the first choice there is no gain, and nothing is given up.
-        worth_s = np.nan_to_num(gain_s)[:, None] * self._worth(attempt.ladder_kbps)
-        left_bits = np.maximum(attempt.size_bits - attempt.received_bits, 1.0)
-        share = attempt.ladder_kbps / attempt.ladder_kbps[attempt.rung][:, None]
-        bits = attempt.size_bits[:, None] * share
-        is_less = (bits < left_bits[:, None]) & (gain_s > 0)[:, None]
-        is_less &= np.arange(attempt.ladder_kbps.size) < attempt.rung[:, None]
-        return worth_s, left_bits, bits, is_less
+    @staticmethod
+    def _left(attempt: Attempt) -> Floats:
+        """(n,): share of the segment's bits that is still to come; above 0."""
+        left: Floats = np.maximum(1.0 - attempt.received_bits / attempt.size_bits, 1e-9)
+        return left
+
+    @staticmethod
+    def _shares(ladder_kbps: Floats) -> Floats:
+        """(rungs, rungs): of the bits of each rung (first axis) that the others have. The ones
+        that are not lower have no less than all."""
+        return ladder_kbps / ladder_kbps[:, None]

@@ -67,6 +67,7 @@ class Watch:
         here. `buffer_s` is at `sent_s`; `tries` were given up before."""
         instead = np.full(rung.size, GO_ON)
         end_s = flight.end_s.copy()
+        durations_s = np.full(rung.size, self._title.segment_s)
         # A rule's own times are compared with this: it is not a difference of clock readings.
         first_look_s = np.maximum(self._moments_s[0], flight.first_s - sent_s + FIRST_BYTES_S)
         is_open = (rung > 0) & (tries < ASK_AGAIN_COUNT_MAX) & (sent_s + first_look_s < end_s)
@@ -83,7 +84,7 @@ class Watch:
                 ttfb_s=flight.first_s[rows] - sent_s[rows],
                 received_bits=flight.received_bits(rows, now_s),
                 sizes_bits=self._title.sizes_bits[segment_index[rows]],
-                duration_s=np.full(rows.size, self._title.segment_s),
+                duration_s=durations_s[: rows.size],
                 buffer_s=left_s,
                 is_hit=is_hit[rows],
                 is_waiting=left_s <= 0,
