@@ -6,7 +6,7 @@ Where to look, in the order of reading:
     events              what they are told and what they want done
 
     opening, loading    from a URL to a presentation: its requests; its texts
-    title               the presentation as it is played
+    title, audio        the presentation as it is played; which audio of it
     downloads, fetcher  all its tracks; one of them
     requests, transfer  all its requests; one of them, and what it teaches
     hosts, answers      where they go; whether what comes is what was asked for

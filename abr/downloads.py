@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from abr.audio import AudioChoice
 from abr.buffer import buffered_end_s
 from abr.client_data import ClientData
 from abr.config import PlayerConfig
@@ -11,6 +12,7 @@ from abr.events import RequestKind, ResponseFailed
 from abr.fetcher import Fetcher
 from abr.foresight import foreseen
 from abr.holes import Holes
+from abr.hosts import is_of_host
 from abr.journal import Journal
 from abr.playback import Playback
 from abr.requests import Requests
@@ -19,7 +21,7 @@ from abr.selection import RungSelector
 from abr.tally import Tally
 from abr.throughput import ThroughputMeter
 from abr.timeline import ForecastMark
-from abr.title import ALIGNMENT_S_TOLERANCE, Title, Track
+from abr.title import ALIGNMENT_S_TOLERANCE, Title
 from abr.transfer import Transfer
 from abr.view import ASK_AGAIN, GO_ON
 from nearcast.media import Segment
@@ -53,9 +55,11 @@ class Downloads:
         self._told_stall_count = 0
         self._failover_s = config.retry.failover_s
         tracks = [title.main]
+        self._audio: AudioChoice | None = None
         if title.audio_choices is not None:
             rung = title.choose_audio(meter.next_kbps(), config.audio_share)
-            tracks.append(Track("audio", [title.audio_choices.representations[rung]]))
+            self._audio = AudioChoice(title.audio_choices, rung)
+            tracks.append(self._audio.track())
         hosts = requests.hosts
         self._fetchers = [
             Fetcher(each, config.retry, config.buffer_s_max, hosts=hosts, holes=holes)
@@ -86,7 +90,14 @@ class Downloads:
 
     def failed(self, transfer: Transfer, failure: ResponseFailed, now_s: float) -> None:
         """A request with a track failed."""
-        self._tally.skipped_count += self.of(transfer).failed(transfer, failure, now_s)
+        fetcher = self.of(transfer)
+        if fetcher.failed(transfer, failure, now_s):
+            self._tally.skipped_count += 1
+        elif self._audio and fetcher is not self.main and fetcher.is_waiting(now_s):
+            # The host answers, but has nothing of use: another rendition may be whole.
+            track = None if is_of_host(failure) else self._audio.other(fetcher.buffer.end_s)
+            if track is not None:
+                fetcher.go_on_with(track)
 
     def of(self, transfer: Transfer) -> Fetcher:
         """The track a request belongs to."""

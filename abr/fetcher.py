@@ -161,6 +161,11 @@ class Fetcher:
         )
         return self.setbacks.is_hole and self._skip(rung)
 
+    def go_on_with(self, track: Track) -> None:
+        """Fetch what comes next from another track of this kind."""
+        self.track = track
+        self.setbacks = Setbacks(self._retry, track.rung_count, self._hosts.spread)
+
     def _has_fresh(self, rung: int, now_s: float) -> bool:
         segment = self.due_segment(rung)
         if segment is None or not self.track.has_next(rung, self.buffer.end_s):

@@ -50,7 +50,7 @@ def representation(
 def presentation(
     ladder_kbps: tuple[float, ...] = (1000.0,),
     *,
-    audio_kbps: float | None = None,
+    audio_kbps: float | tuple[float, ...] | None = None,
     count: int = 10,
     duration_s: float = 2.0,
 ) -> Presentation:
@@ -60,7 +60,11 @@ def presentation(
     )
     audio: tuple[Representation, ...] = ()
     if audio_kbps is not None:
-        audio = (representation("a0", "audio", audio_kbps, count, duration_s),)
+        ladder = (audio_kbps,) if isinstance(audio_kbps, float) else audio_kbps
+        audio = tuple(
+            representation(f"a{rung}", "audio", kbps, count, duration_s)
+            for rung, kbps in enumerate(ladder)
+        )
     return Presentation(url=MPD, duration_s=count * duration_s, video=video, audio=audio)
 
 

@@ -258,6 +258,32 @@ def test_hole_in_the_audio_is_jumped_over_in_both() -> None:
     assert seen.played_s == pytest.approx(18.0)
 
 
+@pytest.mark.parametrize("code", [404, 500])
+def test_audio_that_vanishes_is_replaced_by_another_rendition(code: int) -> None:
+    world = World(
+        viewer(config=PLAIN),
+        presentation(audio_kbps=(64.0, 128.0), count=10),
+        failure=lambda r: status(r, code) if "/a0/" in r.url and number_of(r) >= 4 else None,
+    )
+    world.run()
+    seen = session(world)
+    assert (seen.ended, seen.skipped_count, seen.stalled_s) == ("finished", 0, 0.0)
+    audio = [r.url.split("/film/")[1] for _, r in world.sent if "/a" in r.url and number_of(r)]
+    assert audio[3:6] == ["a0/4.m4s", "a1/4.m4s", "a1/5.m4s"]
+
+
+def test_hole_in_every_rendition_of_the_audio_is_one_hole() -> None:
+    world = World(
+        viewer(config=PLAIN),
+        presentation(audio_kbps=(64.0, 128.0), count=10),
+        failure=lambda r: status(r, 404) if "/a" in r.url and number_of(r) == 4 else None,
+    )
+    world.run()
+    seen = session(world)
+    assert (seen.ended, seen.skipped_count) == ("finished", 1)
+    assert seen.played_s == pytest.approx(18.0)
+
+
 def test_error_500_everywhere_is_no_hole() -> None:
     world = World(
         viewer(config=PLAIN),
