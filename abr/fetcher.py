@@ -149,7 +149,8 @@ class Fetcher:
         self.planned_rung = self.forced_rung = None
         is_break = failure.status is None and not failure.is_damage
         self.partial = transfer.broken() if is_break and transfer.kind == "segment" else None
-        if self.partial is not None and self._hosts.has_fresh((self.partial.url,), now_s):
+        can_go_on = self.partial is not None and transfer.has_advanced
+        if can_go_on and self._hosts.has_fresh((transfer.sent_url,), now_s):
             self.forced_rung = rung
             return False
         self.setbacks.failed(

@@ -145,7 +145,8 @@ class Requests:
         self._meter.closed(now_s)
         self._tally.add(transfer, is_complete=False)
         self._tally.failed(transfer)
-        if transfer.broken() is None or failure.is_damage or is_silent:
+        goes_on = transfer.has_advanced and transfer.broken() is not None
+        if not goes_on or failure.is_damage or is_silent:
             self.hosts.failed(transfer.sent_url, failure, now_s)
 
     def cancel(self, transfer: Transfer) -> None:

@@ -67,6 +67,7 @@ class Transfer:
             self.asked = partial.rest_of(self.asked)
         self.partial = partial
         """What is gone on from."""
+        self._held_bytes = partial.held_bytes if partial else 0
         self.sent_s = now_s
         self.gap_s = 0.0
         """Nothing was under way for so long before it."""
@@ -165,6 +166,12 @@ class Transfer:
         if self.size_bytes in (None, self.received_bytes) or self.has_enough:
             return ""
         return f"{self.received_bytes} of {self.size_bytes} bytes came"
+
+    @property
+    def has_advanced(self) -> bool:
+        """It brought enough to go on at once, should it break. A server that starts from the first
+        byte each time brings nothing new."""
+        return self.payload_bytes - self._held_bytes >= RESUME_BYTES_MIN
 
     def broken(self) -> Partial | None:
         """The connection broke: what can be gone on from, if anything can."""

@@ -99,6 +99,7 @@ class World:
         hangs: Callable[[ev.SendRequest], bool] = lambda request: False,
         breaks_after: Callable[[ev.SendRequest], int | None] = lambda request: None,
         etag: str | None = None,
+        takes_ranges: bool = True,
     ) -> None:
         self.core = core
         self.now_s = 0.0
@@ -115,6 +116,7 @@ class World:
         self._hangs = hangs
         self._breaks_after = breaks_after
         self._etag = etag
+        self._takes_ranges = takes_ranges
         self._flows: dict[int, Flow] = {}
         self.on_step: Callable[[], None] = lambda: None
         self.delivered_bytes = 0.0
@@ -213,7 +215,7 @@ class World:
             self.feed(failed)
             return
         flow.head_at_s = None
-        wanted = request.byte_range
+        wanted = request.byte_range if self._takes_ranges else None
         if request.kind == "manifest":
             flow.text = self._text
             flow.size_bytes = len(self._text)

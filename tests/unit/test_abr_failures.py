@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
 from abr import events as ev
+from abr.answers import SLICE_BYTES_MAX
 from abr.config import AbandonConfig, PlayerConfig, RetryConfig
 from abr.report import SessionReport
-from abr.viewer import PlayItem
+from abr.viewer import PlayItem, ViewerCore
+from nearcast.media import ByteRange
 from tests.abr_world import BASE, MPD, World, presentation, viewer
 
 HOME = "edge.test"
@@ -346,6 +349,22 @@ def test_connection_that_breaks_again_and_again_still_gets_there() -> None:
     assert seen.received_bytes < 4 * 250_000 * 1.1
 
 
+def test_server_that_starts_over_each_time_is_not_hammered() -> None:
+    """It says that it takes ranges, sends all of it, and breaks off."""
+    world = World(
+        viewer(config=PLAIN),
+        presentation(count=4),
+        breaks_after=lambda r: 40_000 if number_of(r) == 3 else None,
+        etag='"v1"',
+        takes_ranges=False,
+    )
+    world.run()
+    seen = session(world)
+    assert seen.ended == "failed"
+    assert "gave up after" in seen.detail
+    assert len([r for _, r in world.sent if number_of(r) == 3]) <= 8
+
+
 def test_without_a_validator_a_broken_download_begins_again() -> None:
     world = World(
         viewer(config=PLAIN),
@@ -370,3 +389,87 @@ def test_health_of_hosts_outlives_the_title() -> None:
     first, second = world.core.report().sessions
     assert (first.ended, second.ended) == ("finished", "finished")
     assert second.failure_count == 0
+
+
+RANGED = b"""<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"
+  mediaPresentationDuration="PT4S" profiles="x" minBufferTime="PT2S"><Period>
+  <AdaptationSet contentType="video" mimeType="video/mp4"><Representation id="v"
+  bandwidth="100000" codecs="avc1.42c00d"><BaseURL>film.mp4</BaseURL>
+  <SegmentList timescale="1" duration="2"><Initialization range="0-99"/>
+  <SegmentURL mediaRange="100-199"/><SegmentURL mediaRange="200-299"/></SegmentList>
+  </Representation></AdaptationSet></Period></MPD>"""
+
+
+def requests_of(core: ViewerCore) -> list[ev.SendRequest]:
+    return [each for each in core.drain() if isinstance(each, ev.SendRequest)]
+
+
+def open_ranged(text: bytes = RANGED) -> tuple[ViewerCore, ev.SendRequest, ev.SendRequest]:
+    """The init and first segment of a title that is one file, just asked for."""
+    core = viewer(config=PLAIN)
+    core.handle(ev.Start(), 0.0)
+    (manifest,) = requests_of(core)
+    core.handle(ev.ResponseStarted(request_id=manifest.request_id, status=200, url=MPD), 0.1)
+    core.handle(
+        ev.ResponseEnded(request_id=manifest.request_id, size_bytes=len(text), text=text), 0.1
+    )
+    init, segment = requests_of(core)
+    return core, init, segment
+
+
+def answer(core: ViewerCore, request: ev.SendRequest, at_s: float, **head: Any) -> None:
+    core.handle(ev.ResponseStarted(request_id=request.request_id, url=request.url, **head), at_s)
+
+
+def test_segment_is_cut_out_where_the_whole_file_comes() -> None:
+    core, init, segment = open_ranged()
+    for request, stop in ((init, 100), (segment, 200)):
+        answer(core, request, 0.2, status=200, size_bytes=10_000)
+        core.handle(ev.BytesArrived(request_id=request.request_id, received_bytes=stop - 1), 0.3)
+        assert not core.drain()
+        core.handle(ev.BytesArrived(request_id=request.request_id, received_bytes=5_000), 0.4)
+        effects = core.drain()
+        assert effects[0] == ev.CancelRequest(request_id=request.request_id)
+    (following,) = (each for each in effects if isinstance(each, ev.SendRequest))
+    assert following.byte_range is not None
+    assert following.byte_range.first == 200
+    status_now = core.status()
+    assert status_now is not None
+    assert status_now.buffered_end_s == pytest.approx(2.0)
+    (seen,) = core.report().sessions
+    assert seen.failure_count == 0
+
+
+def test_bytes_of_another_place_are_no_segment() -> None:
+    core, _, segment = open_ranged()
+    answer(core, segment, 0.2, status=206, size_bytes=100, content_range=ByteRange(0, 99))
+    effects = core.drain()
+    assert effects[0] == ev.CancelRequest(request_id=segment.request_id)
+    (seen,) = core.report().sessions
+    assert (seen.failure_count, seen.response_count) == (1, 1)
+
+
+def test_file_that_would_have_to_come_whole_for_every_segment_fails_the_title() -> None:
+    first = str(2 * SLICE_BYTES_MAX).encode()
+    core, _, segment = open_ranged(RANGED.replace(b"100-199", first + b"-" + first))
+    answer(core, segment, 0.2, status=200, size_bytes=4 * SLICE_BYTES_MAX)
+    assert core.is_done
+    assert "ignores Range" in core.report().sessions[0].detail
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_damaged_and_hung_answers_are_no_samples_of_the_network(is_early: bool) -> None:
+    world = World(
+        viewer(config=TWO_HOSTS),
+        presentation(LADDER, count=20),
+        rate_kbps=20_000.0,
+        hangs=lambda r: is_early and host_of(r) == HOME and number_of(r) == 5,
+        failure=lambda r: (
+            ev.ResponseFailed(request_id=r.request_id, detail="a page", is_damage=True)
+            if not is_early and host_of(r) == HOME and number_of(r) == 5
+            else None
+        ),
+    )
+    world.run()
+    rungs = {r.url.split("/film/")[1][:2] for _, r in world.sent if number_of(r) > 2}
+    assert rungs == {"v2"}
