@@ -9,7 +9,15 @@ import msgspec
 import numpy as np
 
 from abr.controllers.nearcast.chain import Levels, transitions
-from abr.controllers.nearcast.induction import Prices, Singles, Steps, Values, outcomes, solve
+from abr.controllers.nearcast.induction import (
+    Prices,
+    Scratch,
+    Singles,
+    Steps,
+    Values,
+    outcomes,
+    solve,
+)
 from abr.controllers.nearcast.outlook import Outlook
 from abr.controllers.nearcast.rescue import Plans, rescue
 from abr.controllers.nearcast.wishes import DataCap, usable_rungs
@@ -19,8 +27,8 @@ from nearcast.config import Section
 from nearcast.units import BITS_PER_KBIT
 from predictor.bandwidth import BandwidthModel, Forecast
 
-ROWS_MAX = 32
-"""Planned at once: what they need then fits the processor's cache."""
+ROWS_MAX = 128
+"""Planned at once: more need more memory and are no quicker."""
 STEPS_MIN = 3
 KBPS_PER_MBPS = 1000.0
 RATE_KBPS_MIN = 1.0
@@ -88,6 +96,7 @@ class Nearcast:
         self._count = session_count
         self._cap = DataCap(self._params.data_kbps_max, session_count)
         self._plans: Plans | None = None
+        self._scratch = Scratch()
         self.forecast: Forecast | None = None
         """Of the last decision, for whoever draws it; rows as in its view."""
 
@@ -102,7 +111,7 @@ class Nearcast:
         prices = self._prices(view.ladder_kbps)
         for rows, step_count in self._groups(view):
             steps = self._steps(view, rows, usable, step_count, self.forecast, of_hits)
-            after = solve(steps, self._transitions, prices)
+            after = solve(steps, self._transitions, prices, self._scratch)
             self._remember(view, rows, steps, after)
             first = prices
             if view.is_startup[rows[0]]:
@@ -156,8 +165,8 @@ class Nearcast:
         return self._params.startup_penalty or 0.5 * stall_penalty_of(view.ladder_kbps)
 
     def _groups(self, view: View) -> Iterator[tuple[Rungs, int]]:
-        """Rows that are planned together, and how many steps: all before playback or none, all up to
-        the title's end or none, and of segments as long."""
+        """Rows that are planned together, and how many steps: all before playback or none, all up
+        to the title's end or none, and of segments as long."""
         duration_s = np.round(view.segment_duration_s, 3)
         wanted = np.ceil(self._params.plan_s / duration_s - 1e-6).clip(STEPS_MIN, HORIZON)
         step_count = np.minimum(wanted, view.segments_left)
@@ -225,7 +234,9 @@ class Nearcast:
     ) -> Floats:
         """(rungs, n): expected, the change from the rung before taken off."""
         buffer_s = view.buffer_s[rows].astype(np.float32)[:, None]
-        drawn = outcomes(steps, 0, after, buffer_s, prices)[..., 0]  # (rungs, levels, n)
+        drawn = outcomes(steps, 0, after, buffer_s, prices, self._scratch)[
+            ..., 0
+        ]  # (rungs, levels, n)
         worth: Floats = np.einsum("rln,l->rn", drawn.astype(np.float64), self._levels.weights)
         before = np.minimum(view.last_rung[rows], steps.rates.size - 1)
         change = np.abs(steps.rates[:, None] - steps.rates[np.maximum(before, 0)])
