@@ -179,3 +179,24 @@ def test_ewma_corrects_for_its_start_from_zero() -> None:
     assert mean.value() == pytest.approx(500.0)
     mean.add(1500.0, 8.0)
     assert mean.value() == pytest.approx(1500.0, rel=0.02)
+
+
+def test_gaps_are_counted_from_the_end_of_the_last_request() -> None:
+    meter = ThroughputMeter()
+    assert meter.asked(5.0) == 0.0  # nothing was measured before it
+    assert meter.gap_s(6.0) == 0.0  # it is under way
+    assert meter.asked(6.0) == 0.0
+    meter.closed(7.0)
+    assert meter.gap_s(8.0) == 0.0
+    meter.closed(9.0)
+    assert meter.gap_s(11.5) == pytest.approx(2.5)
+    assert meter.asked(12.0) == pytest.approx(3.0)
+
+
+def test_sample_says_how_long_its_first_byte_took() -> None:
+    source = Source()
+    source.fetch(2000.0, ttfb_s=0.5)
+    (sample,) = source.meter.samples
+    # The first of 20 reads is not timed: it and the wait for it come before the duration.
+    assert sample.duration_s == pytest.approx(19 / 20)
+    assert sample.ttfb_s == pytest.approx(0.5 + 1 / 20)
