@@ -246,8 +246,11 @@ class Nearcast:
     def _remember(self, view: View, rows: Rungs, steps: Steps, after: Values | None) -> None:
         """Keep what giving up is judged by."""
         rungs, levels = steps.rates.size, self._levels.count
-        buffers = 1 if after is None else after.shape[-1]
         plans = self._plans
+        # After a last segment nothing is worth anything; other sessions may be midway meanwhile.
+        buffers = 1 if plans is None else plans.values.shape[-1]
+        if after is not None:
+            buffers = after.shape[-1]
         if plans is None or plans.values.shape[1:] != (rungs, levels, buffers):
             n = self._count
             plans = self._plans = Plans(
@@ -261,6 +264,7 @@ class Nearcast:
         at = view.session[rows]
         plans.bps[at] = steps.bps[:, 0, :, 0].T
         plans.later_bps[at] = steps.later_bps[:, 0, :, 0].T
+        plans.values[at] = 0.0
         if after is not None:
             plans.values[at] = after.flat.reshape(after.shape).transpose(2, 0, 1, 3)
         plans.limit_s[at] = steps.limit_s
