@@ -116,6 +116,10 @@ def agreement(
     sessions: Annotated[int, typer.Option(min=1, max=100, help="Over all families.")] = 20,
     buffer_s: Annotated[float, typer.Option(min=0, help="The player waits above this.")] = 25.0,
     abandon: Annotated[bool, typer.Option(help="Segments may be given up midway.")] = True,
+    processing_ms: Annotated[
+        float,
+        typer.Option(min=0, help="What machines take for a request, given to the simulator too."),
+    ] = 0.0,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A parameter: controllers.bola.gamma_p=4"),
@@ -128,6 +132,7 @@ def agreement(
     """
     from tempfile import TemporaryDirectory
 
+    from nearcast.units import s_from_ms
     from simulation.bench.agreement.live import play_live
     from simulation.bench.agreement.plan import Plan, pick_sessions
     from simulation.bench.agreement.report import compare, table
@@ -150,6 +155,7 @@ def agreement(
         assignments=tuple(settings or ()),
         buffer_s_max=buffer_s,
         can_abandon=abandon,
+        processing_s=s_from_ms(processing_ms),
     )
     with TemporaryDirectory(prefix="nearcast-agreement-") as folder:
         live = play_live(plan, Path(folder))

@@ -189,6 +189,9 @@ def test_simulated_sessions_keep_their_order_and_start_with_the_manifest() -> No
     assert slow.bitrate_kbps < fast.bitrate_kbps
     # Connection, manifest in two windows, first segment of 10 kB in the window that is open.
     assert fast.startup_s == pytest.approx(4 * 0.04, abs=0.01)
+    slower = msgspec.structs.replace(planned(), processing_s=0.05)
+    _, later = play_simulated(slower, (20_000, 20_000))
+    assert later.startup_s == pytest.approx(fast.startup_s + 2 * 0.05)
 
 
 def test_gaps_are_live_less_simulated() -> None:

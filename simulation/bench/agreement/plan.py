@@ -40,6 +40,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the controller, as the choice has them."""
     buffer_s_max: float
     can_abandon: bool
+    processing_s: float = 0.0
+    """What live machines take for a request; simulated ones wait for as long."""
 
 
 def pick_sessions(conditions: Sequence[Condition], count: int) -> tuple[Session, ...]:

@@ -77,7 +77,8 @@ def _play_group(plan: Plan, sessions: Sequence[Session], manifest_bytes: int) ->
     """Sessions of one title and round trip."""
     title, rtt_s, count = sessions[0].title, sessions[0].rtt_s, len(sessions)
     capacity = Capacity([session.trace for session in sessions])
-    transport = AfterManifest(TcpTransport(capacity, rtt_s), count, manifest_bytes)
+    tcp = TcpTransport(capacity, rtt_s, latency_s=plan.processing_s)
+    transport = AfterManifest(tcp, count, manifest_bytes)
     controller = PlayersMeter(build_controller(plan.choice.name, plan.choice.settings, count))
     settings = Settings(buffer_s_max=plan.buffer_s_max, can_abandon=plan.can_abandon)
     outcome = play(title, controller, transport, count, settings)
