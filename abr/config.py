@@ -46,8 +46,8 @@ class RetryConfig(Section, frozen=True, kw_only=True):
 
 
 class AbandonConfig(Section, frozen=True, kw_only=True):
-    """A running segment is given up when the controller says so, not before grace_s; for a rung that
-    the controller names at most count_max times a segment."""
+    """A running segment is given up when the controller says so, not before grace_s; for a rung
+    that the controller names at most count_max times a segment."""
 
     is_on: bool = True
     grace_s: Seconds = 0.5
