@@ -101,7 +101,7 @@ def train_bandwidth(
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same model")] = 1,
     json_file: JsonFile = None,
-    steps: Annotated[int, typer.Option(hidden=True, min=1)] = 12_000,
+    steps: Annotated[int, typer.Option(hidden=True, min=1)] = 14_000,
     rounds: Annotated[int, typer.Option(hidden=True, min=1)] = 4,
     sessions: Annotated[int, typer.Option(hidden=True, min=1)] = 300,
 ) -> None:

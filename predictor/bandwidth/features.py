@@ -33,22 +33,23 @@ _VOLATILITY_MIN: Final = 0.02
 
 FEATURE_NAMES: Final = (
     *(f"ratio_{k}" for k in range(RECENT_COUNT, 0, -1)),
-    *(f"log_duration_{k}" for k in range(TIMED_COUNT, 0, -1)),
-    *(f"log_age_{k}" for k in range(TIMED_COUNT, 0, -1)),
     *(f"mean_{tau:g}s" for tau in MEMORIES_S),
-    *(f"log_volatility_{tau:g}s" for tau in MEMORIES_S),
-    *(f"log_rate_{tau:g}s" for tau in MEMORIES_S),
     "minimum",
     "maximum",
     "mean_abs_step",
     "step_product",
     "recent_abs_step",
+    "is_size_known",
+    "level",
+    # From here on logarithms, taken of all at once.
+    *(f"log_duration_{k}" for k in range(TIMED_COUNT, 0, -1)),
+    *(f"log_age_{k}" for k in range(TIMED_COUNT, 0, -1)),
+    *(f"log_variance_{tau:g}s" for tau in MEMORIES_S),
+    *(f"log_rate_{tau:g}s" for tau in MEMORIES_S),
     "log_count",
     "log_seen_s",
     "log_size_s",
-    "is_size_known",
-    "log_ttfb",
-    "level",
+    "log_ttfb_s",
 )
 FEATURE_COUNT: Final = len(FEATURE_NAMES)
 
@@ -57,55 +58,59 @@ def compute(history: History) -> tuple[NDArray[np.float32], Floats]:
     """(n, FEATURE_COUNT), and (n,) the reference in log2 kbit/s. Rows need a sample each."""
     kbps = history.samples_kbps
     n, width = kbps.shape
-    is_known = kbps == kbps
-    known = is_known.astype(np.float64)
-    level = np.log2(np.maximum(np.where(is_known, kbps, RATE_KBPS_MIN), RATE_KBPS_MIN))
-    duration_s = np.where(is_known, history.samples_duration_s, 0.0)
-    span_s = duration_s + np.where(is_known, history.samples_ttfb_s + history.samples_gap_s, 0.0)
-    since_s = span_s.cumsum(axis=1)
+    known = (kbps == kbps).astype(np.float64)
+    rate = np.fmax(kbps, RATE_KBPS_MIN)  # of NaN too; those have no weight
+    level = np.log2(rate)
+    duration_s = np.fmax(history.samples_duration_s, 0.0)
+    span_s = duration_s + np.fmax(history.samples_ttfb_s + history.samples_gap_s, 0.0)
+    since_s = np.add.accumulate(span_s, axis=1)
     age_s = np.minimum(since_s[:, -1:] - since_s + history.gap_s[:, None], _AGE_S_MAX)
 
-    weight = np.minimum(duration_s, _SAMPLE_S_MAX) + 0.2 * known
     columns = np.empty((n, width, 4))
-    columns[:, :, 0] = weight
+    weight = columns[:, :, 0]
+    np.add(np.minimum(duration_s, _SAMPLE_S_MAX), 0.2, out=weight)
+    weight *= known
     np.multiply(weight, level, out=columns[:, :, 1])
     np.multiply(columns[:, :, 1], level, out=columns[:, :, 2])
-    np.multiply(weight, np.exp2(level), out=columns[:, :, 3])
+    np.multiply(weight, rate, out=columns[:, :, 3])
     # Relative to the newest sample, or a long pause would leave nothing to divide by.
-    fading = np.exp((age_s - age_s[:, -1:])[:, None, :] * _RATES)
-    sums = fading @ columns
-    means = sums[:, :, 1:] / sums[:, :, :1]
-    mean = means[:, :, 0]
-    reference = mean[:, _REFERENCE_MEMORY]
-    variance = np.maximum(means[:, :, 1] - mean * mean, 0.0)
-
-    ratio = (level - reference[:, None]) * known
-    step = (level[:, 1:] - level[:, :-1]) * known[:, :-1]
-    size = np.abs(step)
-    count = known.sum(axis=1)
-    pairs = np.maximum(count - 1.0, 1.0)
+    sums = np.exp((age_s - age_s[:, -1:])[:, None, :] * _RATES) @ columns
+    sums /= sums[:, :, :1].copy()
+    mean = sums[:, :, 1]
+    reference = mean[:, _REFERENCE_MEMORY].copy()
+    beside = reference[:, None]
 
     out = np.empty((n, FEATURE_COUNT))
+    ratio = (level - beside) * known
     out[:, 0:8] = ratio[:, -8:]
-    out[:, 8:12] = np.log2(duration_s[:, -4:] + 0.05)
-    out[:, 12:16] = np.log2(age_s[:, -4:] + 1.0)
-    out[:, 16:20] = mean - reference[:, None]
-    out[:, 20:24] = 0.5 * np.log2(variance + _VOLATILITY_MIN**2)
-    out[:, 24:28] = np.log2(means[:, :, 2]) - reference[:, None]
-    out[:, 28] = ratio.min(axis=1)
-    out[:, 29] = ratio.max(axis=1)
-    out[:, 30] = size.sum(axis=1) / pairs
-    out[:, 31] = (step[:, 1:] * step[:, :-1]).sum(axis=1) / pairs / (1.0 + out[:, 30])
-    out[:, 32] = size[:, -3:].sum(axis=1)
-    out[:, 33] = np.log2(count)
-    out[:, 34] = np.log2(since_s[:, -1] + 1.0)
+    np.subtract(mean, beside, out=out[:, 8:12])
+    np.minimum.reduce(ratio, axis=1, out=out[:, 12])
+    np.maximum.reduce(ratio, axis=1, out=out[:, 13])
+    step = (level[:, 1:] - level[:, :-1]) * known[:, :-1]
+    size = np.abs(step)
+    count = np.add.reduce(known, axis=1)
+    scale = 1.0 / np.maximum(count - 1.0, 1.0)
+    mean_step = np.add.reduce(size, axis=1) * scale
+    out[:, 14] = mean_step
+    product = np.add.reduce(step[:, 1:] * step[:, :-1], axis=1)
+    out[:, 15] = product * scale / (1.0 + mean_step)
+    np.add.reduce(size[:, -3:], axis=1, out=out[:, 16])
     size_s = history.size_bytes * 0.008 / np.exp2(reference)  # bytes to kbit
-    is_sized = size_s == size_s
-    out[:, 35] = np.log2(np.where(is_sized, size_s, _SIZE_S_UNKNOWN) + 0.01)
-    out[:, 36] = is_sized
-    ttfb_s = history.samples_ttfb_s[:, -1]
-    out[:, 37] = np.log2(np.where(ttfb_s == ttfb_s, ttfb_s, 0.0) + 0.01)
-    out[:, 38] = (reference - _LEVEL_MIDDLE) * 0.25
+    out[:, 17] = size_s == size_s
+    out[:, 18] = (reference - _LEVEL_MIDDLE) * 0.25
+
+    logs = out[:, 19:]
+    np.add(duration_s[:, -4:], 0.05, out=logs[:, 0:4])
+    np.add(age_s[:, -4:], 1.0, out=logs[:, 4:8])
+    variance = np.maximum(sums[:, :, 2] - mean * mean, 0.0)
+    np.add(variance, _VOLATILITY_MIN**2, out=logs[:, 8:12])
+    logs[:, 12:16] = sums[:, :, 3]
+    logs[:, 16] = count
+    np.add(since_s[:, -1], 1.0, out=logs[:, 17])
+    logs[:, 18] = np.where(out[:, 17], size_s, _SIZE_S_UNKNOWN) + 0.01
+    np.add(np.fmax(history.samples_ttfb_s[:, -1], 0.0), 0.01, out=logs[:, 19])
+    np.log2(logs, out=logs)
+    logs[:, 12:16] -= beside
     return out.astype(np.float32), reference
 
 

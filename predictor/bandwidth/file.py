@@ -159,8 +159,10 @@ def _check_shapes(found: ModelFile) -> None:
         raise ValueError("mean and inverse_sd must have an entry for each feature")
     width = FEATURE_COUNT
     for layer in found.layers:
+        if layer is found.layers[-1] and len(found.layers) > 1:
+            width += FEATURE_COUNT  # the last one sees the inputs too
         if layer.inputs != width:
-            raise ValueError(f"a layer takes {layer.inputs} values, the one before gives {width}")
+            raise ValueError(f"a layer takes {layer.inputs} values and is given {width}")
         layer.matrix()
         width = layer.outputs
     if width != windows * levels:

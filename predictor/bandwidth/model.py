@@ -1,7 +1,8 @@
 """Quantiles of the throughput ahead, from a small network evaluated with numpy alone.
 
 The network gives, for each window, the median's log2 ratio to the row's reference and the steps
-from one quantile to the next; steps pass through softplus, so quantiles cannot cross.
+from one quantile to the next; steps pass through softplus, so quantiles cannot cross. The last
+layer sees the inputs too: often the best guess is a plain mixture of what was just seen.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from predictor.bandwidth.history import Floats, History, only
 
 LEVELS: Final = (0.02, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.98)
 WINDOWS_S: Final = ((0.0, 4.0), (4.0, 8.0), (8.0, 12.0), (12.0, 16.0), (16.0, 24.0), (24.0, 32.0))
-STANDARDISED_MAX: Final = 5.0  # standard deviations
+# An outage is a dozen standard deviations away, and has to be seen as deep as it is.
+STANDARDISED_MAX: Final = 20.0
 _LOG_RATE_MIN: Final = float(np.log2(RATE_KBPS_MIN))
 _LOG_RATE_MAX: Final = 30.0
 
@@ -121,12 +123,13 @@ class BandwidthModel:
         values = (features - self._mean) * self._inverse_sd
         np.minimum(values, STANDARDISED_MAX, out=values)
         np.maximum(values, -STANDARDISED_MAX, out=values)
+        inputs = values
         for weight, bias in self._layers[:-1]:
             values = values @ weight
             values += bias
             np.maximum(values, 0.0, out=values)
         weight, bias = self._layers[-1]
-        values = values @ weight
+        values = np.concatenate([values, inputs], axis=1) @ weight
         values += bias
         windows = len(self.windows_s)
         values[:, windows:] = np.logaddexp(values[:, windows:], np.float32(0.0))

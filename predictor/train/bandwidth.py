@@ -168,8 +168,10 @@ def fit_model(
 def answers(dense: Dense, features: Singles) -> Singles:
     """(n, windows, levels): what the float network says, in log2 ratios."""
     values = ((features - dense.mean) * dense.inverse_sd).clip(-STANDARDISED_MAX, STANDARDISED_MAX)
+    inputs = values
     for weight, bias in zip(dense.weights[:-1], dense.biases[:-1], strict=True):
         values = np.maximum(values @ weight + bias, 0.0)
+    values = np.concatenate([values, inputs], axis=1)
     values = values @ dense.weights[-1] + dense.biases[-1]
     windows = len(WINDOWS_S)
     values[:, windows:] = np.logaddexp(values[:, windows:], np.float32(0.0))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from predictor.bandwidth.features import RATE_KBPS_MIN
 from predictor.bandwidth.model import LEVELS, STANDARDISED_MAX, WINDOWS_S, steps_matrix
 from predictor.train.bandwidth_rows import Rows, Singles
 
@@ -21,12 +22,13 @@ _WARM_STEPS = 200
 _AVERAGE_KEEP = 0.999
 _NOISE_MIN = 0.05  # log2; a family that never moves must not own the loss
 _SD_MIN = 1e-3
+_BELOW_FLOOR = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitSettings:
-    hidden: tuple[int, ...] = (64, 64)
-    steps: int = 12_000
+    hidden: tuple[int, ...] = (96, 96)
+    steps: int = 14_000
     batch: int = 1024
     rate: float = 2e-3
     decay: float = 1e-4
@@ -45,16 +47,17 @@ class Dense:
 class _Network(torch.nn.Module):
     def __init__(self, inputs: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
-        widths = [inputs, *hidden, len(WINDOWS_S) * len(LEVELS)]
         self.layers = torch.nn.ModuleList(
-            torch.nn.Linear(low, high) for low, high in pairwise(widths)
+            torch.nn.Linear(low, high) for low, high in pairwise([inputs, *hidden])
         )
+        self.layers.append(torch.nn.Linear(hidden[-1] + inputs, len(WINDOWS_S) * len(LEVELS)))
         self.ladder = torch.from_numpy(steps_matrix(len(WINDOWS_S), len(LEVELS)))
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        inputs = rows
         for layer in self.layers[:-1]:
             rows = torch.relu(layer(rows))
-        rows = self.layers[-1](rows)
+        rows = self.layers[-1](torch.cat([rows, inputs], 1))
         middle, steps = rows[:, : len(WINDOWS_S)], rows[:, len(WINDOWS_S) :]
         ratios = torch.cat([middle, torch.nn.functional.softplus(steps)], 1) @ self.ladder
         return ratios.view(-1, len(WINDOWS_S), len(LEVELS))
@@ -69,6 +72,8 @@ def fit(
     on_step: Callable[[int], None] = lambda step: None,
 ) -> Dense:
     """The network with the least loss; `shares` says how much each family counts."""
+    # Threads sum in another order each, and wait for one another on a machine that is shared.
+    torch.set_num_threads(1)
     torch.manual_seed(seed)
     draws = torch.Generator().manual_seed(seed)
     mean = rows.features.mean(axis=0)
@@ -78,6 +83,7 @@ def fit(
     )
     targets = torch.from_numpy(rows.targets)
     weights = torch.from_numpy(_weights(rows, shares))
+    floors = torch.from_numpy(np.log2(RATE_KBPS_MIN) - rows.reference).float()
     levels, windows = torch.tensor(LEVELS), torch.tensor(_WINDOW_WEIGHTS)
     network = _Network(rows.features.shape[1], settings.hidden)
     parameters = list(network.parameters())
@@ -90,7 +96,11 @@ def fit(
         batch = torch.randint(0, len(inputs), (settings.batch,), generator=draws)
         truth = targets[batch]
         known = ~torch.isnan(truth)
-        beside = torch.nan_to_num(truth)[:, :, None] - network(inputs[batch])
+        # A forecast below an outage's rate is served as an outage: it costs next to nothing.
+        floor = floors[batch][:, None, None]
+        answer = network(inputs[batch])
+        answer = torch.maximum(answer, floor + _BELOW_FLOOR * (answer - floor))
+        beside = torch.nan_to_num(truth)[:, :, None] - answer
         pinball = torch.maximum(levels * beside, (levels - 1.0) * beside).mean(2)
         loss = (pinball * known * windows * weights[batch][:, None]).mean()
         optimiser.zero_grad()

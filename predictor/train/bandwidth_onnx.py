@@ -82,8 +82,15 @@ class _Graph:
         self.node("Sub", [INPUT, "mean"], "centred")
         self.node("Mul", ["centred", "inverse_sd"], "scaled")
         self.node("Clip", ["scaled", "low", "high"], "layer0")
+        last = f"layer{layers - 1}"
         for at in range(layers):
-            self.node("MatMul", [f"layer{at}", f"weight{at}"], f"product{at}")
+            if at == layers - 1:
+                self.node("Concat", [last, "layer0"], "both", axis=1)
+            self.node(
+                "MatMul",
+                ["both" if at == layers - 1 else f"layer{at}", f"weight{at}"],
+                f"product{at}",
+            )
             self.node("Add", [f"product{at}", f"bias{at}"], f"linear{at}")
             if at < layers - 1:
                 self.node("Relu", [f"linear{at}"], f"layer{at + 1}")

@@ -68,6 +68,17 @@ def test_graphs_compute_what_numpy_does(fitted: bandwidth.Fitted) -> None:
         np.testing.assert_allclose(answers, expected, atol=2e-3)
 
 
+def test_the_shipped_graph_computes_what_the_shipped_file_does() -> None:
+    model = BandwidthModel.shipped()
+    folder = Path(file.__file__).parents[1] / "models" / "bandwidth"
+    features = training_data([], SMALL, Seeds(7)).rows.features
+    session = _onnxruntime().InferenceSession(
+        str(folder / "bandwidth.onnx"), providers=["CPUExecutionProvider"]
+    )
+    (answers,) = session.run(None, {"features": features})
+    np.testing.assert_allclose(answers, model.ratios(features), atol=2e-3)
+
+
 def test_rank_correlation_of_outcomes_that_move_together() -> None:
     rng = np.random.default_rng(1)
     n = 4000
