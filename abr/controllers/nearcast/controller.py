@@ -10,6 +10,7 @@ import numpy as np
 
 from abr.controllers.nearcast.chain import Levels, transitions
 from abr.controllers.nearcast.induction import (
+    BUFFER_COUNT,
     Prices,
     Scratch,
     Singles,
@@ -32,6 +33,8 @@ ROWS_MAX = 128
 STEPS_MIN = 3
 KBPS_PER_MBPS = 1000.0
 RATE_KBPS_MIN = 1.0
+RISK_SHARE = 0.5
+"""Of the buffer: a segment that takes no more of it, at its own rate, is not given up."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -122,7 +125,6 @@ class Nearcast:
             rung[rows] = worth.argmax(axis=0)  # the first of equals: the lower rung
         # Nobody knows this network: the quickest picture there can be.
         rung[np.isnan(view.history.kbps[:, -1])] = 0
-        self._cap.spend(view, rung)
         return rung
 
     def abandon(self, attempt: Attempt) -> Rungs:
@@ -130,7 +132,7 @@ class Nearcast:
         if self._plans is None:
             return none
         left_s = (attempt.size_bits - attempt.received_bits) / (attempt.rate_kbps * BITS_PER_KBIT)
-        at_risk = np.flatnonzero(left_s > 0.5 * attempt.buffer_s)
+        at_risk = np.flatnonzero(left_s > RISK_SHARE * attempt.buffer_s)
         if not at_risk.size:
             return none
         usable = self._plans.values.shape[1]
@@ -147,6 +149,14 @@ class Nearcast:
             margin=self._params.rescue_margin,
         )
         return none
+
+    def patience_s(self, attempt: Attempt) -> Floats:
+        """(n,): nothing is at risk for so long, even if no more bytes came."""
+        took_s = np.maximum(attempt.elapsed_s - attempt.ttfb_s, 0.0)
+        left_share = attempt.size_bits / np.maximum(attempt.received_bits, 1.0) - 1.0
+        # From now on `left_share` seconds more are left with each second, and one less to play.
+        slack_s = RISK_SHARE * attempt.buffer_s - left_share * took_s
+        return np.maximum(slack_s / (left_share + RISK_SHARE), 0.0)
 
     def _prices(self, ladder_kbps: Floats) -> Prices:
         params = self._params
@@ -247,16 +257,12 @@ class Nearcast:
         """Keep what giving up is judged by."""
         rungs, levels = steps.rates.size, self._levels.count
         plans = self._plans
-        # After a last segment nothing is worth anything; other sessions may be midway meanwhile.
-        buffers = 1 if plans is None else plans.values.shape[-1]
-        if after is not None:
-            buffers = after.shape[-1]
-        if plans is None or plans.values.shape[1:] != (rungs, levels, buffers):
+        if plans is None or plans.values.shape[1] != rungs:
             n = self._count
             plans = self._plans = Plans(
                 bps=np.ones((n, levels), np.float32),
                 later_bps=np.ones((n, levels), np.float32),
-                values=np.zeros((n, rungs, levels, buffers), np.float32),
+                values=np.zeros((n, rungs, levels, BUFFER_COUNT), np.float32),
                 limit_s=np.ones(n, np.float32),
                 latency_s=np.zeros(n, np.float32),
                 last_rung=np.full(n, -1),
@@ -264,8 +270,9 @@ class Nearcast:
         at = view.session[rows]
         plans.bps[at] = steps.bps[:, 0, :, 0].T
         plans.later_bps[at] = steps.later_bps[:, 0, :, 0].T
-        plans.values[at] = 0.0
-        if after is not None:
+        if after is None:  # the title ends
+            plans.values[at] = 0.0
+        else:
             plans.values[at] = after.flat.reshape(after.shape).transpose(2, 0, 1, 3)
         plans.limit_s[at] = steps.limit_s
         plans.latency_s[at] = steps.latency_s

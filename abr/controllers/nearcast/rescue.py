@@ -79,8 +79,6 @@ def rescue(
 def _values(plans: Plans, at: Rungs, level: Rungs, buffer_s: Floats) -> Floats:
     """(n, rungs, levels): interpolated."""
     _, rungs, levels, buffers = plans.values.shape
-    if buffers < 2:  # the title ends
-        return np.zeros_like(buffer_s)
     scale = grid_scale(plans.limit_s[at])[:, None, None]
     place = np.minimum(np.sqrt(buffer_s * scale), buffers - 1)
     whole = np.minimum(place.astype(np.intp), buffers - 2)
