@@ -16,6 +16,7 @@ PLAN_ELEMENTS_MAX = 1 << 14
 """Rows are planned in groups of at most this many (row, plan) pairs: an array that a processor's
 nearest caches hold."""
 KBPS_PER_MBPS = 1000.0
+BITS_PER_BYTE = 8.0
 
 
 class RobustMpcParams(Section, frozen=True, kw_only=True):
@@ -37,9 +38,10 @@ class RobustMpc:
     mean made over as many samples. A plan earns its rates, less stalls and changes, over the
     horizon, which shrinks at the end of the title. A segment under way is never given up.
     Source: Yin, Jindal, Sekar, Sinopoli, "A Control-Theoretic Approach for Dynamic Adaptive Video
-    Streaming over HTTP", SIGCOMM 2015 (RobustMPC). Differs in that each request is charged the time
-    to its first byte, and that where recent samples came from an edge's store the prediction is no
-    higher than the session's estimate, because such samples say nothing about the backhaul.
+    Streaming over HTTP", SIGCOMM 2015 (RobustMPC). As there, the wait for the first byte counts as
+    a part of a transfer's time. Differs in that where recent samples came from an edge's store the
+    prediction is no higher than the session's estimate, because such samples say nothing about the
+    backhaul.
     Time grows with rungs ** horizon.
     """
 
@@ -67,7 +69,9 @@ class RobustMpc:
     def _predict_kbps(self, view: View) -> Floats:
         """(n,): NaN where there is neither a sample nor an estimate."""
         window = self._params.window
-        samples = view.history.kbps
+        history = view.history
+        took_s = history.duration_s + history.ttfb_s
+        samples = history.bytes * BITS_PER_BYTE / np.maximum(took_s, 1e-9) / BITS_PER_KBIT
         count = samples.shape[1]
         worst = np.zeros(view.row_count)
         for newest in range(max(1, count - window), count):
@@ -91,7 +95,6 @@ class RobustMpc:
         durations_s = np.nan_to_num(durations_s)
         sizes_bits = np.nan_to_num(view.sizes_bits[rows, :horizon])
         took_s = sizes_bits / (throughput_kbps[:, None, None] * BITS_PER_KBIT)
-        took_s += view.ttfb_s[rows, None, None]  # (rows, horizon, rungs)
         # What is left of the buffer when the next request may be sent.
         room_s = np.maximum(view.buffer_limit_s[rows, None] - durations_s, durations_s)
 
