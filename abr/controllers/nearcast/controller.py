@@ -48,6 +48,7 @@ class NearcastParams(Section, frozen=True, kw_only=True):
     ladder. `switch_penalty`: per Mbit/s of change. `startup_penalty`: Mbit/s that a second before
     the first picture costs, 0 for half of a second of stall. `bitrate_kbps_max`: what the device
     shows, 0 for no limit. `data_kbps_max`: mean rate that a session may fetch, 0 for no limit.
+    `model`: a bandwidth model of your own, file or folder; the shipped one if empty.
     """
 
     stall_penalty: NotNegative = 0.0
@@ -55,22 +56,23 @@ class NearcastParams(Section, frozen=True, kw_only=True):
     startup_penalty: NotNegative = 0.0
     bitrate_kbps_max: NotNegative = 0.0
     data_kbps_max: NotNegative = 0.0
+    model: str = ""
 
-    caution: Positive = 1.3
+    caution: Positive = 1.2
     """Stalls are planned with at so many times their penalty."""
     smoothness: Positive = 1.02
     """Changes as well."""
     plan_s: Positive = 16.0
     """Looked ahead."""
-    persistence: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.644
+    persistence: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.6
     """Correlation of ranks from step to step."""
-    buffer_share: NotNegative = 0.683
+    buffer_share: NotNegative = 0.68
     reserve_s: NotNegative = 2.0
     reserve_decay_s: Positive = 6.0
     patience_s: Positive = 4.3
-    giving_up_s: NotNegative = 1.36
+    giving_up_s: NotNegative = 2.5
     trust_s: Positive = 2.3
-    rescue_margin: NotNegative = 0.25
+    rescue_margin: NotNegative = 0.4
 
 
 class Nearcast:
@@ -92,7 +94,7 @@ class Nearcast:
         model: BandwidthModel | None = None,
     ) -> None:
         self._params = params or NearcastParams()
-        self._outlook = Outlook(model or BandwidthModel.shipped(), session_count)
+        self._outlook = Outlook(model or _model(self._params.model), session_count)
         self._levels = Levels()
         chance = transitions(self._levels, self._params.persistence).astype(np.float32)
         self._transitions = [chance] * HORIZON
@@ -277,3 +279,8 @@ class Nearcast:
         plans.limit_s[at] = steps.limit_s
         plans.latency_s[at] = steps.latency_s
         plans.last_rung[at] = np.minimum(view.last_rung[rows], rungs - 1)
+
+
+def _model(place: str) -> BandwidthModel:
+    """Raises InputError, SchemaMismatch or ModelError."""
+    return BandwidthModel.load(place) if place else BandwidthModel.shipped()
