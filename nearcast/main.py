@@ -45,6 +45,7 @@ _EXTRAS = {
     "onnx": "train",
     "pyarrow": "train",
     "sklearn": "train",
+    "torch": "train",
 }
 
 EXAMPLES = """\
