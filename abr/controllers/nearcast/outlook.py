@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from abr.view import Floats, View
+from abr.view import Floats, Rungs, View
 from nearcast.units import bits_from_bytes
 from predictor.bandwidth import BandwidthModel, Forecast, History
 from predictor.bandwidth.calibrator import Calibrator
@@ -13,8 +13,8 @@ from predictor.bandwidth.calibrator import Calibrator
 class Outlook:
     """Asks the model, and keeps score of it.
 
-    A forecast is of what a miss would get, so it is judged by misses alone; which of a session's
-    samples is new is told by the time it has spent on transfers.
+    A forecast is of what a miss would get, so it is judged by misses alone, each by the forecast
+    that was given for it.
     """
 
     def __init__(self, model: BandwidthModel, session_count: int) -> None:
@@ -23,6 +23,9 @@ class Outlook:
         self._given: Floats = np.full((session_count, len(model.levels)), np.nan)
         self._judged: Floats = np.full(session_count, np.nan)
         """What the newest sample was when the last forecast was given."""
+        self._index: Rungs = np.full(session_count, -1)
+        """Which segment it was given for. Samples alone do not tell: on a steady link two that
+        follow each other are equal, or not, by rounding."""
 
     @property
     def window_starts_s(self) -> Floats:
@@ -44,13 +47,15 @@ class Outlook:
     def _judge(self, view: View) -> None:
         at = view.session
         newest = view.history.kbps[:, -1]
-        is_new = (newest != self._judged[at]) & ~np.isnan(newest) & ~view.history.is_hit[:, -1]
+        is_new = (view.segment_index != self._index[at]) | (newest != self._judged[at])
+        is_new &= ~np.isnan(newest) & ~view.history.is_hit[:, -1]
         is_new &= ~np.isnan(self._given[at, 0])
         rows = np.flatnonzero(is_new)
         if rows.size:
             given = Forecast(levels=self._model.levels, kbps=self._given[at[rows], None])
             self._calibrator.observe(at[rows], given.rank(newest[rows]))
         self._judged[at] = newest
+        self._index[at] = view.segment_index
 
 
 def _history(view: View) -> History:
