@@ -60,6 +60,8 @@ class NearcastParams(Section, frozen=True, kw_only=True):
 
     caution: Positive = 1.2
     """Stalls are planned with at so many times their penalty."""
+    caution_told: Positive = 2.0
+    """And more so where an edge says what it holds: plans that count on it run the buffer lower."""
     smoothness: Positive = 1.02
     """Changes as well."""
     plan_s: Positive = 16.0
@@ -101,6 +103,7 @@ class Nearcast:
         self._count = session_count
         self._cap = DataCap(self._params.data_kbps_max, session_count)
         self._plans: Plans | None = None
+        self._is_told = False
         self._scratch = Scratch()
         self.forecast: Forecast | None = None
         """Of the last decision, for whoever draws it; rows as in its view."""
@@ -113,6 +116,7 @@ class Nearcast:
             of_hits = self._outlook.of_hit(view)
         rung = np.zeros(view.row_count, dtype=np.int64)
         highest = self._cap.highest(view) if self._cap.is_on else None
+        self._is_told = view.hits_ahead is not None
         prices = self._prices(view.ladder_kbps)
         for rows, step_count in self._groups(view):
             steps = self._steps(view, rows, usable, step_count, self.forecast, of_hits)
@@ -163,8 +167,9 @@ class Nearcast:
     def _prices(self, ladder_kbps: Floats) -> Prices:
         params = self._params
         stall = params.stall_penalty or stall_penalty_of(ladder_kbps)
+        caution = params.caution * (params.caution_told if self._is_told else 1.0)
         return Prices(
-            stall=stall * params.caution,
+            stall=stall * caution,
             switch=params.switch_penalty * params.smoothness,
             buffer_share=params.buffer_share,
             reserve_s=params.reserve_s,
