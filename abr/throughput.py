@@ -21,6 +21,7 @@ import msgspec
 
 from abr.view import HISTORY
 from nearcast.units import kbps
+from predictor.bandwidth import Prior
 
 HALF_LIFE_FAST_S = 3.0
 HALF_LIFE_SLOW_S = 8.0
@@ -110,9 +111,11 @@ class _Path:
 
 
 class ThroughputMeter:
-    """Collects samples, and says what the next request can expect."""
+    """Collects samples, and says what the next request can expect. `prior`: what is remembered of
+    this network from before, for whoever has to decide without a sample."""
 
-    def __init__(self) -> None:
+    def __init__(self, prior: Prior | None = None) -> None:
+        self.prior = prior
         self.samples: deque[Sample] = deque(maxlen=HISTORY)
         self._last_mile = _Path()
         self._end_to_end = _Path()

@@ -61,6 +61,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     hits_ahead: Floats | None = None
     """(n, horizon, rungs): 1 where the edge is known to hold the segment, 0 where not, NaN where
     nobody said; None when nothing was ever said."""
+    taken_kbps: Floats | None = None
+    """(n,): what the title's other tracks take of the same link; None for nothing."""
+    prior: Floats | None = None
+    """(n, 2): mean and deviation of the log2 kbit/s that earlier sessions had on this network, NaN
+    where nothing is known of it; it counts before the first sample alone."""
     segment_index: Rungs
     """(n,): 0-based, of the next segment."""
     segments_left: Rungs

@@ -22,6 +22,7 @@ from abr.throughput import Sample, ThroughputMeter
 from abr.timeline import ForecastMark
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
+from predictor.bandwidth import Prior
 
 
 class PlayItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,11 +56,12 @@ class ViewerCore:
         *,
         recorder: Recorder,
         generator: np.random.Generator | None = None,
+        prior: Prior | None = None,
     ) -> None:
         self._config = config
         self._plan = plan
         self._recorder = recorder
-        self._meter = ThroughputMeter()
+        self._meter = ThroughputMeter(prior)
         self._health = HostHealth(config.retry, generator)
         self._request_ids = itertools.count(1)
         self._effects: EffectQueue[ev.Effect] = EffectQueue()
@@ -78,10 +80,11 @@ class ViewerCore:
         *,
         recorder: Recorder,
         generator: np.random.Generator | None = None,
+        prior: Prior | None = None,
     ) -> ViewerCore:
         """`generator` spreads retries over time and load over hosts; without one, both are
-        exact."""
-        return cls(config, plan, recorder=recorder, generator=generator)
+        exact. `prior`: what is remembered of the network the viewer is on."""
+        return cls(config, plan, recorder=recorder, generator=generator, prior=prior)
 
     @property
     def is_done(self) -> bool:
@@ -114,6 +117,10 @@ class ViewerCore:
     def status(self) -> PlayerStatus | None:
         """Of the title that is on; None in between."""
         return None if self._player is None else self._player.status()
+
+    def missed_kbps(self) -> tuple[float, ...]:
+        """Of the newest samples, those that an edge did not answer from its store."""
+        return tuple(each.throughput_kbps for each in self._meter.samples if not each.is_hit)
 
     def last_sample(self) -> Sample | None:
         """What was measured last of the network."""

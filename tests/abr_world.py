@@ -17,6 +17,7 @@ from abr.viewer import PlayItem, ViewerCore, ViewingPlan
 from nearcast.manifests import write_mpd
 from nearcast.media import Presentation, Rendition, Representation, Segment, TrackKind
 from nearcast.record import ListRecorder
+from predictor.bandwidth import Prior
 
 BASE = "http://edge.test/media/film"
 MPD = f"{BASE}/manifest.mpd"
@@ -257,8 +258,13 @@ def viewer(
     config: PlayerConfig | None = None,
     recorder: ListRecorder | None = None,
     generator: np.random.Generator | None = None,
+    prior: Prior | None = None,
 ) -> ViewerCore:
     plan = ViewingPlan(viewer_id="v", items=items or (PlayItem(url=MPD),))
     return ViewerCore.from_config(
-        config or PlayerConfig(), plan, recorder=recorder or ListRecorder(), generator=generator
+        config or PlayerConfig(),
+        plan,
+        recorder=recorder or ListRecorder(),
+        generator=generator,
+        prior=prior,
     )

@@ -94,19 +94,20 @@ class BandwidthModel:
         return _shipped()
 
     def forecast(
-        self, history: History, *, for_hit: bool = False, prior: Prior | None = None
+        self, history: History, *, for_hit: bool = False, prior: Prior | Floats | None = None
     ) -> Forecast:
         """The distribution of the next transfer's throughput, and of the time after it.
 
         A miss is foreseen from misses, and never above what hits say of the last mile; a hit from
-        hits, and never below what misses got through. Rows without a sample answer with `prior`.
+        hits, and never below what misses got through. Rows without a sample answer with `prior`: of
+        all rows, or (n, 2) with level and spread of each, NaN for the model's own.
         """
-        prior = prior or self.prior
+        priors = self._priors(prior)
         if not history.samples_hit.any():
-            quantiles = self._log_quantiles(history, prior)
+            quantiles = self._log_quantiles(history, priors)
         else:
-            hits = self._log_quantiles(only(history, hits=True), prior)
-            quantiles = self._log_quantiles(only(history, hits=False), prior)
+            hits = self._log_quantiles(only(history, hits=True), priors)
+            quantiles = self._log_quantiles(only(history, hits=False), priors)
             seen = history.samples_hit & ~np.isnan(history.samples_kbps)
             rows = np.asarray(seen.any(axis=1)).reshape(-1, 1, 1)
             if for_hit:
@@ -135,14 +136,23 @@ class BandwidthModel:
         values[:, windows:] = np.logaddexp(values[:, windows:], np.float32(0.0))
         return np.asarray(values @ self._ladder)
 
-    def _log_quantiles(self, history: History, prior: Prior) -> Floats:
+    def _priors(self, prior: Prior | Floats | None) -> Floats:
+        """(n or 1, 2): level and spread."""
+        own = np.array([[self.prior.level, self.prior.spread]])
+        if prior is None:
+            return own
+        if isinstance(prior, Prior):
+            return np.array([[prior.level, prior.spread]])
+        return np.where(np.isnan(prior), own, prior)
+
+    def _log_quantiles(self, history: History, priors: Floats) -> Floats:
         """(n, windows, levels) in log2 kbit/s."""
         shape = (-1, len(self.windows_s), len(self.levels))
         is_known = history.samples_kbps[:, -1] == history.samples_kbps[:, -1]
         if is_known.all():
             return self._from_samples(history).reshape(shape)
         out = np.empty((history.row_count, shape[1] * shape[2]))
-        out[:] = np.tile(prior.level + prior.spread * self._normal, shape[1])
+        out[:] = np.tile(priors[:, :1] + priors[:, 1:] * self._normal, shape[1])
         if is_known.any():
             out[is_known] = self._from_samples(history.take(is_known))
         return np.clip(out, _LOG_RATE_MIN, _LOG_RATE_MAX).reshape(shape)

@@ -129,8 +129,11 @@ class Nearcast:
             if highest is not None:
                 worth[np.arange(usable)[:, None] > highest[rows]] = -np.inf
             rung[rows] = worth.argmax(axis=0)  # the first of equals: the lower rung
+        is_unknown = np.isnan(view.history.kbps[:, -1])
+        if view.prior is not None:
+            is_unknown &= np.isnan(view.prior[:, 0])
         # Nobody knows this network: the quickest picture there can be.
-        rung[np.isnan(view.history.kbps[:, -1])] = 0
+        rung[is_unknown] = 0
         return rung
 
     def abandon(self, attempt: Attempt) -> Rungs:
@@ -206,6 +209,10 @@ class Nearcast:
     ) -> Steps:
         durations_s = view.durations_s[rows, :step_count]
         sizes_bits = view.sizes_bits[rows, :step_count, :usable]
+        if view.taken_kbps is not None:
+            # Samples are of all that the link brought, so what is fetched beside counts as well.
+            taken_bits = view.taken_kbps[rows, None] * BITS_PER_KBIT * durations_s
+            sizes_bits = sizes_bits + taken_bits[:, :, None]
         duration_s = float(durations_s[0, 0])
         bps, later_bps = self._chain(forecast, rows, step_count, duration_s)
         if of_hits is not None:

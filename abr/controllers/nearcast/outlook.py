@@ -34,7 +34,7 @@ class Outlook:
     def of_miss(self, view: View) -> Forecast:
         """What the next segments would get across the backhaul."""
         self._judge(view)
-        forecast = self._model.forecast(_history(view))
+        forecast = self._model.forecast(_history(view), prior=view.prior)
         at = view.session
         forecast = self._calibrator.apply(forecast, at)
         self._given[at] = forecast.kbps[:, 0]
@@ -42,7 +42,7 @@ class Outlook:
 
     def of_hit(self, view: View) -> Forecast:
         """What they would get from the edge's store."""
-        return self._model.forecast(_history(view), for_hit=True)
+        return self._model.forecast(_history(view), for_hit=True, prior=view.prior)
 
     def _judge(self, view: View) -> None:
         at = view.session

@@ -1,0 +1,108 @@
+"""What the player tells its controller beside the state: audio on the same link, what the edge has,
+a network known from before."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from abr.config import PlayerConfig
+from abr.controllers import build_controller
+from abr.view import HISTORY, HORIZON, History, View
+from predictor.bandwidth import Prior
+from tests.abr_world import BASE, World, presentation, viewer
+
+OURS = PlayerConfig(controller="nearcast", startup_buffer_s=0.0, rebuffer_s=0.0)
+LADDER = (300.0, 450.0, 600.0, 1200.0)
+LAST_MILE_KBPS = 20_000.0
+
+
+def video_rungs(world: World) -> list[int]:
+    """Of the video segments, in the order in which they were asked for."""
+    videos = [each for _, each in world.sent if each.kind == "segment" and "/v" in each.url]
+    return [int(each.url.removeprefix(f"{BASE}/v")[0]) for each in videos]
+
+
+def view(
+    kbps: list[float], *, is_hit: bool = False, buffer_s: float = 12.0, last_rung: int = 1
+) -> View:
+    """Of one session in the middle of a title of 4 s segments at LADDER."""
+    samples = np.full((1, HISTORY), np.nan)
+    samples[0, HISTORY - len(kbps) :] = kbps
+    known = np.where(np.isnan(samples), np.nan, 1.0)
+    durations_s = np.full((1, HORIZON), 4.0)
+    return View(
+        session=np.zeros(1, dtype=np.int64),
+        ladder_kbps=np.array(LADDER),
+        buffer_s=np.array([buffer_s]),
+        buffer_limit_s=np.array([25.0]),
+        durations_s=durations_s,
+        sizes_bits=durations_s[:, :, None] * np.array(LADDER) * 1000.0,
+        segment_index=np.array([10]),
+        segments_left=np.array([40]),
+        estimate_kbps=np.array([kbps[-1] if kbps else np.nan]),
+        ttfb_s=np.array([0.02]),
+        history=History(
+            kbps=samples,
+            bytes=samples * 125.0 * 4.0,
+            duration_s=known * 4.0,
+            ttfb_s=known * 0.02,
+            gap_s=known * 0.0,
+            is_hit=np.isfinite(samples) & is_hit,
+        ),
+        gap_s=np.zeros(1),
+        last_rung=np.array([last_rung]),
+        is_startup=np.array([False]),
+        is_stalled=np.array([False]),
+    )
+
+
+def choose(asked: View) -> int:
+    return int(build_controller("nearcast", OURS.controllers, 1).choose(asked)[0])
+
+
+def test_what_other_tracks_take_is_planned_like_larger_segments() -> None:
+    bare_rungs, rungs = [], []
+    for kbps in (500.0, 700.0, 900.0, 1400.0):
+        for buffer_s in (8.0, 14.0, 20.0):
+            bare = view([kbps] * HISTORY, buffer_s=buffer_s)
+            larger = bare.sizes_bits + 400.0 * 1000.0 * bare.durations_s[..., None]
+            beside = choose(msgspec.structs.replace(bare, taken_kbps=np.array([400.0])))
+            assert beside == choose(msgspec.structs.replace(bare, sizes_bits=larger))
+            bare_rungs.append(choose(bare))
+            rungs.append(beside)
+    assert all(rung <= bare for rung, bare in zip(rungs, bare_rungs, strict=True))
+    assert sum(rungs) < sum(bare_rungs)
+
+
+def test_what_the_edge_has_is_planned_by_the_last_mile() -> None:
+    missed = view([400.0] * 8, buffer_s=6.0)
+    seen = missed.history
+    hits = np.where(np.arange(HISTORY) >= HISTORY - 2, True, False)[None]
+    kbps = np.where(hits, LAST_MILE_KBPS, seen.kbps)
+    history = msgspec.structs.replace(seen, kbps=kbps, is_hit=hits, bytes=kbps * 500.0)
+    unknown = msgspec.structs.replace(missed, history=history)
+    ahead = np.full(unknown.sizes_bits.shape, np.nan)
+    ahead[:, :, 1] = 1.0
+    assert choose(unknown) == 0
+    assert choose(msgspec.structs.replace(unknown, hits_ahead=ahead)) == 1
+
+
+FAST = Prior(level=15.0, spread=0.6)
+SLOW = Prior(level=8.2, spread=0.6)
+
+
+@pytest.mark.parametrize("controller", ["nearcast", "throughput", "dynamic"])
+def test_first_segment_goes_by_what_is_remembered_of_the_network(controller: str) -> None:
+    config = msgspec.structs.replace(OURS, controller=controller)
+
+    def first_rung(prior: Prior | None) -> int:
+        title = presentation(LADDER, count=2, duration_s=4.0)
+        world = World(viewer(config=config, prior=prior), title, rate_kbps=30_000.0)
+        world.run(until_s=1.0)
+        return video_rungs(world)[0]
+
+    assert first_rung(FAST) == 3
+    assert first_rung(SLOW) == 0
+    assert first_rung(None) == 0
