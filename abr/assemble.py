@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
-from abr.config import PlayerConfig
+from abr.config import NetworkMemoryConfig, PlayerConfig
 from abr.drivers.http import ViewerDriver
+from abr.drivers.network_memory import NetworkMemory, default_file
 from abr.drivers.terminal import show_live_line
 from abr.recording import SessionRecorder
 from abr.report import ViewerReport
@@ -18,6 +21,16 @@ from nearcast.record import NullRecorder
 from nearcast.seeds import Seeds
 
 
+def network_memory(
+    config: NetworkMemoryConfig, network: str | None, environ: Mapping[str, str]
+) -> NetworkMemory | None:
+    """None without consent, and on a network that has no name."""
+    if network is None or not config.is_on:
+        return None
+    file = Path(config.file).expanduser() if config.file else default_file(environ)
+    return NetworkMemory(file, network, SystemClock())
+
+
 async def play_schedule(
     config: PlayerConfig,
     schedule: Schedule,
@@ -25,16 +38,20 @@ async def play_schedule(
     *,
     is_live_line: bool,
     listener: SessionRecorder | None = None,
+    memory: NetworkMemory | None = None,
 ) -> tuple[ViewerReport, ...]:
     """Play until all viewers are done; when `stop` is set they leave, and what was played until
-    then is reported. The live line shows the first viewer, and `listener` hears of it."""
+    then is reported. The live line shows the first viewer, and `listener` hears of it. `memory` is
+    asked once, and told what each viewer found."""
     clock = SystemClock()
+    prior = None if memory is None else memory.prior()
     viewers = [
         ViewerCore.from_config(
             config,
             each.plan,
             recorder=listener if listener is not None and index == 0 else NullRecorder(),
             generator=Seeds(0).stream(f"abr/{each.plan.viewer_id}/hosts"),
+            prior=prior,
         )
         for index, each in enumerate(schedule.viewers)
     ]
@@ -48,7 +65,7 @@ async def play_schedule(
             )
             stack.push_async_callback(_cancel, line)
         runs = [
-            asyncio.create_task(_play(viewer, each, config, clock, stop))
+            asyncio.create_task(_play(viewer, each, config, clock, stop, memory))
             for viewer, each in zip(viewers, schedule.viewers, strict=True)
         ]
         try:
@@ -64,6 +81,7 @@ async def _play(
     config: PlayerConfig,
     clock: SystemClock,
     stop: asyncio.Event,
+    memory: NetworkMemory | None,
 ) -> ViewerReport:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), timeout=scheduled.start_s)
@@ -76,7 +94,10 @@ async def _play(
         await asyncio.wait((run, stopped), return_when=asyncio.FIRST_COMPLETED)
         if not run.done():
             driver.leave()
-        return await run
+        report = await run
+        if memory is not None:
+            memory.learn(viewer.missed_kbps())
+        return report
     finally:
         await _cancel(stopped)
         await _cancel(run)

@@ -56,6 +56,14 @@ def play(
             '"items": [{"url": "...", "watch_s": 30}]}}]}.',
         ),
     ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The network you are on, to start as it was the last time; needs "
+            "--set network_memory.is_on=true.",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -108,9 +116,14 @@ def play(
 
         check_picture(plot)
         listener = SessionRecorder()
+    if network is not None and not config.network_memory.is_on:
+        raise ConfigError(
+            "--network: nothing is remembered of networks until you agree to it: "
+            "--set network_memory.is_on=true"
+        )
     wanted = _schedule(urls or [], schedule, duration)
     is_single = schedule is None
-    reports, status = _run(config, wanted, listener, is_single=is_single, is_quiet=quiet)
+    reports, status = _run(config, wanted, listener, network, is_single=is_single, is_quiet=quiet)
     write_json(json_file, reports[0] if is_single else ScheduleReport(viewers=tuple(reports)))
     if plot is not None and listener is not None:
         _draw(plot, listener.timeline(reports[0].sessions, config.buffer_s_max))
@@ -149,14 +162,16 @@ def _run(
     config: PlayerConfig,
     schedule: Schedule,
     listener: SessionRecorder | None,
+    network: str | None,
     *,
     is_single: bool,
     is_quiet: bool,
 ) -> tuple[list[ViewerReport], int]:
     """Who watched what, and whether that was cut short; printed as well."""
-    from abr.assemble import play_schedule
+    from abr.assemble import network_memory, play_schedule
     from nearcast.aio import run, stop_signals
 
+    memory = network_memory(config.network_memory, network, os.environ)
     reports: list[ViewerReport] = []
     is_live_line = is_single and not is_quiet and sys.stderr.isatty()
 
@@ -164,7 +179,12 @@ def _run(
         with stop_signals() as stop:
             reports.extend(
                 await play_schedule(
-                    config, schedule, stop, is_live_line=is_live_line, listener=listener
+                    config,
+                    schedule,
+                    stop,
+                    is_live_line=is_live_line,
+                    listener=listener,
+                    memory=memory,
                 )
             )
             return EXIT_INTERRUPTED if stop.is_set() else 0

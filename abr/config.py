@@ -54,6 +54,15 @@ class AbandonConfig(Section, frozen=True, kw_only=True):
     count_max: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
 
 
+class NetworkMemoryConfig(Section, frozen=True, kw_only=True):
+    """What may be remembered of networks from one run to the next: for each a level and a spread of
+    the throughput, under a salted hash of the name given with --network. `file`: where; empty for
+    nearcast/networks.json in the user's folder of states (XDG_STATE_HOME)."""
+
+    is_on: bool = False
+    file: str = ""
+
+
 class PlayerConfig(Section, frozen=True, kw_only=True):
     """Everything that can be set about a player, simulated or live."""
 
@@ -79,6 +88,7 @@ class PlayerConfig(Section, frozen=True, kw_only=True):
     """How live requests carry CMCD; used by the driver."""
     retry: RetryConfig = RetryConfig()
     abandon: AbandonConfig = AbandonConfig()
+    network_memory: NetworkMemoryConfig = NetworkMemoryConfig()
 
     def __post_init__(self) -> None:
         for text in self.fallback_hosts:
