@@ -167,11 +167,14 @@ def read_traces(path: Path | str) -> Iterator[tuple[str, Trace]]:
             times_s, rates_kbps = [], []
         if not times_s:
             name, first_line_no = row_id, line_no
-        elif time_s <= times_s[-1]:
+        elif time_s < times_s[-1]:
             raise InputError(
-                f"{path}, line {line_no}: {TIME_COLUMN} must increase from row to row, "
-                f"got {time_s:g} after {times_s[-1]:g}"
+                f"{path}, line {line_no}: {TIME_COLUMN} must not fall from row to row, "
+                f"got {time_s} after {times_s[-1]}"
             )
+        elif time_s == times_s[-1]:  # public traces hold such rows: the later one holds
+            rates_kbps[-1] = rate_kbps
+            continue
         is_empty = False
         times_s.append(time_s)
         rates_kbps.append(rate_kbps)
