@@ -1,5 +1,6 @@
 """How fast the whole network is simulated, against the bare scheduler under it, and how fast are
-sessions alone (simulation.bench.sessions).
+sessions alone (simulation.bench.sessions), and how long a single player waits for its controller
+(simulation.bench.decisions).
 
 The baseline is the same number of events through the same scheduler with nothing to decide: what
 is left above it is the work of the real edge, player and origin cores.
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 import msgspec
 
 from nearcast.clock import SystemClock
+from simulation.bench.decisions import DecisionTime, decision_times
+from simulation.bench.decisions import table as decision_table
 from simulation.bench.sessions import SessionRate, session_rates
 from simulation.bench.sessions import table as session_table
 from simulation.scenario import read_scenario, scenario_path
@@ -31,6 +34,7 @@ class SimulateFigures(msgspec.Struct, frozen=True, kw_only=True):
     speed_ratio: float
     """Simulated seconds per second."""
     sessions: tuple[SessionRate, ...] = ()
+    decisions: tuple[DecisionTime, ...] = ()
 
 
 def run_bench(scenario_name: str) -> SimulateFigures:
@@ -53,6 +57,7 @@ def run_bench(scenario_name: str) -> SimulateFigures:
         cost_ratio=wall_s / empty_wall_s,
         speed_ratio=outcome.simulated_s / wall_s,
         sessions=session_rates(),
+        decisions=decision_times(),
     )
 
 
@@ -79,3 +84,5 @@ def table(figures: SimulateFigures) -> Iterator[str]:
     yield f"  {figures.cost_ratio:.1f} times the cost of as many empty events"
     if figures.sessions:
         yield from session_table(figures.sessions)
+    if figures.decisions:
+        yield from decision_table(figures.decisions)
