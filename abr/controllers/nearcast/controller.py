@@ -190,6 +190,9 @@ class Nearcast:
         duration_s = np.round(view.segment_duration_s, 3)
         wanted = np.ceil(self._params.plan_s / duration_s - 1e-6).clip(STEPS_MIN, HORIZON)
         step_count = np.minimum(wanted, view.segments_left)
+        if view.row_count == 1:
+            yield np.zeros(1, dtype=np.int64), int(step_count[0])
+            return
         is_end = view.segments_left <= step_count
         keys = np.stack([step_count, duration_s, view.is_startup, is_end])
         kinds, kind = np.unique(keys, axis=1, return_inverse=True)
