@@ -58,7 +58,7 @@ class NearcastParams(Section, frozen=True, kw_only=True):
     data_kbps_max: NotNegative = 0.0
     model: str = ""
 
-    caution: Positive = 1.2
+    caution: Positive = 1.6
     """Stalls are planned with at so many times their penalty."""
     caution_told: Positive = 2.0
     """And more so where an edge says what it holds: plans that count on it run the buffer lower."""
@@ -69,6 +69,7 @@ class NearcastParams(Section, frozen=True, kw_only=True):
     persistence: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.6
     """Correlation of ranks from step to step."""
     buffer_share: NotNegative = 0.68
+    change_share: NotNegative = 1.0
     reserve_s: NotNegative = 2.0
     reserve_decay_s: Positive = 6.0
     patience_s: Positive = 4.3
@@ -175,6 +176,7 @@ class Nearcast:
             stall=stall * caution,
             switch=params.switch_penalty * params.smoothness,
             buffer_share=params.buffer_share,
+            change_share=params.change_share,
             reserve_s=params.reserve_s,
             reserve_decay_s=params.reserve_decay_s,
             patience_s=params.patience_s,
