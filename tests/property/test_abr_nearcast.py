@@ -32,6 +32,7 @@ def prices(draw: st.DrawFn) -> Prices:
         stall=one(0.0, 50.0),
         switch=one(0.0, 5.0),
         buffer_share=one(0.0, 1.0),
+        change_share=one(0.0, 1.0),
         reserve_s=one(0.0, 4.0),
         reserve_decay_s=one(0.5, 20.0),
         patience_s=one(0.2, 10.0),
@@ -87,6 +88,8 @@ def test_more_buffer_is_never_worth_less(some: Steps, price: Prices) -> None:
 @settings(max_examples=60, deadline=None)
 @given(some=steps(), price=prices(), factor=st.floats(1.0, 20.0))
 def test_a_faster_link_is_never_worth_less(some: Steps, price: Prices, factor: float) -> None:
+    # Left out: a low rung is further from what a faster link sustains, and has more changes ahead.
+    price = msgspec.structs.replace(price, change_share=0.0)
     times = np.float32(factor)
     faster = msgspec.structs.replace(some, bps=some.bps * times, later_bps=some.later_bps * times)
     slow, fast = worth(some, price, buffers(some)), worth(faster, price, buffers(some))

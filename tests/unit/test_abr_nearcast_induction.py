@@ -26,6 +26,7 @@ PRICES = Prices(
     stall=4.0,
     switch=1.0,
     buffer_share=0.6,
+    change_share=0.7,
     reserve_s=1.5,
     reserve_decay_s=6.0,
     patience_s=4.0,
@@ -94,7 +95,7 @@ class Plainly:
     def _best(self, step: int, before: int, level: int, buffer_s: float) -> float:
         """With the rung and the level of the step before."""
         if step == self.count:
-            return self._end(level, buffer_s)
+            return self._end(before, level, buffer_s)
         worth = []
         for rung, rate in enumerate(self.rates):
             expected = sum(
@@ -104,13 +105,15 @@ class Plainly:
             worth.append(expected - self.prices.switch * abs(rate - self.rates[before]))
         return max(worth)
 
-    def _end(self, level: int, buffer_s: float) -> float:
+    def _end(self, rung: int, level: int, buffer_s: float) -> float:
         if self.is_end:
             return 0.0
         prices = self.prices
         usable = min(self.bps[level][-1] / 1e6, self.rates[-1])
         reserve = prices.stall * prices.reserve_s * np.exp(-buffer_s / prices.reserve_decay_s)
-        return prices.buffer_share * usable / self.duration_s[-1] * buffer_s - float(reserve)
+        change = prices.change_share * prices.switch * abs(self.rates[rung] - usable)
+        worth = prices.buffer_share * usable / self.duration_s[-1] * buffer_s
+        return worth - change - float(reserve)
 
 
 def planned(steps: Steps, prices: Prices, buffer_s: float) -> Singles:
@@ -167,6 +170,7 @@ def test_grid_in_use_costs_little_where_it_decides(seed: int) -> None:
         {"giving_up_s": 0.0},
         {"giving_up_s": 30.0},
         {"reserve_s": 0.0, "buffer_share": 0.0},
+        {"change_share": 0.0},
     ],
 )
 def test_each_price_means_the_same_as_in_the_recursion(
@@ -241,7 +245,7 @@ def chosen(stall: float, switch: float = 1.0) -> float:
     rates = []
     for seed in range(40):
         steps = some_steps(seed=seed, rungs=4, n=2)
-        prices = msgspec.structs.replace(PRICES, stall=stall, switch=switch)
+        prices = msgspec.structs.replace(PRICES, stall=stall, switch=switch, change_share=0.0)
         buffer_s = float(draw.uniform(0, 12))
         worth = np.einsum("rln,l->rn", planned(steps, prices, buffer_s), [0.3, 0.4, 0.3])
         worth -= switch * np.abs(steps.rates - steps.rates[1])[:, None]
@@ -257,7 +261,9 @@ def test_dearer_stalls_never_raise_the_mean_rate_chosen() -> None:
 
 def test_dear_changes_keep_the_rung_before() -> None:
     steps = some_steps(seed=40, rungs=4, n=2)
-    prices = msgspec.structs.replace(PRICES, switch=1000.0, stall=0.01, reserve_s=0.0)
+    prices = msgspec.structs.replace(
+        PRICES, switch=1000.0, stall=0.01, reserve_s=0.0, change_share=0.0
+    )
     after = solve(steps, [CHANCE] * 8, prices)
     assert after is not None
     values = after.flat.reshape(after.shape)

@@ -20,6 +20,7 @@ PRICES = Prices(
     stall=4.3,
     switch=1.0,
     buffer_share=0.6,
+    change_share=1.0,
     reserve_s=1.5,
     reserve_decay_s=6.0,
     patience_s=4.0,

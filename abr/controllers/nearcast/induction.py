@@ -11,7 +11,7 @@ from fearing what does not happen:
 - A segment that would take longer than giving it up for the lowest rung counts as given up.
 
 Behind the last step stands what a second of buffer is worth: rate it can be turned into, and
-stalls it may spare.
+stalls it may spare. And a rung away from what the link sustains has the change to it ahead.
 
 Arrays are (rungs, levels, n, buffers): the long axes are behind, so that each step of the recursion
 over rungs and levels is one pass over contiguous memory. Source of the method: Yin et al., SIGCOMM
@@ -49,6 +49,9 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
     """A Mbit/s of change."""
     buffer_share: float
     """Of what the link could turn a second of buffer into, at the horizon."""
+    change_share: float
+    """Of the change from the last rung to what the link sustains, at the horizon: it is still to
+    come. Without it no plan is long enough to pay a dear change back."""
     reserve_s: float
     reserve_decay_s: float
     """At the horizon an empty buffer is worth `reserve_s` of stall less, falling with this."""
@@ -236,7 +239,8 @@ def _horizon(steps: Steps, grid_s: Singles, prices: Prices, scratch: Scratch) ->
     reserve = prices.stall * prices.reserve_s * np.exp(-grid_s / prices.reserve_decay_s)
     worth = per_s[:, :, None] * grid_s - reserve
     values = scratch.floats("horizon", (steps.rates.size, *worth.shape))
-    values[:] = worth
+    away = np.abs(steps.rates[:, None, None] - usable)  # (rungs, levels, n)
+    values[:] = worth - (prices.change_share * prices.switch * away)[..., None]
     return Values(values, steps.limit_s, scratch, "horizon")
 
 
