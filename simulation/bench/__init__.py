@@ -15,5 +15,6 @@ Where to look, in the order of reading:
     ranges              an origin for byte ranges
     inference           what an answer of the model costs
     simulate, sessions  how fast the simulator is; the same for sessions alone
+    decisions           how long one player waits for its controller
     cli                 `nearcast bench`
 """
