@@ -60,7 +60,7 @@ class NearcastParams(Section, frozen=True, kw_only=True):
 
     caution: Positive = 1.6
     """Stalls are planned with at so many times their penalty."""
-    caution_told: Positive = 2.0
+    caution_told: Positive = 1.5
     """And more so where an edge says what it holds: plans that count on it run the buffer lower."""
     smoothness: Positive = 1.02
     """Changes as well."""
