@@ -20,18 +20,15 @@ def video_rungs(world: World) -> list[int]:
 
 
 def test_video_takes_what_audio_leaves_of_the_link() -> None:
-    def play(audio_kbps: float | None) -> tuple[list[int], SessionReport]:
-        title = presentation(LADDER, audio_kbps=audio_kbps, count=24, duration_s=4.0)
-        world = World(viewer(config=OURS), title, rate_kbps=680.0, latency_s=0.02)
-        world.run()
-        # Towards the end what is buffered is spent on rungs that the link does not carry.
-        return video_rungs(world)[:-6], world.core.report().sessions[0]
-
-    alone, _ = play(None)
-    beside, session = play(128.0)
-    assert max(alone) == LADDER.index(600.0)
-    assert max(beside) == LADDER.index(450.0)
+    title = presentation(LADDER, audio_kbps=128.0, count=24, duration_s=4.0)
+    world = World(viewer(config=OURS), title, rate_kbps=600.0, latency_s=0.02)
+    world.run()
+    session = world.core.report().sessions[0]
     assert session.stalled_s == 0.0
+    assert session.bitrate_kbps is not None
+    assert LADDER[0] < session.bitrate_kbps < 600.0 - 128.0
+    # Towards the end what is buffered is spent on rungs that the link does not carry.
+    assert max(video_rungs(world)[:-8]) <= LADDER.index(450.0)
 
 
 def second_title(held_count: int, backhaul_kbps: float) -> tuple[list[int], SessionReport]:
@@ -49,7 +46,7 @@ def second_title(held_count: int, backhaul_kbps: float) -> tuple[list[int], Sess
     items = (PlayItem(url=MPD), PlayItem(url=MPD, is_next_episode=True))
     world = World(
         viewer(*items, config=OURS),
-        presentation((300.0, 1000.0, 4000.0), count=30, duration_s=4.0),
+        presentation((300.0, 1000.0), count=30, duration_s=4.0),
         rate_kbps=LAST_MILE_KBPS,
         latency_s=0.02,
         flow_kbps=flow_kbps,
@@ -61,17 +58,16 @@ def second_title(held_count: int, backhaul_kbps: float) -> tuple[list[int], Sess
 
 def test_rung_that_the_edge_holds_is_kept_on_a_poor_backhaul() -> None:
     rungs, session = second_title(30, 400.0)
+    assert rungs == [1] * 30
     assert session.stalled_s == 0.0
-    assert session.edge_hit_count >= 30
-    # What the edge does not have was tried a few times, and given up in time.
-    assert rungs.count(2) == session.abandon_count <= 3
-    assert rungs.count(0) == 0
+    assert session.edge_hit_count == 30 + 1
 
 
-def test_first_miss_after_a_burst_of_hits_is_given_up_before_a_stall() -> None:
+def test_first_misses_after_a_burst_of_hits_do_not_stall() -> None:
     rungs, session = second_title(20, 400.0)
+    assert rungs[:20] == [1] * 20
     assert session.stalled_s == 0.0
-    # A full buffer pays for one more; all further ones are the lowest, up to where the title ends.
-    behind = rungs[20 + rungs.count(2) :]
-    assert behind.count(1) - behind[-2:].count(1) <= 2
-    assert behind[2:-2] == [0] * len(behind[2:-2])
+    # What is buffered pays for two more at most. At the end of the title it pays again.
+    behind = rungs[20:-3]
+    assert behind.count(1) <= 2
+    assert behind[2:] == [0] * len(behind[2:])

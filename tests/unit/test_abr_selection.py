@@ -9,7 +9,7 @@ import pytest
 
 from abr.config import PlayerConfig
 from abr.controllers import build_controller
-from abr.view import HISTORY, HORIZON, History, View
+from abr.view import GO_ON, HISTORY, HORIZON, Attempt, History, Rungs, View
 from predictor.bandwidth import Prior
 from tests.abr_world import BASE, World, presentation, viewer
 
@@ -62,18 +62,16 @@ def choose(asked: View) -> int:
     return int(build_controller("nearcast", OURS.controllers, 1).choose(asked)[0])
 
 
-def test_what_other_tracks_take_is_planned_like_larger_segments() -> None:
+def test_what_other_tracks_take_is_planned_for() -> None:
     bare_rungs, rungs = [], []
     for kbps in (500.0, 700.0, 900.0, 1400.0):
         for buffer_s in (8.0, 14.0, 20.0):
             bare = view([kbps] * HISTORY, buffer_s=buffer_s)
-            larger = bare.sizes_bits + 400.0 * 1000.0 * bare.durations_s[..., None]
-            beside = choose(msgspec.structs.replace(bare, taken_kbps=np.array([400.0])))
-            assert beside == choose(msgspec.structs.replace(bare, sizes_bits=larger))
+            beside = msgspec.structs.replace(bare, taken_kbps=np.array([400.0]))
             bare_rungs.append(choose(bare))
-            rungs.append(beside)
+            rungs.append(choose(beside))
     assert all(rung <= bare for rung, bare in zip(rungs, bare_rungs, strict=True))
-    assert sum(rungs) < sum(bare_rungs)
+    assert sum(rungs) <= sum(bare_rungs) - 4
 
 
 def test_what_the_edge_has_is_planned_by_the_last_mile() -> None:
@@ -87,6 +85,59 @@ def test_what_the_edge_has_is_planned_by_the_last_mile() -> None:
     ahead[:, :, 1] = 1.0
     assert choose(unknown) == 0
     assert choose(msgspec.structs.replace(unknown, hits_ahead=ahead)) == 1
+
+
+class Asked:
+    """A controller that would rather leave the upper rung, unless the edge has it; it keeps what
+    it was shown."""
+
+    def __init__(self) -> None:
+        self.views: list[View] = []
+
+    def choose(self, view: View) -> Rungs:
+        self.views.append(view)
+        return np.array([1 if view.hits_ahead is not None or view.last_rung[0] < 0 else 0])
+
+    def abandon(self, attempt: Attempt) -> Rungs:
+        return np.array([GO_ON])
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, *, audio_kbps: float | None = None) -> Asked:
+    """In a title of two rungs, of which an edge has the first six segments of the upper one, on a
+    network that is known to be fast."""
+    spy = Asked()
+    monkeypatch.setattr("abr.selection.build_controller", lambda *_: spy)
+
+    def status(url: str) -> str:
+        is_held = "/v1/" in url and not url.endswith(("7.m4s", "8.m4s"))
+        return "edge; hit" if is_held else "edge; fwd=miss"
+
+    title = presentation((300.0, 1000.0), audio_kbps=audio_kbps, count=8)
+    world = World(viewer(config=OURS, prior=FAST), title, cache_status=status)
+    world.run()
+    rungs = video_rungs(world)
+    assert audio_kbps is not None or rungs == [1] * 7 + [0]
+    return spy
+
+
+def test_controller_is_told_that_the_edge_has_what_follows_at_the_held_rung(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = [each for each in asked(monkeypatch).views if each.hits_ahead is not None]
+    assert len(told) == 6  # from the second segment to the seventh, which turned out to miss
+    for each in told:
+        assert each.hits_ahead is not None
+        assert (each.hits_ahead[:, :, 1] == 1.0).all()
+        assert np.isnan(each.hits_ahead[:, :, 0]).all()
+        assert each.session.tolist() == [1]  # what it remembers of the real one stays true
+
+
+def test_controller_is_told_what_sound_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        assert all(each.taken_kbps is None for each in asked(patch).views)
+    for each in asked(monkeypatch, audio_kbps=96.0).views:
+        assert each.taken_kbps is not None
+        assert each.taken_kbps.tolist() == [96.0]
 
 
 FAST = Prior(level=15.0, spread=0.6)

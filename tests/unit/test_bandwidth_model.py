@@ -122,6 +122,16 @@ def test_only_hits_so_far_leave_a_miss_to_the_prior_and_the_last_mile(
     assert miss[4] == pytest.approx(1024.0)
 
 
+def test_each_row_without_samples_has_the_prior_that_is_given_for_it(model: BandwidthModel) -> None:
+    kbps = np.full((3, 24), NAN)
+    kbps[2] = 5000.0
+    priors = np.array([[10.0, 1.0], [NAN, NAN], [10.0, 1.0]])
+    found = model.forecast(history(kbps), prior=priors).kbps[:, 0]
+    bare = model.forecast(history(kbps)).kbps[:, 0]
+    assert found[0, 4] == pytest.approx(1024.0)
+    np.testing.assert_array_equal(found[1:], bare[1:])
+
+
 def test_the_rank_of_a_quantile_is_its_level() -> None:
     levels = np.array([0.1, 0.5, 0.9])
     found = Forecast(levels=levels, kbps=np.array([[[100.0, 200.0, 400.0]]] * 5))
