@@ -13,11 +13,14 @@ The session is the one of the public reference results: from trace time 0, the f
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 
 from abr.view import ASK_AGAIN, GO_ON, HORIZON, Controller, Flags, Floats, Rungs, View
-from simulation.sessions.history import Samples, kbps_of
+from simulation.sessions.estimates import EstimateRule, kbps_of
+from simulation.sessions.history import Samples
 from simulation.sessions.title import SessionTitle
 from simulation.sessions.transport import Transport
 from simulation.sessions.watch import Watch
@@ -37,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     first_rung: int | None = 0
     """None: the controller chooses the first as well."""
     can_abandon: bool = True
+    estimate: EstimateRule = "published"
+    """What controllers are told to expect; see simulation.sessions.estimates."""
     grace_s: float = GRACE_S
     abandon_count_max: int = ABANDON_COUNT_MAX
 
@@ -75,11 +80,13 @@ def play(
     *,
     hits: Flags | None = None,
     hits_told: bool = False,
+    on_request: Callable[[Rungs, Floats], None] | None = None,
 ) -> Outcome:
     """Play the title in all sessions. `hits` (n, segments): the edge has this segment at all rungs;
-    `hits_told`: and the controller knows."""
+    `hits_told`: and the controller knows. `on_request` hears which sessions ask, and when."""
+    settings = settings or Settings()
     return _Run(
-        title, controller, transport, session_count, settings or Settings(), hits, hits_told
+        title, controller, transport, session_count, settings, hits, hits_told, on_request
     ).play()
 
 
@@ -93,12 +100,14 @@ class _Run:
         settings: Settings,
         hits: Flags | None,
         hits_told: bool,
+        on_request: Callable[[Rungs, Floats], None] | None,
     ) -> None:
         n, segments = session_count, title.segment_count
         self._title = title
         self._controller = controller
         self._transport = transport
         self._settings = settings
+        self._on_request = on_request
         self._watch = Watch(controller, title, settings.grace_s, settings.abandon_count_max)
         self._hits = hits
         self._hits_told = hits_told and hits is not None
@@ -113,7 +122,7 @@ class _Run:
         first_rung = ASK_AGAIN if settings.first_rung is None else settings.first_rung
         self._next_rung = np.full(n, first_rung)
         """Named already, or ASK_AGAIN."""
-        self._samples = Samples(n, title.segment_s)
+        self._samples = Samples(n, title.segment_s, settings.estimate)
         self._out = Outcome(
             rungs=np.zeros((n, segments), dtype=np.int64),
             asked_s=np.zeros((n, segments)),
@@ -189,6 +198,8 @@ class _Run:
         size_bits = self._title.sizes_bits[index, rung]
         no_hits = np.zeros(rows.size, dtype=np.bool_)
         is_hit = no_hits if self._hits is None else self._hits[rows, index]
+        if self._on_request is not None:
+            self._on_request(rows, sent_s)
         flight = self._transport.send(rows, sent_s, gap_s, size_bits, is_hit)
         end_s, instead = flight.end_s, None
         if self._settings.can_abandon:
