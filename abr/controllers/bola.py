@@ -66,22 +66,22 @@ class Bola:
         near = np.minimum(view.segment_index, view.segments_left)
         segments = np.maximum(near / 2.0, SHORT_TITLE_SEGMENTS_MIN)
         limit_s = np.minimum(view.buffer_limit_s, segments * duration_s)
-        worth = self._worth(view.ladder_kbps)
+        worth = self.worth(view.ladder_kbps)
         gain_s = np.maximum(limit_s - duration_s, 1e-3) / worth[-1]
         self._gain_s[view.session] = gain_s
         scores = (gain_s[:, None] * worth - view.buffer_s[:, None]) / view.ladder_kbps
         rung: Rungs = np.argmax(scores, axis=1).astype(np.int64)
         return rung
 
-    def _worth(self, ladder_kbps: Floats) -> Floats:
+    def worth(self, ladder_kbps: Floats) -> Floats:
         """(rungs,): utility + gamma p."""
         worth: Floats = np.log(ladder_kbps / ladder_kbps[0]) + self._params.gamma_p
         return worth
 
     def abandon(self, attempt: Attempt) -> Rungs:
         gain_s, left = self._gain_s[attempt.session], self._left(attempt)
-        worth_s = gain_s[:, None] * self._worth(attempt.ladder_kbps)
-        now = gain_s * self._worth(attempt.ladder_kbps)[attempt.rung] - attempt.buffer_s
+        worth_s = gain_s[:, None] * self.worth(attempt.ladder_kbps)
+        now = gain_s * self.worth(attempt.ladder_kbps)[attempt.rung] - attempt.buffer_s
         share = self._shares(attempt.ladder_kbps)[attempt.rung]
         scores = (worth_s - attempt.buffer_s[:, None]) / share
         is_open = (share < left[:, None]) & (scores > (now / left)[:, None])
@@ -97,7 +97,7 @@ class Bola:
         """(n,): see simulation.sessions.watch.Patient."""
         # A lower rung scores better once the buffer is below a level, which more bytes only lower:
         # (left worth - share worth of this) / (left - share), the highest of the rungs' levels.
-        worth, share = self._worth(attempt.ladder_kbps), self._shares(attempt.ladder_kbps)
+        worth, share = self.worth(attempt.ladder_kbps), self._shares(attempt.ladder_kbps)
         left = self._left(attempt)[:, None]
         over = left * worth
         over -= (share * worth[:, None])[attempt.rung]

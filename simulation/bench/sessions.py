@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 
 import msgspec
 import numpy as np
 
-from abr.controllers import CONTROLLERS, build_controller
+from abr.controllers import CONTROLLERS, ControllerSettings, build_controller
 from abr.view import GO_ON, Attempt, Controller, Rungs, View
 from nearcast.seeds import Seeds
+from nearcast.trace import Trace
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import Settings, play
 from simulation.sessions.families import begun_at
 from simulation.sessions.generated import generated_title
 from simulation.sessions.plain import PlainTransport
-from simulation.trace import SHIPPED_NAMES, Trace, shipped_trace
+from simulation.sessions.title import SessionTitle
+from simulation.trace import SHIPPED_NAMES, shipped_trace
 
 SESSION_COUNT = 850
 """As many as the public traces have, in one batch."""
@@ -41,6 +44,8 @@ class SessionRate(msgspec.Struct, frozen=True, kw_only=True):
     segment_count: int
     sessions_per_s: float
     decision_us: float
+    compiled_sessions_per_s: float | None = None
+    """By the same rule in simulation.sessions.compiled; None where that is not there."""
 
 
 class LowestRung:
@@ -75,8 +80,24 @@ def session_rates(
         while count < session_count and used_s * GROWTH < LONG_S:
             count = min(count * GROWTH, session_count)
             used_s = cpu_s(build_controller(name, None, count), count)
-        rates.append(_rate(name, count, title.segment_count, used_s / count, idle_s))
+        rate = _rate(name, count, title.segment_count, used_s / count, idle_s)
+        compiled = _compiled_rate(name, title, traces)
+        rates.append(msgspec.structs.replace(rate, compiled_sessions_per_s=compiled))
     return tuple(rates)
+
+
+def _compiled_rate(name: str, title: SessionTitle, traces: Sequence[Trace]) -> float | None:
+    if find_spec("numba") is None:
+        return None
+    from simulation.sessions.compiled import KERNELS, play_compiled, warm
+
+    if name not in KERNELS:
+        return None
+    params = getattr(ControllerSettings(), name)
+    warm()
+    begun_s = time.process_time()
+    play_compiled(title, name, params, Capacity(traces), LATENCY_S)
+    return len(traces) / max(time.process_time() - begun_s, 1e-9)
 
 
 def session_traces(count: int) -> list[Trace]:
@@ -103,9 +124,13 @@ def _rate(name: str, count: int, segments: int, session_s: float, idle_s: float)
 def table(rates: Sequence[SessionRate]) -> Iterator[str]:
     """Lines of at most 80 columns."""
     yield f"sessions of {rates[0].segment_count} segments, by CPU time on one core"
-    yield f"  {'controller':<14}{'sessions':>10}{'per second':>12}{'us a decision':>15}"
+    yield (
+        f"  {'controller':<14}{'sessions':>10}{'per second':>12}{'us a decision':>15}"
+        f"{'compiled, per s':>17}"
+    )
     for rate in rates:
+        compiled = rate.compiled_sessions_per_s
         yield (
             f"  {rate.controller:<14}{rate.session_count:>10}{rate.sessions_per_s:>12.0f}"
-            f"{rate.decision_us:>15.1f}"
+            f"{rate.decision_us:>15.1f}{'-' if compiled is None else format(compiled, '.0f'):>17}"
         )

@@ -1,19 +1,34 @@
 """Many repeating bandwidth traces as one set of arrays, integrated exactly.
 
 The prefix sums of all traces lie behind each other in one rising array, each trace with an offset
-of its own, so that one binary search answers for all sessions at once. See simulation.trace for one
+of its own, so that one binary search answers for all sessions at once. See nearcast.trace for one
 trace at a time; a test holds the two together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from abr.view import Floats, Rungs
+from nearcast.trace import Trace
 from nearcast.units import BITS_PER_KBIT
-from simulation.trace import Trace
+
+
+class Links(NamedTuple):
+    """A Capacity's arrays: the first three one entry a span, the others one a session."""
+
+    times_s: Floats
+    bits: Floats
+    rates_bps: Floats
+    first: Rungs
+    last: Rungs
+    time_offset_s: Floats
+    bit_offset: Floats
+    period_s: Floats
+    total_bits: Floats
 
 
 class Capacity:
@@ -51,6 +66,21 @@ class Capacity:
     @property
     def session_count(self) -> int:
         return int(self._period_s.shape[0])
+
+    @property
+    def links(self) -> Links:
+        """For compiled sessions; not to be written to."""
+        return Links(
+            times_s=self._times_s,
+            bits=self._bits,
+            rates_bps=self._rates_bps,
+            first=self._first,
+            last=self._last,
+            time_offset_s=self._time_offset_s,
+            bit_offset=self._bit_offset,
+            period_s=self._period_s,
+            total_bits=self._total_bits,
+        )
 
     def position_bits(self, rows: Rungs, time_s: Floats) -> Floats:
         """Carried from time 0 to `time_s`."""

@@ -71,6 +71,22 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return startup_s
 
 
+def empty_outcome(session_count: int, segment_count: int) -> Outcome:
+    """Of sessions that are still to be played."""
+    shape = (session_count, segment_count)
+    return Outcome(
+        rungs=np.zeros(shape, dtype=np.int64),
+        asked_s=np.zeros(shape),
+        here_s=np.zeros(shape),
+        buffer_s=np.zeros(shape),
+        stalled_s=np.zeros(shape),
+        abandoned=np.zeros(shape, dtype=np.int64),
+        wasted_bits=np.zeros(shape),
+        kbps=np.zeros(shape),
+        ttfb_s=np.zeros(shape),
+    )
+
+
 def play(
     title: SessionTitle,
     controller: Controller,
@@ -123,17 +139,7 @@ class _Run:
         self._next_rung = np.full(n, first_rung)
         """Named already, or ASK_AGAIN."""
         self._samples = Samples(n, title.segment_s, settings.estimate)
-        self._out = Outcome(
-            rungs=np.zeros((n, segments), dtype=np.int64),
-            asked_s=np.zeros((n, segments)),
-            here_s=np.zeros((n, segments)),
-            buffer_s=np.zeros((n, segments)),
-            stalled_s=np.zeros((n, segments)),
-            abandoned=np.zeros((n, segments), dtype=np.int64),
-            wasted_bits=np.zeros((n, segments)),
-            kbps=np.zeros((n, segments)),
-            ttfb_s=np.zeros((n, segments)),
-        )
+        self._out = empty_outcome(n, segments)
 
     def play(self) -> Outcome:
         rows = np.arange(self._index.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from abr.timeline import ForecastMark
 from abr.view import Controller, Flags, Floats, Rungs
 from nearcast.errors import ConfigError
 from nearcast.seeds import Seeds
+from nearcast.trace import Trace
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.clairvoyant import Clairvoyant
 from simulation.sessions.engine import Outcome, Settings, play
@@ -25,7 +27,6 @@ from simulation.sessions.rows import BOUND, Played
 from simulation.sessions.tcp import Backhaul, TcpTransport
 from simulation.sessions.title import SessionTitle
 from simulation.sessions.transport import Flight, Transport
-from simulation.trace import Trace
 
 TransportName = Literal["plain", "tcp"]
 BATCH_SESSIONS = 1000
@@ -98,6 +99,10 @@ def play_all(
     plan: Plan, now_s: Callable[[], float], on_progress: OnProgress | None = None
 ) -> Iterator[Played]:
     """Each family under each controller, in batches."""
+    if any(_is_compiled(plan, choice) for choice in plan.choices):
+        from simulation.sessions.compiled import warm
+
+        warm()  # the compiler's time is no session's
     for condition in plan.conditions:
         for choice in plan.choices:
             yield _play_family(plan, condition, choice, now_s, on_progress)
@@ -157,10 +162,24 @@ def play_rows(
     are the same whichever others are played with them. `forecasts` takes what the controller
     foresaw in a single one, if it says so."""
     traces = condition.family.traces[rows.start : rows.stop]
-    controller = _controller(plan, condition, choice, rows, report)
     hits = _hits(plan, condition)
     if hits is not None:
         hits = hits[rows.start : rows.stop]
+    if _is_compiled(plan, choice):
+        from simulation.sessions.compiled import play_compiled
+
+        outcome = play_compiled(
+            condition.title,
+            choice.name,
+            getattr(choice.settings, choice.name),
+            Capacity(traces),
+            condition.latency_s,
+            _settings(plan),
+            hits=hits,
+            hit_speedup=_speedup(plan),
+        )
+        return outcome, hits
+    controller = _controller(plan, condition, choice, rows, report)
     transport = _transport(plan, condition, traces)
     if report is not None:
         transport = _Watched(transport, len(rows) * condition.title.segment_count, report)
@@ -171,15 +190,33 @@ def play_rows(
         controller,
         transport,
         len(rows),
-        Settings(
-            buffer_s_max=plan.buffer_s_max,
-            first_rung=plan.first_rung,
-            can_abandon=plan.can_abandon,
-        ),
+        _settings(plan),
         hits=hits,
         hits_told=plan.edge is not None and plan.edge.is_told,
     )
     return outcome, hits
+
+
+def _is_compiled(plan: Plan, choice: Choice) -> bool:
+    """The same sessions can be played by simulation.sessions.compiled, which is several times as
+    fast."""
+    if plan.transport != "plain" or find_spec("numba") is None:
+        return False
+    from simulation.sessions.compiled import can_play
+
+    return can_play(choice.name, _settings(plan))
+
+
+def _settings(plan: Plan) -> Settings:
+    return Settings(
+        buffer_s_max=plan.buffer_s_max,
+        first_rung=plan.first_rung,
+        can_abandon=plan.can_abandon,
+    )
+
+
+def _speedup(plan: Plan) -> float:
+    return 1.0 if plan.edge is None else plan.edge.speedup
 
 
 class _Watched:
@@ -254,8 +291,7 @@ def _transport(plan: Plan, condition: Condition, traces: Sequence[Trace]) -> Tra
     """With an edge the trace is what a miss finds, and a hit a link that is faster throughout."""
     capacity, edge = Capacity(traces), plan.edge
     if plan.transport == "plain":
-        speedup = 1.0 if edge is None else edge.speedup
-        return PlainTransport(capacity, condition.latency_s, hit_speedup=speedup)
+        return PlainTransport(capacity, condition.latency_s, hit_speedup=_speedup(plan))
     if edge is None:
         return TcpTransport(capacity, condition.latency_s)
     faster = Capacity(

@@ -28,6 +28,13 @@ ASK_AGAIN_COUNT_MAX = 1000
 an outage lasts; only a bound that nobody reaches leaves them as they are."""
 
 
+def look_moments_s(grace_s: float) -> Floats:
+    """When to look in on a segment, from its request; rising, the last one is inf."""
+    gaps_s = LOOK_S * LOOK_GROWTH ** np.arange(MOMENT_COUNT)
+    moments_s: Floats = np.append(grace_s + np.cumsum(gaps_s) - LOOK_S, np.inf)
+    return moments_s
+
+
 @runtime_checkable
 class Patient(Protocol):
     """What a controller that gives segments up may have besides."""
@@ -47,8 +54,7 @@ class Watch:
         self._controller = controller
         self._patient = controller if isinstance(controller, Patient) else None
         self._title = title
-        gaps_s = LOOK_S * LOOK_GROWTH ** np.arange(MOMENT_COUNT)
-        self._moments_s = np.append(grace_s + np.cumsum(gaps_s) - LOOK_S, np.inf)
+        self._moments_s = look_moments_s(grace_s)
         self._count_max = count_max
 
     def decide(
