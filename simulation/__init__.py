@@ -6,7 +6,7 @@ Where to look, in the order of reading:
     scenario, workload          what is simulated; what of it is drawn by the seed
     scheduler                   virtual time, and how machines are driven in it
 
-    trace, link, link_shape     rate over time; one direction of a link; its settings
+    link, link_shape            one direction of a link; its settings
     link_events, slow_start     what a link is told and says; the window of a sender
     wire, transport             links with somebody at each end; HTTP over them
     origin_node, viewer_node    real cores with simulated I/O
@@ -17,7 +17,7 @@ Where to look, in the order of reading:
 
     report, figure_text, show   figures; how they look; a run for a person
     records, checks             what is written down; what must always hold
-    scenarios, traces           those that come with Nearcast
+    scenarios, traces, trace    those that come with Nearcast; a trace by its name
     trace_maker                 made the traces
 
     sessions                    many players over recorded traces, as arrays

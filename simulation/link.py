@@ -29,6 +29,7 @@ import msgspec
 
 from nearcast.errors import LocalProtocolError
 from nearcast.machine import EffectQueue
+from nearcast.trace import Trace
 from simulation.link_events import (
     BytesDelivered,
     BytesOffered,
@@ -42,7 +43,6 @@ from simulation.link_events import (
     RoomFreed,
 )
 from simulation.slow_start import SEGMENT_BYTES, SlowStart, Window
-from simulation.trace import Trace
 
 # Bytes a flow may have waiting: 20 ms at 100 Mbit/s, which a late wake-up of a live proxy must not
 # drain, and a fifth of a second at 10 Mbit/s, about what a home router holds.

@@ -8,10 +8,12 @@ import msgspec
 
 from nearcast.config import Section
 from nearcast.errors import InputError
+from nearcast.trace import Trace
+from nearcast.trace_files import read_trace
 from nearcast.units import s_from_ms
 from simulation.link import Link
 from simulation.slow_start import SlowStart
-from simulation.trace import Trace, find_trace, read_trace
+from simulation.trace import find_trace
 
 UP_KBPS_DEFAULT = 20_000.0
 

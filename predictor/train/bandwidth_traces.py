@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearcast.errors import InputError
+from nearcast.trace_files import family_name, read_traces
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-COLUMNS = "trace_id,t_s,throughput_kbps"
+ENDINGS = (".csv", ".csv.gz", ".csv.xz")
 # A link that is dead for good would never end a transfer; this carries a bit in a while.
 _KBPS_MIN = 0.05
 _SIBLING = re.compile(r"(?<=\d)_")
@@ -69,54 +68,25 @@ class Links:
         return np.asarray(laps * self.duration_s[trace] + at - self._start_s[trace])
 
 
-def read_traces(path: Path) -> tuple[list[Trace], str]:
-    """The traces of one family (the file's stem) and the SHA-256 of its bytes.
+def read_family(path: Path) -> tuple[list[Trace], str]:
+    """The traces of one file, which is a family, and the SHA-256 of its bytes.
 
     Raises InputError naming file and line.
     """
+    family = family_name(path)
+    traces = [
+        Trace(
+            family=family,
+            trace_id=trace_id,
+            times_s=np.array(trace.times_s),
+            kbps=np.array(trace.rates_kbps),
+        )
+        for trace_id, trace in read_traces(path)
+    ]
     try:
         content = path.read_bytes()
-        text = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-        lines = text.decode("ascii").splitlines()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (EOFError, zlib.error) as error:
-        raise InputError(f"{path} is a damaged gzip file: {error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no CSV: {error}") from error
-    if not lines or lines[0].strip() != COLUMNS:
-        raise InputError(f"{path}, line 1: expected the header {COLUMNS}")
-    family = path.name.split(".")[0]
-    found: dict[str, tuple[list[float], list[float]]] = {}
-    last = ""
-    for number, line in enumerate(lines[1:], start=2):
-        where = f"{path}, line {number}"
-        try:
-            trace_id, time, rate = line.split(",")
-            time_s, kbps = float(time), float(rate)
-        except ValueError:
-            raise InputError(f"{where}: expected {COLUMNS}, got {line[:80]!r}") from None
-        if not 0.0 <= kbps < 1e9 or not 0.0 <= time_s < 1e9:
-            raise InputError(f"{where}: time and throughput must be finite and not negative")
-        if trace_id != last and trace_id in found:
-            raise InputError(f"{where}: trace {trace_id!r} goes on after another one began")
-        times_s, rates = found.setdefault(trace_id, ([], []))
-        if (times_s and time_s < times_s[-1]) or (not times_s and time_s != 0.0):
-            raise InputError(
-                f"{where}: times of a trace must start at 0 and not fall, got {time_s:g}"
-            )
-        times_s.append(time_s)
-        rates.append(kbps)
-        last = trace_id
-    short = [name for name, (times_s, _) in found.items() if times_s[-1] <= 0.0]
-    if short or not found:
-        raise InputError(
-            f"{path}: trace {short[0]!r} has no duration" if short else f"{path} is empty"
-        )
-    traces = [
-        Trace(family=family, trace_id=name, times_s=np.array(t), kbps=np.array(rates[:-1]))
-        for name, (t, rates) in found.items()
-    ]
     return traces, hashlib.sha256(content).hexdigest()
 
 
@@ -125,7 +95,7 @@ def read_files(paths: Sequence[Path]) -> tuple[list[Trace], dict[str, str]]:
     traces: list[Trace] = []
     digests: dict[str, str] = {}
     for path in _files(paths):
-        found, digest = read_traces(path)
+        found, digest = read_family(path)
         if found[0].family in digests:
             raise InputError(f"{path}: another file is called {found[0].family} too")
         digests[found[0].family] = digest
@@ -137,9 +107,12 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     """Folders stand for the CSV files in them."""
     files: list[Path] = []
     for path in paths:
-        inside = sorted({*path.glob("*.csv"), *path.glob("*.csv.gz")}) if path.is_dir() else [path]
+        if not path.is_dir():
+            files.append(path)
+            continue
+        inside = sorted(file for ending in ENDINGS for file in path.glob(f"*{ending}"))
         if not inside:
-            raise InputError(f"{path}: there is no .csv or .csv.gz file in it")
+            raise InputError(f"{path}: there is no {', '.join(ENDINGS)} file in it")
         files += inside
     return files
 

@@ -11,13 +11,13 @@ import numpy as np
 from abr.controllers import CONTROLLERS, build_controller
 from abr.view import Attempt, Controller, Floats, Rungs, View
 from nearcast.seeds import Seeds
+from nearcast.trace import Trace
 from simulation.bench.sessions import LATENCY_S, session_traces
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import Settings, play
 from simulation.sessions.generated import generated_title
 from simulation.sessions.plain import PlainTransport
 from simulation.sessions.title import SessionTitle
-from simulation.trace import Trace
 
 PLAY_COUNT = 14
 """Sessions, each alone; the first only fills caches. Some thousand choices."""

@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from nearcast.errors import InputError
-from simulation.trace import SHIPPED_NAMES, Trace, read_traces, shipped_trace
+from nearcast.trace import Trace
+from nearcast.trace_files import family_name, read_traces
+from simulation.trace import SHIPPED_NAMES, shipped_trace
 
 SHIPPED_STARTS = 12
 """Sessions on each shipped trace, begun at times spread evenly over it."""
@@ -27,25 +28,10 @@ class Family(msgspec.Struct, frozen=True):
         return Family(self.name, self.trace_ids[:count], self.traces[:count])
 
 
-def family_name(path: Path) -> str:
-    """`fcc` for `.../fcc.csv.gz`."""
-    name = path.name
-    for suffix in (".gz", ".xz", ".csv"):
-        name = name.removesuffix(suffix)
-    return name
-
-
 def read_family(path: Path, count_max: int | None = None) -> Family:
     """The first `count_max` traces of a file. Raises InputError that names file and line."""
-    name = family_name(path)
-    ids, traces = [], []
-    for trace_id, trace in islice(read_traces(path), count_max):
-        ids.append(trace_id or name)
-        traces.append(trace)
-    if len(set(ids)) < len(ids):
-        twice = next(one for one in ids if ids.count(one) > 1)
-        raise InputError(f"{path}: the rows of trace {twice!r} must follow each other")
-    return Family(name, tuple(ids), tuple(traces))
+    found = dict(islice(read_traces(path), count_max))
+    return Family(family_name(path), tuple(found), tuple(found.values()))
 
 
 def shipped_families(count_max: int | None = None) -> tuple[Family, ...]:

@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from abr.view import Floats, Rungs
+from nearcast.trace import Trace
 from nearcast.units import BITS_PER_KBIT
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.known import KnownSession, Plan, replay
-from simulation.trace import Trace
 
 BIN_S = 0.05
 """On the 112 public traces with a bound, 0.02 finds 0.0001 QoE more in the mean, in half as much

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from abr.timeline import ForecastMark, SegmentMark, Timeline
 from nearcast.errors import ConfigError
+from nearcast.trace import Trace
 from simulation.sessions.engine import STALL_S_MIN, Outcome
 from simulation.sessions.rows import BOUND, Played
 from simulation.sessions.study import Choice, Condition, Plan, measure_in, play_rows
-from simulation.trace import Trace
 
 FAVOURITE = "nearcast"
 LINK_POINTS_MAX = 4000

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from abr.controllers import ControllerSettings
+from nearcast.trace import Trace
 from simulation.bench.agreement.live import play_live
 from simulation.bench.agreement.plan import Plan, Session
 from simulation.bench.agreement.report import compare
 from simulation.bench.agreement.simulated import play_simulated
 from simulation.sessions.study import Choice
 from simulation.sessions.title import SessionTitle
-from simulation.trace import Trace
 
 
 def test_a_short_title_is_played_alike(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nearcast.trace import Trace
 from simulation.link import QUANTUM_BYTES_MAX, QUANTUM_BYTES_MIN, Link
 from simulation.link_events import (
     BytesDelivered,
@@ -19,7 +20,6 @@ from simulation.link_events import (
     FlowReleased,
 )
 from simulation.slow_start import SlowStart
-from simulation.trace import Trace
 
 FLOWS = (1, 2, 3)
 Action = Literal["offer", "end", "hold", "release", "drop", "wait"]

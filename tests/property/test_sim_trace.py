@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulation.trace import Trace
+from nearcast.trace import Trace
 
 spans = st.lists(
     st.tuples(st.integers(1, 50), st.one_of(st.just(0), st.integers(1, 100_000))),

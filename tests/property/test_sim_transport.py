@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nearcast.trace import Trace
 from simulation.link import Link
 from simulation.scheduler import Scheduler
-from simulation.trace import Trace
 from simulation.transport import Answer, Call, Client, Exchange, Request
 from simulation.wire import Path
 

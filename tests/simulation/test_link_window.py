@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from nearcast.trace import Trace
 from simulation.link import Link
 from simulation.link_events import (
     BytesDelivered,
@@ -19,7 +20,6 @@ from simulation.link_events import (
 from simulation.link_shape import LinkShape
 from simulation.scenario import scenario_of
 from simulation.slow_start import SlowStart
-from simulation.trace import Trace
 from simulation.world import World
 
 FAST = Trace.constant(800_000)  # 100 bytes a microsecond: a window takes no time

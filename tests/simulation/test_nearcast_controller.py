@@ -11,11 +11,11 @@ import pytest
 from abr.controllers.nearcast import Nearcast, NearcastParams
 from abr.qoe import stall_penalty_of
 from abr.view import GO_ON, HISTORY, HORIZON, Attempt, Flags, Floats, History, Rungs, View
+from nearcast.trace import Trace
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import STALL_S_MIN, Outcome, Settings, play
 from simulation.sessions.plain import PlainTransport
 from simulation.sessions.title import SessionTitle
-from simulation.trace import Trace
 
 LADDER_KBPS = np.array([235.0, 560.0, 1050.0, 1750.0, 3000.0, 4300.0, 5800.0])
 SEGMENT_S = 4.0
@@ -29,9 +29,7 @@ HIT_RATIO = 0.3
 PARAMS = NearcastParams(
     caution=1.2,
     caution_told=2.0,
-    smoothness=1.0,
     plan_s=16.0,
-    persistence=0.65,
     buffer_share=0.6,
     change_share=1.0,
     reserve_s=2.0,
@@ -196,10 +194,13 @@ class Watching:
 
     def choose(self, view: View) -> Rungs:
         rung = self.controller.choose(view)
-        forecast = self.controller.forecast
-        assert forecast is not None
-        middle = int(np.searchsorted(forecast.levels, 0.5))
-        self.medians_kbps.append(forecast.kbps[:, 0, middle])
+        medians_kbps = []
+        for session in view.session.tolist():
+            forecast = self.controller.foreseen(session)
+            assert forecast is not None
+            middle = int(np.searchsorted(forecast.levels, 0.5))
+            medians_kbps.append(forecast.kbps[0, 0, middle])
+        self.medians_kbps.append(np.array(medians_kbps))
         return rung
 
     def abandon(self, attempt: Attempt) -> Rungs:

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from abr.controllers import build_controller
+from nearcast.trace import Trace
+from nearcast.trace_files import read_traces
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import play
 from simulation.sessions.plain import PlainTransport
 from simulation.sessions.title import read_title
-from simulation.trace import Trace, read_traces
 
 TRACES = Path(__file__).parents[3] / "shared" / "traces"
 REFERENCE = TRACES / "reference" / "sessions_4s_25s.csv.gz"

@@ -4,11 +4,11 @@ import pytest
 
 from edge.config import EdgeConfig, PrefetchConfig, ServiceRules
 from nearcast.record import DigestRecorder
+from nearcast.trace import Trace
 from simulation.edge_node import EdgeNode
 from simulation.link import Link
 from simulation.scenario import Costs
 from simulation.scheduler import Scheduler
-from simulation.trace import Trace
 from simulation.transport import Answer, Client, Exchange, Headers, Request
 from simulation.wire import Path
 

@@ -13,6 +13,7 @@ from abr.view import HISTORY, Flags, Floats, History, Rungs
 from nearcast.errors import ConfigError
 from nearcast.manifests import read_manifest
 from nearcast.media import Presentation
+from nearcast.trace import Trace
 from simulation.bench.agreement.live import LiveFigures
 from simulation.bench.agreement.media import MANIFEST, write_title
 from simulation.bench.agreement.meter import players_kbps
@@ -31,7 +32,6 @@ from simulation.sessions.families import Family
 from simulation.sessions.plain import PlainTransport
 from simulation.sessions.study import Choice, Condition
 from simulation.sessions.title import SessionTitle
-from simulation.trace import Trace
 
 LADDER_KBPS = np.array([300.0, 1000.0])
 

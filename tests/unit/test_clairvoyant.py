@@ -11,6 +11,8 @@ import pytest
 from abr.qoe import qoe_linear, stall_penalty_of
 from abr.view import Rungs
 from nearcast.errors import InputError
+from nearcast.trace import Trace
+from nearcast.trace_files import read_trace
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.clairvoyant import Clairvoyant
 from simulation.sessions.engine import Settings, play
@@ -18,7 +20,6 @@ from simulation.sessions.known import KnownSession, replay
 from simulation.sessions.optimum import best_plan, plan_session
 from simulation.sessions.plain import PlainTransport
 from simulation.sessions.title import SessionTitle, read_title
-from simulation.trace import Trace, read_trace
 
 TRACES = Path(__file__).parents[3] / "shared" / "traces"
 PACK = pytest.mark.skipif(not TRACES.exists(), reason="the public traces are not here")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from abr.view import ASK_AGAIN, GO_ON, Attempt, Floats, Rungs, View
+from nearcast.trace import Trace
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import Outcome, Settings, play
 from simulation.sessions.plain import PlainTransport
 from simulation.sessions.title import SessionTitle
-from simulation.trace import Trace
 
 LATENCY_S = 0.1
 SEGMENT_S = 4.0

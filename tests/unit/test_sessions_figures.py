@@ -13,11 +13,13 @@ import pytest
 from abr.view import Floats
 from nearcast.errors import ConfigError, InputError
 from nearcast.seeds import Seeds
+from nearcast.trace import Trace
+from nearcast.trace_files import family_name
 from simulation.sessions.bootstrap import mean_interval
 from simulation.sessions.bound_rows import bound_played, read_bound
 from simulation.sessions.cli import spread
 from simulation.sessions.engine import Outcome
-from simulation.sessions.families import begun_at, family_name, read_family, shipped_families
+from simulation.sessions.families import begun_at, read_family, shipped_families
 from simulation.sessions.figures import SessionFigures, join, measure
 from simulation.sessions.generated import generated_title
 from simulation.sessions.options import Options, read_choices, read_plan
@@ -25,7 +27,6 @@ from simulation.sessions.report import lines
 from simulation.sessions.rows import BOUND, Played, Row, make_rows
 from simulation.sessions.session_rows import session_csv
 from simulation.sessions.title import SessionTitle
-from simulation.trace import Trace
 
 TITLE = SessionTitle(np.array([1000.0, 3000.0]), 4.0, np.full((3, 2), 4e6))
 

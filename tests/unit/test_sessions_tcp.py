@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abr.view import Floats
+from nearcast.trace import Trace
 from simulation.link import QUEUE_BYTES_MAX, Link
 from simulation.link_events import BytesDelivered, BytesOffered, FlowOpened
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.plain import PlainTransport
 from simulation.sessions.tcp import Backhaul, TcpTransport
 from simulation.slow_start import SlowStart
-from simulation.trace import Trace
 
 RTT_S = 0.1
 FAST = Trace.constant(1e9)

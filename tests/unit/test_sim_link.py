@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from nearcast.errors import LocalProtocolError
+from nearcast.trace import Trace
 from simulation.link import QUANTUM_BYTES_MAX, QUEUE_BYTES_MAX, Link
 from simulation.link_events import (
     BytesDelivered,
@@ -18,7 +19,6 @@ from simulation.link_events import (
     LinkEvent,
     RoomFreed,
 )
-from simulation.trace import Trace
 
 MBIT_S = Trace.constant(8_000)  # one megabyte a second
 

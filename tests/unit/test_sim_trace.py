@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from nearcast.errors import InputError
-from simulation.trace import SHIPPED_NAMES, Trace, find_trace, read_trace, read_traces
+from nearcast.trace import Trace
+from nearcast.trace_files import read_trace, read_traces
+from simulation.trace import SHIPPED_NAMES, find_trace
 from simulation.trace_maker import MODELS, trace_csv
 
 GOOD = "t_s,throughput_kbps\n0,800\n1.5,0\n2,1600\n3,0\n"

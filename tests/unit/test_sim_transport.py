@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from nearcast.trace import Trace
 from simulation.link import Link
 from simulation.scheduler import Scheduler
-from simulation.trace import Trace
 from simulation.transport import Answer, Client, Exchange, Request
 from simulation.wire import Path
 

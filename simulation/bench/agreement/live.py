@@ -19,12 +19,12 @@ from abr.schedule import Schedule, ScheduledViewer, ScheduleReport
 from abr.viewer import PlayItem, ViewingPlan
 from nearcast.clock import SystemClock
 from nearcast.errors import NearcastError
+from nearcast.trace import Trace
 from nearcast.units import ms_from_s
 from simulation.bench.agreement.media import MANIFEST, write_title
 from simulation.bench.agreement.plan import Plan
 from simulation.bench.processes import LOAD_CORE, SERVER_CORE, Process, process
 from simulation.link_shape import ProxySpec
-from simulation.trace import Trace
 
 SETTINGS = {
     "startup_buffer_s": 0,

@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 
 from nearcast.errors import ConfigError, InputError
+from nearcast.trace import Trace
 from nearcast.units import BITS_PER_BYTE
 from simulation.sessions.families import Family
 from simulation.sessions.study import Choice, Condition
 from simulation.sessions.title import SessionTitle
-from simulation.trace import Trace
 
 SEGMENT_COUNT = 30
 TRACE_S = 120.0
