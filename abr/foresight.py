@@ -11,22 +11,24 @@ from abr.view import Controller
 from predictor.bandwidth import Forecast
 
 RATE_KBPS_MIN = 1e-3
+SESSION = 0
+"""A player asks of others besides: what would be, were all in an edge's store."""
 
 
 @runtime_checkable
 class Foreseeing(Protocol):
     """What a controller that plans with a forecast has besides."""
 
-    forecast: Forecast | None
-    """Of its last decision, rows as in its view; None before the first."""
+    def foreseen(self, session: int) -> Forecast | None:
+        """Of its last decision for this session, one row; None before the first."""
 
 
 def foreseen(controller: Controller, at_s: float) -> ForecastMark | None:
-    """What it expects of the transfer that it decided on at `at_s`, in the first of its rows; None
-    if it does not say."""
-    if not isinstance(controller, Foreseeing) or controller.forecast is None:
+    """What it expects of the transfer that it decided on at `at_s`, in the first of its sessions;
+    None if it does not say."""
+    forecast = controller.foreseen(SESSION) if isinstance(controller, Foreseeing) else None
+    if forecast is None:
         return None
-    forecast = controller.forecast
     rates = np.log(np.maximum(forecast.kbps[0, 0], RATE_KBPS_MIN))
     wanted = np.array([LOW_SHARE, 0.5, 1.0 - LOW_SHARE])
     low, median, high = np.exp(np.interp(wanted, forecast.levels, rates)).tolist()

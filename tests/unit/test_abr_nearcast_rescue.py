@@ -42,6 +42,7 @@ def some_plans(n: int, *, mean_kbps: float = 3000.0, seed: int = 0) -> Plans:
         limit_s=np.full(n, 25.0, np.float32),
         latency_s=np.full(n, 0.1, np.float32),
         last_rung=draw.integers(-1, rungs, n),
+        stall=draw.uniform(3.0, 9.0, n).astype(np.float32),
     )
 
 
@@ -116,7 +117,7 @@ def one_by_one(
             slack_s = attempt.buffer_s[row] - need_s - extra_s
             ahead_s = max(slack_s, 0.0) + DURATION_S
             kept = value_at(plans.values[at, rung, nearest], ahead_s, 25.0)
-            total += weight * (PRICES.stall * min(slack_s, 0.0) + kept)
+            total += weight * (plans.stall[at] * min(slack_s, 0.0) + kept)
         change = 0.0 if last < 0 else abs(LADDER_KBPS[rung] - LADDER_KBPS[last]) / 1000
         return total + float(LADDER_KBPS[rung] / 1000 - PRICES.switch * change)
 

@@ -9,6 +9,7 @@ import pytest
 
 from abr.config import PlayerConfig
 from abr.controllers import build_controller
+from abr.foresight import foreseen
 from abr.view import GO_ON, HISTORY, HORIZON, Attempt, History, Rungs, View
 from predictor.bandwidth import Prior
 from tests.abr_world import BASE, World, presentation, viewer
@@ -85,6 +86,47 @@ def test_what_the_edge_has_is_planned_by_the_last_mile() -> None:
     ahead[:, :, 1] = 1.0
     assert choose(unknown) == 0
     assert choose(msgspec.structs.replace(unknown, hits_ahead=ahead)) == 1
+
+
+def test_what_is_asked_as_of_another_session_changes_nothing_for_the_first() -> None:
+    missed = view([900.0] * 12, last_rung=3)
+    held = np.full(missed.sizes_bits.shape, np.nan)
+    held[:, :, 3] = 1.0
+    beside = view([900.0] * 6 + [LAST_MILE_KBPS] * 6, is_hit=True, last_rung=3)
+    beside = msgspec.structs.replace(beside, hits_ahead=held, session=np.array([1]))
+    alone, interrupted = (build_controller("nearcast", OURS.controllers, 2) for _ in range(2))
+    for each in (alone, interrupted):
+        each.choose(missed)
+    interrupted.choose(beside)
+    assert foreseen(interrupted, 1.0) == foreseen(alone, 1.0)
+    answers = [
+        [int(each.abandon(late(share, buffer_s))[0]) for share in SHARES for buffer_s in BUFFERS_S]
+        for each in (alone, interrupted)
+    ]
+    assert answers[0] == answers[1]
+    assert len(set(answers[0])) > 1
+
+
+SHARES = np.linspace(0.05, 0.9, 18).tolist()
+BUFFERS_S = np.linspace(0.5, 8.0, 16).tolist()
+
+
+def late(received_share: float, buffer_s: float) -> Attempt:
+    """A segment at the highest rung, of which so much came in 4 s."""
+    sizes_bits = 4.0 * np.array([LADDER]) * 1000.0
+    return Attempt(
+        session=np.zeros(1, dtype=np.int64),
+        ladder_kbps=np.array(LADDER),
+        rung=np.array([3]),
+        elapsed_s=np.array([4.0]),
+        ttfb_s=np.array([0.02]),
+        received_bits=sizes_bits[:, 3] * received_share,
+        sizes_bits=sizes_bits,
+        duration_s=np.array([4.0]),
+        buffer_s=np.array([buffer_s]),
+        is_hit=np.zeros(1, dtype=np.bool_),
+        is_waiting=np.zeros(1, dtype=np.bool_),
+    )
 
 
 class Asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -23,7 +24,7 @@ from abr.controllers.nearcast.outlook import Outlook
 from abr.controllers.nearcast.rescue import Plans, rescue
 from abr.controllers.nearcast.wishes import DataCap, usable_rungs
 from abr.qoe import stall_penalty_of
-from abr.view import GO_ON, HORIZON, Attempt, Floats, Rungs, View
+from abr.view import GO_ON, HORIZON, Attempt, Flags, Floats, Rungs, View
 from nearcast.config import Section
 from nearcast.units import BITS_PER_KBIT
 from predictor.bandwidth import BandwidthModel, Forecast
@@ -31,8 +32,12 @@ from predictor.bandwidth import BandwidthModel, Forecast
 ROWS_MAX = 128
 """Planned at once: more need more memory and are no quicker."""
 STEPS_MIN = 3
+MODELS_KEPT = 8
+"""In memory: more than are compared in one run."""
 KBPS_PER_MBPS = 1000.0
 RATE_KBPS_MIN = 1.0
+WINDOW_S_TOLERANCE = 0.1
+"""Segments this much shorter than a window count as filling it."""
 RISK_SHARE = 0.5
 """Of the buffer: a segment that takes no more of it, at its own rate, is not given up."""
 
@@ -62,12 +67,8 @@ class NearcastParams(Section, frozen=True, kw_only=True):
     """Stalls are planned with at so many times their penalty."""
     caution_told: Positive = 1.5
     """And more so where an edge says what it holds: plans that count on it run the buffer lower."""
-    smoothness: Positive = 1.02
-    """Changes as well."""
     plan_s: Positive = 16.0
     """Looked ahead."""
-    persistence: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.6
-    """Correlation of ranks from step to step."""
     buffer_share: NotNegative = 0.68
     change_share: NotNegative = 1.0
     reserve_s: NotNegative = 2.0
@@ -99,30 +100,31 @@ class Nearcast:
         self._params = params or NearcastParams()
         self._outlook = Outlook(model or _model(self._params.model), session_count)
         self._levels = Levels()
-        chance = transitions(self._levels, self._params.persistence).astype(np.float32)
-        self._transitions = [chance] * HORIZON
+        self._transitions: dict[float, list[Singles]] = {}
+        """From each step of a plan to the next, by how long segments are."""
         self._count = session_count
         self._cap = DataCap(self._params.data_kbps_max, session_count)
         self._plans: Plans | None = None
-        self._is_told = False
         self._scratch = Scratch()
-        self.forecast: Forecast | None = None
-        """Of the last decision, for whoever draws it; rows as in its view."""
+
+    def foreseen(self, session: int) -> Forecast | None:
+        """Of the last decision for this session, one row, for whoever draws it."""
+        return self._outlook.given(session)
 
     def choose(self, view: View) -> Rungs:
         usable = usable_rungs(view.ladder_kbps, self._params.bitrate_kbps_max)
-        self.forecast = self._outlook.of_miss(view)
+        forecast = self._outlook.of_miss(view)
         of_hits = None
         if view.hits_ahead is not None and (view.hits_ahead > 0).any():
             of_hits = self._outlook.of_hit(view)
         rung = np.zeros(view.row_count, dtype=np.int64)
         highest = self._cap.highest(view) if self._cap.is_on else None
-        self._is_told = view.hits_ahead is not None
-        prices = self._prices(view.ladder_kbps)
-        for rows, step_count in self._groups(view):
-            steps = self._steps(view, rows, usable, step_count, self.forecast, of_hits)
-            after = solve(steps, self._transitions, prices, self._scratch)
-            self._remember(view, rows, steps, after)
+        for rows, step_count, is_told in self._groups(view):
+            prices = self._prices(view.ladder_kbps, is_told=is_told)
+            steps = self._steps(view, rows, usable, step_count, forecast, of_hits)
+            chances = self._chances(float(steps.durations_s[0, 0]))
+            after = solve(steps, chances, prices, self._scratch)
+            self._remember(view, rows, steps, after, prices)
             first = prices
             if view.is_startup[rows[0]]:
                 first = msgspec.structs.replace(prices, stall=self._startup_penalty(view))
@@ -154,7 +156,7 @@ class Nearcast:
             some,
             self._plans,
             self._levels.weights,
-            self._prices(attempt.ladder_kbps),
+            self._prices(attempt.ladder_kbps, is_told=False),
             trust_s=self._params.trust_s,
             margin=self._params.rescue_margin,
         )
@@ -168,13 +170,13 @@ class Nearcast:
         slack_s = RISK_SHARE * attempt.buffer_s - left_share * took_s
         return np.maximum(slack_s / (left_share + RISK_SHARE), 0.0)
 
-    def _prices(self, ladder_kbps: Floats) -> Prices:
+    def _prices(self, ladder_kbps: Floats, *, is_told: bool) -> Prices:
         params = self._params
         stall = params.stall_penalty or stall_penalty_of(ladder_kbps)
-        caution = params.caution * (params.caution_told if self._is_told else 1.0)
+        caution = params.caution * (params.caution_told if is_told else 1.0)
         return Prices(
             stall=stall * caution,
-            switch=params.switch_penalty * params.smoothness,
+            switch=params.switch_penalty,
             buffer_share=params.buffer_share,
             change_share=params.change_share,
             reserve_s=params.reserve_s,
@@ -186,22 +188,26 @@ class Nearcast:
     def _startup_penalty(self, view: View) -> float:
         return self._params.startup_penalty or 0.5 * stall_penalty_of(view.ladder_kbps)
 
-    def _groups(self, view: View) -> Iterator[tuple[Rungs, int]]:
-        """Rows that are planned together, and how many steps: all before playback or none, all up
-        to the title's end or none, and of segments as long."""
+    def _groups(self, view: View) -> Iterator[tuple[Rungs, int, bool]]:
+        """Rows that are planned together, how many steps, and whether an edge has said what it
+        holds: all before playback or none, all up to the title's end or none, and of segments as
+        long."""
         duration_s = np.round(view.segment_duration_s, 3)
         wanted = np.ceil(self._params.plan_s / duration_s - 1e-6).clip(STEPS_MIN, HORIZON)
         step_count = np.minimum(wanted, view.segments_left)
+        is_told: Flags = np.zeros(view.row_count, dtype=np.bool_)
+        if view.hits_ahead is not None:
+            is_told |= ~np.isnan(view.hits_ahead).all(axis=(1, 2))
         if view.row_count == 1:
-            yield np.zeros(1, dtype=np.int64), int(step_count[0])
+            yield np.zeros(1, dtype=np.int64), int(step_count[0]), bool(is_told[0])
             return
         is_end = view.segments_left <= step_count
-        keys = np.stack([step_count, duration_s, view.is_startup, is_end])
+        keys = np.stack([step_count, duration_s, view.is_startup, is_end, is_told])
         kinds, kind = np.unique(keys, axis=1, return_inverse=True)
         for each in range(kinds.shape[1]):
             rows = np.flatnonzero(kind == each)
             for first in range(0, rows.size, ROWS_MAX):
-                yield rows[first : first + ROWS_MAX], int(kinds[0, each])
+                yield rows[first : first + ROWS_MAX], int(kinds[0, each]), bool(kinds[4, each])
 
     def _steps(
         self,
@@ -237,15 +243,28 @@ class Nearcast:
             is_end=int(view.segments_left[rows[0]]) <= step_count,
         )
 
+    def _chances(self, duration_s: float) -> list[Singles]:
+        """HORIZON matrices: from the level of each step to that of the next one."""
+        key = round(duration_s, 3)
+        known = self._transitions.get(key)
+        if known is None:
+            moments_s = duration_s * np.arange(HORIZON + 1, dtype=np.float64)
+            ranks = self._outlook.rank_correlations(moments_s)
+            known = [transitions(self._levels, each).astype(np.float32) for each in ranks]
+            self._transitions[key] = known
+        return known
+
     def _chain(
         self, forecast: Forecast, rows: Rungs, step_count: int, duration_s: float
     ) -> tuple[Singles, Singles]:
         """(levels, 1, n, steps) bit/s, and the mean of what follows each level."""
         kbps = self._levels.rates(forecast.levels, forecast.kbps[rows])  # (n, windows, levels)
-        ahead_s = np.arange(step_count + 1) * duration_s + 0.1
+        ahead_s = np.arange(step_count + 1) * duration_s + WINDOW_S_TOLERANCE
         window = np.searchsorted(self._outlook.window_starts_s, ahead_s, side="right") - 1
         bps = np.maximum(kbps[:, window], RATE_KBPS_MIN) * BITS_PER_KBIT  # (n, steps + 1, levels)
-        mean = bps[:, 1:] @ self._transitions[0].T.astype(np.float64)
+        chances = np.stack(self._chances(duration_s)[:step_count]).astype(np.float64)
+        # Of what a level leads to in the step after: (n, steps, levels).
+        mean = (bps[:, 1:, None, :] @ chances.swapaxes(1, 2))[:, :, 0]
         later_bps = np.maximum(mean, bps[:, :-1])
 
         def turned(rates: Floats) -> Singles:
@@ -272,7 +291,9 @@ class Nearcast:
         worth -= prices.switch * np.where(before < 0, 0.0, change)
         return worth
 
-    def _remember(self, view: View, rows: Rungs, steps: Steps, after: Values | None) -> None:
+    def _remember(
+        self, view: View, rows: Rungs, steps: Steps, after: Values | None, prices: Prices
+    ) -> None:
         """Keep what giving up is judged by."""
         rungs, levels = steps.rates.size, self._levels.count
         plans = self._plans
@@ -285,6 +306,7 @@ class Nearcast:
                 limit_s=np.ones(n, np.float32),
                 latency_s=np.zeros(n, np.float32),
                 last_rung=np.full(n, -1),
+                stall=np.ones(n, np.float32),
             )
         at = view.session[rows]
         plans.bps[at] = steps.bps[:, 0, :, 0].T
@@ -296,8 +318,11 @@ class Nearcast:
         plans.limit_s[at] = steps.limit_s
         plans.latency_s[at] = steps.latency_s
         plans.last_rung[at] = np.minimum(view.last_rung[rows], rungs - 1)
+        plans.stall[at] = prices.stall
 
 
+@lru_cache(maxsize=MODELS_KEPT)
 def _model(place: str) -> BandwidthModel:
-    """Raises InputError, SchemaMismatch or ModelError."""
+    """Read once, for all the titles of a process. Raises InputError, SchemaMismatch or
+    ModelError."""
     return BandwidthModel.load(place) if place else BandwidthModel.shipped()

@@ -9,6 +9,9 @@ from nearcast.units import bits_from_bytes
 from predictor.bandwidth import BandwidthModel, Forecast, History
 from predictor.bandwidth.calibrator import Calibrator
 
+RANK_CORRELATION_MIN = 0.01
+"""Less, or opposed, counts as unrelated: each window is drawn afresh."""
+
 
 class Outlook:
     """Asks the model, and keeps score of it.
@@ -30,6 +33,27 @@ class Outlook:
     @property
     def window_starts_s(self) -> Floats:
         return np.array([start for start, _ in self._model.windows_s])
+
+    def given(self, session: int) -> Forecast | None:
+        """The forecast of what comes next that this session was given last, one row and window."""
+        kbps = self._given[session]
+        if np.isnan(kbps[0]):
+            return None
+        return Forecast(levels=self._model.levels, kbps=kbps[None, None].copy())
+
+    def rank_correlations(self, moments_s: Floats) -> Floats:
+        """(moments - 1,): of the rank at each of the rising moments with the rank at the next one.
+        It fades with time, as fast as the trainer found it to do from each window to the next, and
+        behind the last one as fast as before it."""
+        fading = -np.log(np.maximum(self._model.rank_correlation, RANK_CORRELATION_MIN))
+        starts_s = self.window_starts_s
+        per_s = np.append(fading / np.diff(starts_s), 0.0)
+        per_s[-1] = per_s[-2]
+        faded = np.append(0.0, np.cumsum(fading))
+        window = np.searchsorted(starts_s, moments_s, side="right") - 1
+        faded_by = faded[window] + per_s[window] * (moments_s - starts_s[window])
+        correlations: Floats = np.exp(-np.diff(faded_by))
+        return correlations
 
     def of_miss(self, view: View) -> Forecast:
         """What the next segments would get across the backhaul."""

@@ -27,6 +27,8 @@ class Plans(msgspec.Struct, frozen=True, kw_only=True):
     limit_s: Singles
     latency_s: Singles
     last_rung: Rungs
+    stall: Singles
+    """(n,): what a second of stall cost then; instead of the prices' own."""
 
 
 def rescue(
@@ -63,7 +65,7 @@ def rescue(
     slack_s = attempt.buffer_s[:, None, None] - need_s  # (n, rungs, levels)
     ahead_s = np.maximum(slack_s, 0.0) + attempt.duration_s[:, None, None]
     rates = attempt.ladder_kbps / 1000.0
-    worth = rates[:, None] + prices.stall * np.minimum(slack_s, 0.0)
+    worth = rates[:, None] + plans.stall[at][:, None, None] * np.minimum(slack_s, 0.0)
     worth = worth + _values(plans, at, nearest, ahead_s)
     value = worth @ weights
     before = plans.last_rung[at]
