@@ -117,12 +117,3 @@ class Capacity:
         at_s = self._times_s[span] - self._time_offset_s[rows] + inside_s
         reached_s: Floats = turns * self._period_s[rows] + at_s
         return reached_s
-
-    def repeat(self, count: int) -> Capacity:
-        """The same traces again and again: session `i` has trace `i % session_count`."""
-        other = object.__new__(Capacity)
-        other.__dict__.update(self.__dict__)
-        for name in ("_first", "_last", "_time_offset_s", "_bit_offset", "_period_s"):
-            setattr(other, name, np.tile(getattr(self, name), count))
-        other._total_bits = np.tile(self._total_bits, count)
-        return other

@@ -102,6 +102,14 @@ def abr(
         Literal["plain", "tcp"],
         typer.Option(help="plain: a latency, then the link's rate; tcp: with slow start."),
     ] = "plain",
+    estimate: Annotated[
+        Literal["published", "player"] | None,
+        typer.Option(
+            help="What controllers are told to expect. published: all transfers alike, as dash.js "
+            "and Sabre; player: an edge's hits apart, as nearcast play (default: published with "
+            "plain, player with tcp)."
+        ),
+    ] = None,
     abandon: Annotated[bool, typer.Option(help="Controllers may give a segment up midway.")] = True,
     edge_hit_ratio: Annotated[
         float, typer.Option(min=0, max=1, help="Share of segments, drawn, that an edge holds.")
@@ -177,6 +185,7 @@ def abr(
             edge_told=edge_told,
             backhaul_ms=backhaul_ms,
             can_abandon=abandon,
+            estimate=estimate,
             seed=seed,
         )
     )
@@ -206,6 +215,7 @@ def abr(
             "rows": rows,
             "seed": seed,
             "transport": transport,
+            "estimate": plan.estimate,
             "buffer_s": buffer_s,
             "wall_s": wall_s,
             "sessions_per_s": count / wall_s,

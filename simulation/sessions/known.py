@@ -1,4 +1,4 @@
-"""A session whose whole future is known, and what rungs chosen beforehand give in it.
+"""A session whose whole future is known, step by step.
 
 The session is the plain one: each request costs a fixed latency and then the link's bits, one at a
 time; playback starts with the first segment; before a request the player waits until one more
@@ -11,23 +11,8 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from abr.view import Floats, Rungs
-from nearcast.units import BITS_PER_KBIT
+from abr.view import Floats
 from simulation.sessions.capacity import Capacity
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Rungs, and what playing them gives."""
-
-    rungs: Rungs
-    """(segments,)."""
-    qoe_linear: float
-    """Per segment, as `abr.qoe.qoe_linear` has it."""
-    qoe_after_first: float
-    """Without the rate of the first segment, per segment after it."""
-    bitrate_kbps: float
-    stalled_s: float
-    startup_s: float
 
 
 class KnownSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,25 +57,3 @@ class KnownSession(msgspec.Struct, frozen=True, kw_only=True):
 
     def _finish_s(self, asked_s: Floats, sizes_bits: Floats) -> Floats:
         return self.link.finish_s(np.zeros(asked_s.size, dtype=np.int64), asked_s, sizes_bits)
-
-
-def replay(session: KnownSession, rungs: Rungs) -> Plan:
-    """What these rungs (segments,) give, the first of them included."""
-    session = msgspec.structs.replace(session, first_rung=int(rungs[0]))
-    startup_s = session.startup_s()
-    time_s, stalled_s = np.array([startup_s]), np.zeros(1)
-    for index in range(1, session.segment_count):
-        size_bits = session.sizes_bits[index, rungs[index : index + 1]]
-        here_s, stalls_s = session.fetch(index, startup_s, time_s, stalled_s, size_bits)
-        time_s, stalled_s = here_s[:, 0], stalls_s[:, 0]
-    rates = session.rates_mbps[rungs]
-    cost = session.switch_penalty * float(np.abs(np.diff(rates)).sum())
-    cost += session.stall_penalty * float(stalled_s[0])
-    return Plan(
-        rungs=rungs,
-        qoe_linear=(float(rates.sum()) - cost) / rates.size,
-        qoe_after_first=(float(rates[1:].sum()) - cost) / max(rates.size - 1, 1),
-        bitrate_kbps=float(rates.mean()) * BITS_PER_KBIT,
-        stalled_s=float(stalled_s[0]),
-        startup_s=startup_s,
-    )

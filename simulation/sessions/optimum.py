@@ -18,17 +18,11 @@ rung without a stall. That pays only where the top rung can nearly always be had
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike
 
 from abr.view import Floats, Rungs
-from nearcast.trace import Trace
-from nearcast.units import BITS_PER_KBIT
-from simulation.sessions.capacity import Capacity
-from simulation.sessions.known import KnownSession, Plan, replay
+from simulation.sessions.known import KnownSession
 
 BIN_S = 0.05
 """On the 112 public traces with a bound, 0.02 finds 0.0001 QoE more in the mean, in half as much
@@ -61,50 +55,15 @@ class _States(msgspec.Struct, frozen=True):
         )
 
 
-def best_plan(
-    times_s: Sequence[float] | Floats,
-    rates_kbps: Sequence[float] | Floats,
-    sizes_bits: ArrayLike,
-    ladder_kbps: ArrayLike,
-    segment_s: float,
-    latency_s: float,
-    buffer_limit_s: float,
-    stall_penalty: float,
-    switch_penalty: float = 1.0,
-    first_rung: int = 0,
-    bin_s: float = BIN_S,
-) -> Plan:
-    """The rungs that give the best QoE over a trace that repeats.
-
-    `times_s` has one entry more than `rates_kbps` (the end); `sizes_bits` is (segments, rungs).
-    Raises InputError when the trace is none.
-    """
-    trace = Trace([float(time_s) for time_s in times_s], [float(rate) for rate in rates_kbps])
-    return plan_session(
-        KnownSession(
-            link=Capacity([trace]),
-            sizes_bits=np.asarray(sizes_bits, dtype=np.float64),
-            rates_mbps=np.asarray(ladder_kbps, dtype=np.float64) / BITS_PER_KBIT,
-            segment_s=segment_s,
-            latency_s=latency_s,
-            buffer_limit_s=buffer_limit_s,
-            stall_penalty=stall_penalty,
-            switch_penalty=switch_penalty,
-            first_rung=first_rung,
-        ),
-        bin_s,
-    )
-
-
-def plan_session(session: KnownSession, bin_s: float = BIN_S) -> Plan:
-    """The same for a session that is there already."""
+def plan_session(session: KnownSession, bin_s: float = BIN_S) -> Rungs:
+    """(segments,): the rungs that give the best QoE."""
     layers = _search(session, bin_s)
     row = int(np.argmax(layers[-1].scores))
     backwards = []
     for layer in reversed(layers):
         backwards.append(int(layer.rungs[row]))
         row = int(layer.parents[row])
-    return replay(session, np.array(backwards[::-1], dtype=np.int64))
+    return np.array(backwards[::-1], dtype=np.int64)
 
 
 def _search(session: KnownSession, bin_s: float) -> list[_States]:

@@ -15,6 +15,7 @@ from nearcast.config import Section, load
 from nearcast.errors import ConfigError
 from nearcast.seeds import Seeds
 from nearcast.units import s_from_ms
+from simulation.sessions.estimates import EstimateRule
 from simulation.sessions.families import Family, read_family, shipped_families
 from simulation.sessions.generated import generated_title
 from simulation.sessions.rows import BOUND
@@ -53,6 +54,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     edge_told: bool = False
     backhaul_ms: float = 20.0
     can_abandon: bool = True
+    estimate: EstimateRule | None = None
+    """None: `published` with the plain transport, as its reference results have it, else that of
+    our own player."""
     seed: int = 0
 
 
@@ -70,6 +74,7 @@ def read_plan(options: Options) -> Plan:
         is_told=options.edge_told,
         backhaul_s=s_from_ms(options.backhaul_ms),
     )
+    own_rule: EstimateRule = "published" if options.transport == "plain" else "player"
     plan = Plan(
         conditions=_conditions(options),
         choices=choices,
@@ -79,6 +84,7 @@ def read_plan(options: Options) -> Plan:
         transport=options.transport,
         edge=edge if edge.hit_ratio > 0 else None,
         can_abandon=options.can_abandon,
+        estimate=options.estimate or own_rule,
         seed=options.seed,
     )
     plan.check()

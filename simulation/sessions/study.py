@@ -16,17 +16,20 @@ from abr.view import Controller, Flags, Floats, Rungs
 from nearcast.errors import ConfigError
 from nearcast.seeds import Seeds
 from nearcast.trace import Trace
+from nearcast.units import BITS_PER_KBIT
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.clairvoyant import Clairvoyant
 from simulation.sessions.engine import Outcome, Settings, play
+from simulation.sessions.estimates import EstimateRule
 from simulation.sessions.families import Family
 from simulation.sessions.figures import SessionFigures, join, measure
-from simulation.sessions.optimum import best_plan
+from simulation.sessions.known import KnownSession
+from simulation.sessions.optimum import plan_session
 from simulation.sessions.plain import PlainTransport
 from simulation.sessions.rows import BOUND, Played
 from simulation.sessions.tcp import Backhaul, TcpTransport
 from simulation.sessions.title import SessionTitle
-from simulation.sessions.transport import Flight, Transport
+from simulation.sessions.transport import Transport
 
 TransportName = Literal["plain", "tcp"]
 BATCH_SESSIONS = 1000
@@ -77,6 +80,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     transport: TransportName
     edge: EdgeStore | None
     can_abandon: bool
+    estimate: EstimateRule
+    """What controllers are told to expect; see simulation.sessions.estimates."""
     seed: int
 
     def check(self) -> None:
@@ -180,19 +185,26 @@ def play_rows(
         )
         return outcome, hits
     controller = _controller(plan, condition, choice, rows, report)
-    transport = _transport(plan, condition, traces)
-    if report is not None:
-        transport = _Watched(transport, len(rows) * condition.title.segment_count, report)
-    if forecasts is not None:
-        transport = _Overheard(transport, controller, forecasts)
+    request_count = len(rows) * condition.title.segment_count
+    sent_count = 0
+
+    def on_request(sessions: Rungs, now_s: Floats) -> None:
+        nonlocal sent_count
+        sent_count += sessions.size
+        if report is not None:
+            report(min(sent_count / request_count, 1.0))
+        if forecasts is not None and (found := foreseen(controller, float(now_s[0]))) is not None:
+            forecasts.append(found)
+
     outcome = play(
         condition.title,
         controller,
-        transport,
+        _transport(plan, condition, traces),
         len(rows),
         _settings(plan),
         hits=hits,
         hits_told=plan.edge is not None and plan.edge.is_told,
+        on_request=on_request,
     )
     return outcome, hits
 
@@ -212,49 +224,12 @@ def _settings(plan: Plan) -> Settings:
         buffer_s_max=plan.buffer_s_max,
         first_rung=plan.first_rung,
         can_abandon=plan.can_abandon,
+        estimate=plan.estimate,
     )
 
 
 def _speedup(plan: Plan) -> float:
     return 1.0 if plan.edge is None else plan.edge.speedup
-
-
-class _Watched:
-    """A transport, and how far the sessions have come: by what was asked for."""
-
-    def __init__(
-        self, transport: Transport, request_count: int, report: Callable[[float], None]
-    ) -> None:
-        self._transport = transport
-        self._request_count = request_count
-        self._report = report
-        self._sent_count = 0
-
-    def send(
-        self, session: Rungs, now_s: Floats, gap_s: Floats, size_bits: Floats, is_hit: Flags
-    ) -> Flight:
-        self._sent_count += session.size
-        self._report(min(self._sent_count / self._request_count, 1.0))
-        return self._transport.send(session, now_s, gap_s, size_bits, is_hit)
-
-
-class _Overheard:
-    """A transport of one session, and what its controller has foreseen whenever it asks."""
-
-    def __init__(
-        self, transport: Transport, controller: Controller, forecasts: list[ForecastMark]
-    ) -> None:
-        self._transport = transport
-        self._controller = controller
-        self._forecasts = forecasts
-
-    def send(
-        self, session: Rungs, now_s: Floats, gap_s: Floats, size_bits: Floats, is_hit: Flags
-    ) -> Flight:
-        found = foreseen(self._controller, float(now_s[0]))
-        if found is not None:
-            self._forecasts.append(found)
-        return self._transport.send(session, now_s, gap_s, size_bits, is_hit)
 
 
 def _controller(
@@ -270,21 +245,23 @@ def _controller(
     for row in rows:
         if report is not None:
             report((row - rows.start) / len(rows))
-        trace = condition.family.traces[row]
-        found = best_plan(
-            trace.times_s,
-            trace.rates_kbps,
-            condition.title.sizes_bits,
-            condition.title.ladder_kbps,
-            condition.title.segment_s,
-            condition.latency_s,
-            max(plan.buffer_s_max, condition.title.segment_s),
-            condition.stall_penalty,
-            plan.switch_penalty,
-            plan.first_rung or 0,
-        )
-        plans.append(found.rungs)
+        plans.append(plan_session(_known(plan, condition, condition.family.traces[row])))
     return Clairvoyant(np.array(plans))
+
+
+def _known(plan: Plan, condition: Condition, trace: Trace) -> KnownSession:
+    title = condition.title
+    return KnownSession(
+        link=Capacity([trace]),
+        sizes_bits=title.sizes_bits,
+        rates_mbps=title.ladder_kbps / BITS_PER_KBIT,
+        segment_s=title.segment_s,
+        latency_s=condition.latency_s,
+        buffer_limit_s=max(plan.buffer_s_max, title.segment_s),
+        stall_penalty=condition.stall_penalty,
+        switch_penalty=plan.switch_penalty,
+        first_rung=plan.first_rung or 0,
+    )
 
 
 def _transport(plan: Plan, condition: Condition, traces: Sequence[Trace]) -> Transport:
