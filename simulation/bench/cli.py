@@ -101,7 +101,9 @@ def simulate(
 
 @app.command()
 def agreement(
-    controller: Annotated[str, typer.Option(help="Who chooses the rung.")] = "dynamic",
+    controller: Annotated[
+        str, typer.Option(help="Who chooses the rung: NAME, or NAME:parameter=value.")
+    ] = "dynamic",
     traces: Annotated[
         list[Path] | None,
         typer.Option(metavar="CSV", help="A family of traces; repeat it (default: shipped ones)."),
@@ -138,8 +140,11 @@ def agreement(
     from simulation.bench.agreement.report import compare, table
     from simulation.bench.agreement.simulated import play_simulated
     from simulation.sessions.options import Options, read_plan
+    from simulation.sessions.rows import BOUND
 
     check_json_file(json_file)
+    if "," in controller or controller.strip() == BOUND:
+        raise ConfigError(f"--controller {controller}: one that plays live, for example dynamic")
     study = read_plan(
         Options(
             traces=tuple(traces or ()),
@@ -152,7 +157,6 @@ def agreement(
     plan = Plan(
         sessions=pick_sessions(study.conditions, sessions),
         choice=study.choices[0],
-        assignments=tuple(settings or ()),
         buffer_s_max=buffer_s,
         can_abandon=abandon,
         processing_s=s_from_ms(processing_ms),

@@ -115,7 +115,7 @@ def _choice(label: str, options: Options) -> Choice:
     assignments += options.settings
     assignments += [f"controllers.{name}.{each}" for each in own]
     loaded = load(StudySettings, role="simulate", assignments=assignments)
-    return Choice(label, name, loaded.value.controllers)
+    return Choice(label, name, loaded.value.controllers, tuple(assignments))
 
 
 def _first_rung(text: str) -> int | None:

@@ -45,6 +45,8 @@ class Choice(msgspec.Struct, frozen=True):
     label: str
     name: str
     settings: ControllerSettings
+    assignments: tuple[str, ...] = ()
+    """The same as `--set` takes them."""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,9 +27,7 @@ def test_a_short_title_is_played_alike(tmp_path: Path) -> None:
         for index, trace in enumerate(traces)
     )
     choice = Choice("throughput", "throughput", ControllerSettings())
-    plan = Plan(
-        sessions=sessions, choice=choice, assignments=(), buffer_s_max=25.0, can_abandon=False
-    )
+    plan = Plan(sessions=sessions, choice=choice, buffer_s_max=25.0, can_abandon=False)
     live = play_live(plan, tmp_path)
     assert [report.ended for report in live.reports] == ["finished", "finished"]
     found = compare(plan, live, play_simulated(plan, live.manifests_bytes))

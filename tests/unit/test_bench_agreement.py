@@ -1,22 +1,24 @@
 """Live against simulated: what both are given, and what is said of them."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from abr.config import PlayerConfig
 from abr.controllers import ControllerSettings
 from abr.report import SessionReport
-from abr.throughput import ThroughputMeter
-from abr.view import HISTORY, Flags, Floats, History, Rungs
+from abr.view import Flags, Floats, Rungs
+from nearcast.config import load
 from nearcast.errors import ConfigError
 from nearcast.manifests import read_manifest
 from nearcast.media import Presentation
 from nearcast.trace import Trace
-from simulation.bench.agreement.live import LiveFigures
+from simulation.bench.agreement.live import LiveFigures, player_options
 from simulation.bench.agreement.media import MANIFEST, write_title
-from simulation.bench.agreement.meter import players_kbps
 from simulation.bench.agreement.plan import (
     SEGMENT_COUNT,
     Plan,
@@ -27,8 +29,10 @@ from simulation.bench.agreement.plan import (
 )
 from simulation.bench.agreement.report import compare, table
 from simulation.bench.agreement.simulated import AfterManifest, Played, play_simulated
+from simulation.bench.cli import app
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.families import Family
+from simulation.sessions.options import Options, read_choices
 from simulation.sessions.plain import PlainTransport
 from simulation.sessions.study import Choice, Condition
 from simulation.sessions.title import SessionTitle
@@ -109,36 +113,6 @@ def test_sessions_count_time_from_the_end_of_their_manifest() -> None:
     assert send(0.0) == pytest.approx((0.5, 0.6))
 
 
-def test_simulated_controllers_are_told_what_a_live_player_measures() -> None:
-    draw = np.random.default_rng(4)
-    meter = ThroughputMeter()
-    sizes = draw.integers(20_000, 4_000_000, size=12)
-    durations_s = draw.uniform(0.05, 6.0, size=12)
-    for size_bytes, duration_s in zip(sizes, durations_s, strict=True):
-        mark = meter.mark(0.0, is_hit=False)
-        meter.count(int(size_bytes), is_hit=False)
-        meter.measure(mark, float(duration_s))
-    kbps = sizes * 8 / durations_s / 1000
-
-    def row(values: Floats) -> Floats:
-        return np.concatenate([np.full(HISTORY - values.size, np.nan), values])[None]
-
-    history = History(
-        kbps=row(kbps),
-        bytes=row(sizes.astype(np.float64)),
-        duration_s=row(durations_s),
-        ttfb_s=row(np.full(12, 0.1)),
-        gap_s=row(np.zeros(12)),
-        is_hit=np.zeros((1, HISTORY), dtype=np.bool_),
-    )
-    assert players_kbps(history) == pytest.approx(meter.next_kbps())
-    nothing = np.full((1, HISTORY), np.nan)
-    empty = msgspec.structs.replace(
-        history, kbps=nothing, bytes=nothing, duration_s=nothing, ttfb_s=nothing
-    )
-    assert np.isnan(players_kbps(empty)).all()
-
-
 def reported(**fields: float | int) -> SessionReport:
     base = {
         "startup_s": 0.5,
@@ -179,9 +153,32 @@ def planned() -> Plan:
         for rate in (500, 50_000)
     )
     choice = Choice("throughput", "throughput", ControllerSettings())
-    return Plan(
-        sessions=sessions, choice=choice, assignments=(), buffer_s_max=25.0, can_abandon=True
+    return Plan(sessions=sessions, choice=choice, buffer_s_max=25.0, can_abandon=True)
+
+
+def test_live_players_have_the_parameters_of_the_simulated_controller() -> None:
+    (choice,) = read_choices(
+        Options(
+            controllers="nearcast:stall_penalty=8",
+            settings=("controllers.nearcast.switch_penalty=2",),
+        )
     )
+    options = player_options(msgspec.structs.replace(planned(), choice=choice))
+    loaded = load(
+        PlayerConfig,
+        role="play",
+        assignments=[text for name, text in pairwise(options) if name == "--set"],
+    ).value
+    assert loaded.controllers == choice.settings != ControllerSettings()
+    assert "controllers.nearcast.stall_penalty=8" in options
+    assert options[options.index("--controller") + 1] == "nearcast"
+
+
+@pytest.mark.parametrize("text", ["bola,dynamic", "clairvoyant"])
+def test_one_controller_plays_and_one_that_can_play_live(text: str) -> None:
+    found = CliRunner().invoke(app, ["agreement", "--controller", text])
+    assert isinstance(found.exception, ConfigError)
+    assert f"--controller {text}" in str(found.exception)
 
 
 def test_simulated_sessions_keep_their_order_and_start_with_the_manifest() -> None:

@@ -6,6 +6,5 @@ Where to look, in the order of reading:
     media           a title on disk: a manifest, and files of the right sizes
     live            real processes: an origin, shaped links, players
     simulated       the same by the session simulator
-    meter           what a live player would tell its controller
     report          rows, gaps and their table
 """

@@ -89,19 +89,24 @@ def _play(
     schedule.write_bytes(msgspec.json.encode(Schedule(viewers=viewers)))
     arguments = [
         *(sys.executable, "-m", "nearcast", "play", "--quiet"),
-        *("--schedule", str(schedule), "--json", str(out)),
-        *("--controller", plan.choice.name, "--buffer", str(plan.buffer_s_max)),
+        *("--schedule", str(schedule), "--json", str(out), *player_options(plan)),
     ]
-    settings = [f"{name}={value}" for name, value in SETTINGS.items()]
-    settings += [f"abandon.is_on={str(plan.can_abandon).lower()}", *plan.assignments]
-    for setting in settings:
-        arguments += ["--set", setting]
     with process("players", arguments, core=LOAD_CORE) as players:
         share = _wait(players)
     if players.popen.returncode != 0:
         raise NearcastError(f"the players ended with status {players.popen.returncode}")
     played = msgspec.json.decode(out.read_bytes(), type=ScheduleReport)
     return tuple(viewer.sessions[0] for viewer in played.viewers), share
+
+
+def player_options(plan: Plan) -> list[str]:
+    """What makes a player the one that is simulated."""
+    options = ["--controller", plan.choice.name, "--buffer", str(plan.buffer_s_max)]
+    settings = [f"{name}={value}" for name, value in SETTINGS.items()]
+    settings += [f"abandon.is_on={str(plan.can_abandon).lower()}", *plan.choice.assignments]
+    for setting in settings:
+        options += ["--set", setting]
+    return options
 
 
 def _wait(players: Process) -> float | None:

@@ -36,8 +36,6 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sessions: tuple[Session, ...]
     choice: Choice
-    assignments: tuple[str, ...]
-    """Settings of the controller, as the choice has them."""
     buffer_s_max: float
     can_abandon: bool
     processing_s: float = 0.0

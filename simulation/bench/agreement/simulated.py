@@ -10,7 +10,6 @@ import numpy as np
 from abr.controllers import build_controller
 from abr.view import Flags, Floats, Rungs
 from nearcast.units import BITS_PER_KBIT, bits_from_bytes
-from simulation.bench.agreement.meter import PlayersMeter
 from simulation.bench.agreement.plan import Plan, Session
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import Outcome, Settings, play
@@ -79,8 +78,10 @@ def _play_group(plan: Plan, sessions: Sequence[Session], manifest_bytes: int) ->
     capacity = Capacity([session.trace for session in sessions])
     tcp = TcpTransport(capacity, rtt_s, latency_s=plan.processing_s)
     transport = AfterManifest(tcp, count, manifest_bytes)
-    controller = PlayersMeter(build_controller(plan.choice.name, plan.choice.settings, count))
-    settings = Settings(buffer_s_max=plan.buffer_s_max, can_abandon=plan.can_abandon)
+    controller = build_controller(plan.choice.name, plan.choice.settings, count)
+    settings = Settings(
+        buffer_s_max=plan.buffer_s_max, can_abandon=plan.can_abandon, estimate="player"
+    )
     outcome = play(title, controller, transport, count, settings)
     return [_played(outcome, title, row, float(transport.begin_s[row])) for row in range(count)]
 
