@@ -106,6 +106,28 @@ def test_the_same_seed_gives_the_same_bytes_and_another_other_hits(
     capsys.readouterr()
 
 
+@pytest.mark.parametrize(("transport", "usual"), [("plain", "published"), ("tcp", "player")])
+def test_the_estimate_is_the_transports_unless_said(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    transport: str,
+    usual: str,
+) -> None:
+    def played(*arguments: str) -> tuple[str, bytes]:
+        figures, sessions = tmp_path / "figures.json", tmp_path / "sessions.csv"
+        given = ("--controllers", "dynamic", "--transport", transport, "--edge-hit-ratio", "0.3")
+        files = ("--json", str(figures), "--per-session", str(sessions))
+        assert abr(folder, *given, *files, *arguments) == 0
+        return json.loads(figures.read_text())["estimate"], sessions.read_bytes()
+
+    published, player = (played("--estimate", rule) for rule in ("published", "player"))
+    assert published[1] != player[1]
+    assert played() == (published if usual == "published" else player)
+    assert played()[0] == usual
+    capsys.readouterr()
+
+
 def test_a_session_does_not_depend_on_those_beside_it(
     folder: Path,
     tmp_path: Path,
