@@ -14,7 +14,7 @@ Where to look, in the order of reading:
     throughput          what the network gives
     selection           which rung is next
     controllers, view   who is asked; what they see
-    rescue, abandon     giving up a segment that comes too late; the rule
+    rescue              giving up a segment that comes too late
     buffer, playback    what is here; where the picture is
 
     client_data         what is told to the edge (CMCD)

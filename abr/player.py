@@ -3,7 +3,7 @@
 The manifest (and for HLS all playlists at once) comes first; then each track fetches its segments
 in order, one request at a time, tracks in parallel, as long as the buffer has room. Playback starts
 and goes on after a stall when enough is buffered; a fetch that would come too late is given up for
-a lower rung (abr.abandon); failures are retried while there is something to play. Everything is a
+a lower rung (abr.rescue); failures are retried while there is something to play. Everything is a
 function of events and `now_s`: nothing ticks.
 """
 

@@ -7,11 +7,13 @@ its own, by the number a row carries; it is built for as many sessions as it wil
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from nearcast.units import BITS_PER_KBIT
 
 Floats = NDArray[np.float64]
 Rungs = NDArray[np.int64]
@@ -25,6 +27,9 @@ GO_ON = -1
 """Instead of a rung: a segment under way is not given up."""
 ASK_AGAIN = -2
 """Instead of a rung: it is given up, and the controller asked anew."""
+ASK_AGAIN_COUNT_MAX = 1000
+"""Of one segment. A controller that is asked anew may well decide the same, as the peers' do while
+an outage lasts; only a bound that nobody reaches leaves them as they are."""
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +140,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rate_kbps(self) -> Floats:
         """(n,): since the first byte."""
-        return self.received_bits / np.maximum(self.elapsed_s - self.ttfb_s, 1e-6) / 1000.0
+        return self.received_bits / np.maximum(self.elapsed_s - self.ttfb_s, 1e-6) / BITS_PER_KBIT
 
     def take(self, rows: NDArray[np.int64] | slice) -> Attempt:
         """The same of some rows only."""
@@ -152,6 +157,15 @@ class Controller(Protocol):
 
     def abandon(self, attempt: Attempt) -> Rungs:
         """(n,): the rung to fetch the segment at instead, from scratch, or GO_ON, or ASK_AGAIN."""
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """What a controller that gives segments up may have besides, so that it need not be polled."""
+
+    def patience_s(self, attempt: Attempt) -> Floats:
+        """(n,): `abandon` would say to go on for this long if no more bytes came, and certainly if
+        some do. 0: ask; inf: never ask again."""
 
 
 Whole = TypeVar("Whole", View, Attempt, History)
@@ -171,7 +185,7 @@ def take_rows(whole: Whole, rows: NDArray[np.int64] | slice) -> Whole:
 
 def fill_sizes(sizes_bits: Floats, durations_s: Floats, ladder_kbps: Floats) -> Floats:
     """`sizes_bits` (..., rungs) with NaN replaced by rung x duration (`durations_s` is (...))."""
-    expected = durations_s[..., None] * ladder_kbps * 1000.0
+    expected = durations_s[..., None] * ladder_kbps * BITS_PER_KBIT
     return np.where(np.isnan(sizes_bits), expected, sizes_bits)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from abr.abandon import late_in_s, lower_rung
+from abr.controllers.late import late_in_s, lower_rung
 from abr.view import Attempt, Floats, Rungs, View, highest_within
 from nearcast.config import Section
 from nearcast.units import BITS_PER_KBIT
@@ -34,8 +34,8 @@ class Hybrid:
     Source: the documented defaults of Media3 (ExoPlayer): AdaptiveTrackSelection (fraction 0.7, up
     from 10 s, down under 25 s) over DefaultBandwidthMeter with SlidingPercentile (median, weight
     2000 of square roots of bytes). That player lets a segment under way come; ours gives a late one
-    up as abr.abandon says, which is what hls.js does when its buffer runs low. Where recent
-    transfers came from an edge's store the estimate is no higher than the session's.
+    up as abr.controllers.late says, which is what hls.js does when its buffer runs low. Where
+    recent transfers came from an edge's store the estimate is no higher than the session's.
     """
 
     def __init__(self, params: HybridParams | None = None, session_count: int = 1) -> None:

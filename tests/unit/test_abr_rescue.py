@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from abr.config import AbandonConfig
+from abr.config import AbandonConfig, PlayerConfig
+from abr.controllers import CONTROLLERS
 from abr.rescue import LOOK_S
-from abr.view import ASK_AGAIN, GO_ON, Attempt, Rungs, View
+from abr.view import ASK_AGAIN, GO_ON, Attempt, Floats, Rungs, View
 from tests.abr_world import World, presentation, viewer
 
 
@@ -27,6 +29,19 @@ class Spy:
     def abandon(self, attempt: Attempt) -> Rungs:
         self.attempts.append(attempt)
         return np.full(attempt.rung.size, self.answer)
+
+
+class PatientSpy(Spy):
+    """Needs to be asked so long after each time that it was asked how long it bears."""
+
+    def __init__(self, patience_s: float) -> None:
+        super().__init__()
+        self._patience_s = patience_s
+        self.moments_s: list[float] = []
+
+    def patience_s(self, attempt: Attempt) -> Floats:
+        self.moments_s.append(float(attempt.elapsed_s[0]))
+        return np.full(attempt.rung.size, self._patience_s)
 
 
 def watched(spy: Spy, monkeypatch: pytest.MonkeyPatch, *, outage_s: float = 0.0) -> World:
@@ -58,6 +73,47 @@ def test_silent_transfer_is_asked_about_again_and_again(monkeypatch: pytest.Monk
     received = [float(each.received_bits[0]) for each in spy.attempts]
     silent = [one for one, two in pairwise(received) if one == two]
     assert len(silent) >= 3.0 / LOOK_S - 2
+
+
+def test_who_goes_on_whatever_comes_is_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    spy = PatientSpy(math.inf)
+    watched(spy, monkeypatch, outage_s=3.0)
+    # Once for each of the segments that are not at rung 0, and when playback stopped.
+    assert spy.moments_s == pytest.approx([0.5, 2.0, 0.5], abs=0.01)
+    assert not spy.attempts
+
+
+def test_patience_is_waited_for_also_while_bytes_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    spy = PatientSpy(0.6)
+    watched(spy, monkeypatch)
+    assert spy.moments_s[:3] == pytest.approx([0.5, 1.1, 1.7], abs=0.01)
+    assert not spy.attempts
+
+
+@pytest.mark.parametrize("name", list(CONTROLLERS))
+def test_patience_changes_nothing_that_is_fetched(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rate_kbps(now_s: float) -> float:
+        return 60.0 if now_s % 19.0 > 14.0 else 1500.0
+
+    def sent() -> tuple[list[str], list[float]]:
+        config = PlayerConfig(controller=name, startup_buffer_s=0.0, rebuffer_s=0.0)
+        ladder = presentation((200.0, 500.0, 1000.0), count=15)
+        world = World(viewer(config=config), ladder, rate_kbps=rate_kbps)
+        world.run()
+        return [each.url for _, each in world.sent], [at_s for at_s, _ in world.sent]
+
+    patient_urls, patient_s = sent()
+    monkeypatch.setattr("abr.rescue.Patient", Never)
+    urls, asked_s = sent()
+    assert patient_urls == urls
+    # Polled every LOOK_S, what runs late is only seen so much later.
+    assert patient_s == pytest.approx(asked_s, abs=2 * LOOK_S)
+
+
+class Never:
+    """Nobody is of this type."""
 
 
 def tries(world: World) -> Counter[str]:

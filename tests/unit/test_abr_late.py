@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from abr.abandon import late_in_s, lower_rung
 from abr.controllers import build_controller
+from abr.controllers.late import late_in_s, lower_rung
 from abr.view import ASK_AGAIN, GO_ON, Attempt
 
 LADDER_KBPS = np.array([100.0, 400.0, 1000.0])
