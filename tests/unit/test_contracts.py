@@ -68,7 +68,18 @@ def test_nothing_is_excused_that_is_not_there(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["edge", "edge/drivers", "abr", "simulation", "simulation/bench"]
+    "package",
+    [
+        "edge",
+        "edge/drivers",
+        "abr",
+        "abr/controllers/nearcast",
+        "predictor/bandwidth",
+        "simulation",
+        "simulation/bench",
+        "simulation/bench/agreement",
+        "simulation/sessions",
+    ],
 )
 def test_the_map_of_a_package_shows_all_of_it(package: str) -> None:
     """The docstring of its __init__ says where to look; nothing is missing, nothing is gone."""
