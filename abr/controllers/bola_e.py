@@ -46,7 +46,7 @@ class BolaE:
         self._last_rung = np.zeros(session_count, dtype=np.int64)
         self._instead = np.full(session_count, GO_ON)
         self._low_buffer_safety = np.full(session_count, self._params.low_buffer_safety_first)
-        self._levels: _Levels | None = None
+        self._levels: Levels | None = None
 
     def choose(self, view: View) -> Rungs:
         self.observe(view)
@@ -86,8 +86,8 @@ class BolaE:
         placeholder_s = np.maximum(placeholder_s - surplus_s, 0.0)
 
         safety = self._low_buffer_safety[rows]
-        usable_kbps = view.estimate_kbps * safety * (buffer_s - view.ttfb_s)
-        usable_kbps = usable_kbps / view.segment_duration_s
+        usable_s = safety * (buffer_s - view.ttfb_s)
+        usable_kbps = view.own_kbps(view.estimate_kbps) * usable_s / view.segment_duration_s
         arriving = highest_within(view.ladder_kbps <= usable_kbps[:, None])
         is_held = arriving < rung
         held_s = np.maximum(levels.lowest_s[arriving] - buffer_s, 0.0)
@@ -130,13 +130,13 @@ class BolaE:
         self._instead[sessions] = instead[given_up]
         self._last_rung[sessions] = attempt.rung[given_up]
 
-    def _levels_of(self, ladder_kbps: Floats, buffer_limit_s: Floats) -> _Levels:
+    def _levels_of(self, ladder_kbps: Floats, buffer_limit_s: Floats) -> Levels:
         if self._levels is None or self._levels.ladder_kbps is not ladder_kbps:
-            self._levels = _Levels(ladder_kbps, float(buffer_limit_s.max()))
+            self._levels = Levels(ladder_kbps, float(buffer_limit_s.max()))
         return self._levels
 
 
-class _Levels:
+class Levels:
     """Where each rung begins to be preferred to all lower ones, and where it is not worth having
     any more; both (rungs,), seconds of buffer."""
 

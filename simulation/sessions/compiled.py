@@ -1,50 +1,88 @@
 """Sessions of the peers' rules, compiled. Needs numba: import this module only where that is found.
 
 Only what costs much in arrays and little in a loop is here: rules that look at a few numbers, over
-the plain transport, with no say for what an edge holds. Everything else is played by
+the plain transport, not told what an edge holds. Everything else is played by
 simulation.sessions.engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from abr.controllers.bola import Bola, BolaParams
+from abr.controllers.bola_e import BolaEParams, Levels
 from abr.controllers.dynamic import DynamicParams
+from abr.controllers.dynamic_dash import DynamicDashParams
+from abr.controllers.hybrid import HybridParams
 from abr.controllers.throughput import ThroughputParams
-from abr.view import Flags
+from abr.view import ASK_AGAIN, Flags
+from nearcast.config import Section
 from nearcast.trace import Trace
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import Outcome, Settings, empty_outcome
-from simulation.sessions.kernels.rules import BOLA, DYNAMIC, THROUGHPUT, Rule
+from simulation.sessions.kernels import kinds
 from simulation.sessions.kernels.session import Found, Play, play_sessions
 from simulation.sessions.title import SessionTitle
 from simulation.sessions.watch import look_moments_s
 
-Parts = tuple[int, ThroughputParams, BolaParams, float]
-"""Which rule, the parameters of its two parts, and the buffer below which the first may rule."""
+
+class Parts(Section, frozen=True, kw_only=True):
+    """Which rule, and the parameters of all parts that a rule can have."""
+
+    kind: int
+    rate: ThroughputParams = ThroughputParams()
+    buffer: BolaParams = BolaParams()
+    placeholder: BolaEParams = BolaEParams()
+    median: HybridParams = HybridParams()
+    leave_s: float = 0.0
+    enter_s: float = 0.0
 
 
 def _of_throughput(params: ThroughputParams) -> Parts:
-    return THROUGHPUT, params, BolaParams(), 0.0
+    return Parts(kind=kinds.THROUGHPUT, rate=params)
 
 
 def _of_bola(params: BolaParams) -> Parts:
-    return BOLA, ThroughputParams(), params, 0.0
+    return Parts(kind=kinds.BOLA, buffer=params)
 
 
 def _of_dynamic(params: DynamicParams) -> Parts:
-    by_rate = ThroughputParams(safety=params.safety)
-    return DYNAMIC, by_rate, BolaParams(gamma_p=params.gamma_p), params.low_buffer_s
+    return Parts(
+        kind=kinds.DYNAMIC,
+        rate=ThroughputParams(safety=params.safety),
+        buffer=BolaParams(gamma_p=params.gamma_p),
+        leave_s=params.low_buffer_s,
+        enter_s=params.low_buffer_s,
+    )
+
+
+def _of_bola_e(params: BolaEParams) -> Parts:
+    return Parts(kind=kinds.BOLA_E, placeholder=params)
+
+
+def _of_dynamic_dash(params: DynamicDashParams) -> Parts:
+    return Parts(
+        kind=kinds.DYNAMIC_DASH,
+        rate=ThroughputParams(safety=params.safety),
+        leave_s=params.low_buffer_s,
+        enter_s=params.high_buffer_s,
+    )
+
+
+def _of_hybrid(params: HybridParams) -> Parts:
+    return Parts(kind=kinds.HYBRID, median=params)
 
 
 KERNELS: Mapping[str, Callable[[Any], Parts]] = {
     "throughput": _of_throughput,
     "bola": _of_bola,
     "dynamic": _of_dynamic,
+    "bolae": _of_bola_e,
+    "dynamicdash": _of_dynamic_dash,
+    "hybrid": _of_hybrid,
 }
 """By the names of `abr.controllers.CONTROLLERS`."""
 
@@ -71,13 +109,14 @@ def play_compiled(
     assert can_play(name, settings)
     shape = (capacity.session_count, title.segment_count)
     found = empty_outcome(*shape)
-    speedups = np.ones(shape) if hits is None else np.where(hits, hit_speedup, 1.0)
     play = Play(
         sizes_bits=title.sizes_bits,
-        speedups=speedups,
+        hits=np.zeros(shape, dtype=np.bool_) if hits is None else np.ascontiguousarray(hits),
+        hit_speedup=float(hit_speedup),
         latency_s=float(latency_s),
-        first_rung=-1 if settings.first_rung is None else settings.first_rung,
+        first_rung=ASK_AGAIN if settings.first_rung is None else settings.first_rung,
         can_abandon=settings.can_abandon,
+        abandon_count_max=settings.abandon_count_max,
         moments_s=look_moments_s(settings.grace_s),
     )
     arrays = Found(*(getattr(found, name) for name in Found._fields))
@@ -91,19 +130,29 @@ def warm() -> None:
     play_compiled(title, "bola", BolaParams(), Capacity([Trace.constant(1000.0)]), 0.0)
 
 
-def _rule(title: SessionTitle, name: str, params: Any, settings: Settings) -> Rule:
-    kind, by_rate, by_buffer, low_buffer_s = KERNELS[name](params)
+def _rule(title: SessionTitle, name: str, params: Any, settings: Settings) -> kinds.Rule:
+    parts = KERNELS[name](params)
+    rate, buffer, placeholder, median = parts.rate, parts.buffer, parts.placeholder, parts.median
+    levels = Levels(title.ladder_kbps, settings.buffer_s_max)
     # An int among floats is another type, for which all would be compiled again.
-    return Rule(
-        kind=kind,
+    return kinds.Rule(
+        kind=parts.kind,
         ladder_kbps=title.ladder_kbps,
         segment_s=float(title.segment_s),
         buffer_s_max=float(settings.buffer_s_max),
-        safety=float(by_rate.safety),
-        low_buffer_safety_first=float(by_rate.low_buffer_safety_first),
-        low_buffer_safety=float(by_rate.low_buffer_safety),
-        abandon_ratio=float(by_rate.abandon_ratio),
-        worth=Bola(by_buffer).worth(title.ladder_kbps),
-        bola_safety=float(by_buffer.safety),
-        low_buffer_s=float(low_buffer_s),
+        leave_s=float(parts.leave_s),
+        enter_s=float(parts.enter_s),
+        rate=kinds.Rate(*_floats(rate, kinds.Rate._fields)),
+        buffer=kinds.Buffer(Bola(buffer).worth(title.ladder_kbps), float(buffer.safety)),
+        placeholder=kinds.Placeholder(
+            levels.lowest_s,
+            levels.highest_s,
+            float(placeholder.low_buffer_safety_first),
+            float(placeholder.low_buffer_safety),
+        ),
+        median=kinds.Median(*_floats(median, kinds.Median._fields)),
     )
+
+
+def _floats(params: Section, names: Iterable[str]) -> tuple[float, ...]:
+    return tuple(float(getattr(params, name)) for name in names)
