@@ -19,8 +19,6 @@ HOLD_HITS_MIN = 2
 """So many edge hits in a row are taken to go on at the same rung: an init segment and a segment."""
 REAL, LAST_MILE = SESSIONS = (0, 1)
 """What the controller is asked for: the session itself, and what it were with edge hits alone."""
-ESTIMATE_SHARE_MIN = 0.1
-"""Of the throughput, left for the video beside an audio track that would take nearly all of it."""
 LOWER_QUARTILE_SCORE = -0.674
 """In standard deviations. A network that is only remembered is estimated at its lower quartile."""
 
@@ -63,12 +61,11 @@ class RungSelector:
             return 0 if is_lowest else track.rung_count - 1
 
         def ask(kbps: float, session: int, held_ahead: int | None = None) -> int:
-            for_video_kbps = max(kbps - others_kbps, kbps * ESTIMATE_SHARE_MIN)
             view = self._view(
                 fetcher,
                 playback,
                 now_s,
-                estimate_kbps=for_video_kbps,
+                estimate_kbps=kbps,
                 taken_kbps=others_kbps,
                 session=session,
                 held_ahead=held_ahead,

@@ -27,6 +27,8 @@ GO_ON = -1
 """Instead of a rung: a segment under way is not given up."""
 ASK_AGAIN = -2
 """Instead of a rung: it is given up, and the controller asked anew."""
+OWN_SHARE_MIN = 0.1
+"""Of the link, left to a track beside others that would take nearly all of it."""
 ASK_AGAIN_COUNT_MAX = 1000
 """Of one segment. A controller that is asked anew may well decide the same, as the peers' do while
 an outage lasts; only a bound that nobody reaches leaves them as they are."""
@@ -67,7 +69,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """(n, horizon, rungs): 1 where the edge is known to hold the segment, 0 where not, NaN where
     nobody said; None when nothing was ever said."""
     taken_kbps: Floats | None = None
-    """(n,): what the title's other tracks take of the same link; None for nothing."""
+    """(n,): what the title's other tracks take of the same link; None for nothing. Estimate and
+    history are of the whole link: see own_kbps."""
     prior: Floats | None = None
     """(n, 2): mean and deviation of the log2 kbit/s that earlier sessions had on this network, NaN
     where nothing is known of it; it counts before the first sample alone."""
@@ -76,7 +79,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     segments_left: Rungs
     """(n,): to be fetched, the next one included."""
     estimate_kbps: Floats
-    """(n,): what the next request can expect; NaN when nothing was measured yet."""
+    """(n,): what the link gives the next request; NaN when nothing was measured yet."""
     ttfb_s: Floats
     """(n,): wait for the first byte of an answer, 0 when not measured yet."""
     history: History
@@ -101,6 +104,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     def segment_duration_s(self) -> Floats:
         """(n,): of the next segment."""
         return self.durations_s[:, 0]
+
+    def own_kbps(self, link_kbps: Floats) -> Floats:
+        """(n,): what a link of so much leaves to this track."""
+        if self.taken_kbps is None:
+            return link_kbps
+        return np.maximum(link_kbps - self.taken_kbps, link_kbps * OWN_SHARE_MIN)
 
     def take(self, rows: NDArray[np.int64] | slice) -> View:
         """The same view of some rows only."""

@@ -10,9 +10,7 @@ import numpy as np
 from abr.controllers.late import late_in_s, lower_rung
 from abr.view import Attempt, Floats, Rungs, View, highest_within
 from nearcast.config import Section
-from nearcast.units import BITS_PER_KBIT
-
-BITS_PER_BYTE = 8.0
+from nearcast.units import BITS_PER_BYTE, BITS_PER_KBIT
 
 
 class HybridParams(Section, frozen=True, kw_only=True):
@@ -66,7 +64,8 @@ class Hybrid:
         middle = np.argmax(below >= below[:, -1:] / 2.0, axis=1)[:, None]
         median = np.take_along_axis(kbps, np.take_along_axis(order, middle, axis=1), axis=1)[:, 0]
         has_hits = history.is_hit.any(axis=1) | np.isnan(median)
-        return np.where(has_hits, np.fmin(median, view.estimate_kbps), median)
+        link_kbps = np.where(has_hits, np.fmin(median, view.estimate_kbps), median)
+        return view.own_kbps(link_kbps)
 
     def abandon(self, attempt: Attempt) -> Rungs:
         return lower_rung(attempt)

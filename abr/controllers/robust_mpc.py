@@ -10,13 +10,12 @@ import numpy as np
 from abr.qoe import stall_penalty_of
 from abr.view import GO_ON, HORIZON, Attempt, Floats, Rungs, View
 from nearcast.config import Section
-from nearcast.units import BITS_PER_KBIT
+from nearcast.units import BITS_PER_BYTE, BITS_PER_KBIT
 
 PLAN_ELEMENTS_MAX = 1 << 14
 """Rows are planned in groups of at most this many (row, plan) pairs: an array that a processor's
 nearest caches hold."""
 KBPS_PER_MBPS = 1000.0
-BITS_PER_BYTE = 8.0
 
 
 class RobustMpcParams(Section, frozen=True, kw_only=True):
@@ -80,7 +79,8 @@ class RobustMpc:
             worst = np.fmax(worst, error)  # fmax: no mean or no sample, no error
         predicted = _harmonic_mean(samples[:, -window:]) / (1.0 + worst)
         has_hits = view.history.is_hit[:, -2 * window :].any(axis=1) | np.isnan(predicted)
-        return np.where(has_hits, np.fmin(predicted, view.estimate_kbps), predicted)
+        link_kbps = np.where(has_hits, np.fmin(predicted, view.estimate_kbps), predicted)
+        return view.own_kbps(link_kbps)
 
     def _plan(self, view: View, rows: Rungs, throughput_kbps: Floats, horizon: int) -> Rungs:
         """(rows,): grows the tree of plans step by step. Plans are (rows, plans so far but for

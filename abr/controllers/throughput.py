@@ -56,7 +56,7 @@ class ThroughputRule:
         less = np.maximum(safety * LOW_BUFFER_SAFETY_KEEP, self._params.low_buffer_safety)
         self._low_buffer_safety[view.session] = np.where(view.is_startup, safety, less)
         usable_s = safety * (view.buffer_s - view.ttfb_s)
-        usable_kbps = view.estimate_kbps * usable_s / view.segment_duration_s
+        usable_kbps = view.own_kbps(view.estimate_kbps) * usable_s / view.segment_duration_s
         arrives = view.ladder_kbps <= usable_kbps[:, None]
         return highest_within(arrives | view.is_startup[:, None])
 
@@ -109,7 +109,7 @@ class ThroughputRule:
 def sustainable_rung(view: View, safety: float) -> Rungs:
     """(n,): the highest rung that `safety` x the estimate sustains; 0 where there is no
     estimate."""
-    rate_kbps = view.estimate_kbps * safety
+    rate_kbps = view.own_kbps(view.estimate_kbps) * safety
     return highest_within(
         _arrives(view.ladder_kbps, rate_kbps, view.ttfb_s, view.segment_duration_s)
     )

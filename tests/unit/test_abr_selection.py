@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from abr.config import PlayerConfig
-from abr.controllers import build_controller
+from abr.controllers import CONTROLLERS, build_controller
 from abr.foresight import foreseen
 from abr.view import GO_ON, HISTORY, HORIZON, Attempt, History, Rungs, View
 from predictor.bandwidth import Prior
@@ -59,18 +59,22 @@ def view(
     )
 
 
-def choose(asked: View) -> int:
-    return int(build_controller("nearcast", OURS.controllers, 1).choose(asked)[0])
+def choose(asked: View, name: str = "nearcast") -> int:
+    return int(build_controller(name, OURS.controllers, 1).choose(asked)[0])
 
 
-def test_what_other_tracks_take_is_planned_for() -> None:
+@pytest.mark.parametrize(
+    "name",
+    [each for each in CONTROLLERS if each != "bola"],  # which goes by the buffer alone
+)
+def test_what_other_tracks_take_is_planned_for(name: str) -> None:
     bare_rungs, rungs = [], []
     for kbps in (500.0, 700.0, 900.0, 1400.0):
         for buffer_s in (8.0, 14.0, 20.0):
             bare = view([kbps] * HISTORY, buffer_s=buffer_s)
             beside = msgspec.structs.replace(bare, taken_kbps=np.array([400.0]))
-            bare_rungs.append(choose(bare))
-            rungs.append(choose(beside))
+            bare_rungs.append(choose(bare, name))
+            rungs.append(choose(beside, name))
     assert all(rung <= bare for rung, bare in zip(rungs, bare_rungs, strict=True))
     assert sum(rungs) <= sum(bare_rungs) - 4
 

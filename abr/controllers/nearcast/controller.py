@@ -221,7 +221,7 @@ class Nearcast:
         durations_s = view.durations_s[rows, :step_count]
         sizes_bits = view.sizes_bits[rows, :step_count, :usable]
         if view.taken_kbps is not None:
-            # Samples are of all that the link brought, so what is fetched beside counts as well.
+            # The forecast is of the whole link: what comes beside takes its time at each level.
             taken_bits = view.taken_kbps[rows, None] * BITS_PER_KBIT * durations_s
             sizes_bits = sizes_bits + taken_bits[:, :, None]
         duration_s = float(durations_s[0, 0])
