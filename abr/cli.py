@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from abr.config import PlayerConfig
-from abr.controllers import CONTROLLERS
+from abr.controllers import CONTROLLERS, build_controller
 from abr.recording import SessionRecorder
 from abr.report import ViewerReport
 from abr.schedule import Schedule, ScheduledViewer, ScheduleReport, check_url, read_schedule
@@ -122,6 +122,9 @@ def play(
             "--set network_memory.is_on=true"
         )
     wanted = _schedule(urls or [], schedule, duration)
+    # What it needs, a model say, is read and kept now: not on the way, and nothing is fetched if
+    # it is bad.
+    build_controller(config.controller, config.controllers)
     is_single = schedule is None
     reports, status = _run(config, wanted, listener, network, is_single=is_single, is_quiet=quiet)
     write_json(json_file, reports[0] if is_single else ScheduleReport(viewers=tuple(reports)))

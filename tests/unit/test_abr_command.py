@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+import predictor
 from abr.controllers import CONTROLLERS
 from abr.live_line import live_line, rate_text
 from abr.report import SessionReport
@@ -13,6 +15,7 @@ from abr.status import PlayerStatus
 from abr.summary import session_lines
 from nearcast.main import main
 
+SHIPPED = Path(predictor.__file__).parent / "models" / "bandwidth" / "bandwidth.json"
 URL = "http://127.0.0.1/a.mpd"
 
 
@@ -37,6 +40,36 @@ def test_bad_arguments_are_named(
 ) -> None:
     assert main(["play", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "cannot read"),
+        ({"kind": "weather"}, "line 2"),
+        ({"format_version": 99}, "99"),
+        ({"feature_version": 99}, "99"),
+        ({"mean": [0.0]}, "mean"),
+    ],
+)
+def test_bad_model_is_named_before_anything_is_fetched(
+    change: dict[str, object],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("abr.assemble.play_schedule", pytest.fail)
+    file = tmp_path / "model.json"
+    if change:
+        shipped = msgspec.json.decode(SHIPPED.read_bytes())
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(shipped | change)))
+    setting = f"controllers.nearcast.model={file}"
+    assert main(["play", URL, "--controller", "nearcast", "--set", setting]) == 2
+    said = capfd.readouterr().err
+    assert str(file) in said
+    assert message in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
