@@ -13,7 +13,6 @@ from nearcast.errors import InputError, NearcastError
 from nearcast.json_file import JsonFile, check_json_file, write_json
 
 if TYPE_CHECKING:
-    from predictor.artifact import Manifest
     from predictor.train.measuring import Report
 
 train_app = typer.Typer(
@@ -89,7 +88,7 @@ def train_bandwidth(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="traces of one family a file, CSV or CSV.GZ, or a folder of them; repeatable"
+            help="traces of one family a file, CSV[.gz|.xz], or a folder of them; repeatable"
         ),
     ] = None,
     test: Annotated[
@@ -101,15 +100,16 @@ def train_bandwidth(
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same model")] = 1,
     json_file: JsonFile = None,
-    steps: Annotated[int, typer.Option(hidden=True, min=1)] = 14_000,
-    rounds: Annotated[int, typer.Option(hidden=True, min=1)] = 4,
+    steps: Annotated[int, typer.Option(hidden=True, min=1)] = 16_000,
+    rounds: Annotated[int, typer.Option(hidden=True, min=1)] = 5,
     sessions: Annotated[int, typer.Option(hidden=True, min=1)] = 300,
 ) -> None:
     """Train the model that foresees the network's throughput.
 
-    Traces have the columns trace_id,t_s,throughput_kbps; a family is called as its file. Without
-    --data it learns from generated links alone; without --test a fold of the traces measures it.
-    Writes bandwidth.json (int8, for numpy), bandwidth.onnx (the same) and bandwidth_float.onnx.
+    Traces have the columns t_s, throughput_kbps and trace_id; a family is called as its file.
+    Without --data it learns from generated links alone; without --test a fold of the traces
+    measures it. Writes bandwidth.json (int8, for numpy), bandwidth.onnx (the same) and
+    bandwidth_float.onnx.
 
     Example: nearcast train bandwidth --data fcc.csv.gz --data ghent4g.csv.gz --out model/
     """
@@ -160,41 +160,41 @@ def list_models(
 
     Example: nearcast models list
     """
-    from predictor import artifact
-    from predictor.runtime import default_model_folder
+    from predictor.cards import lines, read_card, shipped_folders
 
-    found = {
-        str(folder): artifact.read_manifest(folder)
-        for folder in folders or [default_model_folder()]
-    }
-    for name, manifest in found.items():
-        _print_manifest(name, manifest)
+    found = {str(folder): read_card(folder) for folder in folders or shipped_folders()}
+    for name, card in found.items():
+        for line in lines(name, card):
+            typer.echo(line)
     write_json(json_file, found)
 
 
 @models_app.command("verify")
 def verify_model(
-    folder: Annotated[Path | None, typer.Argument(help="by default the shipped model")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="of either kind; by default the shipped next-episode model"),
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Check a model's bytes, schema and answers on its golden rows; exit 2 if it may not serve.
 
     Example: nearcast models verify model/
     """
-    from predictor.runtime import NextEpisodeModel, default_model_folder
+    from predictor.cards import lines, shipped_folders, verify
 
-    chosen = folder or default_model_folder()
+    chosen = folder or shipped_folders()[0]
     result: dict[str, object] = {"folder": str(chosen), "is_good": False, "detail": ""}
     try:
-        model = NextEpisodeModel.load(chosen)
+        found = verify(chosen)
     except NearcastError as error:
         result["detail"] = str(error)
         write_json(json_file, result)
         raise
-    result |= {"is_good": True, "model_id": model.manifest.model_id, "provider": model.provider}
-    _print_manifest(str(chosen), model.manifest)
-    golden_count = len(model.manifest.golden.inputs)
-    typer.echo(f"  good: hash, schema and {golden_count} golden rows agree, on {model.provider}")
+    result |= {"is_good": True, "model_id": found.card.model_id, "provider": found.provider}
+    for line in lines(str(chosen), found.card):
+        typer.echo(line)
+    typer.echo(f"  good: bytes, schema and {found.golden_count} golden rows, on {found.provider}")
     write_json(json_file, result)
 
 
@@ -251,14 +251,6 @@ def _families_left_out(names: list[str], families: set[str]) -> list[str]:
             f"there are {', '.join(sorted(families)) or 'none'}"
         )
     return sorted(families) if "all" in names else list(dict.fromkeys(names))
-
-
-def _print_manifest(folder: str, manifest: Manifest) -> None:
-    typer.echo(f"{manifest.model_id}  {manifest.kind}  {manifest.precision}  {folder}")
-    typer.echo(
-        f"  {manifest.size_bytes} bytes, features v{manifest.feature_version}, horizons "
-        f"{', '.join(manifest.horizons)}, seed {manifest.seed}, by {manifest.created_by}"
-    )
 
 
 def _print_report(report: Report, out: Path) -> None:
