@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from abr.controllers.bola import SHORT_TITLE_SEGMENTS_MIN
-from simulation.replay.kernels.jit import jit
+from simulation.sessions.kernels.jit import jit
 from simulation.sessions.kernels.kinds import (
     BOLA_GAIN_S,
     BOLA_RUNG,

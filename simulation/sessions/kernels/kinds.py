@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abr.view import HISTORY
-from simulation.replay.kernels.jit import jit
+from simulation.sessions.kernels.jit import jit
 
 THROUGHPUT, BOLA, DYNAMIC, BOLA_E, DYNAMIC_DASH, HYBRID = range(6)
 

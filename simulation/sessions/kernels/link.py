@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
-from simulation.replay.kernels.jit import jit
 from simulation.sessions.capacity import Links
+from simulation.sessions.kernels.jit import jit
 
 
 @jit

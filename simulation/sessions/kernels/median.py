@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from abr.controllers.hybrid import BITS_PER_BYTE
 from abr.controllers.late import WORTHWHILE_RATIO
 from abr.view import GO_ON, HISTORY
-from nearcast.units import BITS_PER_KBIT
-from simulation.replay.kernels.jit import jit
+from nearcast.units import BITS_PER_BYTE, BITS_PER_KBIT
+from simulation.sessions.kernels.jit import jit
 from simulation.sessions.kernels.kinds import (
     Progress,
     Rule,

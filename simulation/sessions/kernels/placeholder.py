@@ -8,7 +8,7 @@ from abr.controllers.bola_e import BUFFER_S_MIN
 from abr.controllers.throughput import LOW_BUFFER_SAFETY_KEEP
 from abr.view import GO_ON, HISTORY
 from nearcast.units import BITS_PER_KBIT
-from simulation.replay.kernels.jit import jit
+from simulation.sessions.kernels.jit import jit
 from simulation.sessions.kernels.kinds import (
     E_HAS_STARTED,
     E_INSTEAD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abr.controllers.throughput import ABANDON_AFTER_S, LOW_BUFFER_SAFETY_KEEP
 from abr.view import GO_ON
 from nearcast.units import BITS_PER_KBIT
-from simulation.replay.kernels.jit import jit
+from simulation.sessions.kernels.jit import jit
 from simulation.sessions.kernels.kinds import (
     RATE_SAFETY,
     Floats,

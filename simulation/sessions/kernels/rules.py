@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abr.view import ASK_AGAIN, GO_ON
-from simulation.replay.kernels.jit import jit
 from simulation.sessions.kernels.buffer import choose_by_buffer, gives_up_by_buffer
+from simulation.sessions.kernels.jit import jit
 from simulation.sessions.kernels.kinds import (
     BOLA,
     BOLA_E,
