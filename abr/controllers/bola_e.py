@@ -123,6 +123,24 @@ class BolaE:
         self.note_given_up(attempt, instead)
         return np.where(instead == GO_ON, GO_ON, ASK_AGAIN).astype(np.int64)
 
+    def patience_s(self, attempt: Attempt) -> Floats:
+        """(n,): see abr.view.Patient."""
+        levels = self._levels
+        if levels is None:
+            return np.full(attempt.rung.size, np.inf)
+        # As in BOLA a lower rung scores better once the level is below one that more bytes only
+        # lower: (left highest - bits highest of this) / (left - bits), the highest of the rungs'.
+        # What would come during a wait for a first byte lowers it too, and may be left out.
+        left_bits = np.maximum(attempt.size_bits - attempt.received_bits, 0.0)[:, None]
+        share = attempt.ladder_kbps / attempt.ladder_kbps[attempt.rung][:, None]
+        bits = attempt.size_bits[:, None] * share
+        over = left_bits * levels.highest_s - bits * levels.highest_s[attempt.rung][:, None]
+        under = left_bits - bits
+        level = np.divide(over, under, out=np.full(under.shape, -1.0), where=under > 0)
+        enough_s = level.max(axis=1)
+        level_s = attempt.buffer_s + self._placeholder_s[attempt.session] - attempt.ttfb_s
+        return np.where(enough_s > 0, np.maximum(level_s - enough_s, 0.0), np.inf)
+
     def note_given_up(self, attempt: Attempt, instead: Rungs) -> None:
         """Where `instead` is a rung, the segment is given up for it."""
         given_up = instead != GO_ON

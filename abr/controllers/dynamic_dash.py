@@ -9,7 +9,7 @@ import numpy as np
 
 from abr.controllers.bola_e import BolaE
 from abr.controllers.throughput import ThroughputParams, ThroughputRule
-from abr.view import ASK_AGAIN, GO_ON, Attempt, Rungs, View
+from abr.view import ASK_AGAIN, GO_ON, Attempt, Floats, Rungs, View
 from nearcast.config import Section
 
 
@@ -61,3 +61,8 @@ class DynamicDash:
             self._bola.note_given_up(some, rung)
             instead[by_rate] = np.where(rung == GO_ON, GO_ON, ASK_AGAIN)
         return instead
+
+    def patience_s(self, attempt: Attempt) -> Floats:
+        """(n,): see abr.view.Patient."""
+        by_bola, by_rate = self._bola.patience_s(attempt), self._by_rate.patience_s(attempt)
+        return np.where(self._is_bola[attempt.session], by_bola, by_rate)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from abr.view import ASK_AGAIN, GO_ON, Attempt, Floats, Rungs, View
+from abr.controllers import CONTROLLERS, build_controller
+from abr.view import ASK_AGAIN, GO_ON, Attempt, Controller, Floats, Rungs, View
 from nearcast.trace import Trace
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import Outcome, Settings, play
@@ -166,3 +167,23 @@ def test_patience_spares_questions_and_changes_no_answer() -> None:
     assert by_patience.here_s.tolist() == by_asking.here_s.tolist()
     assert by_patience.abandoned.tolist() == by_asking.abandoned.tolist()
     assert patient.asked_count < asked.asked_count / 3
+
+
+class Unasked:
+    """A controller that does not say for how long it goes on."""
+
+    def __init__(self, controller: Controller) -> None:
+        self.choose = controller.choose
+        self.abandon = controller.abandon
+
+
+@pytest.mark.parametrize("name", list(CONTROLLERS))
+def test_patience_of_each_controller_changes_no_answer(name: str) -> None:
+    count = 12
+    title, transport = some_title(), PlainTransport(Capacity(some_traces(count)), LATENCY_S)
+    by_patience = play(title, build_controller(name, session_count=count), transport, count)
+    unasked = Unasked(build_controller(name, session_count=count))
+    by_asking = play(title, unasked, transport, count)
+    assert by_patience.here_s.tolist() == by_asking.here_s.tolist()
+    assert by_patience.abandoned.tolist() == by_asking.abandoned.tolist()
+    assert name == "robust_mpc" or by_asking.abandoned.sum() > 0
