@@ -10,6 +10,7 @@ from nearcast.errors import ConfigError
 
 BITS_PER_BYTE: Final = 8
 BITS_PER_KBIT: Final = 1000
+KBPS_PER_MBPS: Final = 1000
 MS_PER_S: Final = 1000
 
 SIZE_TEXT_LENGTH_MAX: Final = 24

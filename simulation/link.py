@@ -200,9 +200,6 @@ class Link:
         flow = self._flows.get(flow_id)
         return 0 if flow is None else flow.queued_bytes + flow.in_flight_bytes
 
-    def has_flow(self, flow_id: int) -> bool:
-        return flow_id in self._flows
-
     def counters(self) -> LinkCounters:
         return LinkCounters(
             offered_bytes=self._offered_bytes,

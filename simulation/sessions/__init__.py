@@ -17,5 +17,5 @@ Where to look, in the order of reading:
     figures, bootstrap, rows    of a session; intervals; what is said of a family
     report, session_rows        as a table; one row a session in a file
     bound_rows                  the plan's rows of an earlier run
-    playback, picture           one session as a timeline; drawing it
+    timeline, picture           one session as a timeline; drawing it
 """

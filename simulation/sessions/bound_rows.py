@@ -21,21 +21,9 @@ import numpy as np
 from nearcast.errors import InputError
 from simulation.sessions.figures import SessionFigures
 from simulation.sessions.rows import BOUND, Played
+from simulation.sessions.session_rows import FIGURES
 
 STARTUP_S_TOLERANCE = 1e-3
-COLUMNS = {
-    "bitrate_kbps": "bitrate_kbps",
-    "rebuffer_s": "stalled_s",
-    "stalls": "stalls",
-    "startup_s": "startup_s",
-    "switches": "switches",
-    "sum_abs_change_mbps": "sum_abs_change_mbps",
-    "qoe_linear": "qoe_linear",
-    "qoe_from_second": "qoe_from_second",
-    "abandoned": "abandoned",
-}
-COUNTS = ("stalls", "switches", "abandoned")
-
 
 BoundRows = dict[tuple[str, str], tuple[int, dict[str, float]]]
 """Line number and figures of each session of the bound, by family and trace."""
@@ -50,7 +38,7 @@ def bound_played(path: Path, found: BoundRows, played: Sequence[Played]) -> tupl
 
 def _family(path: Path, found: BoundRows, one: Played) -> Played:
     figures = one.figures
-    values: dict[str, list[float]] = {name: [] for name in COLUMNS.values()}
+    values: dict[str, list[float]] = {name: [] for name in FIGURES.values()}
     for index, trace_id in enumerate(one.trace_ids):
         if (one.family, trace_id) not in found:
             raise InputError(f"{path} has no row of {BOUND} for {one.family}, {trace_id}")
@@ -63,11 +51,10 @@ def _family(path: Path, found: BoundRows, one: Played) -> Played:
                 f"{row['startup_s']:.3f} s there, {figures.segment_count} and "
                 f"{figures.startup_s[index]:.3f} s here)"
             )
-        for column, name in COLUMNS.items():
+        for column, name in FIGURES.items():
             values[name].append(row[column])
     arrays: dict[str, Any] = {
-        name: np.array(each, dtype=np.int64 if name in COUNTS else np.float64)
-        for name, each in values.items()
+        name: np.array(each).astype(getattr(figures, name).dtype) for name, each in values.items()
     }
     return Played(
         family=one.family,
@@ -87,7 +74,7 @@ def _family(path: Path, found: BoundRows, one: Played) -> Played:
 def read_bound(path: Path) -> BoundRows:
     """The rows of the bound. Raises InputError that names file and line."""
     reader = csv.DictReader(io.StringIO(_text(path)))
-    needed = ("family", "trace_id", "controller", "segments", *COLUMNS)
+    needed = ("family", "trace_id", "controller", "segments", *FIGURES)
     missing = [column for column in needed if column not in (reader.fieldnames or ())]
     if missing:
         raise InputError(f"{path}, line 1: there is no column {missing[0]}")
@@ -97,7 +84,7 @@ def read_bound(path: Path) -> BoundRows:
             continue
         numbers = {
             column: _number(path, reader.line_num, column, row[column])
-            for column in ("segments", *COLUMNS)
+            for column in ("segments", *FIGURES)
         }
         found[row["family"], row["trace_id"]] = (reader.line_num, numbers)
     if not found:

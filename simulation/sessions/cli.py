@@ -161,11 +161,11 @@ def abr(
     from nearcast.whole_file import write_whole
     from simulation.sessions.bound_rows import bound_played, read_bound
     from simulation.sessions.options import Options, read_plan
-    from simulation.sessions.playback import drawn_session, find_trace
     from simulation.sessions.report import lines
     from simulation.sessions.rows import BOUND, make_rows
     from simulation.sessions.session_rows import session_csv
     from simulation.sessions.study import play_all
+    from simulation.sessions.timeline import drawn_session, find_trace
 
     plan = read_plan(
         Options(

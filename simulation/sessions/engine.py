@@ -18,6 +18,7 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
+from abr.config import AbandonConfig
 from abr.view import ASK_AGAIN, GO_ON, HORIZON, Controller, Flags, Floats, Rungs, View
 from simulation.sessions.estimates import EstimateRule, kbps_of
 from simulation.sessions.history import Samples
@@ -25,10 +26,8 @@ from simulation.sessions.title import SessionTitle
 from simulation.sessions.transport import Transport
 from simulation.sessions.watch import Watch
 
-GRACE_S = 0.5
-"""A segment is not given up earlier than this."""
-ABANDON_COUNT_MAX = 2
-"""Of one segment, at a rung that the controller names; see simulation.sessions.watch."""
+GIVING_UP = AbandonConfig()
+"""As a player does by default; see simulation.sessions.watch."""
 STALL_S_MIN = 0.001
 """Shorter ones are seen by nobody and not counted, though their time is."""
 
@@ -42,8 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     can_abandon: bool = True
     estimate: EstimateRule = "published"
     """What controllers are told to expect; see simulation.sessions.estimates."""
-    grace_s: float = GRACE_S
-    abandon_count_max: int = ABANDON_COUNT_MAX
+    grace_s: float = GIVING_UP.grace_s
+    abandon_count_max: int = GIVING_UP.count_max
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from abr.view import Floats, Rungs
-from nearcast.units import BITS_PER_KBIT
+from nearcast.units import KBPS_PER_MBPS
 from simulation.sessions.engine import STALL_S_MIN, Outcome
 from simulation.sessions.title import SessionTitle
 
-ARRAYS = (
-    "bitrate_kbps",
-    "stalled_s",
-    "stalls",
-    "startup_s",
-    "switches",
-    "sum_abs_change_mbps",
-    "qoe_linear",
-    "qoe_from_second",
-    "abandoned",
-    "wasted_bits",
-)
+SHARED = ("segment_count", "played_s")
+"""What all sessions of a title have alike."""
 
 
 class SessionFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +47,7 @@ def measure(
     outcome: Outcome, title: SessionTitle, *, stall_penalty: float, switch_penalty: float = 1.0
 ) -> SessionFigures:
     """`stall_penalty`: Mbit/s a second of stall costs; see abr.qoe for the formula."""
-    rates_mbps = title.ladder_kbps[outcome.rungs] / BITS_PER_KBIT
+    rates_mbps = title.ladder_kbps[outcome.rungs] / KBPS_PER_MBPS
     segments = title.segment_count
     changes = np.abs(np.diff(rates_mbps, axis=1)).sum(axis=1)
     stalled_s = outcome.stalled_s.sum(axis=1)
@@ -65,7 +56,7 @@ def measure(
     return SessionFigures(
         segment_count=segments,
         played_s=title.duration_s,
-        bitrate_kbps=rates_mbps.mean(axis=1) * BITS_PER_KBIT,
+        bitrate_kbps=rates_mbps.mean(axis=1) * KBPS_PER_MBPS,
         stalled_s=stalled_s,
         stalls=(outcome.stalled_s > STALL_S_MIN).sum(axis=1),
         startup_s=outcome.startup_s.copy(),
@@ -80,7 +71,9 @@ def measure(
 
 def join(parts: Sequence[SessionFigures]) -> SessionFigures:
     """Sessions of the same title, batch after batch."""
-    arrays = {name: np.concatenate([getattr(each, name) for each in parts]) for name in ARRAYS}
-    return SessionFigures(
-        segment_count=parts[0].segment_count, played_s=parts[0].played_s, **arrays
-    )
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(each, name) for each in parts])
+        for name in SessionFigures.__struct_fields__
+        if name not in SHARED
+    }
+    return msgspec.structs.replace(parts[0], **arrays)

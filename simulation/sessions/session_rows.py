@@ -10,21 +10,21 @@ from pathlib import Path
 
 from simulation.sessions.rows import Played
 
-COLUMNS = (
-    "family",
-    "trace_id",
-    "controller",
-    "segments",
-    "bitrate_kbps",
-    "rebuffer_s",
-    "stalls",
-    "startup_s",
-    "switches",
-    "sum_abs_change_mbps",
-    "qoe_linear",
-    "qoe_from_second",
-    "abandoned",
-)
+FIGURES = {
+    "bitrate_kbps": "bitrate_kbps",
+    "rebuffer_s": "stalled_s",
+    "stalls": "stalls",
+    "startup_s": "startup_s",
+    "switches": "switches",
+    "sum_abs_change_mbps": "sum_abs_change_mbps",
+    "qoe_linear": "qoe_linear",
+    "qoe_from_second": "qoe_from_second",
+    "abandoned": "abandoned",
+}
+"""Columns, and their names in SessionFigures; simulation.sessions.bound_rows reads them again."""
+COLUMNS = ("family", "trace_id", "controller", "segments", *FIGURES)
+DIGITS = {"bitrate_kbps": 3}
+"""Behind the point; 6 for all others."""
 
 
 def session_csv(played: Iterable[Played], file: Path) -> bytes:
@@ -40,18 +40,9 @@ def session_csv(played: Iterable[Played], file: Path) -> bytes:
 
 def _rows(one: Played) -> Iterable[tuple[object, ...]]:
     figures = one.figures
-    columns = zip(
-        one.trace_ids,
-        figures.bitrate_kbps.round(3).tolist(),
-        figures.stalled_s.round(6).tolist(),
-        figures.stalls.tolist(),
-        figures.startup_s.round(6).tolist(),
-        figures.switches.tolist(),
-        figures.sum_abs_change_mbps.round(6).tolist(),
-        figures.qoe_linear.round(6).tolist(),
-        figures.qoe_from_second.round(6).tolist(),
-        figures.abandoned.tolist(),
-        strict=True,
-    )
-    for trace_id, *rest in columns:
+    columns = [
+        getattr(figures, name).round(DIGITS.get(column, 6)).tolist()
+        for column, name in FIGURES.items()
+    ]
+    for trace_id, *rest in zip(one.trace_ids, *columns, strict=True):
         yield one.family, trace_id, one.controller, figures.segment_count, *rest

@@ -16,7 +16,7 @@ from abr.view import Controller, Flags, Floats, Rungs
 from nearcast.errors import ConfigError
 from nearcast.seeds import Seeds
 from nearcast.trace import Trace
-from nearcast.units import BITS_PER_KBIT
+from nearcast.units import KBPS_PER_MBPS
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.clairvoyant import Clairvoyant
 from simulation.sessions.engine import Outcome, Settings, play
@@ -256,7 +256,7 @@ def _known(plan: Plan, condition: Condition, trace: Trace) -> KnownSession:
     return KnownSession(
         link=Capacity([trace]),
         sizes_bits=title.sizes_bits,
-        rates_mbps=title.ladder_kbps / BITS_PER_KBIT,
+        rates_mbps=title.ladder_kbps / KBPS_PER_MBPS,
         segment_s=title.segment_s,
         latency_s=condition.latency_s,
         buffer_limit_s=max(plan.buffer_s_max, title.segment_s),

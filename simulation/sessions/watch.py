@@ -3,16 +3,23 @@
 A player asks when bytes arrive; here it is asked at moments. They are LOOK_S apart at first, and
 each gap is a little longer than the one before, so that an outage of minutes is not looked at
 thousands of times. A controller may also say for how long it would go on even if nothing more came
-(Patient): until then nobody needs to ask, which changes no answer and spares nearly all of them.
+(abr.view.Patient): until then nobody needs to ask, which changes no answer and spares nearly all of them.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 
-from abr.view import GO_ON, Attempt, Controller, Flags, Floats, Rungs
+from abr.view import (
+    ASK_AGAIN_COUNT_MAX,
+    GO_ON,
+    Attempt,
+    Controller,
+    Flags,
+    Floats,
+    Patient,
+    Rungs,
+)
 from simulation.sessions.title import SessionTitle
 from simulation.sessions.transport import Flight
 
@@ -23,9 +30,6 @@ MOMENT_COUNT = 160
 TIME_S_TOLERANCE = 1e-9
 FIRST_BYTES_S = 0.001
 """So long after the first byte there is something to judge by."""
-ASK_AGAIN_COUNT_MAX = 1000
-"""Of one segment. A controller that is asked again may well decide the same, as the peers' do while
-an outage lasts; only a bound that nobody reaches leaves them as they are."""
 
 
 def look_moments_s(grace_s: float) -> Floats:
@@ -33,15 +37,6 @@ def look_moments_s(grace_s: float) -> Floats:
     gaps_s = LOOK_S * LOOK_GROWTH ** np.arange(MOMENT_COUNT)
     moments_s: Floats = np.append(grace_s + np.cumsum(gaps_s) - LOOK_S, np.inf)
     return moments_s
-
-
-@runtime_checkable
-class Patient(Protocol):
-    """What a controller that gives segments up may have besides."""
-
-    def patience_s(self, attempt: Attempt) -> Floats:
-        """(n,): `abandon` would say to go on for this long if no more bytes came, and certainly if
-        some do. 0: ask; inf: never ask again."""
 
 
 class Watch:

@@ -96,7 +96,7 @@ class Watched:
 
     def do(self, step: Step, now_s: float) -> None:
         link, flow_id = self.link, step.flow_id
-        if not link.has_flow(flow_id):
+        if flow_id in self.ended | self.dropped:
             return
         room_bytes = link.room_bytes(flow_id)
         if step.action == "offer" and room_bytes > 0:

@@ -21,7 +21,6 @@ NOT_CORES = {
     "nearcast.clock": "the one place that reads the time",
     "nearcast.main": "the command line",
     "nearcast.__main__": "the command line",
-    "nearcast.trace_files": "files in",
     "origin.packaging.*": "encoding: files in, files out",
     "origin.progress": "it watches the ingest driver",
     "predictor.train.*": "offline: files in, files out",

@@ -70,7 +70,7 @@ def test_end_travels_behind_the_bytes_and_closes_the_flow() -> None:
     assert out[-1][1] == EndDelivered(1, True)
     assert out[-1][0] == pytest.approx(0.15)
     assert delivered(out, 1) == 50_000
-    assert not link.has_flow(1)
+    assert link.counters().open_flow_count == 0
 
 
 def test_end_of_an_empty_flow_takes_the_delay_alone() -> None:

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abr.throughput import HALF_LIFE_FAST_S, HALF_LIFE_SLOW_S
-from abr.view import ASK_AGAIN, GO_ON, HISTORY
+from abr.view import ASK_AGAIN, ASK_AGAIN_COUNT_MAX, GO_ON, HISTORY
 from nearcast.units import BITS_PER_BYTE, BITS_PER_KBIT
 from simulation.sessions.capacity import Links
 from simulation.sessions.kernels.jit import jit
 from simulation.sessions.kernels.kinds import Floats, Progress, Rule, State, begin, no_samples
 from simulation.sessions.kernels.link import position_bits, reaches_s
 from simulation.sessions.kernels.rules import abandon, choose
-from simulation.sessions.watch import ASK_AGAIN_COUNT_MAX, FIRST_BYTES_S, TIME_S_TOLERANCE
+from simulation.sessions.watch import FIRST_BYTES_S, TIME_S_TOLERANCE
 
 # What was measured, forgetting: kbit/s and waits each at two speeds, and how much they stand for.
 FAST_KBPS, SLOW_KBPS, WEIGHT_S, FAST_TTFB_S, SLOW_TTFB_S, TTFB_COUNT = range(6)

@@ -21,7 +21,7 @@ def drawn_session(plan: Plan, played: Sequence[Played], trace_id: str | None) ->
     one of median QoE in the first family. Raises ConfigError for a trace that was not played."""
     choice = _drawn_choice(plan.choices)
     condition, index = _drawn_trace(plan, played, choice, trace_id)
-    return replay(plan, condition, choice, index)
+    return timeline_of(plan, condition, choice, index)
 
 
 def _drawn_choice(choices: Sequence[Choice]) -> Choice:
@@ -53,7 +53,7 @@ def find_trace(plan: Plan, trace_id: str) -> tuple[Condition, int]:
     raise ConfigError(f"--plot-session {trace_id}: there is no such trace; one is {some}")
 
 
-def replay(plan: Plan, condition: Condition, choice: Choice, index: int) -> Timeline:
+def timeline_of(plan: Plan, condition: Condition, choice: Choice, index: int) -> Timeline:
     """The session on trace `index` of the family, played once more alone."""
     forecasts: list[ForecastMark] = []
     outcome, hits = play_rows(plan, condition, choice, range(index, index + 1), forecasts=forecasts)
