@@ -94,7 +94,7 @@ class Bola:
         return instead
 
     def patience_s(self, attempt: Attempt) -> Floats:
-        """(n,): see simulation.sessions.watch.Patient."""
+        """(n,): see abr.view.Patient."""
         # A lower rung scores better once the buffer is below a level, which more bytes only lower:
         # (left worth - share worth of this) / (left - share), the highest of the rungs' levels.
         worth, share = self.worth(attempt.ladder_kbps), self._shares(attempt.ladder_kbps)

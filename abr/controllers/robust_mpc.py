@@ -10,12 +10,11 @@ import numpy as np
 from abr.qoe import stall_penalty_of
 from abr.view import GO_ON, HORIZON, Attempt, Floats, Rungs, View
 from nearcast.config import Section
-from nearcast.units import BITS_PER_BYTE, BITS_PER_KBIT
+from nearcast.units import BITS_PER_BYTE, BITS_PER_KBIT, KBPS_PER_MBPS
 
 PLAN_ELEMENTS_MAX = 1 << 14
 """Rows are planned in groups of at most this many (row, plan) pairs: an array that a processor's
 nearest caches hold."""
-KBPS_PER_MBPS = 1000.0
 
 
 class RobustMpcParams(Section, frozen=True, kw_only=True):

@@ -78,7 +78,7 @@ class ThroughputRule:
         return instead
 
     def patience_s(self, attempt: Attempt) -> Floats:
-        """(n,): see simulation.sessions.watch.Patient."""
+        """(n,): see abr.view.Patient."""
         params, ladder_kbps = self._params, attempt.ladder_kbps
         size_bits, received_bits = attempt.size_bits, attempt.received_bits
         # Late is what was slower than this on average since its first byte.

@@ -2,7 +2,8 @@
 
 Where to look, in the order of reading:
 
-    controller  what is asked and answered; the settings
+    params      what can be set, and what things cost
+    controller  what is asked and answered
     outlook     the forecast, corrected by what came true
     chain       the forecast as a Markov chain of levels
     induction   the value of a plan, by backward induction
@@ -10,6 +11,7 @@ Where to look, in the order of reading:
     wishes      what the operator wants: caps of data and of device
 """
 
-from abr.controllers.nearcast.controller import Nearcast, NearcastParams
+from abr.controllers.nearcast.controller import Nearcast
+from abr.controllers.nearcast.params import NearcastParams
 
 __all__ = ["Nearcast", "NearcastParams"]

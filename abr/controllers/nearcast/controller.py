@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Annotated
 
 import msgspec
 import numpy as np
 
 from abr.controllers.nearcast.chain import Levels, transitions
 from abr.controllers.nearcast.induction import (
-    BUFFER_COUNT,
     Prices,
     Scratch,
     Singles,
@@ -21,12 +19,12 @@ from abr.controllers.nearcast.induction import (
     solve,
 )
 from abr.controllers.nearcast.outlook import Outlook
-from abr.controllers.nearcast.rescue import Plans, rescue
+from abr.controllers.nearcast.params import NearcastParams, prices_of
+from abr.controllers.nearcast.rescue import Plans, no_plans, remember, rescue
 from abr.controllers.nearcast.wishes import DataCap, usable_rungs
 from abr.qoe import stall_penalty_of
 from abr.view import GO_ON, HORIZON, Attempt, Flags, Floats, Rungs, View
-from nearcast.config import Section
-from nearcast.units import BITS_PER_KBIT
+from nearcast.units import BITS_PER_KBIT, KBPS_PER_MBPS
 from predictor.bandwidth import BandwidthModel, Forecast
 
 ROWS_MAX = 128
@@ -34,49 +32,11 @@ ROWS_MAX = 128
 STEPS_MIN = 3
 MODELS_KEPT = 8
 """In memory: more than are compared in one run."""
-KBPS_PER_MBPS = 1000.0
 RATE_KBPS_MIN = 1.0
 WINDOW_S_TOLERANCE = 0.1
 """Segments this much shorter than a window count as filling it."""
 RISK_SHARE = 0.5
 """Of the buffer: a segment that takes no more of it, at its own rate, is not given up."""
-
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-
-
-class NearcastParams(Section, frozen=True, kw_only=True):
-    """What the operator wants, and below that what was tuned (docs/results/abr.md).
-
-    `stall_penalty`: Mbit/s that a second of stall costs, 0 for what qoe_linear takes with the
-    ladder. `switch_penalty`: per Mbit/s of change. `startup_penalty`: Mbit/s that a second before
-    the first picture costs, 0 for half of a second of stall. `bitrate_kbps_max`: what the device
-    shows, 0 for no limit. `data_kbps_max`: mean rate that a session may fetch, 0 for no limit.
-    `model`: a bandwidth model of your own, file or folder; the shipped one if empty.
-    """
-
-    stall_penalty: NotNegative = 0.0
-    switch_penalty: NotNegative = 1.0
-    startup_penalty: NotNegative = 0.0
-    bitrate_kbps_max: NotNegative = 0.0
-    data_kbps_max: NotNegative = 0.0
-    model: str = ""
-
-    caution: Positive = 1.6
-    """Stalls are planned with at so many times their penalty."""
-    caution_told: Positive = 1.5
-    """And more so where an edge says what it holds: plans that count on it run the buffer lower."""
-    plan_s: Positive = 16.0
-    """Looked ahead."""
-    buffer_share: NotNegative = 0.68
-    change_share: NotNegative = 1.0
-    reserve_s: NotNegative = 2.0
-    reserve_decay_s: Positive = 6.0
-    patience_s: Positive = 4.3
-    giving_up_s: NotNegative = 2.5
-    trust_s: Positive = 2.3
-    rescue_margin: NotNegative = 0.4
 
 
 class Nearcast:
@@ -120,7 +80,7 @@ class Nearcast:
         rung = np.zeros(view.row_count, dtype=np.int64)
         highest = self._cap.highest(view) if self._cap.is_on else None
         for rows, step_count, is_told in self._groups(view):
-            prices = self._prices(view.ladder_kbps, is_told=is_told)
+            prices = prices_of(self._params, view.ladder_kbps, is_told=is_told)
             steps = self._steps(view, rows, usable, step_count, forecast, of_hits)
             chances = self._chances(float(steps.durations_s[0, 0]))
             after = solve(steps, chances, prices, self._scratch)
@@ -156,7 +116,7 @@ class Nearcast:
             some,
             self._plans,
             self._levels.weights,
-            self._prices(attempt.ladder_kbps, is_told=False),
+            prices_of(self._params, attempt.ladder_kbps, is_told=False),
             trust_s=self._params.trust_s,
             margin=self._params.rescue_margin,
         )
@@ -169,21 +129,6 @@ class Nearcast:
         # From now on `left_share` seconds more are left with each second, and one less to play.
         slack_s = RISK_SHARE * attempt.buffer_s - left_share * took_s
         return np.maximum(slack_s / (left_share + RISK_SHARE), 0.0)
-
-    def _prices(self, ladder_kbps: Floats, *, is_told: bool) -> Prices:
-        params = self._params
-        stall = params.stall_penalty or stall_penalty_of(ladder_kbps)
-        caution = params.caution * (params.caution_told if is_told else 1.0)
-        return Prices(
-            stall=stall * caution,
-            switch=params.switch_penalty,
-            buffer_share=params.buffer_share,
-            change_share=params.change_share,
-            reserve_s=params.reserve_s,
-            reserve_decay_s=params.reserve_decay_s,
-            patience_s=params.patience_s,
-            giving_up_s=params.giving_up_s,
-        )
 
     def _startup_penalty(self, view: View) -> float:
         return self._params.startup_penalty or 0.5 * stall_penalty_of(view.ladder_kbps)
@@ -295,30 +240,11 @@ class Nearcast:
         self, view: View, rows: Rungs, steps: Steps, after: Values | None, prices: Prices
     ) -> None:
         """Keep what giving up is judged by."""
-        rungs, levels = steps.rates.size, self._levels.count
-        plans = self._plans
-        if plans is None or plans.values.shape[1] != rungs:
-            n = self._count
-            plans = self._plans = Plans(
-                bps=np.ones((n, levels), np.float32),
-                later_bps=np.ones((n, levels), np.float32),
-                values=np.zeros((n, rungs, levels, BUFFER_COUNT), np.float32),
-                limit_s=np.ones(n, np.float32),
-                latency_s=np.zeros(n, np.float32),
-                last_rung=np.full(n, -1),
-                stall=np.ones(n, np.float32),
-            )
-        at = view.session[rows]
-        plans.bps[at] = steps.bps[:, 0, :, 0].T
-        plans.later_bps[at] = steps.later_bps[:, 0, :, 0].T
-        if after is None:  # the title ends
-            plans.values[at] = 0.0
-        else:
-            plans.values[at] = after.flat.reshape(after.shape).transpose(2, 0, 1, 3)
-        plans.limit_s[at] = steps.limit_s
-        plans.latency_s[at] = steps.latency_s
-        plans.last_rung[at] = np.minimum(view.last_rung[rows], rungs - 1)
-        plans.stall[at] = prices.stall
+        rungs = steps.rates.size
+        if self._plans is None or self._plans.values.shape[1] != rungs:
+            self._plans = no_plans(self._count, rungs, self._levels.count)
+        last_rung = np.minimum(view.last_rung[rows], rungs - 1)
+        remember(self._plans, view.session[rows], steps, after, last_rung, prices.stall)
 
 
 @lru_cache(maxsize=MODELS_KEPT)

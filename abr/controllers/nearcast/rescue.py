@@ -10,8 +10,17 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from abr.controllers.nearcast.induction import Prices, Singles, grid_scale, transfer_s
+from abr.controllers.nearcast.induction import (
+    BUFFER_COUNT,
+    Prices,
+    Singles,
+    Steps,
+    Values,
+    grid_scale,
+    transfer_s,
+)
 from abr.view import GO_ON, Attempt, Floats, Rungs
+from nearcast.units import KBPS_PER_MBPS
 
 RATE_BPS_MIN = 1000.0
 
@@ -29,6 +38,36 @@ class Plans(msgspec.Struct, frozen=True, kw_only=True):
     last_rung: Rungs
     stall: Singles
     """(n,): what a second of stall cost then; instead of the prices' own."""
+
+
+def no_plans(session_count: int, rungs: int, levels: int) -> Plans:
+    """Of sessions that have not been planned for yet."""
+    n = session_count
+    return Plans(
+        bps=np.ones((n, levels), np.float32),
+        later_bps=np.ones((n, levels), np.float32),
+        values=np.zeros((n, rungs, levels, BUFFER_COUNT), np.float32),
+        limit_s=np.ones(n, np.float32),
+        latency_s=np.zeros(n, np.float32),
+        last_rung=np.full(n, -1),
+        stall=np.ones(n, np.float32),
+    )
+
+
+def remember(
+    plans: Plans, at: Rungs, steps: Steps, after: Values | None, last_rung: Rungs, stall: float
+) -> None:
+    """The sessions `at` were planned for just now, in this order."""
+    plans.bps[at] = steps.bps[:, 0, :, 0].T
+    plans.later_bps[at] = steps.later_bps[:, 0, :, 0].T
+    if after is None:  # the title ends
+        plans.values[at] = 0.0
+    else:
+        plans.values[at] = after.flat.reshape(after.shape).transpose(2, 0, 1, 3)
+    plans.limit_s[at] = steps.limit_s
+    plans.latency_s[at] = steps.latency_s
+    plans.last_rung[at] = last_rung
+    plans.stall[at] = stall
 
 
 def rescue(
@@ -64,7 +103,7 @@ def rescue(
     )
     slack_s = attempt.buffer_s[:, None, None] - need_s  # (n, rungs, levels)
     ahead_s = np.maximum(slack_s, 0.0) + attempt.duration_s[:, None, None]
-    rates = attempt.ladder_kbps / 1000.0
+    rates = attempt.ladder_kbps / KBPS_PER_MBPS
     worth = rates[:, None] + plans.stall[at][:, None, None] * np.minimum(slack_s, 0.0)
     worth = worth + _values(plans, at, nearest, ahead_s)
     value = worth @ weights
