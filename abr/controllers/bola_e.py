@@ -149,6 +149,7 @@ class BolaE:
         self._last_rung[sessions] = attempt.rung[given_up]
 
     def _levels_of(self, ladder_kbps: Floats, buffer_limit_s: Floats) -> Levels:
+        """Of the ladder in hand. Sessions that share it are taken to share the limit as well."""
         if self._levels is None or self._levels.ladder_kbps is not ladder_kbps:
             self._levels = Levels(ladder_kbps, float(buffer_limit_s.max()))
         return self._levels
