@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abr.controllers import CONTROLLERS, build_controller
-from abr.view import ASK_AGAIN, GO_ON, HISTORY, HORIZON, Attempt, History, View, fill_sizes
-from simulation.sessions.watch import Patient
+from abr.view import ASK_AGAIN, GO_ON, HISTORY, HORIZON, Attempt, History, Patient, View, fill_sizes
 
 
 @st.composite
