@@ -10,7 +10,8 @@ from predictor.bandwidth.features import RATE_KBPS_MIN
 from predictor.bandwidth.history import Floats, History
 
 _MEAN_OF = 5
-_HALF_LIVES_S = (3.0, 8.0)
+HALF_LIVES_S = (3.0, 8.0)
+"""The players' own (abr.throughput), which nothing here may import: a test compares them."""
 
 
 def last(history: History) -> Floats:
@@ -29,7 +30,7 @@ def cautious_average(history: History) -> Floats:
     """The lesser of two moving averages with half-lives of 3 s and 8 s of transfer time."""
     kbps = _floored(history.samples_kbps)
     found = []
-    for half_life_s in _HALF_LIVES_S:
+    for half_life_s in HALF_LIVES_S:
         value, total = np.zeros(len(kbps)), np.zeros(len(kbps))
         for at in range(kbps.shape[1]):
             known = ~np.isnan(kbps[:, at])

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from abr.throughput import HALF_LIFE_FAST_S, HALF_LIFE_SLOW_S
+from abr.view import HISTORY
 from nearcast.errors import InputError
 from predictor.bandwidth.history import History
 from predictor.train.bandwidth_generated import KINDS, generate
 from predictor.train.bandwidth_rows import windows_kbps
-from predictor.train.bandwidth_rules import RULES
+from predictor.train.bandwidth_rules import HALF_LIVES_S, RULES
 from predictor.train.bandwidth_sessions import SAMPLES, Players, draw_players, requests
 from predictor.train.bandwidth_traces import Links, Trace, is_held_out, read_family, read_files
 from simulation.sessions.families import read_family as simulated_family
@@ -154,6 +156,11 @@ def test_the_rules_on_samples_worked_out_by_hand() -> None:
         # The half-life of 8 s is the lesser: (slow x 1000 + 4000) / (slow + 1).
         "average 3 s, 8 s": pytest.approx((slow * 1000.0 + 4000.0) / (slow + 1.0)),
     }
+
+
+def test_training_sees_as_much_as_a_player_shows() -> None:
+    assert SAMPLES == HISTORY
+    assert set(HALF_LIVES_S) == {HALF_LIFE_FAST_S, HALF_LIFE_SLOW_S}
 
 
 def test_siblings_are_held_out_together() -> None:
