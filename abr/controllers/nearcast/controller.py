@@ -35,6 +35,8 @@ MODELS_KEPT = 8
 RATE_KBPS_MIN = 1.0
 WINDOW_S_TOLERANCE = 0.1
 """Segments this much shorter than a window count as filling it."""
+EQUAL_SHARE = 1e-4
+"""Of the top rate: plans whose worth differs by no more are equally good."""
 RISK_SHARE = 0.5
 """Of the buffer: a segment that takes no more of it, at its own rate, is not given up."""
 
@@ -91,7 +93,10 @@ class Nearcast:
             worth = self._worth(view, rows, steps, after, first)
             if highest is not None:
                 worth[np.arange(usable)[:, None] > highest[rows]] = -np.inf
-            rung[rows] = worth.argmax(axis=0)  # the first of equals: the lower rung
+            # The first of equals is the lower rung. At a title's end many are: what a rise gains
+            # it costs as a change, and rounding in another batch must not choose among them.
+            nearly = worth.max(axis=0) - EQUAL_SHARE * view.ladder_kbps[-1] / KBPS_PER_MBPS
+            rung[rows] = (worth >= nearly).argmax(axis=0)
         is_unknown = np.isnan(view.history.kbps[:, -1])
         if view.prior is not None:
             is_unknown &= np.isnan(view.prior[:, 0])
