@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from predictor.bandwidth.history import Floats, History
 
-FEATURE_VERSION: Final = 1
+FEATURE_VERSION: Final = 2
 RATE_KBPS_MIN: Final = 10.0
 """What an outage counts as: below this no video plays, and a logarithm needs an end."""
 RECENT_COUNT: Final = 8
@@ -31,6 +31,10 @@ _SIZE_S_UNKNOWN: Final = 4.0
 _LEVEL_MIDDLE: Final = 13.0  # log2 kbit/s, about 8 Mbit/s
 _VOLATILITY_MIN: Final = 0.02
 
+_SORTED: Final = (2, 3, 4, 5, 6, 7)
+"""Order statistics of the last eight ratios that are inputs; the outermost are close to the
+extremes."""
+
 FEATURE_NAMES: Final = (
     *(f"ratio_{k}" for k in range(RECENT_COUNT, 0, -1)),
     *(f"mean_{tau:g}s" for tau in MEMORIES_S),
@@ -39,6 +43,10 @@ FEATURE_NAMES: Final = (
     "mean_abs_step",
     "step_product",
     "recent_abs_step",
+    "dead_share",
+    "dead_run",
+    "is_dead",
+    *(f"sorted_{k}" for k in _SORTED),
     "is_size_known",
     "level",
     # From here on logarithms, taken of all at once.
@@ -96,10 +104,16 @@ def compute(history: History) -> tuple[NDArray[np.float32], Floats]:
     out[:, 15] = product * scale / (1.0 + mean_step)
     np.add.reduce(size[:, -3:], axis=1, out=out[:, 16])
     size_s = history.size_bytes * 0.008 / np.exp2(reference)  # bytes to kbit
-    out[:, 17] = size_s == size_s
-    out[:, 18] = (reference - _LEVEL_MIDDLE) * 0.25
+    # Outages stand out of any level: whether the link is dead, for how long, and how often.
+    dead = (rate <= RATE_KBPS_MIN) * known
+    np.divide(np.add.reduce(dead, axis=1), count, out=out[:, 17])
+    np.add.reduce(np.multiply.accumulate(dead[:, ::-1], axis=1), axis=1, out=out[:, 18])
+    out[:, 19] = dead[:, -1]
+    out[:, 20:26] = np.sort(ratio[:, -8:], axis=1)[:, 1:7]
+    out[:, 26] = size_s == size_s
+    out[:, 27] = (reference - _LEVEL_MIDDLE) * 0.25
 
-    logs = out[:, 19:]
+    logs = out[:, 28:]
     np.add(duration_s[:, -4:], 0.05, out=logs[:, 0:4])
     np.add(age_s[:, -4:], 1.0, out=logs[:, 4:8])
     variance = np.maximum(sums[:, :, 2] - mean * mean, 0.0)
@@ -107,7 +121,7 @@ def compute(history: History) -> tuple[NDArray[np.float32], Floats]:
     logs[:, 12:16] = sums[:, :, 3]
     logs[:, 16] = count
     np.add(since_s[:, -1], 1.0, out=logs[:, 17])
-    logs[:, 18] = np.where(out[:, 17], size_s, _SIZE_S_UNKNOWN) + 0.01
+    logs[:, 18] = np.where(out[:, 26], size_s, _SIZE_S_UNKNOWN) + 0.01
     np.add(np.fmax(history.samples_ttfb_s[:, -1], 0.0), 0.01, out=logs[:, 19])
     np.log2(logs, out=logs)
     logs[:, 12:16] -= beside

@@ -42,7 +42,7 @@ OnProgress = Callable[[str, float], None]
 
 FOLDS = 4
 _FRESH_TRACES = 40
-_GOLDEN_ROWS = 8
+_GOLDEN_ROWS = 4
 _GOLDEN_TOLERANCE = 0.01  # log2; other processors sum in another order
 
 

@@ -24,7 +24,7 @@ _WEIGHT_S_MAX = 1500.0
 class Amounts:
     """Per family and round."""
 
-    rounds: int = 4
+    rounds: int = 5
     sessions: int = 300
     steps: int = 40
     windows: int = 6000

@@ -18,6 +18,11 @@ from predictor.bandwidth.model import LEVELS, STANDARDISED_MAX, WINDOWS_S, steps
 from predictor.train.bandwidth_rows import Rows, Singles
 
 _WINDOW_WEIGHTS = (2.0, 1.0, 1.0, 1.0, 0.7, 0.7)  # the transfer asked for matters most
+# Lower quantiles aim a little lower than they are called: links nobody has seen fall below them
+# more often than those learnt from, by 1 to 7 points of a nominal 25 %. Outages cost most.
+_AIMS = (0.019, 0.09, 0.235, 0.39, 0.5, 0.6, 0.75, 0.9, 0.98)
+# The median serves as the best guess too, and is what plans are made of.
+_MEDIAN_WEIGHT = 3.0
 _WARM_STEPS = 200
 _AVERAGE_KEEP = 0.999
 _NOISE_MIN = 0.05  # log2; a family that never moves must not own the loss
@@ -27,8 +32,8 @@ _BELOW_FLOOR = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class FitSettings:
-    hidden: tuple[int, ...] = (96, 96)
-    steps: int = 14_000
+    hidden: tuple[int, ...] = (100, 100, 100)
+    steps: int = 16_000
     batch: int = 1024
     rate: float = 2e-3
     decay: float = 1e-4
@@ -84,7 +89,9 @@ def fit(
     targets = torch.from_numpy(rows.targets)
     weights = torch.from_numpy(_weights(rows, shares))
     floors = torch.from_numpy(np.log2(RATE_KBPS_MIN) - rows.reference).float()
-    levels, windows = torch.tensor(LEVELS), torch.tensor(_WINDOW_WEIGHTS)
+    levels, windows = torch.tensor(_AIMS), torch.tensor(_WINDOW_WEIGHTS)
+    importance = torch.tensor([_MEDIAN_WEIGHT if each == 0.5 else 1.0 for each in LEVELS])
+    importance /= importance.sum()
     network = _Network(rows.features.shape[1], settings.hidden)
     parameters = list(network.parameters())
     averages = [each.detach().clone() for each in parameters]
@@ -101,7 +108,7 @@ def fit(
         answer = network(inputs[batch])
         answer = torch.maximum(answer, floor + _BELOW_FLOOR * (answer - floor))
         beside = torch.nan_to_num(truth)[:, :, None] - answer
-        pinball = torch.maximum(levels * beside, (levels - 1.0) * beside).mean(2)
+        pinball = torch.maximum(levels * beside, (levels - 1.0) * beside) @ importance
         loss = (pinball * known * windows * weights[batch][:, None]).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

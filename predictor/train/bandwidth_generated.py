@@ -36,7 +36,7 @@ def _trace(kind: str, at: int, rng: np.random.Generator) -> Trace:
         path = rng.uniform(0.3, 2.0) * np.sin(turns + rng.uniform(0.0, 6.0))
     noise = 2.0 ** rng.uniform(-6.0, -0.5) * rng.normal(size=steps)
     kbps = 2.0 ** (level + path + noise)
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         kbps = np.where(_outages(steps, step_s, rng), 0.0, kbps)
     return Trace(
         family=FAMILY,
@@ -75,7 +75,7 @@ def _steps(steps: int, step_s: float, rng: np.random.Generator) -> Floats:
 
 
 def _outages(steps: int, step_s: float, rng: np.random.Generator) -> Floats:
-    hold_s, every_s = 2.0 ** rng.uniform(0.5, 5.0), 2.0 ** rng.uniform(4.5, 8.0)
+    hold_s, every_s = 2.0 ** rng.uniform(0.5, 7.0), 2.0 ** rng.uniform(4.0, 8.0)
     is_out = np.zeros(steps, dtype=bool)
     at = float(rng.exponential(every_s))
     while at < _LENGTH_S:

@@ -115,3 +115,29 @@ def test_only_of_nothing_left_is_empty() -> None:
     found = only(history([[NAN, 1.0, 2.0]]), hits=True)
     assert np.isnan(found.samples_kbps).all()
     assert found.gap_s[0] == pytest.approx(2 * 2.55)
+
+
+def test_an_outage_is_told_by_length_and_share() -> None:
+    names = ["dead_share", "dead_run", "is_dead"]
+    columns = [FEATURE_NAMES.index(name) for name in names]
+    dead, lively = 0.0, 900.0
+    features, _ = compute(
+        history(
+            [
+                [NAN, NAN, *[lively] * 6, dead, dead],
+                [NAN, NAN, dead, dead, *[lively] * 6],
+                [lively] * 10,
+                [dead] * 10,
+            ]
+        )
+    )
+    expected = [[0.25, 2.0, 1.0], [0.25, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 10.0, 1.0]]
+    np.testing.assert_allclose(features[:, columns], expected, atol=1e-6)
+
+
+def test_the_order_of_the_last_eight_is_left_out_of_their_sorted_ratios() -> None:
+    columns = [at for at, name in enumerate(FEATURE_NAMES) if name.startswith("sorted_")]
+    kbps = [800.0, 900.0, 1000.0, 1100.0, 500.0, 2000.0, 1500.0, 700.0]
+    features, reference = compute(history([kbps]))
+    expected = np.sort(np.log2(kbps) - reference[0])[1:7]
+    np.testing.assert_allclose(features[0, columns], expected, atol=1e-5)

@@ -56,6 +56,14 @@ def test_quantiles_rise_and_are_finite_whatever_was_seen(model: BandwidthModel) 
     assert found.kbps.shape == (300, len(model.windows_s), len(model.levels))
 
 
+def test_a_link_dead_for_long_may_stay_dead(model: BandwidthModel) -> None:
+    """The lower quantiles are an outage itself, not a hair above it: that is no surprise then."""
+    dead = model.forecast(history(np.full((1, 24), 0.0)))
+    quarter = np.flatnonzero(model.levels == 0.25)[0]
+    assert dead.kbps[0, 0, quarter] == pytest.approx(RATE_KBPS_MIN, rel=1e-9)
+    assert dead.rank(np.array([0.0]))[0] >= 0.25
+
+
 def test_a_row_is_answered_the_same_alone(model: BandwidthModel) -> None:
     samples = history(drawn(2))
     together = model.forecast(samples).kbps

@@ -20,14 +20,13 @@ from predictor.train.bandwidth_data import Amounts, training_data
 from predictor.train.bandwidth_fit import FitSettings
 from predictor.train.bandwidth_rows import Rows
 
+SHORT = FitSettings(hidden=(48, 48), steps=300, batch=256)
 SMALL = Amounts(rounds=1, sessions=8, steps=20, windows=200, generated_traces=8)
 
 
 @pytest.fixture(scope="module")
 def fitted() -> bandwidth.Fitted:
-    return bandwidth.fit_model(
-        [], seed=3, amounts=SMALL, settings=FitSettings(steps=200, batch=256), data_sha256={}
-    )
+    return bandwidth.fit_model([], seed=3, amounts=SMALL, settings=SHORT, data_sha256={})
 
 
 def test_a_model_exists_without_any_data(fitted: bandwidth.Fitted) -> None:
@@ -42,9 +41,7 @@ def test_a_model_exists_without_any_data(fitted: bandwidth.Fitted) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes(fitted: bandwidth.Fitted) -> None:
-    again = bandwidth.fit_model(
-        [], seed=3, amounts=SMALL, settings=FitSettings(steps=200, batch=256), data_sha256={}
-    )
+    again = bandwidth.fit_model([], seed=3, amounts=SMALL, settings=SHORT, data_sha256={})
     assert again.content == fitted.content
 
 
