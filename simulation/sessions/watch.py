@@ -3,7 +3,8 @@
 A player asks when bytes arrive; here it is asked at moments. They are LOOK_S apart at first, and
 each gap is a little longer than the one before, so that an outage of minutes is not looked at
 thousands of times. A controller may also say for how long it would go on even if nothing more came
-(abr.view.Patient): until then nobody needs to ask, which changes no answer and spares nearly all of them.
+(abr.view.Patient): until then nobody needs to ask, which changes no answer and spares nearly all
+of them.
 """
 
 from __future__ import annotations
