@@ -22,7 +22,8 @@ Flags = NDArray[np.bool_]
 HORIZON = 8
 """Segments ahead that a view describes."""
 HISTORY = 24
-"""Throughput samples that a view holds: a minute and a half of segments of 4 s."""
+"""Throughput samples that a view holds: a minute and a half of segments of 4 s. The bandwidth model
+is trained on as many."""
 GO_ON = -1
 """Instead of a rung: a segment under way is not given up."""
 ASK_AGAIN = -2
@@ -36,7 +37,8 @@ an outage lasts; only a bound that nobody reaches leaves them as they are."""
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """The last transfers of `n` sessions: (n, history) each, newest last, NaN on the left while
-    there are fewer."""
+    there are fewer. What the bandwidth model is asked (predictor.bandwidth.History) has these and
+    the request that is due; that package knows no player, so it has words of its own."""
 
     kbps: Floats
     bytes: Floats

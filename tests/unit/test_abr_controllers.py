@@ -19,7 +19,8 @@ LADDER_KBPS = np.array([300.0, 750.0, 1500.0, 3000.0, 6000.0])
 NAMES = list(CONTROLLERS)
 
 # Each controller's choices on `random_view(seed=7, rows=24)` after those on seed 8. They
-# change only when a controller decides differently, which a change of this file must say why.
+# change only when a controller decides differently, which a change of this file must say why;
+# nearcast also with another shipped model. The new row is the one that the failure shows.
 GOLDEN: dict[str, list[int]] = {
     "throughput": [0, 1, 2, 2, 0, 2, 0, 1, 3, 0, 1, 3, 1, 1, 2, 3, 0, 1, 0, 0, 1, 1, 2, 0],
     "bola": [0, 0, 3, 3, 1, 2, 0, 1, 4, 0, 0, 0, 0, 1, 0, 0, 2, 2, 1, 2, 1, 1, 2, 3],
@@ -28,6 +29,7 @@ GOLDEN: dict[str, list[int]] = {
     "dynamicdash": [0, 1, 2, 2, 0, 2, 0, 1, 1, 0, 1, 0, 1, 1, 2, 3, 1, 1, 0, 2, 1, 1, 2, 3],
     "robust_mpc": [0, 1, 2, 2, 2, 0, 0, 0, 1, 0, 2, 0, 1, 0, 1, 2, 1, 1, 1, 1, 3, 0, 0, 3],
     "hybrid": [0, 1, 1, 2, 0, 2, 0, 1, 1, 0, 1, 0, 1, 1, 2, 0, 0, 0, 0, 2, 4, 0, 2, 0],
+    "nearcast": [0, 0, 2, 3, 3, 0, 0, 0, 2, 0, 2, 1, 3, 0, 3, 2, 1, 0, 0, 2, 4, 0, 0, 3],
 }
 
 
@@ -125,8 +127,9 @@ def test_more_throughput_never_means_a_lower_rung(name: str) -> None:
         last = rung
 
 
-@pytest.mark.parametrize("name", list(GOLDEN))
+@pytest.mark.parametrize("name", NAMES)
 def test_golden_replay(name: str) -> None:
+    assert name in GOLDEN, "a new controller adds its row"
     controller = build_controller(name, session_count=24)
     controller.choose(random_view(8, 24))
     assert controller.choose(random_view(7, 24)).tolist() == GOLDEN[name]
