@@ -9,13 +9,13 @@ else; the graph is read under one before a runtime sees it, and may not point to
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
 from nearcast.errors import ModelError, SchemaMismatch, SignatureError
+from nearcast.whole_file import write_whole
 from predictor.features import FEATURE_COUNT, FEATURE_NAMES, FEATURE_VERSION
 
 MODEL_FILE: Final = "model.onnx"
@@ -104,18 +104,11 @@ def write(folder: Path, model: bytes, manifest: Manifest) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST_FILE).unlink(missing_ok=True)
-        write_file(folder / MODEL_FILE, model)
+        write_whole(folder / MODEL_FILE, model)
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-        write_file(folder / MANIFEST_FILE, text + b"\n")
+        write_whole(folder / MANIFEST_FILE, text + b"\n")
     except OSError as error:
         raise ModelError(f"cannot write {folder}: {error.strerror or error}") from error
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
 
 
 def digest(model: bytes) -> str:

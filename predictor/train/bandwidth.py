@@ -17,7 +17,7 @@ import numpy as np
 
 from nearcast.errors import ModelError
 from nearcast.seeds import Seeds
-from predictor.artifact import write_file
+from nearcast.whole_file import write_whole
 from predictor.bandwidth import file
 from predictor.bandwidth.features import FEATURE_NAMES, FEATURE_VERSION
 from predictor.bandwidth.file import Golden, ModelFile, Prior
@@ -129,13 +129,13 @@ def train(
 
 
 def write(folder: Path, trained: Trained) -> None:
-    """The numpy file and the same network as graphs. Raises ModelError."""
+    """The numpy file and the same network as graphs. Raises ModelError or InputError."""
     fitted = trained.fitted
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / INT8_FILE, int8_graph(fitted.found))
-        write_file(folder / FLOAT_FILE, float_graph(fitted.dense, fitted.found))
-        write_file(folder / file.FILE_NAME, fitted.content)
+        write_whole(folder / INT8_FILE, int8_graph(fitted.found))
+        write_whole(folder / FLOAT_FILE, float_graph(fitted.dense, fitted.found))
+        write_whole(folder / file.FILE_NAME, fitted.content)
     except OSError as error:
         raise ModelError(f"cannot write {folder}: {error.strerror or error}") from error
 

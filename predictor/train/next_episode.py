@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from nearcast.seeds import Seeds
+from nearcast.whole_file import write_whole
 from predictor import artifact
 from predictor.artifact import Golden, Manifest
 from predictor.bench import measure
@@ -252,4 +253,4 @@ def _manifest(
 def write(folder: Path, trained: Trained) -> None:
     """The model folder: int8 graph, manifest, and the float graph beside for comparison."""
     artifact.write(folder, trained.model, trained.manifest)
-    artifact.write_file(folder / artifact.MODEL_FLOAT_FILE, trained.model_float)
+    write_whole(folder / artifact.MODEL_FLOAT_FILE, trained.model_float)
