@@ -154,7 +154,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     lambda: _package("catalogue", "sqlalchemy", "origin", "the origin's database"),
     lambda: _package("TLS", "aiofastnet", "tls", "TLS towards clients for less CPU"),
     lambda: _package("training", "onnx", "train", "nearcast train"),
-    lambda: _package("replay", "numba", "sim", "fast replays of request files"),
+    lambda: _package("replay", "numba", "sim", "fast replays and sessions"),
     _open_files,
     _space,
 )

@@ -111,17 +111,20 @@ def play_all(
 
         warm()  # the compiler's time is no session's
     for condition in plan.conditions:
+        links: dict[range, Capacity] = {}
         for choice in plan.choices:
-            yield _play_family(plan, condition, choice, now_s, on_progress)
+            yield _play_family(plan, condition, choice, links, now_s, on_progress)
 
 
 def _play_family(
     plan: Plan,
     condition: Condition,
     choice: Choice,
+    links: dict[range, Capacity],
     now_s: Callable[[], float],
     on_progress: OnProgress | None,
 ) -> Played:
+    """`links` takes each batch's for the next choice: making them takes as long as playing."""
     family = condition.family
     count = len(family.traces)
     begun_s = now_s()
@@ -134,7 +137,8 @@ def _play_family(
                 done = (rows.start + share * len(rows)) / count
                 on_progress(choice.label, family.name, done)
 
-        outcome = play_rows(plan, condition, choice, rows, report)[0]
+        capacity = links[rows] = links.get(rows) or Capacity(family.traces[rows.start : rows.stop])
+        outcome = play_rows(plan, condition, choice, rows, report, capacity=capacity)[0]
         report(1.0)
         parts.append(measure_in(plan, condition, outcome))
     return Played(
@@ -164,11 +168,13 @@ def play_rows(
     rows: range,
     report: Callable[[float], None] | None = None,
     forecasts: list[ForecastMark] | None = None,
+    capacity: Capacity | None = None,
 ) -> tuple[Outcome, Flags | None]:
     """The sessions on these traces of the family, and what the edge held (sessions, segments). They
     are the same whichever others are played with them. `forecasts` takes what the controller
-    foresaw in a single one, if it says so."""
+    foresaw in a single one, if it says so. `capacity` is of these traces."""
     traces = condition.family.traces[rows.start : rows.stop]
+    capacity = capacity or Capacity(traces)
     hits = _hits(plan, condition)
     if hits is not None:
         hits = hits[rows.start : rows.stop]
@@ -179,7 +185,7 @@ def play_rows(
             condition.title,
             choice.name,
             getattr(choice.settings, choice.name),
-            Capacity(traces),
+            capacity,
             condition.latency_s,
             _settings(plan),
             hits=hits,
@@ -201,7 +207,7 @@ def play_rows(
     outcome = play(
         condition.title,
         controller,
-        _transport(plan, condition, traces),
+        _transport(plan, condition, traces, capacity),
         len(rows),
         _settings(plan),
         hits=hits,
@@ -212,8 +218,7 @@ def play_rows(
 
 
 def _is_compiled(plan: Plan, choice: Choice) -> bool:
-    """The same sessions can be played by simulation.sessions.compiled, which is several times as
-    fast."""
+    """The same sessions can be played several times as fast."""
     if plan.transport != "plain" or find_spec("numba") is None:
         return False
     from simulation.sessions.compiled import can_play
@@ -266,9 +271,11 @@ def _known(plan: Plan, condition: Condition, trace: Trace) -> KnownSession:
     )
 
 
-def _transport(plan: Plan, condition: Condition, traces: Sequence[Trace]) -> Transport:
+def _transport(
+    plan: Plan, condition: Condition, traces: Sequence[Trace], capacity: Capacity
+) -> Transport:
     """With an edge the trace is what a miss finds, and a hit a link that is faster throughout."""
-    capacity, edge = Capacity(traces), plan.edge
+    edge = plan.edge
     if plan.transport == "plain":
         return PlainTransport(capacity, condition.latency_s, hit_speedup=_speedup(plan))
     if edge is None:
