@@ -11,7 +11,7 @@ from abr.config import AbandonConfig
 from abr.fetcher import Fetcher
 from abr.playback import TIME_S_TOLERANCE, Playback
 from abr.transfer import Transfer
-from abr.view import ASK_AGAIN, ASK_AGAIN_COUNT_MAX, GO_ON, Attempt, Controller, Patient
+from abr.view import ASK_AGAIN, ASK_AGAIN_LIVE_COUNT_MAX, GO_ON, Attempt, Controller, Patient
 from nearcast.media import TrackKind
 from nearcast.units import bits_from_bytes
 
@@ -65,7 +65,7 @@ class Rescue:
         if patience_s > 0:
             return GO_ON
         rung = int(self._controller.abandon(attempt)[0])
-        count_max = ASK_AGAIN_COUNT_MAX if rung == ASK_AGAIN else self._config.count_max
+        count_max = ASK_AGAIN_LIVE_COUNT_MAX if rung == ASK_AGAIN else self._config.count_max
         return rung if fetcher.abandon_count < count_max else GO_ON
 
     def _is_time(

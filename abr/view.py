@@ -32,7 +32,10 @@ OWN_SHARE_MIN = 0.1
 """Of the link, left to a track beside others that would take nearly all of it."""
 ASK_AGAIN_COUNT_MAX = 1000
 """Of one segment. A controller that is asked anew may well decide the same, as the peers' do while
-an outage lasts; only a bound that nobody reaches leaves them as they are."""
+an outage lasts; in a comparison only a bound that nobody reaches leaves them as they are."""
+ASK_AGAIN_LIVE_COUNT_MAX = 100
+"""The same where a viewer waits. BOLA with an empty buffer can give up a segment that comes well in
+time for as long as it is let."""
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):

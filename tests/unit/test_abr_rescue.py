@@ -133,7 +133,7 @@ def test_named_rung_is_fetched_instead(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_controller_that_is_asked_again_for_ever_meets_a_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("abr.rescue.ASK_AGAIN_COUNT_MAX", 5)
+    monkeypatch.setattr("abr.rescue.ASK_AGAIN_LIVE_COUNT_MAX", 5)
     world = watched(Spy(ASK_AGAIN), monkeypatch)
     assert world.core.is_done
     assert max(tries(world).values()) == 6
