@@ -10,7 +10,7 @@ import pytest
 
 from abr.controllers.nearcast import Nearcast, NearcastParams
 from abr.qoe import stall_penalty_of
-from abr.view import GO_ON, HISTORY, HORIZON, Attempt, Flags, Floats, History, Rungs, View
+from abr.view import HISTORY, HORIZON, Attempt, Flags, Floats, History, Rungs, View
 from nearcast.trace import Trace
 from simulation.sessions.capacity import Capacity
 from simulation.sessions.engine import STALL_S_MIN, Outcome, Settings, play
@@ -209,7 +209,7 @@ class Watching:
         return rung
 
     def abandon(self, attempt: Attempt) -> Rungs:
-        return np.full(attempt.rung.size, GO_ON)
+        return self.controller.abandon(attempt)
 
 
 def test_hits_do_not_raise_what_is_expected_of_a_miss() -> None:

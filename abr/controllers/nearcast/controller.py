@@ -18,7 +18,8 @@ from abr.controllers.nearcast.induction import (
     outcomes,
     solve,
 )
-from abr.controllers.nearcast.outlook import Outlook
+from abr.controllers.nearcast.mixture import hit_share, mixed
+from abr.controllers.nearcast.outlook import Outlook, Outlooks
 from abr.controllers.nearcast.params import NearcastParams, prices_of
 from abr.controllers.nearcast.rescue import Plans, no_plans, remember, rescue
 from abr.controllers.nearcast.wishes import DataCap, usable_rungs
@@ -75,15 +76,12 @@ class Nearcast:
 
     def choose(self, view: View) -> Rungs:
         usable = usable_rungs(view.ladder_kbps, self._params.bitrate_kbps_max)
-        forecast = self._outlook.of_miss(view)
-        of_hits = None
-        if view.hits_ahead is not None and (view.hits_ahead > 0).any():
-            of_hits = self._outlook.of_hit(view)
+        outlooks = self._outlooks(view)
         rung = np.zeros(view.row_count, dtype=np.int64)
         highest = self._cap.highest(view) if self._cap.is_on else None
         for rows, step_count, is_told in self._groups(view):
             prices = prices_of(self._params, view.ladder_kbps, is_told=is_told)
-            steps = self._steps(view, rows, usable, step_count, forecast, of_hits)
+            steps = self._steps(view, rows, usable, step_count, outlooks)
             chances = self._chances(float(steps.durations_s[0, 0]))
             after = solve(steps, chances, prices, self._scratch)
             self._remember(view, rows, steps, after, prices)
@@ -135,6 +133,14 @@ class Nearcast:
         slack_s = RISK_SHARE * attempt.buffer_s - left_share * took_s
         return np.maximum(slack_s / (left_share + RISK_SHARE), 0.0)
 
+    def _outlooks(self, view: View) -> Outlooks:
+        miss = self._outlook.of_miss(view)
+        share = hit_share(view.history)
+        if not share.any() and (view.hits_ahead is None or not (view.hits_ahead > 0).any()):
+            return Outlooks(miss=miss, hit=miss, unsaid=miss)
+        hit = self._outlook.of_hit(view)
+        return Outlooks(miss=miss, hit=hit, unsaid=mixed(miss, hit, share))
+
     def _startup_penalty(self, view: View) -> float:
         return self._params.startup_penalty or 0.5 * stall_penalty_of(view.ladder_kbps)
 
@@ -165,8 +171,7 @@ class Nearcast:
         rows: Rungs,
         usable: int,
         step_count: int,
-        forecast: Forecast,
-        of_hits: Forecast | None,
+        outlooks: Outlooks,
     ) -> Steps:
         durations_s = view.durations_s[rows, :step_count]
         sizes_bits = view.sizes_bits[rows, :step_count, :usable]
@@ -175,13 +180,14 @@ class Nearcast:
             taken_bits = view.taken_kbps[rows, None] * BITS_PER_KBIT * durations_s
             sizes_bits = sizes_bits + taken_bits[:, :, None]
         duration_s = float(durations_s[0, 0])
-        bps, later_bps = self._chain(forecast, rows, step_count, duration_s)
-        if of_hits is not None:
-            assert view.hits_ahead is not None
-            held = view.hits_ahead[rows, :step_count, :usable].transpose(2, 0, 1) > 0.5
-            hit_bps, hit_later_bps = self._chain(of_hits, rows, step_count, duration_s)
-            bps = np.where(held, hit_bps, bps)
-            later_bps = np.where(held, hit_later_bps, later_bps)
+        bps, later_bps = self._chain(outlooks.unsaid, rows, step_count, duration_s)
+        if view.hits_ahead is not None:
+            said = view.hits_ahead[rows, :step_count, :usable].transpose(2, 0, 1)
+            for what, is_said in ((outlooks.hit, said > 0.5), (outlooks.miss, said < 0.5)):
+                if what is not outlooks.unsaid and is_said.any():
+                    said_bps, said_later_bps = self._chain(what, rows, step_count, duration_s)
+                    bps = np.where(is_said, said_bps, bps)
+                    later_bps = np.where(is_said, said_later_bps, later_bps)
         return Steps(
             rates=(view.ladder_kbps[:usable] / KBPS_PER_MBPS).astype(np.float32),
             durations_s=durations_s.astype(np.float32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from abr.view import Floats, Rungs, View
@@ -11,6 +12,15 @@ from predictor.bandwidth.calibrator import Calibrator
 
 RANK_CORRELATION_MIN = 0.01
 """Less, or opposed, counts as unrelated: each window is drawn afresh."""
+
+
+class Outlooks(msgspec.Struct, frozen=True, kw_only=True):
+    """Forecasts of the same sessions, by where the next segments come from."""
+
+    miss: Forecast
+    hit: Forecast
+    unsaid: Forecast
+    """Where the edge did not say."""
 
 
 class Outlook:
