@@ -70,4 +70,4 @@ def test_first_misses_after_a_burst_of_hits_do_not_stall() -> None:
     # What is buffered pays for three more at most. At the end of the title it pays again.
     behind = rungs[20:-3]
     assert behind.count(1) <= 3
-    assert behind[2:] == [0] * len(behind[2:])
+    assert behind[3:] == [0] * len(behind[3:])
