@@ -31,6 +31,8 @@ from predictor.bandwidth import BandwidthModel, Forecast
 ROWS_MAX = 128
 """Planned at once: more need more memory and are no quicker."""
 STEPS_MIN = 3
+DURATIONS_KEPT = 64
+"""Of segments, to a tenth of a second: more than a title has."""
 MODELS_KEPT = 8
 """In memory: more than are compared in one run."""
 RATE_KBPS_MIN = 1.0
@@ -201,13 +203,15 @@ class Nearcast:
 
     def _chances(self, duration_s: float) -> list[Singles]:
         """HORIZON matrices: from the level of each step to that of the next one."""
-        key = round(duration_s, 3)
-        known = self._transitions.get(key)
+        step_s = max(round(duration_s, 1), 0.1)  # what is between makes no difference
+        known = self._transitions.get(step_s)
         if known is None:
-            moments_s = duration_s * np.arange(HORIZON + 1, dtype=np.float64)
+            moments_s = step_s * np.arange(HORIZON + 1, dtype=np.float64)
             ranks = self._outlook.rank_correlations(moments_s)
             known = [transitions(self._levels, each).astype(np.float32) for each in ranks]
-            self._transitions[key] = known
+            if len(self._transitions) >= DURATIONS_KEPT:
+                self._transitions.clear()
+            self._transitions[step_s] = known
         return known
 
     def _chain(
