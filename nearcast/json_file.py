@@ -21,6 +21,7 @@ def check_json_file(file: Path | None) -> None:
     """Find out before long work, not after it. Raises InputError; makes no file."""
     if file is None:
         return
+    _check_name(file)
     folder = file.absolute().parent
     if not folder.is_dir():
         raise InputError(f"cannot write {file}: its folder does not exist")
@@ -33,4 +34,11 @@ def write_json(file: Path | None, value: object) -> None:
     cannot be written."""
     if file is None:
         return
+    _check_name(file)
     write_whole(file, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+
+def _check_name(file: Path) -> None:
+    """`-` would be a file of that name: standard output has what is said to people."""
+    if str(file) == "-":
+        raise InputError("cannot write to -: standard output has the text; name a file")

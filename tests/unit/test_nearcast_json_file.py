@@ -34,6 +34,13 @@ def test_checking_makes_no_file(tmp_path: Path) -> None:
     assert not tuple(tmp_path.iterdir())
 
 
+def test_a_dash_is_no_file() -> None:
+    for refuse in (check_json_file, lambda file: write_json(file, {})):
+        with pytest.raises(InputError, match=r"cannot write to -: .* name a file"):
+            refuse(Path("-"))
+    assert not Path("-").exists()
+
+
 @pytest.mark.parametrize("name", ["missing/out.json", "."])
 def test_what_cannot_be_written_is_named_before_and_after(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
