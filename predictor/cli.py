@@ -118,9 +118,11 @@ def train_bandwidth(
     from predictor.train.bandwidth_data import Amounts
     from predictor.train.bandwidth_fit import FitSettings
     from predictor.train.bandwidth_report import report_text
-    from predictor.train.bandwidth_traces import read_files
+    from predictor.train.bandwidth_traces import check_enough, read_files
 
     traces, data_sha256 = read_files(data or [])
+    if warning := check_enough(traces):
+        typer.echo(f"warning: {warning}", err=True)
     test_traces, _ = read_files(test or [])
     left_out = _families_left_out(leave_out or [], {trace.family for trace in traces})
     _check_writable(out)

@@ -20,6 +20,10 @@ Indices = NDArray[np.int64]
 ENDINGS = (".csv", ".csv.gz", ".csv.xz")
 # A link that is dead for good would never end a transfer; this carries a bit in a while.
 _KBPS_MIN = 0.05
+DURATION_S_MIN = 600.0
+"""Of all traces together: some three sessions. Less says nothing of a network."""
+TRACES_ENOUGH = 10
+"""With fewer, a fold has one or two and its measure is chance."""
 _SIBLING = re.compile(r"(?<=\d)_")
 
 
@@ -101,6 +105,23 @@ def read_files(paths: Sequence[Path]) -> tuple[list[Trace], dict[str, str]]:
         digests[found[0].family] = digest
         traces += found
     return traces, digests
+
+
+def check_enough(traces: Sequence[Trace]) -> str:
+    """What to warn of, or nothing. Raises InputError for traces that are too short to learn from;
+    none at all is well, as generated links are there."""
+    if not traces:
+        return ""
+    duration_s = sum(float(trace.times_s[-1] - trace.times_s[0]) for trace in traces)
+    plural = "" if len(traces) == 1 else "s"
+    told = f"--data has {len(traces)} trace{plural} of {duration_s:.0f} s in all"
+    if duration_s < DURATION_S_MIN:
+        raise InputError(f"{told}; training needs {DURATION_S_MIN:.0f} s at least")
+    if len(traces) < TRACES_ENOUGH:
+        return (
+            f"{told}: the model and its measure will say little (better: {TRACES_ENOUGH} or more)"
+        )
+    return ""
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:

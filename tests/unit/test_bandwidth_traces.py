@@ -15,7 +15,14 @@ from predictor.train.bandwidth_generated import KINDS, generate
 from predictor.train.bandwidth_rows import windows_kbps
 from predictor.train.bandwidth_rules import HALF_LIVES_S, RULES
 from predictor.train.bandwidth_sessions import SAMPLES, Players, draw_players, requests
-from predictor.train.bandwidth_traces import Links, Trace, is_held_out, read_family, read_files
+from predictor.train.bandwidth_traces import (
+    Links,
+    Trace,
+    check_enough,
+    is_held_out,
+    read_family,
+    read_files,
+)
 from simulation.sessions.families import read_family as simulated_family
 
 HEADER = "trace_id,t_s,throughput_kbps\n"
@@ -219,6 +226,19 @@ def test_train_and_simulate_refuse_the_same_files(tmp_path: Path, text: str, lin
             read(path)
         said.append(str(caught.value))
     assert said[0] == said[1]
+
+
+def test_too_little_to_learn_from_is_refused_and_little_is_said(tmp_path: Path) -> None:
+    def traces(count: int, duration_s: int) -> list[Trace]:
+        rows = "".join(f"t{one},0,300\nt{one},{duration_s},0\n" for one in range(count))
+        (tmp_path / "town.csv").write_text("trace_id,t_s,throughput_kbps\n" + rows)
+        return read_files([tmp_path])[0]
+
+    with pytest.raises(InputError, match="1 trace of 30 s in all; training needs 600 s"):
+        check_enough(traces(1, 30))
+    assert "2 traces of 800 s in all" in check_enough(traces(2, 400))
+    assert check_enough(traces(12, 60)) == ""
+    assert check_enough([]) == ""
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

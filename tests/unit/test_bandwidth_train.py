@@ -134,6 +134,7 @@ def test_the_command_writes_a_model_and_says_how_good_it_is(tmp_path: Path) -> N
     ("arguments", "message"),
     [
         (["--data", "{bad}"], "bad.csv, line 2"),
+        (["--data", "{short}"], "training needs 600 s"),
         (["--data", "none.csv"], "cannot read none.csv"),
         (["--data", "{good}", "--leave-out", "village"], "there are good"),
         (["--data", "{good}", "--data", "{good}"], "another file is called good"),
@@ -147,7 +148,9 @@ def test_bad_input_is_refused_before_training(
     bad = tmp_path / "bad.csv"
     bad.write_text("trace_id,t_s,throughput_kbps\na,0\n")
     good = trace_file(tmp_path / "good.csv")
-    given = [each.format(bad=bad, good=good) for each in arguments]
+    short = tmp_path / "short.csv"
+    short.write_text("trace_id,t_s,throughput_kbps\na,0,500\na,30,0\n")
+    given = [each.format(bad=bad, good=good, short=short) for each in arguments]
     result = CliRunner().invoke(train_app, ["bandwidth", *given, "--out", str(tmp_path / "m")])
     assert isinstance(result.exception, InputError)
     assert result.exception.exit_code == 2
