@@ -16,6 +16,7 @@ from nearcast.json_file import JsonFile, check_json_file, write_json
 if TYPE_CHECKING:
     from simulation.sessions.study import OnProgress, Plan
 
+COMPILING = "compiling, if this is the first run"
 LISTS = ("--traces", "--title", "--latency-ms")
 
 
@@ -157,6 +158,8 @@ def abr(
     """
     for file in (json_file, per_session, plot):
         check_json_file(file)
+    if plot_session is not None and plot is None:
+        raise ConfigError("--plot-session does nothing without --plot FILE")
     from nearcast.clock import SystemClock
     from nearcast.whole_file import write_whole
     from simulation.sessions.bound_rows import bound_played, read_bound
@@ -236,6 +239,8 @@ def _progress_bar(plan: Plan) -> Iterator[OnProgress | None]:
     from rich.console import Console
     from rich.progress import Progress
 
+    from simulation.sessions.study import is_compiled
+
     total = len(plan.conditions) * len(plan.choices)
     done = {
         (choice.label, condition.family.name): 0.0
@@ -243,7 +248,9 @@ def _progress_bar(plan: Plan) -> Iterator[OnProgress | None]:
         for choice in plan.choices
     }
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=total)
+        compiles = any(is_compiled(plan, choice) for choice in plan.choices)
+        # Compiling takes longer than playing; from the second run on it was kept.
+        task = progress.add_task(COMPILING if compiles else "", total=total)
 
         def report(controller: str, family: str, share: float) -> None:
             done[controller, family] = max(done[controller, family], share)

@@ -106,7 +106,7 @@ def play_all(
     plan: Plan, now_s: Callable[[], float], on_progress: OnProgress | None = None
 ) -> Iterator[Played]:
     """Each family under each controller, in batches."""
-    if any(_is_compiled(plan, choice) for choice in plan.choices):
+    if any(is_compiled(plan, choice) for choice in plan.choices):
         from simulation.sessions.compiled import warm
 
         warm()  # the compiler's time is no session's
@@ -178,7 +178,7 @@ def play_rows(
     hits = _hits(plan, condition)
     if hits is not None:
         hits = hits[rows.start : rows.stop]
-    if _is_compiled(plan, choice):
+    if is_compiled(plan, choice):
         from simulation.sessions.compiled import play_compiled
 
         outcome = play_compiled(
@@ -217,7 +217,7 @@ def play_rows(
     return outcome, hits
 
 
-def _is_compiled(plan: Plan, choice: Choice) -> bool:
+def is_compiled(plan: Plan, choice: Choice) -> bool:
     """The same sessions can be played several times as fast."""
     if plan.transport != "plain" or find_spec("numba") is None:
         return False

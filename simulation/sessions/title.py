@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -77,7 +78,7 @@ def read_title(path: Path) -> SessionTitle:
     try:
         found = msgspec.json.decode(text, type=_TitleFile)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a title: {error}") from error
+        raise InputError(f"{path}{_where(text)} is not a title: {error}") from error
     ladder_kbps = np.array(found.bitrates_kbps, dtype=np.float64)
     if ladder_kbps.size == 0 or not np.isfinite(ladder_kbps).all() or ladder_kbps[0] <= 0:
         raise InputError(f"{path}: bitrates_kbps needs rates above 0")
@@ -97,3 +98,17 @@ def read_title(path: Path) -> SessionTitle:
             raise InputError(f"{path}: segment_sizes_bits[{index}] needs sizes above 0")
     sizes_bits = np.array(found.segment_sizes_bits, dtype=np.float64)
     return SessionTitle(ladder_kbps, s_from_ms(found.segment_duration_ms), sizes_bits)
+
+
+def _where(text: bytes) -> str:
+    """The line on which it stops to be JSON, which msgspec does not tell; none if it is JSON."""
+    try:
+        json.loads(text.decode())
+    except json.JSONDecodeError as error:
+        return f", line {error.lineno},"
+    except UnicodeDecodeError as error:
+        line_no = text.count(b"\n", 0, error.start) + 1
+        return f", line {line_no},"
+    except RecursionError:
+        return ""
+    return ""

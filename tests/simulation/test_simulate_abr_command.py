@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ import pytest
 
 from abr.controllers import CONTROLLERS
 from nearcast.main import main
+from simulation.sessions.cli import COMPILING, _progress_bar
+from simulation.sessions.options import Options, read_plan
 
 ROW_FIELDS = {
     *("family", "controller", "sessions", "qoe_linear", "qoe_from_second", "bitrate_kbps"),
@@ -218,7 +221,8 @@ def test_the_picture_is_drawn_of_the_session_asked_for(
     [
         ("a.csv", "trace_id,t_s\n", "a.csv, line 1: the header"),
         ("a.csv", "trace_id,t_s,throughput_kbps\nx,0,5\nx,1,y\n", "a.csv, line 3: throughput"),
-        ("t.json", "{", "t.json is not a title"),
+        ("t.json", '{\n"segment_duration_ms": 4000,', "t.json, line 2, is not a title"),
+        ("t.json", "[]", "t.json is not a title"),
         (
             "t.json",
             '{"segment_duration_ms":4000,"bitrates_kbps":[1,2],"segment_sizes_bits":[[1]]}',
@@ -234,6 +238,33 @@ def test_bad_files_are_named(
     option = "--traces" if name.endswith(".csv") else "--title"
     assert main(["simulate", "abr", option, str(file)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_session_to_draw_needs_a_picture(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert abr(folder, "--controllers", "bola", "--plot-session", "bus3") == 2
+    assert "--plot-session does nothing without --plot" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_a_terminal_is_told_of_compiling(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, is_compiled: bool
+) -> None:
+    plan = read_plan(Options(traces=(folder / "bus.csv",), controllers="bola"))
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("simulation.sessions.study.is_compiled", lambda *_: is_compiled)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with _progress_bar(plan) as on_progress:
+        assert on_progress is not None
+    assert (COMPILING in terminal.getvalue()) == is_compiled
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_two_files_of_one_name_are_refused(
