@@ -11,12 +11,14 @@ from abr.view import Floats
 
 RESAMPLES = 4000
 COVERED = 0.95
+SESSIONS_MIN = 5
+"""Of fewer the bootstrap tells too little: of two it covers the mean half of the time."""
 DRAWS_MAX = 1 << 21
 """Indices drawn at a time: 16 MiB."""
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """A mean and what it lies between; no bounds where one value alone says nothing of spread."""
+    """A mean and what it lies between; no bounds where a group is too small to say of spread."""
 
     mean: float
     low: float | None
@@ -33,7 +35,7 @@ def mean_interval(
     tails (one session that hits an outage owns the mean) it is a little too narrow.
     """
     mean = float(np.mean([group.mean() for group in groups]))
-    if all(group.size < 2 for group in groups):
+    if any(group.size < SESSIONS_MIN for group in groups):
         return Interval(mean, None, None)
     sums = np.zeros(resamples)
     for group in groups:

@@ -66,6 +66,7 @@ def read_plan(options: Options) -> Plan:
         value = getattr(options, name)
         if value is not None and not math.isfinite(value):
             raise ConfigError(f"--{name.replace('_', '-')} must be finite, got {value}")
+    _check_effect(options)
     choices = read_choices(options)
     first_rung = _first_rung(options.first_rung)
     edge = EdgeStore(
@@ -91,12 +92,28 @@ def read_plan(options: Options) -> Plan:
     return plan
 
 
+def _check_effect(options: Options) -> None:
+    """Raises ConfigError for what would change nothing."""
+    usual = Options()
+    for name in ("edge_told", "edge_speedup", "backhaul_ms"):
+        if getattr(options, name) == getattr(usual, name):
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if options.edge_hit_ratio == 0:
+            raise ConfigError(f"{option} does nothing without --edge-hit-ratio above 0")
+        if name == "backhaul_ms" and options.transport != "tcp":
+            raise ConfigError(f"{option} does nothing without --transport tcp")
+
+
 def read_choices(options: Options) -> tuple[Choice, ...]:
     """The controllers, each `NAME` or `NAME:parameter=value:...`; by default all there are."""
-    texts = options.controllers.split(",") if options.controllers else list(CONTROLLERS)
-    labels = list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+    texts = list(CONTROLLERS) if options.controllers is None else options.controllers.split(",")
+    labels = [text.strip() for text in texts if text.strip()]
     if not labels:
         raise ConfigError("--controllers: say which, for example dynamic,bola")
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ConfigError(f"--controllers: {label} is named twice, and so would be its rows")
     return tuple(_choice(label, options) for label in labels)
 
 

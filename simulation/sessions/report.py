@@ -8,6 +8,8 @@ from itertools import groupby
 from simulation.sessions.rows import ALL, BOUND, Row
 
 NAME_WIDTH = 13
+DIFFERENCE_WIDTH = 19
+"""What the other columns leave of 80."""
 ABSENT = "-"
 
 
@@ -19,7 +21,9 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
     played = [row for row in rows if row.family != ALL and row.wall_s > 0]
     count, wall_s = sum(row.sessions for row in played), sum(row.wall_s for row in played)
     if any(row.against is not None for row in rows):
-        yield "difference: QoE against the best other controller in pairs, with 95 % intervals"
+        spread = any(row.difference_low is not None for row in rows)
+        intervals = ", with 95 % intervals" if spread else ""
+        yield f"difference: QoE against the best other controller in pairs{intervals}"
     if any(row.controller == BOUND for row in rows):
         yield "/bound: QoE / that of the plan which knows the future"
     speed = f" ({count / wall_s:.0f}/s)" if wall_s > 0 else ""
@@ -40,10 +44,11 @@ def _table(family: str, rows: Sequence[Row]) -> Iterator[str]:
             yield name
             name = ""
         yield (
-            f"{name:<{NAME_WIDTH}}{_short(row.qoe_linear):>8}"
-            f"{ABSENT if row.of_bound is None else _narrow(row.of_bound):>7}"
-            f"{row.bitrate_kbps:>8.0f}{row.rebuffer_ratio * 100:>8.2f}{row.startup_p50_s:>8.2f}"
-            f"{row.switches:>7.1f}  {_difference(row)}"
+            f"{name:<{NAME_WIDTH}}{_cut(_short(row.qoe_linear), 8)}"
+            f"{_cut(ABSENT if row.of_bound is None else _narrow(row.of_bound), 7)}"
+            f"{_cut(f'{row.bitrate_kbps:.0f}', 8)}{row.rebuffer_ratio * 100:>8.2f}"
+            f"{_cut(f'{row.startup_p50_s:.2f}', 8)}{_cut(f'{row.switches:.1f}', 7)}"
+            f"  {_difference(row)}"
         ).rstrip()
 
 
@@ -53,7 +58,21 @@ def _difference(row: Row) -> str:
     text = _signed(row.difference)
     if row.difference_low is None or row.difference_high is None:
         return text
-    return f"{text} {_signed(row.difference_low)}..{_signed(row.difference_high)}"
+    whole = f"{text} {_signed(row.difference_low)}..{_signed(row.difference_high)}"
+    return whole if len(whole) <= DIFFERENCE_WIDTH else text
+
+
+def _cut(text: str, width: int) -> str:
+    """Within its column and apart from the one before: a number too long for it by its order."""
+    if len(text) >= width:
+        text = _order(float(text))
+    return f"{text:>{width}}"
+
+
+def _order(value: float, sign: str = "") -> str:
+    """`-2e300`: as short as numbers get."""
+    mantissa, _, power = f"{value:{sign}.0e}".partition("e")
+    return f"{mantissa}e{int(power)}"
 
 
 def _narrow(value: float) -> str:
@@ -61,6 +80,8 @@ def _narrow(value: float) -> str:
 
 
 def _signed(value: float) -> str:
+    if abs(value) >= 1e4:
+        return _order(value, "+")
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     return f"{value:+.{digits}f}"
 

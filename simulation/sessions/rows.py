@@ -54,7 +54,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Of qoe_linear to that controller, in pairs on the same traces."""
     difference_low: float | None = None
     difference_high: float | None = None
-    """It lies between these with 95 % (bootstrap)."""
+    """It lies between these with 95 % (bootstrap); None where a family has too few sessions."""
     of_bound: float | None = None
     """qoe_linear / that of the plan which knows the future; None where that is not above 0, and
     such a family is left out of the mean of all."""
@@ -177,11 +177,12 @@ def _compared(row: Row, means: Mapping[str, float], families: Families, seeds: S
     if not others:
         return row
     best = max(others, key=lambda name: means[name])  # the first of equals
-    differences: list[Floats] = [
-        group[row.controller].figures.qoe_linear - group[best].figures.qoe_linear
-        for group in families.values()
+    differences = [
+        _difference(group[row.controller], group[best]) for _, group in sorted(families.items())
     ]
-    draw = seeds.stream(f"simulate/abr/bootstrap/{row.family}/{row.controller}")
+    # The same whichever files and controllers are given in which order, and mirrored for the other.
+    pair = "/".join(sorted((row.controller, best)))
+    draw = seeds.stream(f"simulate/abr/bootstrap/{row.family}/{pair}")
     found = mean_interval(differences, draw)
     return msgspec.structs.replace(
         row,
@@ -190,6 +191,13 @@ def _compared(row: Row, means: Mapping[str, float], families: Families, seeds: S
         difference_low=found.low,
         difference_high=found.high,
     )
+
+
+def _difference(one: Played, other: Played) -> Floats:
+    """By the names of the traces."""
+    by_name = np.argsort(np.array(one.trace_ids))
+    difference: Floats = one.figures.qoe_linear - other.figures.qoe_linear
+    return difference[by_name]
 
 
 def _share(value: float, best: float) -> float | None:

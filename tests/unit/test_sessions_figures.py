@@ -7,6 +7,7 @@ import gzip
 import io
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -118,9 +119,59 @@ def test_small_families_weigh_as_much_as_large_ones() -> None:
     assert (found.mean, found.low, found.high) == (1.0, 1.0, 1.0)
 
 
-def test_one_session_has_no_interval() -> None:
-    found = mean_interval([np.array([2.0])], Seeds(3).stream("test"))
-    assert (found.mean, found.low, found.high) == (2.0, None, None)
+@pytest.mark.parametrize("counts", [(1,), (4,), (4, 100)])
+def test_few_sessions_have_no_interval(counts: tuple[int, ...]) -> None:
+    groups: list[Floats] = [np.linspace(1.0, 3.0, count) + (count == 1) for count in counts]
+    found = mean_interval(groups, Seeds(3).stream("test"))
+    assert found.mean == pytest.approx(2.0)
+    assert (found.low, found.high) == (None, None)
+    assert mean_interval([np.arange(5.0)], Seeds(3).stream("test")).low is not None
+
+
+def test_intervals_do_not_depend_on_the_order_of_what_is_given() -> None:
+    draw = Seeds(5).stream("test")
+    given = [
+        played(family, name, draw.normal(2.0, 1.0, 7).tolist())
+        for family in ("a", "b")
+        for name in ("one", "two")
+    ]
+    rows = rows_of(*given)
+    turned = rows_of(*given[::-1])
+    for key, row in rows.items():
+        again = turned[key]
+        assert (row.difference_low, row.difference_high) == pytest.approx(
+            (again.difference_low, again.difference_high)
+        )
+    one, two = rows["a", "one"], rows["a", "two"]
+    assert one.difference_low is not None
+    assert two.difference_high is not None
+    assert one.difference_low == pytest.approx(-two.difference_high)
+    order = [3, 1, 6, 0, 2, 5, 4]
+    mixed = [
+        msgspec.structs.replace(
+            each,
+            trace_ids=tuple(each.trace_ids[index] for index in order),
+            figures=figures(each.figures.qoe_linear[order].tolist()),
+        )
+        for each in given
+    ]
+    assert rows_of(*mixed)["all", "one"].difference_low == pytest.approx(
+        rows["all", "one"].difference_low
+    )
+
+
+def test_absurd_numbers_stay_in_their_columns() -> None:
+    given = [played("a", name, [sign * 3e299] * 6) for name, sign in (("one", -1), ("two", 1))]
+    text = list(lines(make_rows(given, seed=1)))
+    assert max(map(len, text)) <= 80
+    assert text[2].split() == ["one", "-3e299", "-", "-3e302", "0.00", "0.25", "2.0", "-6e299"]
+
+
+def test_few_sessions_show_no_interval() -> None:
+    given = [played("a", "one", [1.0, 2.0]), played("a", "two", [2.0, 2.0])]
+    text = list(lines(make_rows(given, seed=1)))
+    assert text[2].endswith(" -0.50")
+    assert not any("intervals" in line for line in text)
 
 
 def rows_of(*given: Played) -> dict[tuple[str, str], Row]:
@@ -129,9 +180,9 @@ def rows_of(*given: Played) -> dict[tuple[str, str], Row]:
 
 def test_each_is_compared_with_the_best_of_the_others() -> None:
     rows = rows_of(
-        played("a", "low", [1.0, 2.0, 3.0]),
-        played("a", "high", [3.0, 3.0, 6.0]),
-        played("a", "middle", [2.0, 2.0, 4.0]),
+        played("a", "low", [1.0, 2.0, 3.0] * 2),
+        played("a", "high", [3.0, 3.0, 6.0] * 2),
+        played("a", "middle", [2.0, 2.0, 4.0] * 2),
     )
     low, high, middle = (rows["a", name] for name in ("low", "high", "middle"))
     assert (low.against, high.against, middle.against) == ("high", "middle", "high")
@@ -188,7 +239,7 @@ def test_all_families_together_are_the_mean_of_their_rows() -> None:
 
 def test_the_table_fits_a_terminal() -> None:
     given = [
-        played(family, name, [qoe, qoe * 1.2, qoe * 0.7])
+        played(family, name, [qoe, qoe * 1.2, qoe * 0.7] * 2)
         for family in ("a", "b")
         for name, qoe in (
             ("one", -123.456),
@@ -199,7 +250,7 @@ def test_the_table_fits_a_terminal() -> None:
     text = list(lines(make_rows(given, seed=1)))
     assert max(map(len, text)) <= 80
     assert "nearcast:stall_penalty=160:horizon=5" in text
-    assert text[0] == "a: 3 sessions"
+    assert text[0] == "a: 6 sessions"
     assert any("all: the mean of the families" in line for line in text)
 
 
@@ -301,7 +352,12 @@ def test_controllers_are_told_what_a_stall_costs() -> None:
     ("change", "message"),
     [
         ({"controllers": "x"}, "no controller is called 'x'"),
-        ({"controllers": ","}, "--controllers"),
+        ({"controllers": ","}, "--controllers: say which"),
+        ({"controllers": ""}, "--controllers: say which"),
+        ({"controllers": "bola, bola"}, "bola is named twice"),
+        ({"edge_told": True}, "--edge-told does nothing without --edge-hit-ratio"),
+        ({"edge_speedup": 3.0}, "--edge-speedup does nothing without --edge-hit-ratio"),
+        ({"backhaul_ms": 3.0, "edge_hit_ratio": 0.3}, "--backhaul-ms .* --transport tcp"),
         ({"controllers": "bola:nix=1"}, r"unknown setting controllers\.bola\.nix"),
         ({"settings": ("buffer_s_max=3",)}, "unknown setting buffer_s_max"),
         ({"first_rung": "-1"}, "--first-rung -1"),
