@@ -34,7 +34,7 @@ from predictor.train.bandwidth_data import Amounts, Data, training_data
 from predictor.train.bandwidth_fit import Dense, FitSettings, fit
 from predictor.train.bandwidth_generated import generate
 from predictor.train.bandwidth_onnx import FLOAT_FILE, INT8_FILE, float_graph, int8_graph
-from predictor.train.bandwidth_report import FamilyScores, Report, measure
+from predictor.train.bandwidth_report import FamilyScores, Report, measure, test_figures
 from predictor.train.bandwidth_rows import Rows, Singles
 from predictor.train.bandwidth_traces import Trace, is_held_out
 
@@ -124,6 +124,7 @@ def train(
         measured_on=where,
         held_out=held,
         left_out=unseen,
+        test=test_figures(held),
     )
     return Trained(fitted=whole, report=report)
 

@@ -31,6 +31,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, FamilyScores]
     """Families that the measured model never saw, by a fit without each."""
 
+    test: dict[str, dict[str, dict[str, float]]]
+    """The held-out figures once more, as every `train` command writes them: by family and "all",
+    the mean of families; below that float and int8."""
+
 
 def measure(
     model: BandwidthModel,
@@ -49,6 +53,37 @@ def measure(
             transfers=score_transfers(model, ratios, of_family, rng),
         )
     return found
+
+
+def test_figures(held_out: dict[str, FamilyScores]) -> dict[str, dict[str, dict[str, float]]]:
+    """What `Report.test` says."""
+    found = {
+        family: {kind: _figures(scores, kind) for kind in ("float", "int8")}
+        for family, scores in held_out.items()
+    }
+    if not found:
+        return found
+    mean: dict[str, dict[str, float]] = {}
+    for kind in ("float", "int8"):
+        rows = [each[kind] for each in found.values()]
+        names = [name for name in rows[0] if all(name in row for row in rows)]
+        mean[kind] = {name: round(sum(row[name] for row in rows) / len(rows), 4) for name in names}
+    return {**found, "all": mean}
+
+
+def _figures(scores: FamilyScores, kind: str) -> dict[str, float]:
+    figures = {}
+    for protocol, found in (("transfers", scores.transfers), ("windows", scores.windows)):
+        if found is None:
+            continue
+        best = found.error_rules[found.best_rule]
+        is_float = kind == "float"
+        error = found.error_float if is_float else found.error
+        below = found.below_quarter_float if is_float else found.below["0.25"]
+        figures[f"{protocol}_error_log2"] = error
+        figures[f"{protocol}_error_to_best"] = round(error / max(best, 1e-9), 4)
+        figures[f"{protocol}_below_quarter"] = below
+    return figures
 
 
 def report_text(report: Report) -> str:

@@ -127,6 +127,12 @@ def test_the_command_writes_a_model_and_says_how_good_it_is(tmp_path: Path) -> N
         assert scores["windows"]["rows"] > 0
         assert scores["transfers"]["error"] > 0.0
         assert 0.0 < scores["transfers"]["below"]["0.25"] < 1.0
+    assert report["test"].keys() == {"town", "all"}
+    for kind in ("float", "int8"):
+        figures_of = report["test"]["all"][kind]
+        assert figures_of["transfers_error_log2"] > 0.0
+        assert 0.0 < figures_of["transfers_below_quarter"] < 1.0
+        assert figures_of == report["test"]["town"][kind]
     assert "town" in result.output
 
 
