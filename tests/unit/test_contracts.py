@@ -25,6 +25,7 @@ NOT_CORES = {
     "origin.progress": "it watches the ingest driver",
     "predictor.train.*": "offline: files in, files out",
     "predictor.bench": "it measures time",
+    "predictor.commands.*": "the command line",
     "simulation.bench.*": "they measure real processes",
     "simulation.demo.*": "it runs real processes",
     "simulation.doctor": "it looks at this machine",
