@@ -190,10 +190,11 @@ class CatalogLearned(Event, frozen=True, kw_only=True):
 
 
 class Predicted(Event, frozen=True, kw_only=True):
-    """Answer to `Predict`: one probability per row, of the horizon asked for."""
+    """Answer to `Predict`: for each row one probability per horizon, in the order of
+    `edge.prefetch.horizons.HORIZONS`."""
 
     prediction_id: int
-    probabilities: tuple[float, ...]
+    probabilities: tuple[tuple[float, ...], ...]
 
 
 class PredictionFailed(Event, frozen=True, kw_only=True):

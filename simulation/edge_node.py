@@ -30,11 +30,13 @@ from simulation.wire import Path
 
 
 class Predictor(Protocol):
-    """Answers `Predict`: one probability per row."""
+    """Answers `Predict`: for each row one probability per horizon."""
 
     model_id: str
 
-    def probabilities(self, rows: tuple[tuple[float, ...], ...]) -> tuple[float, ...]: ...
+    def probabilities(
+        self, rows: tuple[tuple[float, ...], ...]
+    ) -> tuple[tuple[float, ...], ...]: ...
 
 
 class EdgeNode:

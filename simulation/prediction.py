@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.prefetch.horizons import HORIZONS
 from nearcast.errors import ModelError
 from predictor.runtime import NextEpisodeModel, default_model_folder
 
@@ -16,20 +17,19 @@ logger = logging.getLogger(__name__)
 class ModelPredictor:
     """Answers from a loaded model. Rows are asked one by one, so that answers repeat exactly."""
 
-    def __init__(self, model: NextEpisodeModel, horizon: str) -> None:
+    def __init__(self, model: NextEpisodeModel) -> None:
         self.model_id = model.manifest.model_id
         self._model = model
-        self._column = model.horizons.index(horizon)
 
-    def probabilities(self, rows: tuple[tuple[float, ...], ...]) -> tuple[float, ...]:
+    def probabilities(self, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
         answers = []
         for row in rows:
             batch = np.asarray([row], dtype=np.float32)
-            answers.append(float(self._model.probabilities(batch)[0, self._column]))
+            answers.append(tuple(self._model.probabilities(batch)[0].tolist()))
         return tuple(answers)
 
 
-def load_predictor(setting: str, horizon: str) -> tuple[ModelPredictor | None, str]:
+def load_predictor(setting: str) -> tuple[ModelPredictor | None, str]:
     """The model an edge's `prefetch.model` names, or None and why the rule serves."""
     if setting == "rule":
         return None, "the settings ask for the rule"
@@ -39,6 +39,6 @@ def load_predictor(setting: str, horizon: str) -> tuple[ModelPredictor | None, s
     except ModelError as error:
         logger.warning("simulate.rule_serves cause=%s", error)
         return None, str(error)
-    if horizon not in model.horizons:
-        return None, f"the model knows the horizons {', '.join(model.horizons)}, not {horizon!r}"
-    return ModelPredictor(model, horizon), ""
+    if model.horizons != HORIZONS:
+        return None, f"the model answers for {', '.join(model.horizons)}, not {', '.join(HORIZONS)}"
+    return ModelPredictor(model), ""

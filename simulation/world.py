@@ -198,8 +198,7 @@ class World:
         self.paths.append(path)
         predictor, why_none = None, "prefetch is off"
         if settings.prefetch.enabled:
-            model, horizon = settings.prefetch.model, settings.inference.horizon
-            predictor, why_none = load_predictor(model, horizon)
+            predictor, why_none = load_predictor(settings.prefetch.model)
         return EdgeNode(
             spec.name,
             settings,

@@ -82,8 +82,6 @@ class PrefetchConfig(Section, frozen=True, kw_only=True):
 class InferenceConfig(Section, frozen=True, kw_only=True):
     """The process that runs the model."""
 
-    horizon: str = "30min"
-    """Which of the model's horizons the planner is told."""
     batch_s: Positive = 0.005
     """How long questions are collected."""
     queue_max: Count = 1024

@@ -201,7 +201,6 @@ class Inference:
             "edge.drivers.inference_worker",
             str(fd),
             self._model,
-            self._settings.horizon,
             str(self._settings.memory_bytes),
         )
 

@@ -1,6 +1,6 @@
 """The inference process: one model, one thread, lowest claim to the processor.
 
-Started by `edge.drivers.inference` with a socket, a model folder, a horizon and a memory limit.
+Started by `edge.drivers.inference` with a socket, a model folder and a memory limit.
 It says `Ready` or `Failed` once and then answers each `Questions` with one `Answers`. It ends when
 the socket does, so it never outlives its node.
 """
@@ -31,10 +31,11 @@ class Questions(msgspec.Struct, frozen=True, kw_only=True, tag="questions"):
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True, tag="answers"):
-    """One probability per row; `took_s` is what the model took for all of them."""
+    """For each question its rows, of each one probability per horizon; `took_s` is what the model
+    took for all of them."""
 
     ids: tuple[int, ...]
-    probabilities: tuple[tuple[float, ...], ...]
+    probabilities: tuple[tuple[tuple[float, ...], ...], ...]
     took_s: float
 
 
@@ -52,20 +53,21 @@ ToNode = Ready | Answers | Failed
 
 
 def main(arguments: list[str]) -> int:
-    fd, model, horizon, memory_bytes = arguments
+    fd, model, memory_bytes = arguments
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     _limit_memory(int(memory_bytes))
     with socket.socket(fileno=int(fd)) as end, end.makefile("rwb") as stream:
         try:
-            return _serve(stream, model, horizon)  # type: ignore[arg-type]
+            return _serve(stream, model)  # type: ignore[arg-type]
         except (BrokenPipeError, ConnectionResetError):
             return 0  # the node has gone
 
 
-def _serve(stream: BinaryIO, model: str, horizon: str) -> int:
+def _serve(stream: BinaryIO, model: str) -> int:
     import numpy as np
 
+    from edge.prefetch.horizons import HORIZONS
     from nearcast.errors import ModelError
     from predictor.runtime import NextEpisodeModel, default_model_folder
 
@@ -73,29 +75,28 @@ def _serve(stream: BinaryIO, model: str, horizon: str) -> int:
         loaded = NextEpisodeModel.load(
             default_model_folder() if model == "default" else Path(model)
         )
-        if horizon not in loaded.horizons:
+        if loaded.horizons != HORIZONS:
             raise ModelError(
-                f"the model knows the horizons {', '.join(loaded.horizons)}, not {horizon!r}; "
-                "change inference.horizon"
+                f"the model answers for {', '.join(loaded.horizons)}; the planner needs "
+                f"{', '.join(HORIZONS)}: train the model again"
             )
     except (ModelError, MemoryError, OSError) as error:
         _send(stream, Failed(detail=str(error) or type(error).__name__))
         return 0
-    column = loaded.horizons.index(horizon)
     _send(stream, Ready(model_id=loaded.manifest.model_id))
     while (questions := _receive(stream)) is not None:
         begun_s = time.perf_counter()
         try:
             rows = np.asarray(questions.rows, dtype=np.float32)
-            column_of_all = loaded.probabilities(rows)[:, column].tolist()
+            answers_of_all = loaded.probabilities(rows).tolist()
         except (ModelError, ValueError) as error:
             _send(stream, Failed(detail=str(error)))
             return 1
         took_s = time.perf_counter() - begun_s
-        answers: list[tuple[float, ...]] = []
+        answers: list[tuple[tuple[float, ...], ...]] = []
         at = 0
         for count in questions.counts:
-            answers.append(tuple(column_of_all[at : at + count]))
+            answers.append(tuple(tuple(row) for row in answers_of_all[at : at + count]))
             at += count
         _send(stream, Answers(ids=questions.ids, probabilities=tuple(answers), took_s=took_s))
     return 0

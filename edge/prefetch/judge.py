@@ -16,6 +16,7 @@ from edge.config import EdgeConfig
 from edge.effects import Effect, Predict
 from edge.events import ModelChanged, Predicted, PredictionFailed
 from edge.prefetch.context import watch_context
+from edge.prefetch.horizons import are_probabilities, within
 from edge.prefetch.value import threshold
 from edge.records import ModelSeen, PrefetchDecided
 from edge.sessions import Checkpoint, Session
@@ -105,12 +106,12 @@ class Judge:
         if question is None:
             self._counters.late_answers += 1
             return
-        probability = event.probabilities[0] if event.probabilities else float("nan")
-        if not 0.0 <= probability <= 1.0:
+        probabilities = event.probabilities[0] if event.probabilities else ()
+        if not are_probabilities(probabilities):
             self._counters.predictions_failed += 1
             self._decide(question, "rule", None, now_s)
             return
-        self._decide(question, "model", probability, now_s)
+        self._decide(question, "model", within(probabilities, self._config.lifetime_s), now_s)
 
     def failed(self, event: PredictionFailed, now_s: float) -> None:
         question = self._questions.pop(event.prediction_id, None)

@@ -507,7 +507,7 @@ class EdgeMachine(RuleBasedStateMachine):
         if is_failure:
             self.feed(PredictionFailed(prediction_id=prediction_id, detail=""))
         else:
-            self.feed(Predicted(prediction_id=prediction_id, probabilities=(probability,)))
+            self.feed(Predicted(prediction_id=prediction_id, probabilities=((probability,) * 3,)))
 
     @rule(step_s=st.sampled_from([0.01, 0.5, 4.0, 400.0]))
     def time_passes(self, step_s: float) -> None:

@@ -108,12 +108,12 @@ def test_a_model_decides_when_there_is_one() -> None:
     assert [len(row) for row in asked.rows] == [FEATURE_COUNT]
     assert asked.rows[0][FEATURE_NAMES.index("progress")] == 0.5
     assert world.prefetched() == []
-    world.run(Predicted(prediction_id=asked.prediction_id, probabilities=(0.2,)))
+    world.run(Predicted(prediction_id=asked.prediction_id, probabilities=((0.2, 0.3, 0.4),)))
     assert world.prefetched() == []
     world.watch_on(1, 30.5)
     later = world.predicts[-1]
     assert later.prediction_id != asked.prediction_id
-    world.run(Predicted(prediction_id=later.prediction_id, probabilities=(0.9,)))
+    world.run(Predicted(prediction_id=later.prediction_id, probabilities=((0.9, 0.95, 0.97),)))
     assert world.prefetched()[0] == "/media/e2/manifest.mpd"
     decided = [r for r in world.recorder.records if isinstance(r, PrefetchDecided)]
     assert [(r.by, r.is_wanted, r.probability) for r in decided] == [
@@ -133,12 +133,12 @@ def test_the_rule_decides_where_the_model_does_not(how: str) -> None:
     elif how == "failed":
         world.run(PredictionFailed(prediction_id=prediction_id, detail="full"))
     elif how == "nonsense":
-        world.run(Predicted(prediction_id=prediction_id, probabilities=(float("nan"),)))
+        world.run(Predicted(prediction_id=prediction_id, probabilities=((0.1, float("nan"), 0.3),)))
     else:
         world.run(ModelChanged(model_id=None, detail="the process ended"))
     assert world.prefetched() != []
     count = len(world.prefetched())
-    world.run(Predicted(prediction_id=prediction_id, probabilities=(0.0,)))
+    world.run(Predicted(prediction_id=prediction_id, probabilities=((0.0, 0.0, 0.0),)))
     assert len(world.prefetched()) == count
 
 
