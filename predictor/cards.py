@@ -80,7 +80,7 @@ def lines(name: str, card: Card) -> Iterator[str]:
         about = f"{len(card.levels)} quantiles of windows at {windows} s"
     else:
         yield f"{card.model_id}  {card.kind}  {card.precision}  {name}"
-        about = f"horizons {', '.join(card.horizons)}"
+        about = f"answers {', '.join(card.outputs)}"
     yield (
         f"  {card.size_bytes} bytes, features v{card.feature_version}, {about}, "
         f"seed {card.seed}, by {card.created_by}"

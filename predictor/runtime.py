@@ -1,4 +1,4 @@
-"""Runs a next-episode model. The only module that imports onnxruntime, and only when one is loaded.
+"""Runs models of every kind. The only module that imports onnxruntime, once a model is loaded.
 
 One thread and no spinning: a model this small takes microseconds, and threads that spin for the
 next request would take a core from those who send video. A load ends with the golden rows: a
@@ -17,20 +17,28 @@ from nearcast.errors import ModelError, SchemaMismatch
 from predictor import artifact
 from predictor.artifact import Artifact, Manifest
 from predictor.features import FEATURE_COUNT
+from predictor.kinds import NEXT_EPISODE, kind_of
 
 _PROVIDERS: Final = {
     "cpu": ("CPUExecutionProvider",),
     "gpu": ("CUDAExecutionProvider", "CPUExecutionProvider"),
 }
+_INPUT_TYPES: Final[dict[str, type[np.float32 | np.int64]]] = {
+    "tensor(float)": np.float32,
+    "tensor(int64)": np.int64,
+}
 
 
 def default_model_folder() -> Path:
     """The model this version ships with."""
-    return Path(__file__).parent / "models" / artifact.NEXT_EPISODE
+    return Path(__file__).parent / "models" / NEXT_EPISODE
 
 
 class Graph:
-    """A loaded ONNX graph with one input (batch, features) and one output (batch, horizons)."""
+    """A loaded ONNX graph with one input (batch, columns) and one output (batch, columns).
+
+    The input is of floats (rows of features) or of 64-bit integers (sequences of titles).
+    """
 
     def __init__(self, model: bytes, *, source: str, device: str = "cpu") -> None:
         if device not in _PROVIDERS:
@@ -51,20 +59,28 @@ class Graph:
             inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         except Exception as error:  # onnxruntime raises a dozen unrelated types
             raise ModelError(f"the model in {source} cannot be loaded: {_brief(error)}") from error
-        if len(inputs) != 1 or len(outputs) != 1 or "float" not in inputs[0].type:
-            raise SchemaMismatch(f"the graph in {source} must have one float input and one output")
-        if inputs[0].shape[-1] != FEATURE_COUNT:
+        if (
+            len(inputs) != 1
+            or len(outputs) != 1
+            or inputs[0].type not in _INPUT_TYPES
+            or outputs[0].type != "tensor(float)"
+            or len(inputs[0].shape) != 2
+        ):
             raise SchemaMismatch(
-                f"the graph in {source} takes {inputs[0].shape[-1]} features, this version "
-                f"computes {FEATURE_COUNT}; train the model again"
+                f"the graph in {source} must have one input (batch, columns), of float or int64, "
+                "and one output of float"
             )
         self._source = source
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
+        self.input_type: type[np.float32 | np.int64] = _INPUT_TYPES[inputs[0].type]
+        width = inputs[0].shape[1]
+        self.width: int | None = width if isinstance(width, int) else None
+        """Columns of the input; None: any number."""
         # What really runs: a session asked for CUDA falls back to the CPU without an error.
         self.provider: str = self._session.get_providers()[0]
 
-    def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(batch, FEATURE_COUNT) -> (batch, horizons). Raises ModelError."""
+    def run(self, rows: NDArray[np.float32] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """(batch, columns) of `input_type` -> (batch, outputs). Raises ModelError."""
         try:
             answer = self._session.run(self._outputs, {self._input: rows})[0]
         except Exception as error:  # as above
@@ -74,23 +90,44 @@ class Graph:
         return np.asarray(answer, dtype=np.float32)
 
 
+def open_graph(loaded: Artifact, *, device: str = "cpu") -> Graph:
+    """The graph of an artifact of any kind, loaded and tried on its golden rows.
+
+    Raises ModelError, SchemaMismatch if it does not take what its manifest says.
+    """
+    graph = Graph(loaded.model, source=loaded.folder, device=device)
+    kind = kind_of(loaded.manifest.kind, loaded.folder)
+    if graph.input_type is not (np.float32 if kind.input == "rows" else np.int64):
+        raise SchemaMismatch(
+            f"the graph in {loaded.folder} takes {graph.input_type.__name__}, a model of kind "
+            f"{kind.name!r} takes {kind.input}; train the model again"
+        )
+    width = len(loaded.manifest.golden.inputs[0])
+    if graph.width not in (None, width):
+        raise SchemaMismatch(
+            f"the graph in {loaded.folder} takes {graph.width} columns, its manifest says {width}; "
+            "train the model again"
+        )
+    _check_golden(graph, loaded)
+    return graph
+
+
 class NextEpisodeModel:
     """P(the successor episode starts within a horizon after this play ends), per horizon."""
 
     def __init__(self, loaded: Artifact, *, device: str = "cpu") -> None:
         self.manifest: Manifest = loaded.manifest
-        self._graph = Graph(loaded.model, source=loaded.folder, device=device)
+        self._graph = open_graph(loaded, device=device)
         self.provider = self._graph.provider
-        self._check_golden(loaded.folder)
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu") -> NextEpisodeModel:
         """The checked and tried model. Raises ModelError, SchemaMismatch or SignatureError."""
-        return cls(artifact.load(Path(folder)), device=device)
+        return cls(artifact.load(Path(folder), kind=NEXT_EPISODE), device=device)
 
     @property
     def horizons(self) -> tuple[str, ...]:
-        return self.manifest.horizons
+        return self.manifest.outputs
 
     def probabilities(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """(batch, FEATURE_COUNT) from `features.vector` -> (batch, horizons), each in 0..1.
@@ -104,22 +141,26 @@ class NextEpisodeModel:
             return np.zeros((0, len(self.horizons)), dtype=np.float32)
         return self._graph.run(np.ascontiguousarray(rows, dtype=np.float32))
 
-    def _check_golden(self, folder: str) -> None:
-        golden = self.manifest.golden
-        expected = np.array(golden.outputs, dtype=np.float32)
-        rows = np.array(golden.inputs, dtype=np.float32)
-        answers = np.concatenate([self._graph.run(row[None, :]) for row in rows])
-        if answers.shape != expected.shape:
-            raise SchemaMismatch(
-                f"the graph in {folder} answers {answers.shape[1]} horizons, its manifest names "
-                f"{len(self.horizons)}; train the model again"
-            )
-        shift = float(np.abs(answers - expected).max())
-        if not shift <= golden.tolerance:  # also true of NaN
-            raise ModelError(
-                f"the model in {folder} answers its golden rows {shift:.3f} beside what the "
-                f"trainer got (allowed {golden.tolerance}); this runtime cannot be used for it"
-            )
+
+def _check_golden(graph: Graph, loaded: Artifact) -> None:
+    golden = loaded.manifest.golden
+    expected = np.array(golden.outputs, dtype=np.float32)
+    rows = np.array(golden.inputs, dtype=graph.input_type)
+    answers = np.concatenate([graph.run(row[None, :]) for row in rows])
+    shape = answers.shape
+    if golden.columns and len(shape) == 2 and max(golden.columns) < shape[1]:
+        answers = answers[:, list(golden.columns)]
+    if answers.shape != expected.shape:
+        raise SchemaMismatch(
+            f"the graph in {loaded.folder} answers {shape}, its manifest expects "
+            f"{expected.shape}; train the model again"
+        )
+    shift = float(np.abs(answers - expected).max())
+    if not shift <= golden.tolerance:  # also true of NaN
+        raise ModelError(
+            f"the model in {loaded.folder} answers its golden rows {shift:.3f} beside what the "
+            f"trainer got (allowed {golden.tolerance}); this runtime cannot be used for it"
+        )
 
 
 def _onnxruntime() -> Any:

@@ -237,7 +237,7 @@ def _manifest(
         model_id=f"{artifact.NEXT_EPISODE}-{sha256[:12]}",
         feature_version=FEATURE_VERSION,
         feature_names=FEATURE_NAMES,
-        horizons=HORIZONS,
+        outputs=HORIZONS,
         opset=OPSET,
         precision="int8",
         sha256=sha256,

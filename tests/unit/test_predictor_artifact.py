@@ -8,6 +8,7 @@ import pytest
 from nearcast.errors import ModelError, SchemaMismatch, SignatureError
 from predictor import artifact
 from predictor.features import FEATURE_COUNT
+from predictor.kinds import KINDS, NEXT_EPISODE
 from predictor.runtime import NextEpisodeModel, default_model_folder
 
 pytest.importorskip("onnxruntime", reason="running models needs the extra cpu")
@@ -99,7 +100,7 @@ def test_damaged_manifest_is_refused(folder: Path, content: bytes) -> None:
 
 def test_oversized_model_is_refused_before_it_is_read_whole(folder: Path) -> None:
     with (folder / artifact.MODEL_FILE).open("wb") as file:
-        file.truncate(artifact.MODEL_BYTES_MAX + 1)
+        file.truncate(KINDS[NEXT_EPISODE].model_bytes_max + 1)
     with pytest.raises(ModelError, match="larger than"):
         NextEpisodeModel.load(folder)
 
@@ -110,8 +111,8 @@ def test_oversized_model_is_refused_before_it_is_read_whole(folder: Path) -> Non
         ({"kind": "recommend"}, "kind"),
         ({"feature_version": 99}, "train the model again"),
         ({"feature_names": ["progress"]}, "train the model again"),
-        ({"format_version": 2}, "format"),
-        ({"horizons": []}, "golden rows"),
+        ({"format_version": 1}, "format"),
+        ({"outputs": []}, "golden rows"),
     ],
 )
 def test_other_schema_is_refused(folder: Path, change: dict[str, object], message: str) -> None:
