@@ -23,6 +23,7 @@ NOT_CORES = {
     "nearcast.__main__": "the command line",
     "origin.packaging.*": "encoding: files in, files out",
     "origin.progress": "it watches the ingest driver",
+    "predictor.logs.*": "files in, files out",
     "predictor.train.*": "offline: files in, files out",
     "predictor.bench": "it measures time",
     "predictor.commands.*": "the command line",
