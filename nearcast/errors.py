@@ -31,12 +31,27 @@ class RemoteProtocolError(NearcastError):
 
 
 class ModelError(NearcastError):
-    """A model cannot be used; the node goes on with its rule."""
+    """A model cannot be used; the node goes on with what it has.
+
+    `reason` is one word to count by: unreadable, oversized, schema, changed (bytes are not the
+    manifest's), unsigned, untrusted, revoked, forged, graph (the graph may not be run), golden
+    (it answers otherwise than at the trainer's), unusable (the runtime will not have it).
+    """
+
+    reason = "unusable"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or type(self).reason
 
 
 class SchemaMismatch(ModelError):
     """The model's inputs or outputs are not the ones this version computes."""
 
+    reason = "schema"
+
 
 class SignatureError(ModelError):
-    """The model's bytes are not the ones its manifest names."""
+    """The model's bytes are not the ones its manifest names, or nobody trusted signed them."""
+
+    reason = "changed"

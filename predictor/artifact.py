@@ -20,12 +20,14 @@ from nearcast.errors import ModelError, SchemaMismatch, SignatureError
 from nearcast.whole_file import write_whole
 from predictor.calibrate import Bin
 from predictor.kinds import NEXT_EPISODE, Kind, kind_of
+from predictor.signature import SIGNATURE_BYTES_MAX, Trust
 
 __all__ = ["NEXT_EPISODE", "Artifact", "FileEntry", "Golden", "Manifest", "Reference", "load"]
 
 MODEL_FILE: Final = "model.onnx"
 MODEL_FLOAT_FILE: Final = "model_float.onnx"
 MANIFEST_FILE: Final = "manifest.json"
+SIGNATURE_FILE: Final = "manifest.sig"
 FORMAT_VERSION: Final = 2
 
 # Ours has 7 kB; one of a title model names some thousand answers.
@@ -96,17 +98,23 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     manifest: Manifest
     manifest_sha256: str
+    signed_by: str
+    """The id of the trusted key that signed it; empty if none was asked for."""
     model: bytes
     files: dict[str, bytes]
 
 
-def load(folder: Path, *, kind: str | None = NEXT_EPISODE) -> Artifact:
-    """The checked model in `folder`; `kind` None takes any known kind.
+def load(folder: Path, *, kind: str | None = NEXT_EPISODE, trust: Trust | None = None) -> Artifact:
+    """The checked model in `folder`; `kind` None takes any known kind. With `trust` it must be
+    signed, and nothing is read of the manifest before that is known.
 
-    Raises ModelError if it cannot be read, SignatureError if the bytes are not the manifest's,
-    SchemaMismatch if it is for other features or of another kind.
+    Raises ModelError if it cannot be read, SignatureError if the bytes are not the manifest's or
+    it is not signed as `trust` asks, SchemaMismatch if it is for other features or of another kind.
     """
-    text = _read(folder / MANIFEST_FILE, MANIFEST_BYTES_MAX)
+    text = read_manifest_text(folder)
+    signed_by = ""
+    if trust is not None:
+        signed_by = trust.check(text, read_signatures(folder), str(folder))
     manifest = decode_manifest(text, str(folder / MANIFEST_FILE))
     found = check_schema(manifest, str(folder), kind=kind)
     own = FileEntry(sha256=manifest.sha256, size_bytes=manifest.size_bytes)
@@ -119,6 +127,7 @@ def load(folder: Path, *, kind: str | None = NEXT_EPISODE) -> Artifact:
         folder=str(folder),
         manifest=manifest,
         manifest_sha256=digest(text),
+        signed_by=signed_by,
         model=model,
         files=files,
     )
@@ -126,8 +135,18 @@ def load(folder: Path, *, kind: str | None = NEXT_EPISODE) -> Artifact:
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest alone, checked for form. Raises ModelError."""
-    path = folder / MANIFEST_FILE
-    return decode_manifest(_read(path, MANIFEST_BYTES_MAX), str(path))
+    return decode_manifest(read_manifest_text(folder), str(folder / MANIFEST_FILE))
+
+
+def read_manifest_text(folder: Path) -> bytes:
+    """The bytes that are signed. Raises ModelError."""
+    return _read(folder / MANIFEST_FILE, MANIFEST_BYTES_MAX)
+
+
+def read_signatures(folder: Path) -> bytes | None:
+    """The bytes of `manifest.sig`, None if there is none. Raises ModelError."""
+    path = folder / SIGNATURE_FILE
+    return _read(path, SIGNATURE_BYTES_MAX) if path.exists() else None
 
 
 def decode_manifest(text: bytes, source: str) -> Manifest:
@@ -141,7 +160,7 @@ def decode_manifest(text: bytes, source: str) -> Manifest:
             )
         return msgspec.json.decode(text, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelError(f"{source} is no model manifest: {error}") from error
+        raise ModelError(f"{source} is no model manifest: {error}", reason="unreadable") from error
 
 
 def write(
@@ -153,7 +172,8 @@ def write(
     assert {name: file_entry(content) for name, content in files.items()} == manifest.files
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST_FILE).unlink(missing_ok=True)
+        for name in (MANIFEST_FILE, SIGNATURE_FILE):
+            (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
             write_whole(folder / name, content)
         write_whole(folder / MODEL_FILE, model)
@@ -218,7 +238,7 @@ def check_schema(manifest: Manifest, source: str, *, kind: str | None) -> Kind:
             f"the golden rows of the model in {source} do not have the model's shape; "
             "train the model again"
         )
-    own = {MODEL_FILE, MANIFEST_FILE}
+    own = {MODEL_FILE, MANIFEST_FILE, SIGNATURE_FILE}
     if len(manifest.files) > FILES_MAX or own & set(manifest.files):
         raise SchemaMismatch(
             f"the model in {source} names {len(manifest.files)} further files; up to {FILES_MAX} "
@@ -252,11 +272,15 @@ def _read_checked(path: Path, entry: FileEntry, size_bytes_max: int) -> bytes:
 def _read(path: Path, size_bytes_max: int) -> bytes:
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited on
-            raise ModelError(f"cannot read {path}: it is no file")
+            raise ModelError(f"cannot read {path}: it is no file", reason="unreadable")
         with path.open("rb") as file:
             content = file.read(size_bytes_max + 1)
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+        raise ModelError(
+            f"cannot read {path}: {error.strerror or error}", reason="unreadable"
+        ) from error
     if len(content) > size_bytes_max:
-        raise ModelError(f"{path} is larger than the {size_bytes_max} bytes allowed for it")
+        raise ModelError(
+            f"{path} is larger than the {size_bytes_max} bytes allowed for it", reason="oversized"
+        )
     return content

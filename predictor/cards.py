@@ -1,7 +1,8 @@
-"""What a model says of itself, and whether it may serve: of either kind.
+"""What a model says of itself, and whether it may serve: of every kind.
 
-A next-episode model is a folder with a manifest, a bandwidth model one JSON file, alone or in a
-folder. What cannot be read as the second is taken for the first, whose errors say what is missing.
+Models for edges and origins are folders with a manifest, a bandwidth model is one JSON file, alone
+or in a folder. What cannot be read as the second is taken for the first, whose errors say what is
+missing.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import msgspec
 
+from nearcast.errors import SignatureError
 from predictor import artifact
 from predictor.artifact import Manifest
 from predictor.bandwidth import BandwidthModel, file
 from predictor.bandwidth.file import ModelFile
-from predictor.runtime import NextEpisodeModel, default_model_folder
+from predictor.runtime import default_model_folder, open_graph
+from predictor.signature import Trust
 
 
 class BandwidthCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     golden_count: int
     provider: str
     """What computed them."""
+    signed_by: str = ""
+    """The id of the trusted key that signed it; empty if none was asked for."""
 
 
 def shipped_folders() -> tuple[Path, ...]:
@@ -59,13 +64,23 @@ def read_card(place: Path) -> Card:
     return _card(file.decode(content, str(path)), len(content))
 
 
-def verify(place: Path) -> Verified:
-    """Raises NearcastError when the model must not serve."""
+def verify(place: Path, *, trust: Trust | None = None) -> Verified:
+    """Raises NearcastError when the model must not serve; with `trust` it must be signed."""
     path = _bandwidth_file(place)
     if path is None:
-        model = NextEpisodeModel.load(place)
-        golden_count = len(model.manifest.golden.inputs)
-        return Verified(card=model.manifest, golden_count=golden_count, provider=model.provider)
+        loaded = artifact.load(place, kind=None, trust=trust)
+        return Verified(
+            card=loaded.manifest,
+            golden_count=len(loaded.manifest.golden.inputs),
+            provider=open_graph(loaded).provider,
+            signed_by=loaded.signed_by,
+        )
+    if trust is not None:
+        raise SignatureError(
+            f"{path} is a bandwidth model, which carries no signature: give players the file "
+            "itself, and leave out --public-key",
+            reason="unsigned",
+        )
     content = file.read(path)
     found = BandwidthModel(file.decode(content, str(path)), str(path)).description
     card = _card(found, len(content))

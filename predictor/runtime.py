@@ -18,6 +18,7 @@ from predictor import artifact
 from predictor.artifact import Artifact, Manifest
 from predictor.features import FEATURE_COUNT
 from predictor.kinds import NEXT_EPISODE, kind_of
+from predictor.signature import Trust
 
 _PROVIDERS: Final = {
     "cpu": ("CPUExecutionProvider",),
@@ -121,9 +122,12 @@ class NextEpisodeModel:
         self.provider = self._graph.provider
 
     @classmethod
-    def load(cls, folder: Path, *, device: str = "cpu") -> NextEpisodeModel:
+    def load(
+        cls, folder: Path, *, device: str = "cpu", trust: Trust | None = None
+    ) -> NextEpisodeModel:
         """The checked and tried model. Raises ModelError, SchemaMismatch or SignatureError."""
-        return cls(artifact.load(Path(folder), kind=NEXT_EPISODE), device=device)
+        loaded = artifact.load(Path(folder), kind=NEXT_EPISODE, trust=trust)
+        return cls(loaded, device=device)
 
     @property
     def horizons(self) -> tuple[str, ...]:
@@ -159,7 +163,8 @@ def _check_golden(graph: Graph, loaded: Artifact) -> None:
     if not shift <= golden.tolerance:  # also true of NaN
         raise ModelError(
             f"the model in {loaded.folder} answers its golden rows {shift:.3f} beside what the "
-            f"trainer got (allowed {golden.tolerance}); this runtime cannot be used for it"
+            f"trainer got (allowed {golden.tolerance}); this runtime cannot be used for it",
+            reason="golden",
         )
 
 
