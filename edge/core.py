@@ -43,6 +43,8 @@ from edge.foresight import Foresight
 from edge.hops import Hops
 from edge.hot import HotEntry
 from edge.ledger import Ledger
+from edge.models.events import ModelEvent
+from edge.models.figures import ModelsFigures
 from edge.open_fills import OpenFills
 from edge.passes import Passes
 from edge.purge import Purges
@@ -243,6 +245,8 @@ class EdgeCore:
                 self._foresight.prediction_failed(event, now_s)
             case ModelChanged():
                 self._foresight.model_changed(event, now_s)
+            case ModelEvent():
+                self._foresight.model_event(event, now_s)
             case CatalogLearned():
                 self._foresight.catalog_learned(event, now_s)
             case ObjectRead():
@@ -308,6 +312,10 @@ class EdgeCore:
             residents=self._residents,
             watching=self._foresight.figures(),
         )
+
+    def models(self, now_s: float) -> ModelsFigures:
+        """What models run, and how they do."""
+        return self._foresight.models(now_s)
 
     # -- wiring
 

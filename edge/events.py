@@ -195,6 +195,10 @@ class Predicted(Event, frozen=True, kw_only=True):
 
     prediction_id: int
     probabilities: tuple[tuple[float, ...], ...]
+    run_id: int | None = None
+    """Which running model said so (edge.models.events)..."""
+    took_s: float | None = None
+    """...and what it took for all that it was asked together."""
 
 
 class PredictionFailed(Event, frozen=True, kw_only=True):

@@ -25,13 +25,17 @@ from edge.fill import FillOutcome
 from edge.fills import Fills
 from edge.ledger import Ledger
 from edge.media_map import MediaMap
+from edge.models.events import ModelEvent
+from edge.models.figures import ModelsFigures
+from edge.models.lifecycle import Lifecycle
+from edge.models.outcomes import Outcomes
 from edge.open_fills import OpenFills
 from edge.prefetch.judge import Judge
 from edge.prefetch.planner import Planner
 from edge.records import CatalogSeen
 from edge.residents import Residents
 from edge.services import Services
-from edge.sessions import Sessions
+from edge.sessions import Session, Sessions
 from edge.snapshot import Watching
 from edge.status import Counters
 from edge.successors import Successors
@@ -81,6 +85,10 @@ class Foresight:
         self.observe = self._sessions.observe
         """A client asked for this URL: (url, target, headers, client, at_s). Bound here and asked
         directly: it is called for every hit."""
+        self._outcomes = Outcomes(config.models.pending_max)
+        self._models = Lifecycle(
+            config, outcomes=self._outcomes, effects=effects, recorder=recorder
+        )
         self._judge = Judge(
             config,
             epoch_s=epoch_s,
@@ -88,6 +96,7 @@ class Foresight:
             effects=effects,
             counters=counters,
             recorder=recorder,
+            asked=self._asked,
         )
         self._texts = Texts(
             media_map=self._map, residents=residents, effects=effects, counters=counters
@@ -162,10 +171,20 @@ class Foresight:
         )
 
     def predicted(self, event: Predicted, now_s: float) -> None:
+        self._models.predicted(event, now_s)
         self._judge.predicted(event, now_s)
 
     def prediction_failed(self, event: PredictionFailed, now_s: float) -> None:
         self._judge.failed(event, now_s)
+
+    def model_event(self, event: ModelEvent, now_s: float) -> None:
+        self._models.handle(event, now_s)
+
+    def _asked(
+        self, prediction_id: int, session: Session, successor_url: str, row: tuple[float, ...]
+    ) -> None:
+        self._outcomes.asked(prediction_id, session, successor_url)
+        self._models.asked(row)
 
     def model_changed(self, event: ModelChanged, now_s: float) -> None:
         self._judge.model_changed(event, now_s)
@@ -181,12 +200,14 @@ class Foresight:
 
     def advance(self, now_s: float) -> None:
         self._sessions.advance(now_s)
+        self._models.advance(now_s)
         self._judge.advance(now_s)
         self._planner.stir()
 
     def deadline_s(self, now_s: float) -> float | None:
         deadlines = (
             self._sessions.deadline_s(),
+            self._models.deadline_s(now_s),
             self._judge.deadline_s(),
             self._planner.deadline_s(now_s),
         )
@@ -200,6 +221,7 @@ class Foresight:
 
     def _pass_on(self, now_s: float) -> None:
         for session in self._sessions.take_started():
+            self._outcomes.started(session, now_s)
             self._planner.session_started(session)
         for session in self._sessions.take_begun():
             self._planner.session_begun(session)
@@ -208,7 +230,12 @@ class Foresight:
         for verdict in self._judge.take_verdicts():
             self._planner.decided(verdict)
         for session in self._sessions.take_ended():
+            self._outcomes.ended(session)
             self._planner.session_ended(session)
+
+    def models(self, now_s: float) -> ModelsFigures:
+        """Apart from the other figures: it takes milliseconds."""
+        return self._models.figures(now_s)
 
     def figures(self) -> Watching:
         return Watching(

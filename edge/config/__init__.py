@@ -1,6 +1,7 @@
 """The settings of an edge: one module per section."""
 
 from edge.config.http import HttpConfig
+from edge.config.models import ModelsConfig
 from edge.config.node import EdgeConfig
 from edge.config.server import ServerConfig, TlsConfig
 from edge.config.service import (
@@ -19,6 +20,7 @@ __all__ = [
     "HttpConfig",
     "InferenceConfig",
     "KeyRules",
+    "ModelsConfig",
     "PrefetchConfig",
     "QueryRule",
     "ServerConfig",

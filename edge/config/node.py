@@ -11,6 +11,7 @@ from cache.admission import AdmissionParams
 from cache.eviction import EvictionParams
 from cache.index import CacheConfig
 from edge.config.http import HttpConfig
+from edge.config.models import ModelsConfig
 from edge.config.ranges import Count
 from edge.config.server import ServerConfig, TlsConfig
 from edge.config.service import ServiceConfig, ServiceRules, check_upstream
@@ -63,6 +64,7 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     storage: StorageConfig = StorageConfig()
     tls: TlsConfig = TlsConfig()
     inference: InferenceConfig = InferenceConfig()
+    models: ModelsConfig = ModelsConfig()
 
     def __post_init__(self) -> None:
         if self.upstream:

@@ -8,6 +8,7 @@ watched" decides: whoever has come as far as `head_at` goes on. Each question ge
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -36,6 +37,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     is_wanted: bool
 
 
+Asked = Callable[[int, Session, str, tuple[float, ...]], None]
+"""Told of each question: its number, whose play it is about, the successor, and the row."""
+
+
 class _Question(msgspec.Struct, frozen=True):
     session: Session
     successor_url: str
@@ -55,7 +60,9 @@ class Judge:
         effects: EffectQueue[Effect],
         counters: Counters,
         recorder: Recorder,
+        asked: Asked,
     ) -> None:
+        self._asked = asked
         self._config = config.prefetch
         self._utc_offset_h = config.sessions.utc_offset_h
         self._epoch_s = epoch_s
@@ -98,7 +105,9 @@ class Judge:
         )
         self._questions[self._next_id] = question
         self._counters.predictions_asked += 1
-        self._effects.emit(Predict(prediction_id=self._next_id, rows=(vector(context),)))
+        row = vector(context)
+        self._asked(self._next_id, session, successor_url, row)
+        self._effects.emit(Predict(prediction_id=self._next_id, rows=(row,)))
         self._next_id += 1
 
     def predicted(self, event: Predicted, now_s: float) -> None:

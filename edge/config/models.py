@@ -1,0 +1,47 @@
+"""The section [models]: which models of the origin are taken, and when one replaces another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from edge.config.ranges import Count, NotNegative, Positive
+from nearcast.config import Section
+
+
+class ModelsConfig(Section, frozen=True, kw_only=True):
+    """Models from the origin's registry. Those in `prefetch.model` come from the operator's hand:
+    they need no signature, unless keys are set here."""
+
+    public_keys: tuple[str, ...] = ()
+    """Ed25519 keys, as files or as base64 text; a model must be signed with one of them. None:
+    nothing is taken from the registry."""
+    revoked_keys: tuple[str, ...] = ()
+    """Ids of keys that are trusted no more, though they are in `public_keys`."""
+    poll_s: Positive = 300.0
+    """How often the registry is asked; longer, and not all edges at once, while it fails."""
+    shadow_outcomes: Count = 500
+    """A new model answers beside the active one until it is known of so many answers of both
+    whether they came true."""
+    shadow_s_max: Positive = 7 * 86_400.0
+    """On a quiet node what is known after this time decides."""
+    probation_outcomes: Count = 500
+    """After the switch the model before goes on answering beside the new one for so many."""
+    log_loss_margin: NotNegative = 0.01
+    """How much worse than the other model's a log-loss may be, on the same questions."""
+    ece_margin: NotNegative = 0.02
+    """The same for the expected calibration error."""
+    decline_margin: NotNegative = 0.15
+    """A model whose log-loss has grown by this much since it was new, and is above that of knowing
+    the base rate alone, is given up."""
+    latency_s_max: Positive = 0.05
+    """The slowest answer in a hundred, measured around the model."""
+    errors_max: Annotated[int, msgspec.Meta(ge=0)] = 3
+    """Answers in a row that are none; one more and the model is given up."""
+    window: Count = 1_000
+    """Outcomes that the figures of a model are made of."""
+    pending_max: Count = 20_000
+    """Questions whose outcome is waited for; the oldest make room."""
+    kept_max: Count = 3
+    """Models kept in the store."""

@@ -1,0 +1,455 @@
+"""The life of models on one edge: a machine over edge.models.events.
+
+    registry -> fetched -> verified -> warmed -> shadow -> active -> retired
+                   |          |          |         |         |
+                   +----------+-- refused+---------+         +--> rolled back
+
+There is one active model, or none: then the rule serves. Beside it runs at most one other. A new
+model first answers as a shadow: its answers are compared and scored, and nothing is done by them.
+If it is not worse, the two swap roles in one step, and the model before goes on answering beside
+it until the new one has proved itself: going back is then a swap as well. What was rolled back or
+refused is remembered, and not tried again. A model that fails leaves whatever was active as it was.
+"""
+
+from __future__ import annotations
+
+from edge.config import EdgeConfig
+from edge.effects import Effect
+from edge.events import Predicted
+from edge.models import verdicts
+from edge.models.choice import Choice
+from edge.models.drift import Drift
+from edge.models.effects import (
+    FetchModel,
+    RememberModels,
+    StartModel,
+    StopModel,
+    SwitchModel,
+)
+from edge.models.events import (
+    HeldModel,
+    ModelEvent,
+    ModelFetched,
+    ModelLost,
+    ModelReady,
+    ModelRefused,
+    ModelsFound,
+    ModelsOffered,
+    ModelUnusable,
+    Offer,
+    Refusal,
+    Remembered,
+    ShadowPredicted,
+)
+from edge.models.figures import ModelsFigures, figures_of
+from edge.models.outcomes import Outcomes, Scored
+from edge.models.records import ModelMoved, ModelState
+from edge.models.run import Run, Source
+from edge.models.score import Comparison
+from nearcast.machine import EffectQueue
+from nearcast.record import Recorder
+
+KIND = "next-episode"
+JUDGED_EVERY = 10
+"""Outcomes between two looks at whether a model is worse."""
+
+
+class Lifecycle:
+    """Starts, compares, switches and stops models."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        *,
+        outcomes: Outcomes,
+        effects: EffectQueue[Effect],
+        recorder: Recorder,
+    ) -> None:
+        self._config = config.models
+        self._late_s = config.prefetch.answer_wait_s
+        self._restarts_max = config.inference.restarts_max
+        self._outcomes = outcomes
+        self._effects = effects
+        self._recorder = recorder
+        self._choice = Choice(KIND, config.models.poll_s)
+        self._local = ""
+        self._held: dict[str, HeldModel] = {}
+        self._next_run_id = 1
+        self._active: Run | None = None
+        self._other: Run | None = None
+        """The shadow, or the model before the active one while that is on probation."""
+        self._starting: Run | None = None
+        """To become active at once: at the start, and to go back to."""
+        self._fetching: Offer | None = None
+        self._previous: str | None = None
+        """The model of the registry to go back to; None: the local one."""
+        self._beside = Comparison(self._config.window)
+        self._outcome_count = 0
+        self._switch_count = 0
+        self._refusals: dict[Refusal, int] = {}
+        self._rollbacks: dict[Refusal, int] = {}
+
+    # -- what happens
+
+    def handle(self, event: ModelEvent, now_s: float) -> None:
+        match event:
+            case ModelsFound():
+                self._found(event, now_s)
+            case ModelsOffered(offers=offers):
+                self._choice.offered(offers)
+                self._drop_withdrawn(now_s)
+            case ModelFetched(held=held):
+                self._fetched(held, now_s)
+            case ModelRefused():
+                offer, self._fetching = self._fetching, None
+                if offer is not None:
+                    self._refused(
+                        offer.model_id, offer.manifest_sha256, event.reason, event.detail, now_s
+                    )
+            case ModelReady():
+                self._ready(event, now_s)
+            case ModelUnusable(run_id=run_id, reason=reason, detail=detail):
+                self._gone(run_id, reason, detail, now_s)
+            case ModelLost(run_id=run_id, detail=detail, is_final=is_final):
+                self._lost(run_id, detail, is_final=is_final, now_s=now_s)
+            case ShadowPredicted():
+                run = self._run(event.run_id)
+                if run is not None:
+                    self._answered(
+                        run, event.prediction_id, event.probabilities, event.took_s, now_s
+                    )
+        self.advance(now_s)
+
+    def predicted(self, event: Predicted, now_s: float) -> None:
+        """The answer that counts."""
+        run = self._run(event.run_id)
+        if run is not None:
+            self._answered(run, event.prediction_id, event.probabilities, event.took_s, now_s)
+            self._consider(now_s)
+
+    def asked(self, row: tuple[float, ...]) -> None:
+        """The models were asked about this row."""
+        for run in (self._active, self._other):
+            if run is not None:
+                run.drift.add(row)
+
+    def advance(self, now_s: float) -> None:
+        self._outcomes.advance(now_s)
+        before = self._outcome_count
+        for scored in self._outcomes.take():
+            self._score(scored)
+        if self._outcome_count // JUDGED_EVERY > before // JUDGED_EVERY or self._is_due(now_s):
+            self._judge(now_s)
+        self._consider(now_s)
+
+    def deadline_s(self, now_s: float) -> float | None:
+        deadlines = [self._outcomes.deadline_s(), self._choice.deadline_s(now_s)]
+        if self._other is not None and self._other.state in ("shadow", "previous"):
+            deadlines.append(self._other.since_s + self._config.shadow_s_max)
+        return min([one for one in deadlines if one is not None], default=None)
+
+    # -- the start
+
+    def _found(self, event: ModelsFound, now_s: float) -> None:
+        self._local = event.local
+        self._held = {held.model_id: held for held in event.held}
+        remembered = event.remembered
+        self._choice.recall(remembered.refused)
+        wanted = remembered.active if remembered.local == event.local else None
+        if remembered.local == event.local:
+            self._previous = remembered.previous
+        self._start_active(wanted, now_s)
+
+    def _start_active(self, model_id: str | None, now_s: float) -> None:
+        """The model of the registry, if it is there and good, else the local one."""
+        held = self._held.get(model_id) if model_id is not None else None
+        if held is not None and self._choice.is_refused(held.model_id, held.manifest_sha256):
+            held = None
+        self._starting = self._start("registry" if held else "local", held, now_s)
+
+    def _start(self, source: Source, held: HeldModel | None, now_s: float) -> Run:
+        run = Run(
+            self._next_run_id,
+            source=source,
+            folder=held.folder if held is not None else self._local,
+            manifest_sha256=held.manifest_sha256 if held is not None else "",
+            model_id=held.model_id if held is not None else None,
+            now_s=now_s,
+            window=self._config.window,
+        )
+        self._next_run_id += 1
+        self._effects.emit(
+            StartModel(
+                run_id=run.run_id,
+                folder=run.folder,
+                is_fetched=source == "registry",
+                restarts_max=self._restarts_max,
+            )
+        )
+        return run
+
+    # -- from the registry
+
+    def _consider(self, now_s: float) -> None:
+        """Fetch the next model, when there is room to try one."""
+        if self._other or self._starting or self._fetching or not self._local:
+            return
+        offer = self._choice.next(self._active.model_id if self._active else None, now_s)
+        if offer is None:
+            return
+        self._fetching = offer
+        self._effects.emit(FetchModel(offer=offer))
+
+    def _fetched(self, held: HeldModel, now_s: float) -> None:
+        if self._fetching is None or self._fetching.model_id != held.model_id:
+            return
+        self._fetching = None
+        self._held[held.model_id] = held
+        self._note(held.model_id, "fetched", "", now_s)
+        self._other = self._start("registry", held, now_s)
+
+    def _drop_withdrawn(self, now_s: float) -> None:
+        for run in (self._other, self._active):
+            if (
+                run is not None
+                and run.source == "registry"
+                and not self._choice.is_listed(run.model_id)
+            ):
+                self._end(run, "withdrawn", "the registry lists it no more", now_s)
+
+    # -- processes
+
+    def _ready(self, event: ModelReady, now_s: float) -> None:
+        run = self._run(event.run_id)
+        if run is None:
+            return
+        if run.model_id not in (None, event.model_id):
+            self._end(run, "changed", f"it calls itself {event.model_id}", now_s)
+            return
+        is_new = run.state == "starting"
+        run.model_id = event.model_id
+        if is_new:
+            run.drift = Drift(event.feature_names, event.deciles)
+            self._note(run.name, "verified", "", now_s)
+            self._note(run.name, "warmed", f"{event.warm_s * 1e6:.0f} us a row", now_s)
+        if run is self._starting:
+            self._starting = None
+            self._activate(run, now_s)
+        elif run is self._active:
+            self._effects.emit(SwitchModel(run_id=run.run_id))
+        elif is_new and event.warm_s > self._config.latency_s_max:
+            self._end(run, "slow", f"{event.warm_s:.3f} s for one row", now_s)
+        elif is_new and self._active is None:
+            # Anything that was signed and tried is better than nothing.
+            self._other = None
+            self._activate(run, now_s)
+        elif is_new:
+            run.became("shadow", now_s)
+            self._beside = Comparison(self._config.window)
+            self._note(run.name, "shadow", "", now_s)
+
+    def _activate(self, run: Run, now_s: float) -> None:
+        run.became("active", now_s)
+        self._active = run
+        self._switch_count += 1
+        self._effects.emit(SwitchModel(run_id=run.run_id))
+        self._note(run.name, "active", "", now_s)
+        self._remember()
+
+    def _lost(self, run_id: int, detail: str, *, is_final: bool, now_s: float) -> None:
+        run = self._run(run_id)
+        if run is not None and (is_final or run is self._other or self._other is not None):
+            self._gone(run_id, "failed", detail, now_s)
+
+    def _gone(self, run_id: int, reason: Refusal, detail: str, now_s: float) -> None:
+        run = self._run(run_id)
+        if run is not None:
+            self._end(run, reason, detail, now_s)
+
+    # -- how they do
+
+    def _answered(
+        self,
+        run: Run,
+        prediction_id: int,
+        rows: tuple[tuple[float, ...], ...],
+        took_s: float | None,
+        now_s: float,
+    ) -> None:
+        if run.answered(rows, took_s):
+            self._outcomes.answered(prediction_id, run.run_id, rows[0])
+        if run.errors_in_a_row > self._config.errors_max or run.answer_count % JUDGED_EVERY == 0:
+            self._judge(now_s)
+
+    def _score(self, scored: Scored) -> None:
+        for run in (self._active, self._other):
+            if run is not None and run.run_id in scored.answers:
+                window = run.windows[scored.horizon_index]
+                window.add(scored.answers[run.run_id], scored.is_followed)
+        if scored.horizon_index > 0:
+            return  # half an hour is what prefetches live for
+        self._outcome_count += 1
+        if self._active is None or self._other is None:
+            return
+        ours, theirs = (scored.answers.get(run.run_id) for run in self._pair())
+        if ours is not None and theirs is not None:
+            self._beside.add(ours, theirs, scored.is_followed)
+
+    def _pair(self) -> tuple[Run, Run]:
+        """The newer of the two, and the older."""
+        assert self._active is not None
+        assert self._other is not None
+        is_shadow = self._other.state != "previous"
+        return (self._other, self._active) if is_shadow else (self._active, self._other)
+
+    def _is_due(self, now_s: float) -> bool:
+        """Whether what runs beside the active model has done so for long enough."""
+        other = self._other
+        if other is None or other.state == "starting":
+            return False
+        return now_s >= other.since_s + self._config.shadow_s_max
+
+    def _judge(self, now_s: float) -> None:
+        active, other, config = self._active, self._other, self._config
+        if active is None:
+            return
+        if other is None or other.state == "starting":
+            reason = verdicts.of_active(active, config, late_s=self._late_s)
+            if reason is not None:
+                self._end(active, reason, _why(active), now_s)
+            return
+        newer, older = self._pair()
+        reason = verdicts.of_newer(newer, older, self._beside, config)
+        if reason is not None:
+            self._end(newer, reason, _why(newer), now_s)
+        elif other.state == "shadow":
+            if len(self._beside) >= config.shadow_outcomes or self._is_due(now_s):
+                self._promote(other, active, now_s)
+        elif len(self._beside) >= config.probation_outcomes or self._is_due(now_s):
+            self._settle(other, "", now_s)
+
+    def _promote(self, run: Run, before: Run, now_s: float) -> None:
+        """Swap roles: both run, so that nothing has to be loaded."""
+        self._active, self._other = run, before
+        self._previous = before.model_id if before.source == "registry" else None
+        run.became("probation", now_s)
+        before.became("previous", now_s)
+        self._beside = Comparison(self._config.window)
+        self._switch_count += 1
+        self._effects.emit(SwitchModel(run_id=run.run_id))
+        self._note(run.name, "active", "", now_s)
+        self._remember()
+
+    # -- ends
+
+    def _end(self, run: Run, reason: Refusal, detail: str, now_s: float) -> None:
+        """This model serves no more; what served before goes on, or comes back."""
+        if run is self._other and run.state == "previous":
+            self._settle(run, detail, now_s)
+            return
+        self._effects.emit(StopModel(run_id=run.run_id))
+        if run.source == "registry" and reason != "withdrawn":
+            self._choice.refuse(run.name, run.manifest_sha256, reason, detail, now_s)
+        if run is self._other:
+            self._other = None
+            self._count(self._refusals, run.name, reason, detail, now_s)
+        elif run is self._starting:
+            self._starting = None
+            self._count(self._refusals, run.name, reason, detail, now_s)
+            self._go_back(run, detail, now_s)
+        else:
+            self._active = None
+            self._count(self._rollbacks, run.name, reason, detail, now_s)
+            self._go_back(run, detail, now_s)
+        self._remember()
+
+    def _go_back(self, run: Run, detail: str, now_s: float) -> None:
+        """From the active model, or what should have become it, to the next best."""
+        other, self._other = self._other, None
+        if other is not None and other.state != "starting":
+            self._activate(other, now_s)
+            return
+        self._other = other
+        self._effects.emit(SwitchModel(run_id=None, detail=f"{run.name}: {detail}"))
+        if run.source == "registry":
+            before, self._previous = self._previous, None
+            self._start_active(before if before != run.model_id else None, now_s)
+
+    def _settle(self, before: Run, detail: str, now_s: float) -> None:
+        """The model before the active one goes: the new one has proved itself, or stands alone."""
+        assert self._active is not None
+        self._active.became("active", now_s)
+        self._other = None
+        self._effects.emit(StopModel(run_id=before.run_id))
+        self._note(before.name, "retired", detail, now_s)
+
+    def _refused(
+        self, model_id: str, sha256: str, reason: Refusal, detail: str, now_s: float
+    ) -> None:
+        """It did not get as far as a process."""
+        self._choice.refuse(model_id, sha256, reason, detail, now_s)
+        self._count(self._refusals, model_id, reason, detail, now_s)
+        self._remember()
+
+    def _count(
+        self, counts: dict[Refusal, int], model_id: str, reason: Refusal, detail: str, now_s: float
+    ) -> None:
+        counts[reason] = counts.get(reason, 0) + 1
+        state: ModelState = "refused" if counts is self._refusals else "rolled back"
+        self._note(model_id, state, f"{reason}: {detail}" if detail else reason, now_s)
+
+    # -- for others
+
+    def _run(self, run_id: int | None) -> Run | None:
+        for run in (self._active, self._other, self._starting):
+            if run is not None and run.run_id == run_id:
+                return run
+        return None
+
+    def _note(self, model_id: str, state: ModelState, detail: str, now_s: float) -> None:
+        self._recorder.record(ModelMoved(at_s=now_s, model_id=model_id, state=state, detail=detail))
+
+    def _remember(self) -> None:
+        active = self._active if self._active is not None else self._starting
+        registry_id = (
+            active.model_id if active is not None and active.source == "registry" else None
+        )
+        remembered = Remembered(
+            local=self._local,
+            active=registry_id,
+            previous=self._previous,
+            refused=self._choice.refused,
+        )
+        wanted = (registry_id, self._previous, self._other.model_id if self._other else None)
+        kept = tuple(one for one in wanted if one is not None)
+        self._held = {name: held for name, held in self._held.items() if name in kept}
+        self._effects.emit(RememberModels(remembered=remembered, kept=kept))
+
+    def figures(self, now_s: float) -> ModelsFigures:
+        """What runs, how it does, and what was refused."""
+        runs = [run for run in (self._active, self._other, self._starting) if run is not None]
+        return ModelsFigures(
+            models=tuple(figures_of(run, now_s) for run in runs),
+            fetching=self._fetching.model_id if self._fetching is not None else None,
+            compared_count=len(self._beside),
+            pending_count=len(self._outcomes),
+            lost_count=self._outcomes.lost_count,
+            switch_count=self._switch_count,
+            refusals=dict(sorted(self._refusals.items())),
+            rollbacks=dict(sorted(self._rollbacks.items())),
+            refused=self._choice.refused,
+        )
+
+
+def _why(run: Run) -> str:
+    """In figures, for whoever reads that a model was given up."""
+    figures, p99_s = run.windows[0].figures(), run.p99_s()
+    parts = [f"{run.errors_in_a_row} errors in a row"] if run.errors_in_a_row else []
+    if figures is not None:
+        parts.append(
+            f"log-loss {figures.log_loss:.3f}, calibration error {figures.ece:.3f}, "
+            f"{figures.outcome_count} outcomes"
+        )
+    if p99_s is not None:
+        parts.append(f"p99 {p99_s * 1e3:.1f} ms")
+    return ", ".join(parts)

@@ -1,0 +1,162 @@
+"""What became of the questions that models were asked.
+
+A question was about a viewer in a title: does the successor start within a horizon after this
+play ends? The truth is known when the play has ended and the horizon has passed. It is told only
+then, also when the successor started at once: what came true is known sooner than what did not, so
+telling each as soon as it is known would show a new model a world in which everybody goes on.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from edge.prefetch.horizons import HORIZONS_S
+from edge.sessions import Session
+from edge.viewers import Viewer
+
+SCORED: Final = 2
+"""Of the horizons, those that are waited for: half an hour and a day. A week of questions would
+have to be kept for the third, and it would tell of a model long after it did its damage."""
+
+
+class Scored(msgspec.Struct, frozen=True, kw_only=True):
+    """The truth about one question at one horizon, and what models had said."""
+
+    horizon_index: int
+    is_followed: bool
+    answers: dict[int, float]
+    """Probability by run."""
+
+
+class _Question:
+    """What each model answered."""
+
+    __slots__ = ("answers", "play_no")
+
+    def __init__(self, play_no: int) -> None:
+        self.play_no = play_no
+        self.answers: dict[int, tuple[float, ...]] = {}
+
+
+class _Play:
+    """One viewing that was asked about."""
+
+    def __init__(self, session: Session, successor_url: str) -> None:
+        self.session_name = session.name
+        self.viewer = session.viewer
+        self.successor_url = successor_url
+        self.questions: list[int] = []
+        self.ended_s: float | None = None
+        self.followed_s: float | None = None
+
+
+class Outcomes:
+    """Questions on their way to an outcome; at most `count_max`, the oldest make room."""
+
+    def __init__(self, count_max: int) -> None:
+        self._count_max = count_max
+        self._questions: OrderedDict[int, _Question] = OrderedDict()
+        self._plays: dict[int, _Play] = {}
+        self._open: dict[str, int] = {}  # session -> play
+        self._by_viewer: dict[Viewer, list[int]] = {}
+        self._due: list[tuple[float, int, int]] = []  # when, horizon, play
+        self._next_play_no = 1
+        self._scored: list[Scored] = []
+        self.lost_count = 0
+        """Questions that made room before their outcome was known."""
+
+    def __len__(self) -> int:
+        return len(self._questions)
+
+    def asked(self, prediction_id: int, session: Session, successor_url: str) -> None:
+        """A model was asked whether this viewer will go on to that successor."""
+        play_no = self._open.get(session.name)
+        if play_no is None or self._plays[play_no].successor_url != successor_url:
+            play_no = self._open[session.name] = self._next_play_no
+            self._next_play_no += 1
+            self._plays[play_no] = _Play(session, successor_url)
+            self._by_viewer.setdefault(session.viewer, []).append(play_no)
+        self._plays[play_no].questions.append(prediction_id)
+        self._questions[prediction_id] = _Question(play_no)
+        while len(self._questions) > self._count_max:
+            self.lost_count += self._forget_play(next(iter(self._questions.values())).play_no)
+
+    def answered(self, prediction_id: int, run_id: int, row: Sequence[float]) -> None:
+        """What one of the models said; the row's probabilities are of all horizons."""
+        known = self._questions.get(prediction_id)
+        if known is not None:
+            known.answers[run_id] = tuple(row)
+
+    def started(self, session: Session, now_s: float) -> None:
+        """A viewer has begun a title."""
+        for play_no in self._by_viewer.get(session.viewer, ()):
+            play = self._plays[play_no]
+            if play.successor_url == session.title_url and play.followed_s is None:
+                play.followed_s = now_s
+
+    def ended(self, session: Session) -> None:
+        """A play is over; when it ended was seen earlier."""
+        play_no = self._open.pop(session.name, None)
+        if play_no is None:
+            return
+        ended_s = max(session.last_seen_s, session.progress.played_out_s())
+        self._plays[play_no].ended_s = ended_s
+        for index, horizon_s in enumerate(HORIZONS_S[:SCORED]):
+            heapq.heappush(self._due, (ended_s + horizon_s, index, play_no))
+        if len(self._due) > 4 * len(self._plays) + 64:
+            self._due = [due for due in self._due if due[2] in self._plays]
+            heapq.heapify(self._due)
+
+    def forget(self, viewer: Viewer) -> int:
+        """Drop all that was asked about this viewer; how many questions that were."""
+        return sum(map(self._forget_play, tuple(self._by_viewer.get(viewer, ()))))
+
+    def advance(self, now_s: float) -> None:
+        while self._due and self._due[0][0] <= now_s:
+            _, index, play_no = heapq.heappop(self._due)
+            if play_no in self._plays:
+                self._score(self._plays[play_no], index)
+                if index == SCORED - 1:
+                    self._forget_play(play_no)
+
+    def deadline_s(self) -> float | None:
+        return self._due[0][0] if self._due else None
+
+    def take(self) -> list[Scored]:
+        """What has become known, in the order of the deadlines."""
+        scored, self._scored = self._scored, []
+        return scored
+
+    def _score(self, play: _Play, index: int) -> None:
+        assert play.ended_s is not None
+        is_followed = (
+            play.followed_s is not None and play.followed_s - play.ended_s <= HORIZONS_S[index]
+        )
+        for prediction_id in play.questions:
+            answers = self._questions[prediction_id].answers
+            if answers:
+                self._scored.append(
+                    Scored(
+                        horizon_index=index,
+                        is_followed=is_followed,
+                        answers={run_id: row[index] for run_id, row in answers.items()},
+                    )
+                )
+
+    def _forget_play(self, play_no: int) -> int:
+        """How many questions there were about it."""
+        play = self._plays.pop(play_no)
+        of_viewer = self._by_viewer[play.viewer]
+        of_viewer.remove(play_no)
+        if not of_viewer:
+            del self._by_viewer[play.viewer]
+        for prediction_id in play.questions:
+            del self._questions[prediction_id]
+        if self._open.get(play.session_name) == play_no:
+            del self._open[play.session_name]
+        return len(play.questions)
