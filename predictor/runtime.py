@@ -14,19 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearcast.errors import ModelError, SchemaMismatch
-from predictor import artifact
+from predictor import artifact, graph_rules
 from predictor.artifact import Artifact, Manifest
 from predictor.features import FEATURE_COUNT
-from predictor.kinds import NEXT_EPISODE, kind_of
+from predictor.kinds import NEXT_EPISODE
 from predictor.signature import Trust
 
 _PROVIDERS: Final = {
     "cpu": ("CPUExecutionProvider",),
     "gpu": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-}
-_INPUT_TYPES: Final[dict[str, type[np.float32 | np.int64]]] = {
-    "tensor(float)": np.float32,
-    "tensor(int64)": np.int64,
 }
 
 
@@ -44,7 +40,7 @@ class Graph:
     def __init__(self, model: bytes, *, source: str, device: str = "cpu") -> None:
         if device not in _PROVIDERS:
             raise ModelError(f"device must be cpu or gpu, got {device!r}")
-        artifact.refuse_external_data(model, source)
+        facts = graph_rules.check(model, source)
         runtime = _onnxruntime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -60,22 +56,10 @@ class Graph:
             inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         except Exception as error:  # onnxruntime raises a dozen unrelated types
             raise ModelError(f"the model in {source} cannot be loaded: {_brief(error)}") from error
-        if (
-            len(inputs) != 1
-            or len(outputs) != 1
-            or inputs[0].type not in _INPUT_TYPES
-            or outputs[0].type != "tensor(float)"
-            or len(inputs[0].shape) != 2
-        ):
-            raise SchemaMismatch(
-                f"the graph in {source} must have one input (batch, columns), of float or int64, "
-                "and one output of float"
-            )
         self._source = source
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
-        self.input_type: type[np.float32 | np.int64] = _INPUT_TYPES[inputs[0].type]
-        width = inputs[0].shape[1]
-        self.width: int | None = width if isinstance(width, int) else None
+        self.input_type: type[np.float32 | np.int64] = np.int64 if facts.is_integer else np.float32
+        self.width: int | None = facts.input_width
         """Columns of the input; None: any number."""
         # What really runs: a session asked for CUDA falls back to the CPU without an error.
         self.provider: str = self._session.get_providers()[0]
@@ -94,21 +78,9 @@ class Graph:
 def open_graph(loaded: Artifact, *, device: str = "cpu") -> Graph:
     """The graph of an artifact of any kind, loaded and tried on its golden rows.
 
-    Raises ModelError, SchemaMismatch if it does not take what its manifest says.
+    Raises ModelError.
     """
     graph = Graph(loaded.model, source=loaded.folder, device=device)
-    kind = kind_of(loaded.manifest.kind, loaded.folder)
-    if graph.input_type is not (np.float32 if kind.input == "rows" else np.int64):
-        raise SchemaMismatch(
-            f"the graph in {loaded.folder} takes {graph.input_type.__name__}, a model of kind "
-            f"{kind.name!r} takes {kind.input}; train the model again"
-        )
-    width = len(loaded.manifest.golden.inputs[0])
-    if graph.width not in (None, width):
-        raise SchemaMismatch(
-            f"the graph in {loaded.folder} takes {graph.width} columns, its manifest says {width}; "
-            "train the model again"
-        )
     _check_golden(graph, loaded)
     return graph
 
