@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from predictor.commands.bandwidth import train_bandwidth
+from predictor.commands.demand import train_demand
 from predictor.commands.models import models_app
 from predictor.commands.next_episode import train_next_episode
 
@@ -29,3 +30,4 @@ def _train() -> None:
 
 train_app.command("next-episode")(train_next_episode)
 train_app.command("bandwidth")(train_bandwidth)
+train_app.command("demand")(train_demand)
