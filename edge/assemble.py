@@ -21,6 +21,7 @@ from edge.drivers.catalog import CatalogReader
 from edge.drivers.inference import Inference
 from edge.drivers.manifests import ManifestReader
 from edge.drivers.metrics import DriverFigures, rss_bytes
+from edge.drivers.models import Models
 from edge.drivers.purging import Purging
 from edge.drivers.ring import HitRing
 from edge.drivers.server import EdgeServer
@@ -55,6 +56,8 @@ from edge.effects import (
 )
 from edge.events import Draining, Event, PurgeKind, Reconfigured, Restored
 from edge.hops import Hops
+from edge.models.effects import FetchModel, RememberModels, StartModel, StopModel, SwitchModel
+from edge.models.figures import ModelsFigures
 from edge.reload import plan
 from edge.services import Services
 from edge.status import EdgeStatus
@@ -62,6 +65,7 @@ from nearcast.aio import Pump
 from nearcast.clock import Clock, SystemClock
 from nearcast.errors import ConfigError
 from nearcast.record import NullRecorder, Recorder
+from nearcast.seeds import Seeds
 from nearcast.units import bytes_per_s_from_kbps
 
 logger = logging.getLogger(__name__)
@@ -112,6 +116,13 @@ class EdgeNode:
         self._catalogs = CatalogReader(self._upstream, self._clock, tell, self._spawn)
         self._manifests = ManifestReader(tell, self._spawn)
         self._inference = Inference(config, self._clock, tell, self._spawn)
+        self._models = Models(
+            config,
+            self._upstream,
+            tell,
+            self._spawn,
+            jitter=Seeds(secrets.randbits(32)).stream("edge/models"),
+        )
         self._ring = HitRing(tell)
         self._purging = Purging(tell, self._bodies.when_recorded)
         self.purge = self._purging.purge
@@ -149,6 +160,11 @@ class EdgeNode:
             ReadManifest: self._manifests.read,
             FetchCatalog: self._catalogs.fetch,
             Predict: self._inference.ask,
+            StartModel: self._inference.start,
+            SwitchModel: self._inference.switch,
+            StopModel: self._inference.stop,
+            FetchModel: self._models.fetch,
+            RememberModels: self._models.remember,
             PurgeDone: self._purging.done,
         }
         self.address = ""
@@ -180,7 +196,7 @@ class EdgeNode:
             # again: it doubled the time until the last of 1,000 got its first byte.
             gc.set_threshold(50_000, 20, 100)
             self.address = await self._server.listener.start()
-            self._inference.start()
+            await self._models.start()
             self._is_restored = True
         except BaseException:
             await self._let_go()
@@ -199,6 +215,10 @@ class EdgeNode:
         """The core's figures up to this moment."""
         self._ring.flush()
         return self._core.status(self._clock.now_s())
+
+    def models(self) -> ModelsFigures:
+        """What models run, and how they do, up to this moment."""
+        return self._core.models(self._clock.now_s())
 
     def unready(self) -> str | None:
         """Why no requests should be sent here at the moment; None: they should.
@@ -266,6 +286,7 @@ class EdgeNode:
             reload_count=self._reload_count,
             reload_failure_count=self._reload_failure_count,
             inference=self._inference.figures(),
+            registry=self._models.figures(),
         )
 
     async def _let_go(self) -> None:
@@ -277,6 +298,7 @@ class EdgeNode:
         await self._pump.close()
         self._manifests.close()
         self._upstream.close()
+        await self._models.close()
         await self._bodies.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -19,6 +19,8 @@ class ModelsConfig(Section, frozen=True, kw_only=True):
     nothing is taken from the registry."""
     revoked_keys: tuple[str, ...] = ()
     """Ids of keys that are trusted no more, though they are in `public_keys`."""
+    service: str = ""
+    """Whose upstream has the registry, where there are several; empty: the first."""
     poll_s: Positive = 300.0
     """How often the registry is asked; longer, and not all edges at once, while it fails."""
     shadow_outcomes: Count = 500
@@ -43,5 +45,3 @@ class ModelsConfig(Section, frozen=True, kw_only=True):
     """Outcomes that the figures of a model are made of."""
     pending_max: Count = 20_000
     """Questions whose outcome is waited for; the oldest make room."""
-    kept_max: Count = 3
-    """Models kept in the store."""

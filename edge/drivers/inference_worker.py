@@ -1,8 +1,9 @@
 """The inference process: one model, one thread, lowest claim to the processor.
 
-Started by `edge.drivers.inference` with a socket, a model folder and a memory limit.
-It says `Ready` or `Failed` once and then answers each `Questions` with one `Answers`. It ends when
-the socket does, so it never outlives its node.
+Started by `edge.drivers.inference_child` with a socket and its `Orders`. It verifies and loads the
+model under a memory limit: a hostile file meets neither the node's memory nor its keys. It says
+`Ready` or `Failed` once and then answers each `Questions` with one `Answers`. It ends when the
+socket does, so it never outlives its node.
 """
 
 from __future__ import annotations
@@ -14,16 +15,33 @@ import struct
 import sys
 import time
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 
+if TYPE_CHECKING:
+    from predictor.artifact import Artifact
+    from predictor.runtime import Graph
+
 _LENGTH: Final = struct.Struct(">I")
 NICENESS: Final = 10
+DEFAULT_FOLDER: Final = "default"
+
+
+class Orders(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child is to load, and whom to believe."""
+
+    folder: str
+    kind: str
+    public_keys: tuple[str, ...]
+    revoked_keys: tuple[str, ...]
+    needs_signature: bool
+    memory_bytes: int
 
 
 class Questions(msgspec.Struct, frozen=True, kw_only=True, tag="questions"):
-    """Rows of several questions one behind the other; `counts[i]` of them belong to `ids[i]`."""
+    """Rows of several questions one behind the other; `counts[i]` of them belong to `ids[i]`. Of a
+    model that takes sequences the numbers are whole."""
 
     ids: tuple[int, ...]
     counts: tuple[int, ...]
@@ -31,8 +49,8 @@ class Questions(msgspec.Struct, frozen=True, kw_only=True, tag="questions"):
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True, tag="answers"):
-    """For each question its rows, of each one probability per horizon; `took_s` is what the model
-    took for all of them."""
+    """For each question its rows, of each one number per output of the model; `took_s` is what the
+    model took for all of them."""
 
     ids: tuple[int, ...]
     probabilities: tuple[tuple[tuple[float, ...], ...], ...]
@@ -40,12 +58,19 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, tag="answers"):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """It was verified, loaded and tried."""
+
     model_id: str
+    warm_s: float
+    """What one golden row took, the middle one of all."""
+    feature_names: tuple[str, ...]
+    deciles: dict[str, tuple[float, ...]]
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
-    """The model cannot be used."""
+    """The model cannot be used; `reason` is one word."""
 
+    reason: str
     detail: str
 
 
@@ -53,44 +78,51 @@ ToNode = Ready | Answers | Failed
 
 
 def main(arguments: list[str]) -> int:
-    fd, model, memory_bytes = arguments
+    fd, text = arguments
+    orders = msgspec.json.decode(text, type=Orders)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
-    _limit_memory(int(memory_bytes))
+    _limit_memory(orders.memory_bytes)
     with socket.socket(fileno=int(fd)) as end, end.makefile("rwb") as stream:
         try:
-            return _serve(stream, model)  # type: ignore[arg-type]
+            return _serve(stream, orders)  # type: ignore[arg-type]
         except (BrokenPipeError, ConnectionResetError):
             return 0  # the node has gone
 
 
-def _serve(stream: BinaryIO, model: str) -> int:
+def _serve(stream: BinaryIO, orders: Orders) -> int:
     import numpy as np
 
-    from edge.prefetch.horizons import HORIZONS
-    from nearcast.errors import ModelError
-    from predictor.runtime import NextEpisodeModel, default_model_folder
+    from nearcast.errors import NearcastError
 
     try:
-        loaded = NextEpisodeModel.load(
-            default_model_folder() if model == "default" else Path(model)
-        )
-        if loaded.horizons != HORIZONS:
-            raise ModelError(
-                f"the model answers for {', '.join(loaded.horizons)}; the planner needs "
-                f"{', '.join(HORIZONS)}: train the model again"
-            )
-    except (ModelError, MemoryError, OSError) as error:
-        _send(stream, Failed(detail=str(error) or type(error).__name__))
+        loaded, graph = _load(orders)
+        warm_s = _middle_s(loaded, graph)
+    except MemoryError:
+        limit = orders.memory_bytes
+        _send(stream, Failed(reason="memory", detail=f"it does not fit into {limit} bytes"))
         return 0
-    _send(stream, Ready(model_id=loaded.manifest.model_id))
+    except (NearcastError, OSError) as error:
+        reason, detail = getattr(error, "reason", "unreadable"), str(error)
+        _send(stream, Failed(reason="memory" if "alloc" in detail else reason, detail=detail))
+        return 0
+    manifest = loaded.manifest
+    _send(
+        stream,
+        Ready(
+            model_id=manifest.model_id,
+            warm_s=warm_s,
+            feature_names=manifest.feature_names,
+            deciles=manifest.reference.deciles,
+        ),
+    )
     while (questions := _receive(stream)) is not None:
         begun_s = time.perf_counter()
         try:
-            rows = np.asarray(questions.rows, dtype=np.float32)
-            answers_of_all = loaded.probabilities(rows).tolist()
-        except (ModelError, ValueError) as error:
-            _send(stream, Failed(detail=str(error)))
+            rows: Any = np.asarray(questions.rows, dtype=graph.input_type)
+            answers_of_all = graph.run(rows).tolist()
+        except (NearcastError, ValueError) as error:
+            _send(stream, Failed(reason="errors", detail=str(error)))
             return 1
         took_s = time.perf_counter() - begun_s
         answers: list[tuple[tuple[float, ...], ...]] = []
@@ -100,6 +132,41 @@ def _serve(stream: BinaryIO, model: str) -> int:
             at += count
         _send(stream, Answers(ids=questions.ids, probabilities=tuple(answers), took_s=took_s))
     return 0
+
+
+def _load(orders: Orders) -> tuple[Artifact, Graph]:
+    """Raises NearcastError, MemoryError or OSError."""
+    from edge.prefetch.horizons import HORIZONS
+    from nearcast.errors import SchemaMismatch
+    from predictor import artifact
+    from predictor.kinds import NEXT_EPISODE
+    from predictor.runtime import default_model_folder, open_graph
+    from predictor.signature import Trust
+
+    is_shipped = orders.folder == DEFAULT_FOLDER
+    folder = default_model_folder() if is_shipped else Path(orders.folder)
+    trust = None
+    if orders.needs_signature and not is_shipped:  # that is a part of this program
+        trust = Trust.read(orders.public_keys, revoked=orders.revoked_keys)
+    loaded = artifact.load(folder, kind=orders.kind, trust=trust)
+    if orders.kind == NEXT_EPISODE and loaded.manifest.outputs != HORIZONS:
+        raise SchemaMismatch(
+            f"the model answers for {', '.join(loaded.manifest.outputs)}; the planner needs "
+            f"{', '.join(HORIZONS)}: train the model again"
+        )
+    return loaded, open_graph(loaded)
+
+
+def _middle_s(loaded: Artifact, graph: Graph) -> float:
+    import numpy as np
+
+    times_s = []
+    for golden in loaded.manifest.golden.inputs:
+        row: Any = np.asarray([golden], dtype=graph.input_type)
+        begun_s = time.perf_counter()
+        graph.run(row)
+        times_s.append(time.perf_counter() - begun_s)
+    return sorted(times_s)[len(times_s) // 2]
 
 
 def _send(stream: BinaryIO, message: ToNode) -> None:

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge.drivers.inference import InferenceFigures
+from edge.drivers.models import RegistryFigures
 from edge.drivers.upstream.failures import UpstreamFailure
 from edge.status import EdgeStatus
 
@@ -35,6 +36,7 @@ class DriverFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Times new settings were taken over; `reload_failure_count`: and refused."""
     reload_failure_count: int
     inference: InferenceFigures
+    registry: RegistryFigures
 
 
 class Figures(Protocol):

@@ -37,12 +37,27 @@ Refusal = Literal[
     "worse",
     "withdrawn",
 ]
-"""Why a model does not serve. unreachable, disk: for now, it is tried again. changed: the bytes
+"""Why a model does not serve. changed: the bytes
 are not those its manifest names. untrusted, revoked: signed by nobody who is trusted. graph: it
 has operators, sizes or files that no model of ours needs. golden: this machine computes something
 else than the trainer's. failed: its process died or hung. slow, errors, worse: as it turned out."""
 
-PASSING: frozenset[Refusal] = frozenset({"unreachable", "disk"})
+PASSING: frozenset[Refusal] = frozenset(
+    {
+        "unreachable",
+        "disk",
+        "truncated",
+        "oversized",
+        "unreadable",
+        "changed",
+        "unsigned",
+        "untrusted",
+        "revoked",
+        "forged",
+    }
+)
+"""What can be put right without another model, at the origin or in the settings: tried again, each
+time after a longer pause. The rest is remembered."""
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

@@ -165,9 +165,12 @@ class Lifecycle:
         held = self._held.get(model_id) if model_id is not None else None
         if held is not None and self._choice.is_refused(held.model_id, held.manifest_sha256):
             held = None
-        self._starting = self._start("registry" if held else "local", held, now_s)
+        source: Source = "registry" if held is not None else "local"
+        self._starting = self._start(source, held, now_s, restarts_max=self._restarts_max)
 
-    def _start(self, source: Source, held: HeldModel | None, now_s: float) -> Run:
+    def _start(
+        self, source: Source, held: HeldModel | None, now_s: float, *, restarts_max: int
+    ) -> Run:
         run = Run(
             self._next_run_id,
             source=source,
@@ -183,7 +186,7 @@ class Lifecycle:
                 run_id=run.run_id,
                 folder=run.folder,
                 is_fetched=source == "registry",
-                restarts_max=self._restarts_max,
+                restarts_max=restarts_max,
             )
         )
         return run
@@ -206,7 +209,8 @@ class Lifecycle:
         self._fetching = None
         self._held[held.model_id] = held
         self._note(held.model_id, "fetched", "", now_s)
-        self._other = self._start("registry", held, now_s)
+        # One that dies before it has shown anything is not worth a second try.
+        self._other = self._start("registry", held, now_s, restarts_max=0)
 
     def _drop_withdrawn(self, now_s: float) -> None:
         for run in (self._other, self._active):
@@ -420,9 +424,14 @@ class Lifecycle:
             previous=self._previous,
             refused=self._choice.refused,
         )
-        wanted = (registry_id, self._previous, self._other.model_id if self._other else None)
+        wanted = (
+            registry_id,
+            self._previous,
+            self._other.model_id if self._other is not None else None,
+            self._fetching.model_id if self._fetching is not None else None,
+        )
         kept = tuple(one for one in wanted if one is not None)
-        self._held = {name: held for name, held in self._held.items() if name in kept}
+        self._held = {name: held for name, held in self._held.items() if name in wanted}
         self._effects.emit(RememberModels(remembered=remembered, kept=kept))
 
     def figures(self, now_s: float) -> ModelsFigures:

@@ -12,6 +12,8 @@ from edge.config import EdgeConfig, InferenceConfig
 from edge.drivers.inference import Inference, quantile
 from edge.effects import Predict
 from edge.events import Event, ModelChanged, Predicted, PredictionFailed
+from edge.models.effects import StartModel, StopModel, SwitchModel
+from edge.models.events import ModelLost, ModelReady, ModelUnusable, ShadowPredicted
 from edge.prefetch.horizons import are_probabilities
 from nearcast.clock import SystemClock
 from predictor.features import FEATURE_COUNT
@@ -41,7 +43,10 @@ class Told:
 
 
 def with_inference(
-    settings: InferenceConfig, work: Callable[[Inference, Told], Awaitable[None]]
+    settings: InferenceConfig,
+    work: Callable[[Inference, Told], Awaitable[None]],
+    *,
+    restarts_max: int = 5,
 ) -> list[Event]:
     """Run `work` beside a real inference process; the events it led to."""
 
@@ -55,15 +60,21 @@ def with_inference(
         config = EdgeConfig(upstream="http://127.0.0.1:9", inference=settings)
         inference = Inference(config, SystemClock(), told.tell, spawn)
         async with asyncio.timeout(LIMIT_S):
-            inference.start()
+            inference.start(shipped(1, restarts_max))
             await told.until(lambda events: len(events) >= 1)
             try:
+                if isinstance(told.events[0], ModelReady):
+                    inference.switch(SwitchModel(run_id=1))
                 await work(inference, told)
             finally:
                 await inference.close()
         return told.events
 
     return asyncio.run(main())
+
+
+def shipped(run_id: int, restarts_max: int = 5) -> StartModel:
+    return StartModel(run_id=run_id, folder="default", is_fetched=False, restarts_max=restarts_max)
 
 
 def question(number: int, row_count: int = 1) -> Predict:
@@ -82,8 +93,10 @@ def test_answers_belong_to_their_questions_and_a_full_queue_drops() -> None:
         assert 0 < figures.p50_s < figures.round_trip_p99_s
 
     events = with_inference(InferenceConfig(queue_max=4), work)
-    assert isinstance(events[0], ModelChanged)
-    assert events[0].model_id is not None
+    assert isinstance(events[0], ModelReady)
+    assert 0 < events[0].warm_s < 1
+    assert isinstance(events[1], ModelChanged)
+    assert events[1].model_id == events[0].model_id
     (dropped,) = [one for one in events if isinstance(one, PredictionFailed)]
     assert (dropped.prediction_id, dropped.detail) == (3, "the queue is full")
     answers = {one.prediction_id: one.probabilities for one in events if isinstance(one, Predicted)}
@@ -105,21 +118,63 @@ def test_questions_lost_in_a_crash_are_answered_as_failed() -> None:
 
     events = with_inference(InferenceConfig(restarts_max=0), work)
     assert [type(one) for one in events] == [
+        ModelReady,
         ModelChanged,
         ModelChanged,
+        ModelLost,
         PredictionFailed,
         PredictionFailed,
     ]
-    assert "ended with status -9" in events[1].detail  # type: ignore[attr-defined]
+    lost = events[3]
+    assert isinstance(lost, ModelLost)
+    assert "ended with status -9" in lost.detail
+    assert lost.is_final
 
 
 def test_memory_limit_keeps_a_model_from_loading_and_the_node_goes_on() -> None:
     async def work(inference: Inference, told: Told) -> None:
-        await told.until(lambda events: isinstance(events[-1], ModelChanged))
+        inference.ask(question(1))
 
-    events = with_inference(InferenceConfig(memory_bytes=1_000_000, restarts_max=0), work)
-    assert isinstance(events[-1], ModelChanged)
-    assert events[-1].model_id is None
+    events = with_inference(InferenceConfig(memory_bytes=1_000_000), work, restarts_max=0)
+    assert isinstance(events[0], ModelUnusable | ModelLost)
+    assert isinstance(events[1], PredictionFailed)
+
+
+def test_a_shadow_answers_beside_the_active_model_and_can_take_over_or_die() -> None:
+    async def work(inference: Inference, told: Told) -> None:
+        inference.start(shipped(2, 0))
+        await told.until(lambda events: isinstance(events[-1], ModelReady))
+        inference.ask(question(1))
+        await told.until(lambda events: {2} <= {by for by, _ in shadows(events)})
+        inference.switch(SwitchModel(run_id=2))  # nothing is loaded for it
+        inference.ask(question(2))
+        await told.until(lambda events: (1, 2) in shadows(events))
+        inference.stop(StopModel(run_id=1))
+        pid = inference.figures().pid
+        assert pid is not None
+        inference.ask(question(3))
+        await told.until(lambda events: counted(events) == [(1, 1), (2, 2), (2, 3)])
+        inference.start(shipped(3, 0))
+        await told.until(lambda events: isinstance(events[-1], ModelReady))
+        candidate = inference.figures().shadow_pid
+        assert candidate is not None
+        os.kill(candidate, signal.SIGKILL)
+        await told.until(lambda events: isinstance(events[-1], ModelLost))
+        inference.ask(question(4))
+        await told.until(lambda events: counted(events)[-1] == (2, 4))
+        assert inference.figures().pid == pid
+
+    events = with_inference(InferenceConfig(), work)
+    assert not [one for one in events if isinstance(one, PredictionFailed)]
+    assert not [one for one in events if isinstance(one, ModelChanged) and one.model_id is None]
+
+
+def shadows(events: list[Event]) -> list[tuple[int, int]]:
+    return [(one.run_id, one.prediction_id) for one in events if isinstance(one, ShadowPredicted)]
+
+
+def counted(events: list[Event]) -> list[tuple[int | None, int]]:
+    return [(one.run_id, one.prediction_id) for one in events if isinstance(one, Predicted)]
 
 
 def test_quantiles() -> None:

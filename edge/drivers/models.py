@@ -1,0 +1,320 @@
+"""The registry of models at the origin: asked now and then, and fetched from.
+
+    GET <upstream>/models/index.json   ->  ModelsOffered
+    FetchModel: manifest and signature, then the files the index names  ->  ModelFetched
+
+Only the configured upstream is asked, no more is read than a model of its kind may have, and the
+large files are fetched only once a key that is trusted has signed for them. While the registry
+fails it is asked less often. Without keys it is not asked at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import msgspec
+import numpy as np
+
+from edge.config import EdgeConfig
+from edge.drivers.catalog import Getter
+from edge.drivers.model_store import ModelStore
+from edge.drivers.upstream import UpstreamError
+from edge.events import Event, ModelChanged
+from edge.models.effects import FetchModel, RememberModels
+from edge.models.events import (
+    ModelFetched,
+    ModelRefused,
+    ModelsFound,
+    ModelsOffered,
+    Offer,
+    Refusal,
+)
+from nearcast.errors import ConfigError, ModelError, NearcastError, RemoteProtocolError
+from nearcast.model_index import (
+    INDEX_BYTES_MAX,
+    INDEX_PATH,
+    ModelIndex,
+    OfferedModel,
+    read_index,
+)
+from predictor.artifact import MANIFEST_FILE, SIGNATURE_FILE
+from predictor.kinds import KINDS
+from predictor.signature import Trust
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S: Final = 30.0
+DOUBLINGS_MAX: Final = 5
+"""Of the pause while the registry fails: 300 s become 2.7 hours."""
+FIRST_S_MAX: Final = 5.0
+"""A fleet that was started together need not ask together."""
+ODD_FILE_BYTES_MAX: Final = 8_000_000
+"""Of a file that is not the graph."""
+
+
+class RegistryFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How asking the registry goes."""
+
+    state: str
+    """off, with the reason; waiting, before the first answer; ok; or what failed last."""
+    poll_count: int
+    failure_count: int
+    """Times it gave no list."""
+    fetched_bytes: int
+
+
+class _Refused(Exception):
+    """This model cannot be had."""
+
+    def __init__(self, reason: Refusal, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: Refusal = reason
+
+
+class Models:
+    """The poller and the folder of models. Make it inside the running loop."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        upstream: Getter,
+        tell: Callable[[Event], None],
+        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        *,
+        jitter: np.random.Generator,
+    ) -> None:
+        self._config = config
+        self._upstream = upstream
+        self._tell = tell
+        self._spawn = spawn
+        self._jitter = jitter
+        self._store = ModelStore(Path(config.store) if config.store is not None else None)
+        self._lock = asyncio.Lock()  # over the folder; waiters are served in order
+        self._trust: Trust | None = None
+        self._base = ""
+        self._etag: str | None = None
+        self._listed: Mapping[tuple[str, str], OfferedModel] = {}
+        self._state = "off"
+        self._poll_count = 0
+        self._failure_count = 0
+        self._fetched_bytes = 0
+
+    async def start(self) -> None:
+        """Say what is there, and begin to ask. Raises ConfigError when keys cannot be used."""
+        config = self._config
+        if not config.prefetch.enabled or config.prefetch.model == "rule":
+            why = "prefetch.model is rule" if config.prefetch.enabled else "prefetch is off"
+            self._state = f"off: {why}"
+            self._tell(ModelChanged(model_id=None, detail=why))
+            return
+        found = ModelsFound(local=config.prefetch.model)
+        if not config.models.public_keys:
+            self._state = "off: models.public_keys is empty, so no model there could be trusted"
+        else:
+            self._trust = _trust(config)
+            self._base = _base(config)
+            try:
+                held, remembered = await asyncio.to_thread(self._store.open)
+                found = msgspec.structs.replace(found, held=held, remembered=remembered)
+                self._state = "waiting"
+                self._spawn(self._poll(), "models")
+            except OSError as error:
+                self._state = f"off: {error}"
+                logger.warning("models.no_store cause=%s; the registry is not asked", error)
+        self._tell(found)
+
+    def figures(self) -> RegistryFigures:
+        return RegistryFigures(
+            state=self._state,
+            poll_count=self._poll_count,
+            failure_count=self._failure_count,
+            fetched_bytes=self._fetched_bytes,
+        )
+
+    def fetch(self, effect: FetchModel) -> None:
+        self._spawn(self._fetch(effect.offer), "model")
+
+    def remember(self, effect: RememberModels) -> None:
+        if self._trust is not None:
+            self._spawn(self._remember(effect), "models state")
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._store.close)
+
+    # -- the list
+
+    async def _poll(self) -> None:
+        poll_s = self._config.models.poll_s
+        await asyncio.sleep(min(poll_s, FIRST_S_MAX) * self._jitter.uniform())
+        failed_in_a_row = 0
+        while True:
+            self._poll_count += 1
+            try:
+                await self._ask()
+            except UpstreamError as error:
+                failed_in_a_row += 1
+                self._failure_count += 1
+                self._state = f"failing: {error}"
+                logger.info("models.unlisted cause=%s", error)
+            else:
+                failed_in_a_row = 0
+                self._state = "ok"
+            doublings = min(failed_in_a_row, DOUBLINGS_MAX)
+            await asyncio.sleep(poll_s * 2.0**doublings * self._jitter.uniform(0.8, 1.2))
+
+    async def _ask(self) -> None:
+        """Raises UpstreamError when there is no usable list."""
+        headers = [("accept-encoding", "identity")]
+        if self._etag is not None:
+            headers.append(("if-none-match", self._etag))
+        answer = await self._upstream.get(
+            self._base + INDEX_PATH,
+            tuple(headers),
+            bytes_max=INDEX_BYTES_MAX,
+            timeout_s=TIMEOUT_S,
+        )
+        if answer.status == 304:
+            return
+        if answer.status != 200:
+            raise UpstreamError("broken", f"{INDEX_PATH} answers {answer.status}")
+        if answer.body is None:
+            raise UpstreamError("too_large", f"the list has more than {INDEX_BYTES_MAX} bytes")
+        try:
+            index = read_index(answer.body, INDEX_PATH)
+        except RemoteProtocolError as error:
+            raise UpstreamError("broken", str(error)) from error
+        self._etag = next((value for name, value in answer.headers if name == "etag"), None)
+        self._offer(index)
+
+    def _offer(self, index: ModelIndex) -> None:
+        listed = {}
+        offers = []
+        for kind, models in index.kinds.items():
+            if kind not in KINDS:
+                continue
+            for model in models:
+                listed[(model.model_id, model.manifest_sha256)] = model
+                offers.append(
+                    Offer(
+                        kind=kind,
+                        model_id=model.model_id,
+                        url=model.url,
+                        manifest_sha256=model.manifest_sha256,
+                        order=model.released_no,
+                    )
+                )
+        self._listed = listed
+        self._tell(ModelsOffered(offers=tuple(offers)))
+
+    # -- one model
+
+    async def _fetch(self, offer: Offer) -> None:
+        event: Event
+        try:
+            files = await self._files(offer)
+            async with self._lock:
+                held = await asyncio.to_thread(self._store.keep, offer.model_id, files)
+            event = ModelFetched(held=held)
+        except _Refused as error:
+            event = ModelRefused(model_id=offer.model_id, reason=error.reason, detail=str(error))
+        except UpstreamError as error:
+            detail = f"{error.cause}: {error}"
+            event = ModelRefused(model_id=offer.model_id, reason="unreachable", detail=detail)
+        except OSError as error:
+            detail = error.strerror or str(error)
+            event = ModelRefused(model_id=offer.model_id, reason="disk", detail=detail)
+        if isinstance(event, ModelRefused):
+            logger.warning(
+                "model.refused id=%s reason=%s detail=%s",
+                event.model_id,
+                event.reason,
+                event.detail,
+            )
+        self._tell(event)
+
+    async def _files(self, offer: Offer) -> dict[str, bytes]:
+        """All files, each as the list says. Raises _Refused or UpstreamError."""
+        model = self._listed.get((offer.model_id, offer.manifest_sha256))
+        if model is None:
+            raise _Refused("unreachable", "it is not listed any more")
+        entries = model.files
+        graph_bytes_max = KINDS[offer.kind].model_bytes_max
+        for name, entry in entries.items():
+            bytes_max = graph_bytes_max if name == "model.onnx" else ODD_FILE_BYTES_MAX
+            if entry.size_bytes > bytes_max:
+                raise _Refused("oversized", f"{name} has {entry.size_bytes} bytes")
+        files: dict[str, bytes] = {}
+        first = [name for name in (MANIFEST_FILE, SIGNATURE_FILE) if name in entries]
+        for name in first:
+            files[name] = await self._file(model, name)
+        manifest = files.get(MANIFEST_FILE, b"")
+        if hashlib.sha256(manifest).hexdigest() != offer.manifest_sha256:
+            raise _Refused("changed", "its manifest is not the one that is listed")
+        assert self._trust is not None, "nothing is offered without"
+        try:
+            self._trust.check(manifest, files.get(SIGNATURE_FILE), offer.model_id)
+        except ModelError as error:
+            raise _Refused(_reason(error), str(error)) from error
+        for name in sorted(set(entries) - set(first)):
+            files[name] = await self._file(model, name)
+        return files
+
+    async def _file(self, model: OfferedModel, name: str) -> bytes:
+        """Raises _Refused or UpstreamError."""
+        entry = model.files[name]
+        answer = await self._upstream.get(
+            f"{self._base}{model.url}{name}",
+            (("accept-encoding", "identity"),),
+            bytes_max=entry.size_bytes,
+            timeout_s=TIMEOUT_S,
+        )
+        if answer.status != 200:
+            raise _Refused("unreachable", f"{name} answers {answer.status}")
+        if answer.body is None:
+            raise _Refused("oversized", f"{name} has more than its {entry.size_bytes} bytes")
+        self._fetched_bytes += len(answer.body)
+        if len(answer.body) < entry.size_bytes:
+            size_bytes = len(answer.body)
+            raise _Refused("truncated", f"{name} has {size_bytes} of {entry.size_bytes} bytes")
+        if hashlib.sha256(answer.body).hexdigest() != entry.sha256:
+            raise _Refused("changed", f"{name} is not the one that is listed")
+        return answer.body
+
+    async def _remember(self, effect: RememberModels) -> None:
+        try:
+            async with self._lock:
+                await asyncio.to_thread(self._store.remember, effect.remembered, effect.kept)
+        except OSError as error:
+            logger.warning("models.not_written cause=%s", error)
+
+
+def _trust(config: EdgeConfig) -> Trust:
+    try:
+        return Trust.read(config.models.public_keys, revoked=config.models.revoked_keys)
+    except NearcastError as error:
+        raise ConfigError(f"models.public_keys: {error}") from error
+
+
+def _base(config: EdgeConfig) -> str:
+    """The upstream whose registry is asked. Raises ConfigError."""
+    services = config.service_configs()
+    name = config.models.service
+    for service in services:
+        if name in ("", service.name):
+            return service.base()
+    raise ConfigError(
+        f"models.service is {name!r}; there are {', '.join(service.name for service in services)}"
+    )
+
+
+def _reason(error: ModelError) -> Refusal:
+    for known in get_args(Refusal):
+        if error.reason == known:
+            reason: Refusal = known
+            return reason
+    return "unusable"
