@@ -44,13 +44,16 @@ class Waiter(msgspec.Struct, frozen=True, kw_only=True):
 
 class FillOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a fill ended, for those who learn from it. `text` is that of a manifest; `was_barred`:
-    the answer must not be stored."""
+    the answer must not be stored; `was_joined`: it began as a prefetch and ended as demand."""
 
     fill_id: int
     url: str
     was_prefetch: bool
     was_barred: bool
+    was_joined: bool
     result: FillResult
+    received_bytes: int
+    took_s: float
     object_id: str | None = None
     text: bytes | None = None
     detail: str = ""

@@ -30,8 +30,9 @@ from edge.models.figures import ModelsFigures
 from edge.models.lifecycle import Lifecycle
 from edge.models.outcomes import Outcomes
 from edge.open_fills import OpenFills
+from edge.prefetch.explanation import Explainer, Explanation
 from edge.prefetch.judge import Judge
-from edge.prefetch.planner import Planner
+from edge.prefetch.office import Office
 from edge.records import CatalogSeen
 from edge.residents import Residents
 from edge.services import Services
@@ -101,7 +102,7 @@ class Foresight:
         self._texts = Texts(
             media_map=self._map, residents=residents, effects=effects, counters=counters
         )
-        self._planner = Planner(
+        self._office = office = Office(
             config,
             epoch_s=epoch_s,
             media_map=self._map,
@@ -111,6 +112,11 @@ class Foresight:
             open_fills=open_fills,
             fills=fills,
         )
+        self._planner = office.planner
+        self._explainer = Explainer(
+            office=office, media_map=self._map, residents=residents, open_fills=open_fills
+        )
+        self._news = residents.news
         if self._config.enabled:
             self._ask_for_catalogs()
 
@@ -140,6 +146,8 @@ class Foresight:
     def fill_ended(self, outcome: FillOutcome, now_s: float) -> None:
         if outcome.text is not None:
             self._texts.read(outcome.url, outcome.text)
+        if not outcome.was_prefetch:
+            self._office.accounts.demanded(outcome, now_s)
         self._planner.ended(outcome, now_s)
 
     def object_read(self, event: ObjectRead, now_s: float) -> None:
@@ -215,23 +223,31 @@ class Foresight:
 
     def settle(self, now_s: float) -> None:
         """Pass on what the parts have found, then bring the prefetches in line."""
+        if self._news:
+            self._office.accounts.heard(self._news, now_s)
+            self._news.clear()
         if self._sessions.has_news or self._judge.has_verdicts:
             self._pass_on(now_s)
         self._planner.balance(now_s)
 
     def _pass_on(self, now_s: float) -> None:
+        following = self._office.next_episode
         for session in self._sessions.take_started():
             self._outcomes.started(session, now_s)
-            self._planner.session_started(session)
+            following.started(session)
         for session in self._sessions.take_begun():
-            self._planner.session_begun(session)
+            following.begun(session)
         for checkpoint in self._sessions.take_reached():
             self._judge.reached(checkpoint, now_s)
         for verdict in self._judge.take_verdicts():
-            self._planner.decided(verdict)
+            following.decided(verdict, now_s)
         for session in self._sessions.take_ended():
             self._outcomes.ended(session)
-            self._planner.session_ended(session)
+            following.ended(session)
+
+    def explain(self, url: str, now_s: float) -> Explanation:
+        """Why an object was, is or was not fetched ahead; `url` as the edge knows it."""
+        return self._explainer.explain(url, now_s)
 
     def models(self, now_s: float) -> ModelsFigures:
         """Apart from the other figures: it takes milliseconds."""

@@ -71,14 +71,15 @@ class CheckpointReached(Record, frozen=True, kw_only=True, tag="edge.checkpoint_
 
 
 class PrefetchDecided(Record, frozen=True, kw_only=True, tag="edge.prefetch_decided"):
-    """Whether the successor is worth its bytes. `probability` None: the rule decided."""
+    """Whether any of the successor is worth its bytes: from `threshold` on its first seconds
+    are."""
 
     title_url: str
     successor_url: str
     share: float
     is_wanted: bool
     by: Literal["model", "rule"]
-    probability: float | None
+    probability: float
     threshold: float
 
 

@@ -8,6 +8,7 @@ first, what comes in last. Whoever holds an object id may find it gone at any la
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
@@ -35,7 +36,17 @@ FIELD_BYTES: Final = 150
 TAG_BYTES: Final = 300
 """Likewise for each surrogate key."""
 
+NEWS_MAX: Final = 10_000
+
 Reason = Literal["evicted", "expired", "replaced", "invalidated", "purged", "lost"]
+
+
+class News(msgspec.Struct, frozen=True):
+    """What became of an object: it was evicted, or it was prefetched and was used or left."""
+
+    url: str
+    size_bytes: int
+    what: Literal["evicted", "used", "left"]
 
 
 class Residents:
@@ -62,6 +73,8 @@ class Residents:
         self._effects = effects
         self._counters = counters
         self._recorder = recorder
+        self.news: deque[News] = deque(maxlen=NEWS_MAX)
+        """Who foresees takes these; where nobody does, the oldest are lost."""
 
     def reconfigure(self, config: EdgeConfig) -> None:
         """Judge by these settings what comes in from now on; `renew` what is here."""
@@ -295,6 +308,8 @@ class Residents:
         use = self.index.touch(object_id)
         if use is UNCHANGED:
             return 0
+        if use.prefetched_bytes and (entry := self._table.get(object_id)) is not None:
+            self.news.append(News(entry.stored.url, use.prefetched_bytes, "used"))
         if use.is_loaded and not self._is_memory_only:
             self._effects.emit(SetInMemory(object_id=object_id, in_memory=True))
         self._unload(use.unloaded)
@@ -341,8 +356,13 @@ class Residents:
             self._effects.emit(DropObject(object_id=object_id))
             entry = self._table.remove(object_id)
             assert entry is not None, f"{object_id} was in the index only"
+            stored = entry.stored
+            if stored.is_prefetch:
+                self.news.append(News(stored.url, stored.size_bytes, "left"))
             if reason in ("evicted", "expired"):
                 self._counters.evictions += 1
+            if reason == "evicted":
+                self.news.append(News(stored.url, stored.size_bytes, "evicted"))
             self._recorder.record(
                 ObjectLeft(
                     at_s=now_s,

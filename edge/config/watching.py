@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import msgspec
 
@@ -24,6 +25,40 @@ class SessionsConfig(Section, frozen=True, kw_only=True):
     """Local time of the viewers, for the model."""
 
 
+_CLOCK: Final = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)")
+_S_PER_MIN: Final = 60.0
+_MIN_PER_H: Final = 60
+
+
+class WindowConfig(Section, frozen=True, kw_only=True):
+    """Some hours of the day with a tariff of their own."""
+
+    hours: str
+    """`HH:MM-HH:MM`, local time of the viewers (`sessions.utc_offset_h`); may pass midnight."""
+    rate_factor: NotNegative = 1.0
+    """Of `prefetch.rate_kbps`; 0: nothing is prefetched then."""
+    cost_now: NotNegative | None = None
+    """Of fetching a byte then, instead of `prefetch.cost_now`."""
+
+    def __post_init__(self) -> None:
+        self.span_s()
+
+    def span_s(self) -> tuple[float, float]:
+        """Begin and end, in seconds after midnight."""
+        found = _CLOCK.fullmatch(self.hours)
+        numbers = [int(text) for text in found.groups()] if found is not None else []
+        clocks = zip(numbers[0::2], numbers[1::2], strict=True)
+        minutes = [hour * _MIN_PER_H + minute for hour, minute in clocks]
+        if (
+            not minutes
+            or max(minutes) > 24 * _MIN_PER_H
+            or max(numbers[1::2]) >= _MIN_PER_H
+            or minutes[0] == minutes[1]
+        ):
+            raise ValueError(f"hours are two different times as in 22:00-06:30, got {self.hours!r}")
+        return minutes[0] * _S_PER_MIN, minutes[1] * _S_PER_MIN
+
+
 class PrefetchConfig(Section, frozen=True, kw_only=True):
     """What is fetched before it is asked for, and at what price.
 
@@ -37,11 +72,16 @@ class PrefetchConfig(Section, frozen=True, kw_only=True):
     """Budget on the backhaul, on average. Demand comes first whatever this says."""
     burst_s: Positive = 2.0
     """How much of the budget may be saved up."""
+    bytes_per_day: Count | None = None
+    """No more than this between two local midnights; None: as much as the rate allows."""
+    windows: tuple[WindowConfig, ...] = ()
+    """Hours with another rate or price; of several that hold the first counts."""
     in_flight_max: Count = 2
     head_s: Positive = 30.0
     """How much of the successor is fetched first."""
     start_s: Positive = 4.0
-    """How much of it is fetched at other rungs too that the player may start with."""
+    """How much of it a start-up waits for; fetched at other rungs too that the player may start
+    with."""
     head_at: Share = 0.5
     """Share of an episode after which its successor's first seconds may be fetched."""
     rest_at: Share = 0.75
@@ -56,14 +96,20 @@ class PrefetchConfig(Section, frozen=True, kw_only=True):
     cost_peak: NotNegative = 1.0
     """Of fetching the byte when it is asked for."""
     startup_value: NotNegative = 1.1
-    """What a warm byte is worth to its viewer beyond the fetch it saves."""
+    """What a warm byte of the first `head_s` is worth to its viewer beyond the fetch it saves."""
+    stall_value: NotNegative = 1.1
+    """What a warm byte after that is worth, while the backhaul is quick; up to twice as much where
+    it hardly carries the picture."""
     hold_cost_per_h: NotNegative = 0.02
-    """Of keeping a byte for an hour: what the coldest resident byte would have earned."""
+    """Of keeping a byte for an hour, until it has been measured what evicted bytes would have
+    earned."""
     answer_wait_s: Positive = 1.0
     """A model's answer later than this is not waited for; the rule decides."""
     retry_s: NotNegative = 60.0
     """How long a URL that failed to prefetch is left alone."""
     plans_max: Count = 2_000
+    explained_max: Count = 4_000
+    """Objects of which is remembered why they were fetched or not."""
     catalog_refresh_s: Positive = 60.0
 
     def __post_init__(self) -> None:

@@ -1,43 +1,52 @@
-"""Fetching successors ahead, within what the link and the store have to spare.
+"""Fetching ahead what is worth it, within what the link and the store have to spare.
 
-A verdict makes an intent (edge.prefetch.staging), one per viewing session. Whenever something has
-happened, `balance` brings the running prefetches in line with four rules:
+Sources make plans (edge.prefetch.plans), the market weighs what they want (edge.prefetch.market).
+Whenever something has happened, `balance` brings the running prefetches in line with these rules:
 
     demand first   while a client waits for upstream, running prefetches are paused and none starts
-    the budget     no more than its rate on average (edge.prefetch.budget), few at a time
+    the budget     no more than its rate on average and its bytes a day, few at a time
     the store      no more than prefetched objects may take; nothing useful is pushed out for them
-    heads first    every viewer's first seconds come before anyone's rest
+    value first    of what is worth its bytes, what is worth most for each byte
+    no regrets     what no plan has a use for any more is cancelled, unless it is nearly here; what
+                   has begun is not given up for something a little better
 
-Viewers share by URL: what one intent fetches, another finds settled. An intent ends when its viewer
-starts the successor (from then on it is demand), goes away, turns out not to be worth it at a later
-checkpoint, or when upstream does not allow storing.
+Viewers share by URL: what one plan has fetched, another finds settled. A plan ends with its reason:
+its viewer starts the successor (from then on it is demand), goes away, or upstream does not allow
+storing.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Final
 
-from edge.config import EdgeConfig
+import msgspec
+
+from edge.config import PrefetchConfig
 from edge.fill import FillOutcome
 from edge.fills import Fills
 from edge.ledger import Ledger
-from edge.media_map import MediaMap
 from edge.open_fills import OpenFills
+from edge.prefetch.accounts import Accounts
 from edge.prefetch.budget import Budget
-from edge.prefetch.judge import Verdict
-from edge.prefetch.staging import Intent, Staging, Want
-from edge.prefetch.starts import Starts, start_threshold
-from edge.prefetch.value import threshold
-from edge.residents import Residents
-from edge.sessions import Session
-from edge.texts import Texts
+from edge.prefetch.market import Market, Offer
+from edge.prefetch.plans import Plan
+from edge.prefetch.shelf import Shelf
 
-REST_S = 1.0
-"""How long an intent with nothing to do is not looked at, unless something happens to it: with
+REST_S: Final = 1.0
+"""How long a plan with nothing to do is not looked at, unless something happens to it: with
 thousands of them, looking at all whenever a fill ends would cost more than the fill."""
 
-FAILED_MAX = 10_000
-"""Failed URLs remembered; one pushed out early is tried again early."""
+NEARLY_DONE: Final = 0.6
+"""Of a fetch that turned out pointless: from there on the rest is cheaper than the regret."""
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A prefetch on its way, and for whom."""
+
+    url: str
+    size_bytes: int
+    plan_names: tuple[str, ...]
 
 
 class Planner:
@@ -45,83 +54,83 @@ class Planner:
 
     def __init__(
         self,
-        config: EdgeConfig,
+        config: PrefetchConfig,
         *,
-        epoch_s: float,
-        media_map: MediaMap,
-        texts: Texts,
-        residents: Residents,
+        shelf: Shelf,
+        market: Market,
+        budget: Budget,
+        accounts: Accounts,
         ledger: Ledger,
         open_fills: OpenFills,
         fills: Fills,
     ) -> None:
-        self._config = config.prefetch
-        self._epoch_s = epoch_s
-        self._map = media_map
-        self._texts = texts
-        self._residents = residents
+        self._config = config
+        self._shelf = shelf
+        self._market = market
+        self._budget = budget
+        self._accounts = accounts
         self._ledger = ledger
         self._open = open_fills
         self._fills = fills
-        self._starts = Starts(start_threshold(config.prefetch, threshold(config.prefetch)))
-        self._budget = Budget(config.prefetch.rate_kbps, config.prefetch.burst_s)
-        self._staging = Staging(
-            config.prefetch.head_s,
-            config.prefetch.start_s,
-            media_map=media_map,
-            is_settled=self._is_settled,
-            is_coming=lambda url: bool(open_fills.of_url(url)) or texts.is_coming(url),
-        )
-        self._intents: OrderedDict[str, Intent] = OrderedDict()  # by session, oldest first
-        self._running: dict[int, tuple[Intent, int]] = {}  # fill -> its intent, bytes expected
-        self._failed: OrderedDict[str, float] = OrderedDict()  # URL -> left alone until
+        self._plans: OrderedDict[str, Plan] = OrderedDict()  # oldest first
+        self._due: OrderedDict[str, None] = OrderedDict()  # plans to look at
+        self._resting: OrderedDict[str, float] = OrderedDict()  # plans to look at again then
+        self._running: dict[int, Running] = {}  # by fill
+        self._order_no = 0
         self._is_stirred = False
-        self._is_stopped = not config.prefetch.enabled
+        self._is_stopped = not config.enabled
 
     def __len__(self) -> int:
-        """Intents."""
-        return len(self._intents)
+        return len(self._plans)
 
-    # -- what is wanted
+    # -- plans come and go
 
-    def decided(self, verdict: Verdict) -> None:
-        """A viewer's successor is worth fetching, or not (any more)."""
-        name = verdict.session.name
-        if not verdict.is_wanted or self._is_stopped:
-            self._intents.pop(name, None)
+    def plan(self, name: str) -> Plan | None:
+        return self._plans.get(name)
+
+    def plans(self) -> tuple[Plan, ...]:
+        """Oldest first."""
+        return tuple(self._plans.values())
+
+    def put(self, plan: Plan) -> None:
+        """A plan is new, or has changed."""
+        if self._is_stopped:
             return
-        intent = self._intents.get(name)
-        if intent is None:
-            intent = self._intents[name] = Intent(verdict.session, verdict.successor_url)
-            if len(self._intents) > self._config.plans_max:
-                self._intents.popitem(last=False)
-        if verdict.share >= self._config.rest_at:
-            intent.is_rest_wanted = True
-        intent.start_rungs = self._starts.likely(verdict.session)
-        intent.rests_until_s = 0.0
-        self.stir()
+        if plan.name not in self._plans:
+            self._order_no += 1
+            plan.order_no = self._order_no
+            self._plans[plan.name] = plan
+            if len(self._plans) > self._config.plans_max:
+                self.end(next(iter(self._plans)))
+        self.look_at(plan.name)
 
-    def session_begun(self, session: Session) -> None:
-        """A viewer has asked for the first picture of a title."""
-        self._starts.learn(session)
+    def end(self, name: str) -> None:
+        """Nobody needs what is left of this plan."""
+        if self._plans.pop(name, None) is not None:
+            self._market.withdraw(name)
+            self._due.pop(name, None)
+            self._resting.pop(name, None)
+            self.stir()
 
-    def session_started(self, session: Session) -> None:
-        """From now on this viewer asks for the title itself."""
-        for name, intent in tuple(self._intents.items()):
-            if (
-                intent.session.viewer is session.viewer
-                and intent.successor_url == session.title_url
-            ):
-                del self._intents[name]
+    def fulfil(self, name: str) -> None:
+        """It came true: what is on its way for it is about to be asked for."""
+        for fill_id, running in tuple(self._running.items()):
+            if name in running.plan_names:
+                self._running[fill_id] = msgspec.structs.replace(running, plan_names=())
+        self.end(name)
 
-    def session_ended(self, session: Session) -> None:
-        """What was not started for this viewer is not needed."""
-        self._intents.pop(session.name, None)
+    def look_at(self, name: str) -> None:
+        """Something happened to a plan: it may want something else."""
+        if name in self._plans:
+            self._resting.pop(name, None)
+            self._due[name] = None
+            self.stir()
 
     def stop(self, now_s: float) -> None:
         """The node is about to end: nothing of its own accord any more."""
         self._is_stopped = True
-        self._intents.clear()
+        for name in tuple(self._plans):
+            self.end(name)
         for fill in self._open.prefetches():
             self._open.cancel(fill, "draining", now_s)
 
@@ -133,8 +142,8 @@ class Planner:
 
     def learned(self) -> None:
         """A manifest was read: who waited for it can go on."""
-        for intent in self._intents.values():
-            intent.rests_until_s = 0.0
+        for name in tuple(self._resting):
+            self.look_at(name)
         self.stir()
 
     def received(self, size_bytes: int, now_s: float) -> None:
@@ -148,39 +157,48 @@ class Planner:
         running = self._running.pop(outcome.fill_id, None)
         if running is None:
             return
-        running[0].rests_until_s = 0.0
+        self._accounts.ended(outcome, now_s)
+        for name in running.plan_names:
+            self.look_at(name)
         if outcome.result in ("stored", "not_modified"):
             return
-        self._leave_alone(outcome.url, now_s)
-        intent, _ = running
-        is_hopeless = outcome.result == "not_stored" or (
-            outcome.result == "cancelled" and outcome.was_barred
-        )
-        if is_hopeless or outcome.url == intent.successor_url:
-            self._drop(intent)
+        if outcome.result == "cancelled" and not outcome.was_barred:
+            return  # by ourselves
+        self._shelf.leave_alone(outcome.url, now_s)
+        is_hopeless = outcome.result in ("not_stored", "cancelled")
+        for name in running.plan_names:
+            plan = self._plans.get(name)
+            if plan is not None and (is_hopeless or outcome.url == plan.about_url):
+                self.end(name)
 
     def unreadable(self, url: str) -> None:
         """What was fetched as a manifest is none: its title cannot be fetched ahead."""
-        for intent in tuple(self._intents.values()):
-            if intent.successor_url == url:
-                self._drop(intent)
+        for plan in self.plans():
+            if plan.about_url == url:
+                self.end(plan.name)
+
+    # -- what is done
 
     def balance(self, now_s: float) -> None:
         """Bring what is running in line with the rules above."""
         if not self._is_stirred and not self._open.has_prefetches:
             return
         prefetches = self._open.prefetches()
-        must_wait = (
-            self._open.demand_count > 0 or self._ledger.pass_count > 0 or self._budget.is_dry(now_s)
-        )
+        must_wait = self._must_wait() or self._budget.is_dry(now_s)
         for fill in prefetches:
+            running = self._running.get(fill.fill_id)
+            if running is not None and self._is_pointless(running):
+                expected_bytes = fill.size_bytes or running.size_bytes
+                if fill.received_bytes < NEARLY_DONE * expected_bytes:
+                    self._open.cancel(fill, "nobody needs it any more", now_s)
+                    continue
             if must_wait:
                 self._open.pause(fill, now_s)
             else:
                 self._open.resume(fill, now_s)
         if must_wait or self._is_stopped:
             return
-        running_count = len(prefetches)
+        running_count = len(self._open.prefetches())
         while self._is_stirred and running_count < self._config.in_flight_max:
             if self._open.is_full or not self._start_next(now_s):
                 self._is_stirred = False
@@ -191,63 +209,82 @@ class Planner:
         """When the budget lets something go on."""
         if not self._is_stirred and not self._open.has_prefetches:
             return None
-        is_blocked = self._open.demand_count > 0 or self._ledger.pass_count > 0
-        if self._is_stopped or is_blocked or not self._budget.is_dry(now_s):
+        if self._is_stopped or self._must_wait() or not self._budget.is_dry(now_s):
             return None
         return self._budget.ready_s(now_s)
 
+    def waits_for(self, now_s: float) -> str | None:
+        """Why nothing starts at the moment, in words; None: something could."""
+        if self._is_stopped:
+            return "prefetching is off" if not self._config.enabled else "the node is stopping"
+        if self._must_wait():
+            return "clients wait for upstream, and come first"
+        if self._budget.is_dry(now_s):
+            return "the budget"
+        if len(self._open.prefetches()) >= self._config.in_flight_max:
+            return "a prefetch that is running"
+        return None
+
+    def _must_wait(self) -> bool:
+        return self._open.demand_count > 0 or self._ledger.pass_count > 0
+
+    def _is_pointless(self, running: Running) -> bool:
+        """Whether it was fetched for plans none of which has a use for it now."""
+        if not running.plan_names:
+            return False
+        plans = [self._plans[name] for name in running.plan_names if name in self._plans]
+        return not any(plan.wants(running.url) for plan in plans)
+
     def _start_next(self, now_s: float) -> bool:
-        for with_rest in (False, True):
-            for intent in tuple(self._intents.values()):
-                if intent.rests_until_s > now_s:
-                    continue
-                want = self._staging.next_want(intent, now_s, with_rest=with_rest)
-                if want is None and with_rest:
-                    intent.rests_until_s = now_s + REST_S
-                if want is None or not self._open.upstreams.is_well(want.url):
-                    continue
-                if self._has_room(want):
-                    fill_id = self._fills.prefetch(
-                        want.url,
-                        intent.session.shared_headers,
-                        now_s + self._config.lifetime_s,
-                        now_s,
-                    )
-                    self._running[fill_id] = intent, want.size_bytes
-                    return True
-        return False
-
-    def _has_room(self, want: Want) -> bool:
-        index = self._residents.index
-        expected_bytes = sum(size_bytes for _, size_bytes in self._running.values())
-        taken_bytes = index.prefetched_bytes + expected_bytes + want.size_bytes
-        return taken_bytes <= index.prefetch_bytes_max
-
-    def _is_settled(self, url: str, session: Session, now_s: float) -> bool:
-        if not self._map.is_inside(url) or self._open.of_url(url) or self._texts.is_coming(url):
+        self._look_around(now_s)
+        while True:
+            offer, runner_up = self._market.best(now_s, self._is_possible)
+            if offer is None:
+                return False
+            # What it was wanted for may have happened meanwhile, or its viewer may have switched.
+            for plan, want in tuple(offer.wants.values()):
+                if plan.next_want(now_s) != want:
+                    self._look_at(plan, now_s)
+            if self._market.get(offer.url) is not offer:
+                continue
+            self._start(offer, runner_up, now_s)
             return True
-        if self._failed.get(url, now_s) > now_s:
-            return True
-        entry = self._residents.match(url, session.shared_headers)
-        if entry is None:
-            return False
-        wall_s = self._epoch_s + now_s
-        is_fresh = entry.freshness.fresh_until_wall_s > wall_s
-        # What is stale at once, by its origin's word, is worth holding for its validator.
-        is_recent = entry.stored.received_wall_s + self._config.retry_s > wall_s
-        if not (is_fresh or is_recent):
-            return False
-        self._residents.extend(entry.stored.object_id, now_s + self._config.lifetime_s)
-        if self._texts.want(url, session.shared_headers):
-            # A manifest that is here but not on the map: once read it is, or it never will be.
-            self._leave_alone(url, now_s)
-        return True
 
-    def _leave_alone(self, url: str, now_s: float) -> None:
-        self._failed.pop(url, None)
-        self._failed[url] = now_s + self._config.retry_s
-        if len(self._failed) > FAILED_MAX:
-            self._failed.popitem(last=False)
+    def _start(self, offer: Offer, runner_up: Offer | None, now_s: float) -> None:
+        plan, want = offer.first
+        fill_id = self._fills.prefetch(
+            offer.url, plan.headers, now_s + self._config.lifetime_s, now_s
+        )
+        self._running[fill_id] = Running(offer.url, want.size_bytes, tuple(offer.wants))
+        self._accounts.started(offer, runner_up, now_s)
+        for name in tuple(offer.wants):
+            self._market.withdraw(name)
+            self.look_at(name)
 
-    def _drop(self, intent: Intent) -> None:
-        self._intents.pop(intent.session.name, None)
+    def _is_possible(self, offer: Offer) -> bool:
+        _, want = offer.first
+        expected_bytes = sum(running.size_bytes for running in self._running.values())
+        return self._open.upstreams.is_well(offer.url) and self._shelf.has_room(
+            expected_bytes + want.size_bytes
+        )
+
+    def _look_around(self, now_s: float) -> None:
+        """Ask the plans whose turn it is what they want."""
+        while self._resting:
+            name, until_s = next(iter(self._resting.items()))
+            if until_s > now_s:
+                break
+            del self._resting[name]
+            self._due[name] = None
+        while self._due:
+            name, _ = self._due.popitem(last=False)
+            self._look_at(self._plans[name], now_s)
+
+    def _look_at(self, plan: Plan, now_s: float) -> None:
+        want = plan.next_want(now_s)
+        if want is None:
+            self._market.withdraw(plan.name)
+            self._resting.pop(plan.name, None)
+            self._resting[plan.name] = now_s + REST_S
+        else:
+            self._accounts.offered(self._market.put(plan, want), now_s)

@@ -1,8 +1,9 @@
 """What to fetch next of a successor, for one viewer.
 
-    head   the manifest (and the playlists of an HLS title), the initialisation of the rung that
-           the viewer is on now and its first `head_s`, picture and sound in step
-    start  the first `start_s` at other rungs that the player may well begin with
+    start  the manifest (and the playlists of an HLS title), the initialisation of the rung that
+           the viewer is on now and its first `start_s`, picture and sound in step. A plan of its
+           own for each other rung that the player may well begin with: the same at that rung
+    head   its first `head_s`
     rest   everything after that, once the viewer has come as far as `rest_at`
 
 The rung is looked up each time, so what is not fetched yet follows the viewer's switches. What is
@@ -15,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
-
+from cache.http.headers import Headers
 from edge.media_map import MediaMap, Title
+from edge.prefetch.plans import Source, Want
+from edge.prefetch.value import Use
 from edge.sessions import Session
 from edge.viewers import Rung
 from nearcast.media import Representation, Segment, TrackKind
@@ -31,26 +33,42 @@ INIT_BYTES_EXPECTED: Final = 2_000
 _KINDS: Final[tuple[TrackKind, ...]] = ("video", "audio")
 
 
-class Want(msgspec.Struct, frozen=True):
-    """One object to fetch, and about how large it is."""
-
-    url: str
-    size_bytes: int
-
-
 class Intent:
-    """That a viewer's successor should be here before it is asked for."""
+    """That a viewer's successor should be here before it is asked for: a plan of edge.prefetch."""
 
-    def __init__(self, session: Session, successor_url: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        session: Session,
+        successor_url: str,
+        source: Source,
+        staging: Staging,
+        *,
+        begins_on: Rung | None = None,
+    ) -> None:
+        """`begins_on`: only about its first seconds at this rung."""
+        self.name = name
         self.session = session
-        self.successor_url = successor_url
+        self.about_url = successor_url
+        self.source: Source = source
+        self.probabilities: tuple[float, ...] = ()
+        self.chance = 0.0
+        self.order_no = 0
         self.is_rest_wanted = False
         self.next_index: dict[TrackKind, int] = {"video": 0, "audio": 0}
         """Segments before it are there, on their way, or not to be had."""
-        self.start_rungs: tuple[Rung, ...] = ()
-        """Rungs beside the viewer's that the successor may begin with."""
-        self.rests_until_s = 0.0
-        """Nothing was left to fetch for it a moment ago."""
+        self.begins_on = begins_on
+        self._staging = staging
+
+    @property
+    def headers(self) -> Headers:
+        return self.session.shared_headers
+
+    def next_want(self, now_s: float) -> Want | None:
+        return self._staging.next_want(self, now_s)
+
+    def wants(self, url: str) -> bool:
+        return self._staging.wants(self, url)
 
 
 class Staging:
@@ -62,10 +80,10 @@ class Staging:
         start_s: float,
         *,
         media_map: MediaMap,
-        is_settled: Callable[[str, Session, float], bool],
+        is_settled: Callable[[str, Headers, float], bool],
         is_coming: Callable[[str], bool],
     ) -> None:
-        """`is_settled(url, session, now_s)`: it is here, on its way, or not to be had;
+        """`is_settled(url, headers, now_s)`: it is here, on its way, or not to be had;
         `is_coming(url)`: it is on its way."""
         self._head_s = head_s
         self._start_s = start_s
@@ -73,76 +91,85 @@ class Staging:
         self._is_settled = is_settled
         self._is_coming = is_coming
 
-    def next_want(self, intent: Intent, now_s: float, *, with_rest: bool) -> Want | None:
+    def next_want(self, intent: Intent, now_s: float) -> Want | None:
         """None: nothing is left, or something that is on its way must come first."""
-        session = intent.session
-        title = self._map.title(intent.successor_url)
+        title = self._map.title(intent.about_url)
         if title is None:
-            if self._is_settled(intent.successor_url, session, now_s):
+            if self._is_settled(intent.about_url, intent.headers, now_s):
                 return None
-            return Want(intent.successor_url, TEXT_BYTES_EXPECTED)
+            return Want(intent.about_url, TEXT_BYTES_EXPECTED, "start")
         missing = [
             url
-            for url in _playlists(title, session.rungs.get("video"))
+            for url in _playlists(title, intent.session.rungs.get("video"))
             if url not in title.playlists
         ]
         for url in missing:
-            if not self._is_settled(url, session, now_s):
-                return Want(url, TEXT_BYTES_EXPECTED)
+            if not self._is_settled(url, intent.headers, now_s):
+                return Want(url, TEXT_BYTES_EXPECTED, "start")
         if any(self._is_coming(url) for url in missing):
             return None  # until all are here, the nearest rung known may be the wrong one
-        return self._next_piece(intent, title, now_s, with_rest=with_rest)
+        return self._next_piece(intent, title, now_s)
 
-    def _next_piece(
-        self, intent: Intent, title: Title, now_s: float, *, with_rest: bool
-    ) -> Want | None:
-        session = intent.session
+    def wants(self, intent: Intent, url: str) -> bool:
+        """Whether a piece that was wanted still is: the viewer may have switched."""
+        title = self._map.title(intent.about_url)
+        for place in self._map.places(url):
+            if title is None or place.title_url != intent.about_url:
+                continue
+            one = nearest(title.representations(place.kind), _rung(intent, place.kind))
+            return one is not None and one.rendition.id == place.representation_id
+        return True  # a text, or of a title that is not known yet
+
+    def _next_piece(self, intent: Intent, title: Title, now_s: float) -> Want | None:
         chosen: dict[TrackKind, Representation] = {}
-        for kind in _KINDS:
-            one = nearest(title.representations(kind), session.rungs.get(kind))
+        for kind in _KINDS if intent.begins_on is None else _KINDS[:1]:
+            one = nearest(title.representations(kind), _rung(intent, kind))
             if one is None or any(segment.byte_range for segment in one.segments[:1]):
                 continue
             chosen[kind] = one
-            if one.init is not None and not self._is_settled(one.init.url, session, now_s):
-                return Want(one.init.url, _size_bytes(one, one.init))
-        until_s = float("inf") if with_rest and intent.is_rest_wanted else self._head_s
-        return (
-            self._next_segment(intent, chosen, min(self._start_s, until_s), now_s)
-            or self._next_start(intent, title, now_s)
-            or self._next_segment(intent, chosen, until_s, now_s)
-        )
+            if one.init is not None and not self._is_settled(one.init.url, intent.headers, now_s):
+                return piece(one, one.init, "start")
+        stages: list[tuple[float, Use]] = [(min(self._start_s, self._head_s), "start")]
+        if intent.begins_on is None:
+            stages.append((self._head_s, "head"))
+            if intent.is_rest_wanted:
+                stages.append((float("inf"), "rest"))
+        for until_s, use in stages:
+            want = self._next_segment(intent, chosen, until_s, use, now_s)
+            if want is not None:
+                return want
+        return None
 
     def _next_segment(
-        self, intent: Intent, chosen: dict[TrackKind, Representation], until_s: float, now_s: float
+        self,
+        intent: Intent,
+        chosen: dict[TrackKind, Representation],
+        until_s: float,
+        use: Use,
+        now_s: float,
     ) -> Want | None:
         while (track := _earliest(chosen, intent.next_index, until_s)) is not None:
             one = chosen[track]
             segment = one.segments[intent.next_index[track]]
-            if not self._is_settled(segment.url, intent.session, now_s):
-                return Want(segment.url, _size_bytes(one, segment))
+            if not self._is_settled(segment.url, intent.headers, now_s):
+                return piece(one, segment, use)
             intent.next_index[track] += 1
         return None
 
-    def _next_start(self, intent: Intent, title: Title, now_s: float) -> Want | None:
-        for rung in intent.start_rungs:
-            one = nearest(title.representations("video"), rung)
-            if one is None:
-                continue
-            pieces = [segment for segment in one.segments if segment.start_s < self._start_s]
-            if any(segment.byte_range for segment in pieces):
-                continue
-            if one.init is not None:
-                pieces.insert(0, one.init)
-            for piece in pieces:
-                if not self._is_settled(piece.url, intent.session, now_s):
-                    return Want(piece.url, _size_bytes(one, piece))
-        return None
+
+def _rung(intent: Intent, kind: TrackKind) -> Rung | None:
+    if intent.begins_on is not None and kind == "video":
+        return intent.begins_on
+    return intent.session.rungs.get(kind)
 
 
-def _size_bytes(representation: Representation, segment: Segment) -> int:
-    """As the manifest says, else as its rate makes likely."""
-    rate_bytes_per_s = bytes_per_s_from_kbps(representation.rendition.average_kbps)
-    return segment.size_bytes or int(rate_bytes_per_s * segment.duration_s) or INIT_BYTES_EXPECTED
+def piece(one: Representation, segment: Segment, use: Use) -> Want:
+    """A segment as something to fetch; as large as the manifest says, else as its rate makes
+    likely."""
+    rate_kbps = one.rendition.average_kbps
+    rate_bytes_per_s = bytes_per_s_from_kbps(rate_kbps)
+    size_bytes = segment.size_bytes or int(rate_bytes_per_s * segment.duration_s)
+    return Want(segment.url, size_bytes or INIT_BYTES_EXPECTED, use, rate_kbps)
 
 
 def nearest(representations: Sequence[Representation], rung: Rung | None) -> Representation | None:

@@ -6,9 +6,8 @@ when it went on to a successor, how often the successor began on which. A viewer
 counts several times, the rung that it began this title with counts once, and as long as nothing is
 known it is the rung it is on.
 
-The first seconds of a second rung are few bytes that decide about the whole start-up: with the
-value of a warm start on `start_s` instead of `head_s` seconds, the threshold of edge.prefetch.value
-falls to about 0.1 (`start_threshold`).
+The first seconds of a second rung are few bytes that decide about the whole start-up, so they pay
+from a probability of about 0.1 on (edge.prefetch.value); less likely rungs are not named.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import Final
 
-from edge.config import PrefetchConfig
 from edge.sessions import Session
 from edge.viewers import Rung
 
@@ -30,17 +28,11 @@ KNOWN_MAX: Final = 200
 """Starts remembered per rung, by halving: habits change with players."""
 
 
-def start_threshold(config: PrefetchConfig, threshold: float) -> float:
-    """From which probability on a further rung's first seconds are worth their bytes."""
-    worth = config.cost_peak + config.startup_value
-    concentrated = config.cost_peak + config.startup_value * max(config.head_s / config.start_s, 1)
-    return threshold * worth / concentrated
-
-
 class Starts:
     """What viewers began successors with."""
 
     def __init__(self, threshold: float) -> None:
+        """Rungs below this share are not worth naming."""
         self._threshold = threshold
         self._began: OrderedDict[str, Counter[Rung]] = OrderedDict()
 
@@ -59,8 +51,9 @@ class Starts:
         if len(self._began) > RUNGS_MAX:
             self._began.popitem(last=False)
 
-    def likely(self, session: Session) -> tuple[Rung, ...]:
-        """The rungs beside the present one that are likely enough, likeliest first."""
+    def likely(self, session: Session) -> tuple[tuple[Rung, float], ...]:
+        """The rungs beside the present one that are likely enough, likeliest first, each with its
+        share of what is expected."""
         now = session.rungs.get("video")
         if now is None:
             return ()
@@ -75,8 +68,8 @@ class Starts:
                 weights[other] = weights.get(other, 0.0) + weight
         total = sum(weights.values())
         likely = [
-            rung
+            (rung, weight / total)
             for rung, weight in weights.items()
             if rung != now and weight / total >= self._threshold
         ]
-        return tuple(sorted(likely, key=lambda rung: (-weights[rung], rung.representation_id)))
+        return tuple(sorted(likely, key=lambda one: (-one[1], one[0].representation_id)))

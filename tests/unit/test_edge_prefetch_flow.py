@@ -108,7 +108,7 @@ def test_a_model_decides_when_there_is_one() -> None:
     assert [len(row) for row in asked.rows] == [FEATURE_COUNT]
     assert asked.rows[0][FEATURE_NAMES.index("progress")] == 0.5
     assert world.prefetched() == []
-    world.run(Predicted(prediction_id=asked.prediction_id, probabilities=((0.2, 0.3, 0.4),)))
+    world.run(Predicted(prediction_id=asked.prediction_id, probabilities=((0.05, 0.3, 0.4),)))
     assert world.prefetched() == []
     world.watch_on(1, 30.5)
     later = world.predicts[-1]
@@ -117,7 +117,7 @@ def test_a_model_decides_when_there_is_one() -> None:
     assert world.prefetched()[0] == "/media/e2/manifest.mpd"
     decided = [r for r in world.recorder.records if isinstance(r, PrefetchDecided)]
     assert [(r.by, r.is_wanted, r.probability) for r in decided] == [
-        ("model", False, 0.2),
+        ("model", False, 0.05),
         ("model", True, 0.9),
     ]
 
@@ -260,7 +260,7 @@ def test_the_budget_is_kept_on_average() -> None:
 
 
 def test_the_rung_that_a_viewer_starts_with_is_fetched_too() -> None:
-    world = World(prefetch=PrefetchConfig(head_s=8.0, start_s=4.0))
+    world = World(prefetch=PrefetchConfig(head_s=30.0, start_s=4.0))
     world.watch(1, 8.0, rung="low")
     world.watch_on(1, 40.0, rung="high")  # it started low, and climbed
     first = world.prefetched()
