@@ -9,6 +9,7 @@ from origin.config import OriginConfig
 from origin.core import OriginCore
 from origin.drivers.http import OriginServer
 from origin.drivers.metrics import OriginMetrics
+from origin.drivers.model_store import ModelStore, OnDisk
 from origin.drivers.shelves import DiskLibrary
 from origin.drivers.storage import LibraryFolder
 
@@ -19,7 +20,10 @@ class Origin:
     def __init__(self, config: OriginConfig) -> None:
         self.config = config
         self._folder = LibraryFolder(Path(config.library), must_exist=True)
-        self.library = DiskLibrary(self._folder.database, self._folder.media, config.freshness)
+        models = OnDisk(ModelStore(self._folder), config.freshness)
+        self.library = DiskLibrary(
+            self._folder.database, self._folder.media, models, config.freshness
+        )
         self.core = OriginCore(self.library)
         self.metrics = OriginMetrics()
         self.server = OriginServer(self.core, self.library, config, self.metrics)

@@ -16,6 +16,7 @@ from nearcast.errors import InputError
 from nearcast.json_file import JsonFile, check_json_file, write_json
 from nearcast.units import format_size
 from origin.catalog import catalog_of
+from origin.commands.models import models_app
 from origin.config import OriginConfig
 
 app = typer.Typer(
@@ -25,6 +26,8 @@ app = typer.Typer(
     help="Make streaming titles of video files, and serve them over HTTP.",
     epilog="Example: nearcast origin ingest film.mp4 && nearcast origin serve",
 )
+
+app.add_typer(models_app, name="models")
 
 LIBRARY_DEFAULT = Path("library")
 Library = Annotated[Path, typer.Option("--library", help="Folder that holds the titles.")]

@@ -9,6 +9,7 @@ so there is nothing a `..` could reach.
     /media/<id>/manifest.mpd            DASH
     /media/<id>/master.m3u8             HLS
     /media/<id>/<rendition>/playlist.m3u8  init.mp4  1.m4s  2.m4s ...
+    /models/...                         origin.registry
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -47,11 +48,12 @@ class FreshnessConfig(Section, frozen=True):
     segment_s: int = 365 * _DAY_S
     manifest_s: int = 60
     catalog_s: int = 0
+    models_s: int = 60
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """What one path leads to. `body` is set for what is made here, `file` for what lies on disk
-    (relative to the library's media folder); both are None in the simulator."""
+    (relative to the library's folder of `shelf`); both are None in the simulator."""
 
     path: str
     size_bytes: int
@@ -62,6 +64,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     is_immutable: bool = False
     body: bytes | None = None
     file: str | None = None
+    shelf: Literal["media", "models"] = "media"
 
 
 class Library(Protocol):

@@ -74,6 +74,7 @@ class OriginServer:
                 f"cannot listen on {host}:{port}: {reason}; choose another with --listen HOST:PORT"
             ) from error
         self._metrics.titles.set(self._library.title_count)
+        self._metrics.models.set(self._library.model_count)
         self._watch = asyncio.get_running_loop().create_task(self._look(), name="origin/watch")
         address = self._runner.addresses[0]
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
@@ -99,7 +100,12 @@ class OriginServer:
         async with self._loading:
             if await asyncio.to_thread(self._library.refresh):
                 self._metrics.titles.set(self._library.title_count)
-                logger.info("catalog.changed titles=%d", self._library.title_count)
+                self._metrics.models.set(self._library.model_count)
+                logger.info(
+                    "catalog.changed titles=%d models=%d",
+                    self._library.title_count,
+                    self._library.model_count,
+                )
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         with self._metrics.open.track_inprogress():

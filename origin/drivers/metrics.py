@@ -30,6 +30,9 @@ class OriginMetrics:
         self.titles = Gauge(
             "nearcast_origin_titles", "Titles in the catalogue", registry=self.registry
         )
+        self.models = Gauge(
+            "nearcast_origin_models", "Models on offer to edges", registry=self.registry
+        )
 
     def answered(self, status: int) -> None:
         self.requests.labels(status=f"{status // 100}xx").inc()

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nearcast.model_index import MODELS_PREFIX
 from origin.catalog import catalog_of
 from origin.drivers.database import Database
+from origin.drivers.model_store import OnDisk
 from origin.library import FreshnessConfig, Resource, Shelf
 
 
 class DiskLibrary:
     """Serves what the catalogue says, and looks for changes when `refresh` is called.
 
-    Files are opened by the name the catalogue gives them, below the library's media folder.
+    Files are opened by the name the catalogue gives them, below the library's media folder, and
+    those of models below theirs.
     """
 
-    def __init__(self, database: Database, media: Path, freshness: FreshnessConfig) -> None:
+    def __init__(
+        self, database: Database, media: Path, models: OnDisk, freshness: FreshnessConfig
+    ) -> None:
         self._database = database
+        self._models = models
         self._media = media
         self._freshness = freshness
         self._revision = database.revision()
@@ -26,7 +32,13 @@ class DiskLibrary:
     def title_count(self) -> int:
         return len(self._shelf.catalog.titles)
 
+    @property
+    def model_count(self) -> int:
+        return self._models.count
+
     def resource(self, path: str) -> Resource | None:
+        if path.startswith(MODELS_PREFIX):
+            return self._models.resource(path)
         return self._shelf.resource(path)
 
     def has_loaded(self, path: str) -> bool:
@@ -34,10 +46,11 @@ class DiskLibrary:
         return self._shelf.has_loaded(path)
 
     def refresh(self) -> bool:
-        """Read the catalogue anew if it has changed; True if it had."""
+        """Read the catalogue and the list of models anew if they changed; True if one had."""
+        is_changed = self._models.refresh()
         revision = self._database.revision()
         if revision == self._revision:
-            return False
+            return is_changed
         # Read after the number: a change in between is then seen again, never missed.
         self._revision = revision
         self._shelf = self._read()
@@ -45,6 +58,8 @@ class DiskLibrary:
 
     def file(self, resource: Resource) -> Path:
         assert resource.file is not None
+        if resource.shelf == "models":
+            return self._models.file(resource)
         return self._media / resource.file
 
     def _read(self) -> Shelf:

@@ -3,6 +3,7 @@
     <library>/catalog.db            origin.drivers.database
     <library>/media/<id>.<token>/   one folder per title: <rendition>/init.mp4, 1.m4s, ...
     <library>/staging/<token>/      titles being made, each with a lock file beside it
+    <library>/models/               origin.drivers.model_store
     <library>/change.lock           held while folders and catalogue change together
 
 An ingest works in a staging folder and holds a lock on `<token>.lock`; the kernel lets that lock go
@@ -69,7 +70,7 @@ class LibraryFolder:
 
     def stage(self) -> StagingFolder:
         """A folder for a title in the making."""
-        with disk_errors(self.folder), self._changing():
+        with disk_errors(self.folder), self.changing():
             return StagingFolder(self._staging, secrets.token_hex(6))
 
     def commit(self, staged: StagingFolder, title: Title, *, replace: bool) -> Title:
@@ -77,7 +78,7 @@ class LibraryFolder:
 
         Rendition ids of later editions get a suffix (see origin.catalog), and so do their folders.
         """
-        with disk_errors(self.folder), self._changing():
+        with disk_errors(self.folder), self.changing():
             edition_no = self.database.next_edition_no(title.id)
             renditions = tuple(
                 _renamed(entry, edition_no, staged.folder) for entry in title.renditions
@@ -97,14 +98,14 @@ class LibraryFolder:
             return title
 
     def remove(self, title_id: str) -> None:
-        with disk_errors(self.folder), self._changing():
+        with disk_errors(self.folder), self.changing():
             folder = self.database.remove(title_id)
             shutil.rmtree(self.media / folder, ignore_errors=True)
 
     def sweep(self) -> int:
         """Remove what dead ingests left behind; returns how many folders."""
         count = 0
-        with disk_errors(self.folder), self._changing():
+        with disk_errors(self.folder), self.changing():
             for lock_file in sorted(self._staging.glob("*.lock")):
                 with lock_file.open("a") as lock:
                     if not _try_lock(lock):
@@ -146,7 +147,8 @@ class LibraryFolder:
                     yield Damage(title_id=title.id, path=path, reason=reason)
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[None]:
+    def changing(self) -> Iterator[None]:
+        """One process at a time changes what is in the library."""
         with (self.folder / _LOCK_NAME).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -11,6 +11,7 @@ import pytest
 from nearcast.errors import InputError
 from nearcast.media import Rendition
 from origin.catalog import RenditionEntry, SegmentEntry, Title
+from origin.drivers.model_store import ModelStore, OnDisk
 from origin.drivers.shelves import DiskLibrary
 from origin.drivers.storage import LibraryFolder, StagingFolder, disk_error
 from origin.library import FreshnessConfig
@@ -144,7 +145,8 @@ def test_verify_finds_what_is_damaged_missing_or_short(library: LibraryFolder) -
 
 
 def test_a_running_origin_sees_titles_come_and_go(library: LibraryFolder) -> None:
-    served = DiskLibrary(library.database, library.media, FreshnessConfig())
+    models = OnDisk(ModelStore(library), FreshnessConfig())
+    served = DiskLibrary(library.database, library.media, models, FreshnessConfig())
     path = "/media/tide/90p/1.m4s"
     assert served.resource(path) is None
 
