@@ -1,4 +1,4 @@
-"""The folder of fetched models: `<store>/models/<model id>/`, and `state.json` beside them.
+"""The folder of fetched models: `<store>/models/<model id>/`, and `_state.json` beside them.
 
 A model is written into a folder whose name begins with a dot and renamed when all of it is there,
 so that what has a plain name is whole. Nothing here is believed: whoever loads a model verifies it.
@@ -25,7 +25,8 @@ from predictor.artifact import MANIFEST_BYTES_MAX, MANIFEST_FILE
 
 logger = logging.getLogger(__name__)
 
-STATE_FILE: Final = "state.json"
+STATE_FILE: Final = "_state.json"
+"""No model is called so."""
 STATE_BYTES_MAX: Final = 1_000_000
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Of models and of their files, where they become names of files here."""

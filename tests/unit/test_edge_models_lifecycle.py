@@ -1,0 +1,292 @@
+"""How a model comes to answer, and how it is taken back."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+
+from edge.models.effects import FetchModel, RememberModels, StartModel, StopModel, SwitchModel
+from edge.models.events import (
+    ModelFetched,
+    ModelLost,
+    ModelRefused,
+    ModelsFound,
+    ModelsOffered,
+    ModelUnusable,
+    Refusal,
+    Remembered,
+)
+from tests.models_bench import ModelsBench, held, honest, inverted, offer
+
+
+def test_a_new_model_goes_through_every_state_and_the_one_before_retires() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.watch(199)
+    assert bench.active_name == "local"
+    bench.watch(1)
+    assert bench.active_name == "m2"
+    assert sorted(bench.running.values()) == ["local", "m2"]
+    bench.watch(200)
+    assert list(bench.running.values()) == ["m2"]
+    assert bench.states() == [
+        ("local", "verified"),
+        ("local", "warmed"),
+        ("local", "active"),
+        ("m2", "fetched"),
+        ("m2", "verified"),
+        ("m2", "warmed"),
+        ("m2", "shadow"),
+        ("m2", "active"),
+        ("local", "retired"),
+    ]
+    assert bench.remembered.active == "m2"
+
+
+def test_a_shadow_that_is_worse_is_refused_and_never_tried_again() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    wrong = offer("m2")
+    bench.shadow(wrong, inverted)
+    bench.watch(110)  # that is seen long before the shadow's time is over
+    assert list(bench.running.values()) == ["local"]
+    assert bench.states()[-1] == ("m2", "refused")
+    fetches = len([one for one in bench.done if isinstance(one, FetchModel)])
+    bench.feed(ModelsOffered(offers=(wrong,)))
+    bench.pass_time(10 * 86_400.0)
+    assert len([one for one in bench.done if isinstance(one, FetchModel)]) == fetches
+    assert [(one.model_id, one.reason) for one in bench.remembered.refused] == [("m2", "worse")]
+
+    again = ModelsBench()
+    again.begin(bench.remembered)
+    again.feed(ModelsOffered(offers=(wrong,)))
+    assert not [one for one in again.done if isinstance(one, FetchModel)]
+    again.feed(ModelsOffered(offers=(offer("m2", sha="b"),)))  # put right by its maker
+    assert again.last(FetchModel).offer.manifest_sha256 == "b" * 64
+
+
+def test_a_poorly_calibrated_shadow_is_refused_though_it_ranks_as_well() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"), lambda truth: truth**3)
+    bench.watch(200)
+    assert bench.states()[-1] == ("m2", "refused")
+    assert bench.active_name == "local"
+
+
+def test_a_promoted_model_that_turns_wrong_is_swapped_back_at_once() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.watch(200)
+    assert bench.active_name == "m2"
+    starts = len([one for one in bench.done if isinstance(one, StartModel)])
+    bench.answers["m2"] = inverted
+    bench.watch(150)
+    assert bench.active_name == "local"
+    assert list(bench.running.values()) == ["local"]
+    assert len([one for one in bench.done if isinstance(one, StartModel)]) == starts
+    assert bench.states()[-2:] == [("m2", "rolled back"), ("local", "active")]
+    assert bench.remembered.active is None
+    assert bench.remembered.refused[0].reason == "worse"
+
+
+def test_a_promoted_model_that_turns_slow_is_swapped_back() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.watch(200)
+    bench.took_s["m2"] = 0.2
+    bench.watch(20)
+    assert bench.active_name == "local"
+    assert bench.remembered.refused[0].reason == "slow"
+
+
+def test_a_slow_machine_is_no_reason_to_go_back() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.watch(200)
+    bench.took_s.update({"m2": 0.2, "local": 0.15})
+    bench.watch(150)
+    assert bench.active_name == "m2"
+
+
+def test_a_model_long_settled_that_declines_makes_room_for_the_one_before() -> None:
+    bench = ModelsBench(window=300)
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.watch(200)
+    bench.watch(200)
+    bench.watch(300)
+    assert list(bench.running.values()) == ["m2"]
+    bench.answers["m2"] = inverted
+    bench.watch(200)
+    assert bench.active is None  # the rule serves while the other one is started
+    run = bench.last(StartModel)
+    assert (run.folder, run.is_fetched) == ("default", False)
+    bench.ready(run.run_id)
+    assert bench.active_name == "local"
+
+
+def test_going_back_after_two_registry_models_is_to_the_first() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2", 1))
+    bench.watch(200)
+    bench.watch(200)
+    bench.answers["m3"] = honest
+    bench.feed(ModelsOffered(offers=(offer("m2", 1), offer("m3", 2))))
+    bench.feed(ModelFetched(held=held(offer("m3", 2))))
+    bench.ready(bench.last(StartModel).run_id)
+    bench.watch(200)
+    bench.watch(200)
+    assert list(bench.running.values()) == ["m3"]
+    assert bench.remembered.previous == "m2"
+    assert set(bench.last(RememberModels).kept) == {"m2", "m3"}
+    bench.feed(ModelLost(run_id=bench.active or 0, detail="it ended with status -6", is_final=True))
+    assert bench.last(StartModel).folder == "/store/models/m2"
+
+
+@pytest.mark.parametrize("answer", [math.nan, 1.5])
+def test_answers_that_are_no_probabilities_end_a_shadow_and_touch_nothing(answer: float) -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"), lambda _: answer)
+    bench.watch(4)
+    assert list(bench.running.values()) == ["local"]
+    assert bench.remembered.refused[0].reason == "errors"
+    assert bench.active_name == "local"
+
+
+def test_a_candidate_that_dies_is_not_started_again() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    run_id = bench.shadow(offer("m2"))
+    assert [one.restarts_max for one in bench.done if isinstance(one, StartModel)] == [5, 0]
+    switches = [one for one in bench.done if isinstance(one, SwitchModel)]
+    bench.feed(ModelLost(run_id=run_id, detail="killed", is_final=True))
+    assert [one for one in bench.done if isinstance(one, SwitchModel)] == switches
+    assert bench.remembered.refused[0].reason == "failed"
+
+
+def test_the_active_model_that_dies_on_probation_is_replaced_without_a_restart() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.watch(200)
+    bench.feed(ModelLost(run_id=bench.active or 0, detail="killed", is_final=False))
+    assert bench.active_name == "local"
+
+
+def test_the_only_model_that_dies_is_switched_to_again_when_it_is_back() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.feed(ModelLost(run_id=1, detail="killed", is_final=False))
+    assert 1 in bench.running
+    bench.ready(1)
+    assert [one for one in bench.done if isinstance(one, SwitchModel)] == [
+        SwitchModel(run_id=1),
+        SwitchModel(run_id=1),
+    ]
+
+
+@pytest.mark.parametrize("reason", ["unsigned", "untrusted", "truncated", "unreachable", "disk"])
+def test_what_may_be_put_right_is_tried_again_later_and_less_and_less_often(
+    reason: Refusal,
+) -> None:
+    bench = ModelsBench(poll_s=100.0)
+    bench.begin()
+    bench.feed(ModelsOffered(offers=(offer("m2"),)))
+    times_s = []
+    for _ in range(4):
+        times_s.append(bench.now_s)
+        fetches = len([one for one in bench.done if isinstance(one, FetchModel)])
+        bench.feed(ModelRefused(model_id="m2", reason=reason, detail=""))
+        deadline_s = bench.lifecycle.deadline_s(bench.now_s)
+        assert deadline_s is not None
+        bench.pass_time(deadline_s - bench.now_s + 1e-3)
+        assert len([one for one in bench.done if isinstance(one, FetchModel)]) == fetches + 1
+    gaps_s = [round(b - a) for a, b in itertools.pairwise(times_s)]
+    assert gaps_s == [100, 200, 400]
+    assert bench.lifecycle.figures(bench.now_s).refusals == {reason: 4}
+    assert bench.remembered.refused == ()
+
+
+@pytest.mark.parametrize("reason", ["schema", "graph", "golden", "memory"])
+def test_what_a_model_is_cannot_be_put_right(reason: Refusal) -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.feed(ModelsOffered(offers=(offer("m2"),)))
+    bench.feed(ModelFetched(held=held(offer("m2"))))
+    bench.feed(ModelUnusable(run_id=2, reason=reason, detail="so"))
+    assert bench.remembered.refused[0].reason == reason
+    assert bench.active_name == "local"
+    assert isinstance(bench.last(StopModel), StopModel)
+
+
+def test_a_withdrawn_model_is_left_for_the_one_before_and_may_come_back() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.watch(200)
+    bench.watch(200)
+    bench.feed(ModelsOffered(offers=()))
+    bench.ready(bench.last(StartModel).run_id)
+    assert bench.active_name == "local"
+    assert bench.remembered.refused == ()
+    assert bench.lifecycle.figures(bench.now_s).rollbacks == {"withdrawn": 1}
+
+
+def test_after_a_restart_the_model_of_the_registry_goes_on_unless_another_local_one_is_set() -> (
+    None
+):
+    m2 = offer("m2")
+    bench = ModelsBench()
+    bench.begin(Remembered(local="default", active="m2"), m2)
+    assert bench.active_name == "m2"
+    other = ModelsBench()
+    other.feed(
+        ModelsFound(
+            local="default",
+            held=(held(m2),),
+            remembered=Remembered(local="/models/mine", active="m2"),
+        )
+    )
+    assert other.last(StartModel).folder == "default"
+
+
+def test_without_any_model_the_first_that_is_good_serves_at_once() -> None:
+    bench = ModelsBench()
+    bench.feed(ModelsFound(local="default"))
+    bench.feed(ModelUnusable(run_id=1, reason="unusable", detail="no onnxruntime"))
+    assert bench.last(SwitchModel).run_id is None
+    assert "no onnxruntime" in bench.last(SwitchModel).detail
+    bench.shadow(offer("m2"))
+    assert bench.active_name == "m2"
+
+
+def test_on_a_quiet_node_time_decides() -> None:
+    bench = ModelsBench(shadow_s_max=1000.0)
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.pass_time(999.0)
+    assert bench.active_name == "local"
+    bench.pass_time(1.0)
+    assert bench.active_name == "m2"
+    bench.pass_time(1000.0)
+    assert list(bench.running.values()) == ["m2"]
+
+
+def test_another_kind_and_an_older_model_are_left_alone() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2", 5))
+    bench.watch(200)
+    bench.watch(200)
+    fetches = len([one for one in bench.done if isinstance(one, FetchModel)])
+    bench.feed(ModelsOffered(offers=(offer("m2", 5), offer("m1", 4))))
+    assert len([one for one in bench.done if isinstance(one, FetchModel)]) == fetches
