@@ -1,0 +1,291 @@
+"""Viewers who all move in step, one play each, so that a step is a few array operations.
+
+A play's course:
+
+1. Completion comes from the drop-off hazard, whoever watches.
+2. Whether an episode's successor starts within half an hour is a coin with log-odds
+   `completion + run length + local hour + viewer + liking of the series + mood of the sitting`.
+   The tables are fitted until drawn plays show the measured rates: long runs select eager viewers,
+   so the measured rise of the rate with run length must not be put in a second time.
+3. If not, the sitting goes on with something else, or ends; what is played next is drawn by what
+   was played. A turn to another series leads back to one that is open, or to a new one.
+4. Gaps between sittings come from one distribution, bent by the viewer's activity; of several
+   draws the one at a fitting local hour is taken.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from predictor.features import CONTINUE_WITHIN_S, FINISHED_PROGRESS
+from predictor.viewing.behaviour import RUN_LENGTHS, Behaviour
+from predictor.viewing.course import Bools, Floats, Ints
+from predictor.viewing.shelf import Shelf
+from predictor.viewing.statistics import COMPLETION_EDGES, WITHIN_S
+
+SERIES_OPEN: Final = 6
+"""Series a viewer may come back to."""
+
+SUCCESSOR, OTHER_EPISODE, SAME, OTHER_SERIES, FILM = range(5)
+_CANDIDATE_COUNT = 6  # start times among which the hours choose
+_S_PER_H = 3600.0
+_RUNTIME_S = 1500.0  # where by_log_runtime adds nothing
+_PLAY_S_MIN = 60.5
+_RUN_EAGER = (2.0, 8.0)  # run lengths between which viewers turn eager
+_FINISHED_BIN = 18  # of twentieths of the run time
+_PROBE_S = (3.0, 90.0)
+_ACTIVITY_MIN = 0.15
+_BREAK_S = (20.0, 1500.0)  # before something else in the same sitting
+
+Step = dict[str, Floats | Ints | Bools]
+
+
+class Viewers:
+    """All viewers, each in the middle of a play."""
+
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        shelf: Shelf,
+        region: Ints,
+        start_s: Floats,
+        rng: np.random.Generator,
+    ) -> None:
+        """`start_s`: local times of the first plays; `region` of each viewer, for picking."""
+        self.behaviour, self.shelf, self.rng = behaviour, shelf, rng
+        count = len(region)
+        self.viewer = np.arange(count)
+        self.region = region
+        self.start_s = start_s
+        self._log_odds = rng.normal(0.0, behaviour.viewer_sd, count)
+        shape = behaviour.activity_shape
+        self._activity = np.maximum(rng.gamma(shape, 1.0 / shape, count), _ACTIVITY_MIN)
+        self._favourite = self._draw_devices(count)
+        self.film = np.full(count, -1, dtype=np.int64)
+        self._film_is_open = np.zeros(count, dtype=bool)
+        self.is_film = np.zeros(count, dtype=bool)
+        self.is_probe = np.zeros(count, dtype=bool)
+        self._series = np.full((count, SERIES_OPEN), -1, dtype=np.int64)
+        self._episode = np.zeros((count, SERIES_OPEN), dtype=np.int64)
+        self._is_left = np.zeros((count, SERIES_OPEN), dtype=bool)
+        self._liking = np.zeros((count, SERIES_OPEN))
+        self._run = np.ones(count)
+        self._mood = rng.normal(0.0, behaviour.mood_sd, count)
+        completion = behaviour.completion_shares()
+        self._completion_cdf = np.cumsum(completion / completion.sum())
+        self._kinds = np.cumsum(
+            [
+                behaviour.next_soon_unfinished,
+                behaviour.next_soon_finished,
+                behaviour.next_soon_film,
+                behaviour.next_later_unfinished,
+                behaviour.next_later_finished,
+                behaviour.next_later_film,
+            ],
+            axis=1,
+        )
+        self._kinds /= self._kinds[:, -1:]
+        self._stays = np.array(
+            [behaviour.stays_unfinished, behaviour.stays_finished, behaviour.stays_film]
+        )
+        self._log_gap = np.log(np.array(behaviour.gap_h) * _S_PER_H)
+        self._hour_weights = np.array(behaviour.start_hour)
+        self._open_new(np.ones(count, dtype=bool))
+
+    def keep(self, chosen: Bools) -> None:
+        """Go on with these alone."""
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray) and name not in _TABLES:
+                setattr(self, name, value[chosen])
+
+    def step(self) -> Step:
+        """What each viewer plays now; afterwards they are at their next play."""
+        behaviour, rng, count = self.behaviour, self.rng, len(self.viewer)
+        is_film, is_probe = self.is_film, self.is_probe
+        series, episode = self._series[:, 0].copy(), self._episode[:, 0].copy()
+        runtime_s = np.where(is_film, self.shelf.film_s[self.film], self.shelf.episode_s[series])
+        completion = np.maximum(self._draw_completion(), _PLAY_S_MIN / runtime_s)
+        watched_s = completion * runtime_s
+        if behaviour.probe_share:
+            watched_s = np.where(is_probe, rng.uniform(*_PROBE_S, count), watched_s)
+        end_s = self.start_s + watched_s
+        played: Step = {
+            "viewer": self.viewer,
+            "start_s": self.start_s,
+            "watched_s": watched_s,
+            "runtime_s": runtime_s,
+            "series": np.where(is_film, -1, series),
+            "episode": episode,
+            "film": np.where(is_film, self.film, -1),
+            "device": self._draw_device(),
+        }
+        is_finished = completion >= FINISHED_PROGRESS
+        has_next = episode + 1 < self.shelf.episode_count[series]
+        is_soon = self._goes_on(completion, runtime_s) & ~is_film & ~is_probe & has_next
+        row = np.where(is_film, 2, is_finished.astype(np.int64))
+        stays = rng.random(count) < self._stays[row]
+        draw = rng.random(count)[:, None]
+        kind = (draw > self._kinds[np.where(stays, row, row + 3)]).sum(axis=1)
+        kind = np.where(is_soon, SUCCESSOR, np.minimum(kind, FILM))
+        kind = np.where((kind == SUCCESSOR) & ~has_next, OTHER_SERIES, kind)
+        if behaviour.probe_share:
+            # A look at something leads to another choice at once.
+            stays |= is_probe
+            kind = np.where(is_probe, rng.choice((OTHER_SERIES, FILM), count), kind)
+        stays |= is_soon
+        gap_s = np.where(stays, self._short_gap(is_soon), self._long_gap(end_s, kind))
+        self._is_left[:, 0] = np.where(is_film, self._is_left[:, 0], ~is_finished)
+        self._film_is_open = np.where(is_film, ~is_finished, self._film_is_open)
+        self.start_s = end_s + gap_s
+        self._move_on(kind)
+        is_run = is_soon & (kind == SUCCESSOR)
+        self._run = np.where(is_run, self._run + 1.0, 1.0)
+        mood = rng.normal(0.0, behaviour.mood_sd, count)
+        self._mood = np.where(stays, self._mood, mood)
+        if behaviour.probe_share:
+            is_choice = (kind == OTHER_SERIES) | (kind == FILM)
+            self.is_probe = is_choice & (rng.random(count) < behaviour.probe_share)
+        return played
+
+    def _goes_on(self, completion: Floats, runtime_s: Floats) -> Bools:
+        behaviour = self.behaviour
+        bucket = np.searchsorted(_COMPLETION_INNER, completion, side="right")
+        hour = (self.start_s / _S_PER_H % 24.0).astype(np.int64) // 2
+        odds = (
+            np.array(behaviour.by_completion)[bucket]
+            + np.interp(self._run, RUN_LENGTHS, behaviour.by_run)
+            + np.array(behaviour.by_hour)[hour]
+            + self._log_odds
+            + self._liking[:, 0]
+            + self._mood
+            + behaviour.by_log_runtime * np.log(runtime_s / _RUNTIME_S)
+        )
+        return np.asarray(self.rng.random(len(odds)) < 1.0 / (1.0 + np.exp(-odds)))
+
+    def _draw_completion(self) -> Floats:
+        rng, count = self.rng, len(self.viewer)
+        bins = len(self._completion_cdf)
+        draw = rng.random(count)
+        # Whoever is deep in a run seldom stops within an episode: some of those stops are redrawn.
+        depth = np.clip((self._run - _RUN_EAGER[0]) / (_RUN_EAGER[1] - _RUN_EAGER[0]), 0.0, 1.0)
+        again = rng.random(count) < depth * self.behaviour.eager_share
+        again &= draw < self._completion_cdf[_FINISHED_BIN - 1]
+        draw = np.where(again, rng.random(count), draw)
+        position = np.searchsorted(self._completion_cdf, draw, side="right")
+        position = np.minimum(position, bins - 1)
+        within = rng.random(count)
+        # Past the end of the estimated run time, by at most a tenth.
+        over = position == bins - 1
+        episode = np.where(over, 1.0 + 0.1 * within, (position + within) / (bins - 1))
+        is_done = rng.random(count) < self.behaviour.film_finished_share
+        film = np.where(is_done, 0.9 + 0.1 * within, 0.9 * within**self.behaviour.film_early)
+        return np.asarray(np.where(self.is_film, film, episode))
+
+    def _short_gap(self, is_soon: Bools) -> Floats:
+        """Within the sitting: to the successor by measured shares, else a while to choose."""
+        rng, count = self.rng, len(is_soon)
+        edges = np.array([5.0, *WITHIN_S[:3]])
+        bucket = np.searchsorted(np.cumsum(self.behaviour.soon_shares)[:2], rng.random(count))
+        draw = rng.random(count)
+        soon = edges[bucket] + (edges[bucket + 1] - edges[bucket]) * draw
+        low, high = np.log(_BREAK_S)
+        return np.asarray(np.where(is_soon, soon, np.exp(low + (high - low) * draw)))
+
+    def _long_gap(self, end_s: Floats, kind: Ints) -> Floats:
+        rng, count = self.rng, len(end_s)
+        draws = rng.random((_CANDIDATE_COUNT, count)) ** self._activity
+        draws *= np.where(kind == SUCCESSOR, self.behaviour.gap_successor_span, 1.0)
+        gaps = np.exp(np.interp(draws, self.behaviour.gap_at, self._log_gap))
+        hours = ((end_s + gaps) / _S_PER_H % 24.0).astype(np.int64)
+        weights = np.cumsum(self._hour_weights[hours], axis=0)
+        pick = (weights < weights[-1] * rng.random(count)).sum(axis=0)
+        found = gaps[np.minimum(pick, _CANDIDATE_COUNT - 1), np.arange(count)]
+        return np.asarray(np.maximum(found, CONTINUE_WITHIN_S + 1.0))
+
+    def _move_on(self, kind: Ints) -> None:
+        rng, count, behaviour = self.rng, len(kind), self.behaviour
+        was_film = self.is_film
+        self.is_film = kind == FILM
+        # After a film, "the same again" and "the successor" mean the series watched last: whether
+        # its episode was left tells which of the two it is.
+        takes_up = was_film & ((kind == SUCCESSOR) | (kind == SAME))
+        kind = np.where(takes_up, np.where(self._is_left[:, 0], SAME, SUCCESSOR), kind)
+        length = self.shelf.episode_count[self._series[:, 0]]
+        jump = np.floor(rng.random(count) * length).astype(np.int64)
+        episode = self._episode[:, 0]
+        episode = np.where(kind == SUCCESSOR, episode + 1, episode)
+        episode = np.where(kind == OTHER_EPISODE, jump, episode)
+        is_over = episode >= length
+        self._episode[:, 0] = np.minimum(episode, length - 1)
+        turns = (kind == OTHER_SERIES) | (is_over & ~self.is_film)
+        back = turns & (rng.random(count) < behaviour.back_share)
+        slot = np.minimum(rng.geometric(0.5, count), SERIES_OPEN - 1)
+        back &= self._series[np.arange(count), slot] >= 0
+        self._go_back(back, slot)
+        self._open_new(turns & ~back)
+        self._choose_film(self.is_film, was_film)
+
+    def _go_back(self, chosen: Bools, slot: Ints) -> None:
+        """Bring the series of that slot to the front."""
+        at = np.flatnonzero(chosen)
+        if not len(at):
+            return
+        # (chosen, slots): the slot itself first, then the others in their order.
+        order = np.argsort(np.arange(SERIES_OPEN) != slot[at][:, None], axis=1, kind="stable")
+        for name in ("_series", "_episode", "_is_left", "_liking"):
+            values = getattr(self, name)
+            values[at] = np.take_along_axis(values[at], order, axis=1)
+        resumes = self._is_left[at, 0]
+        resumes &= self.rng.random(len(at)) < self.behaviour.resume_back_share
+        episode = self._episode[at, 0] + ~resumes
+        self._episode[at, 0] = np.minimum(
+            episode, self.shelf.episode_count[self._series[at, 0]] - 1
+        )
+
+    def _open_new(self, chosen: Bools) -> None:
+        """Another series, from its start or somewhere within; the oldest open one is forgotten."""
+        at = np.flatnonzero(chosen)
+        if not len(at):
+            return
+        rng = self.rng
+        series = self.shelf.pick_series(self.start_s[at], self.region[at], rng)
+        length = self.shelf.episode_count[series]
+        is_fresh = rng.random(len(at)) < self.behaviour.fresh_share
+        within = np.floor(rng.random(len(at)) * length).astype(np.int64)
+        new = {
+            "_series": series,
+            "_episode": np.where(is_fresh, 0, within),
+            "_is_left": np.zeros(len(at), dtype=bool),
+            "_liking": rng.normal(0.0, self.behaviour.series_sd, len(at)),
+        }
+        for name, values in new.items():
+            column = getattr(self, name)
+            column[at, 1:] = column[at, :-1]
+            column[at, 0] = values
+        # One series is open once: where it was open already, the older mark goes.
+        again = self._series[at, 1:] == series[:, None]
+        self._series[at, 1:] = np.where(again, -1, self._series[at, 1:])
+
+    def _choose_film(self, chosen: Bools, was_film: Bools) -> None:
+        at = np.flatnonzero(chosen)
+        if not len(at):
+            return
+        film = self.shelf.pick_film(self.start_s[at], self.region[at], self.rng)
+        is_same = self._film_is_open[at] & (
+            self.rng.random(len(at)) < self.behaviour.film_resume_share
+        )
+        self.film[at] = np.where(is_same & (self.film[at] >= 0), self.film[at], film)
+
+    def _draw_devices(self, count: int) -> Ints:
+        edges = np.cumsum(self.behaviour.device_shares)[:2]
+        return np.asarray(np.searchsorted(edges, self.rng.random(count), side="right"))
+
+    def _draw_device(self) -> Ints:
+        is_usual = self.rng.random(len(self._favourite)) < self.behaviour.device_loyalty
+        return np.where(is_usual, self._favourite, self._draw_devices(len(self._favourite)))
+
+
+_COMPLETION_INNER = np.array(COMPLETION_EDGES[1:-1])
+_TABLES = frozenset({"_completion_cdf", "_kinds", "_stays", "_log_gap", "_hour_weights"})
