@@ -58,6 +58,7 @@ from edge.events import Draining, Event, PurgeKind, Reconfigured, Restored
 from edge.hops import Hops
 from edge.models.effects import FetchModel, RememberModels, StartModel, StopModel, SwitchModel
 from edge.models.figures import ModelsFigures
+from edge.prefetch.explanation import Explanation
 from edge.reload import plan
 from edge.services import Services
 from edge.status import EdgeStatus
@@ -241,6 +242,11 @@ class EdgeNode:
         if kind == "url":
             return services.purge_url(value) is not None
         return kind == "tag" or bool(services.purge_prefixes(value))
+
+    def explain(self, url: str) -> Explanation | None:
+        """Why an object was, is or was not fetched ahead. None: it belongs to no service."""
+        self._ring.flush()
+        return self._core.explain(url, self._clock.now_s())
 
     def reload(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Read the settings again and go by them: the keys that changed, and of these those that

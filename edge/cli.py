@@ -1,4 +1,4 @@
-"""`nearcast edge`: run a cache node; `nearcast edge purge`: take back what it holds."""
+"""`nearcast edge`: run a cache node; `purge`: take back what it holds; `explain`: ask it why."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run_node(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Serve /metrics, /livez, /readyz and /.nearcast/status here, instead of to local "
+            help="Serve /metrics, /livez, /readyz and /.nearcast/ here, instead of to local "
             "clients on the main port; and POST /purge and /reload.",
         ),
     ] = None,
@@ -182,6 +182,42 @@ def purge(
     count = ask(admin, token_file, kind, value, is_soft=soft)
     typer.echo(f"{'made stale' if soft else 'purged'}: {count}")
     write_json(json_file, {"count": count, "soft": soft, kind: value})
+    return 0
+
+
+@edge.command("explain")
+def explain(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="As clients ask for it, or its path alone.")
+    ],
+    node: Annotated[
+        str,
+        typer.Option(
+            "--edge",
+            metavar="HOST:PORT",
+            help="The node's --admin address; without --admin, where it listens.",
+        ),
+    ] = LISTEN_DEFAULT,
+    json_file: JsonFile = None,
+) -> int:
+    """Say why an object was, is or was not fetched ahead.
+
+    The source that foresaw it and how likely it said it was, what a byte of it is worth and costs,
+    the budget at that time, what would have been fetched instead, and what became of it. A node
+    remembers the last few thousand objects; no viewer is named.
+
+    Example: nearcast edge explain /media/e2/manifest.mpd --edge 127.0.0.1:8082
+    """
+    import msgspec
+
+    from edge.drivers.explain_client import explain as ask
+    from edge.prefetch.wording import lines
+
+    check_json_file(json_file)
+    explained = ask(node, url)
+    for line in lines(explained):
+        typer.echo(line)
+    write_json(json_file, msgspec.to_builtins(explained))
     return 0
 
 

@@ -47,6 +47,7 @@ from edge.models.events import ModelEvent
 from edge.models.figures import ModelsFigures
 from edge.open_fills import OpenFills
 from edge.passes import Passes
+from edge.prefetch.explanation import Explanation
 from edge.purge import Purges
 from edge.requests import Reader
 from edge.residents import Residents
@@ -289,6 +290,12 @@ class EdgeCore:
         return self._effects.drain()
 
     # -- figures
+
+    def explain(self, url: str, now_s: float) -> Explanation | None:
+        """Why an object was, is or was not fetched ahead; `url` as clients ask for it, or as it is
+        fetched. None: it belongs to no service."""
+        known = self.services.purge_url(url)
+        return self._foresight.explain(known, now_s) if known is not None else None
 
     def is_cut_off(self, now_s: float) -> bool:
         """Whether there is nothing to serve: nothing is stored, and no upstream may be asked."""

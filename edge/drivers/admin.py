@@ -1,11 +1,12 @@
 """What operators ask a node, and tell it.
 
     /metrics  /.nearcast/status  /.nearcast/health     figures
+    /.nearcast/explain?url=...     why an object was, is or was not fetched ahead
     /livez   whether the process runs      /readyz   whether to send it requests
     POST /purge   {"url" | "prefix" | "tag": "...", "soft": false}
     POST /reload  read the settings again, as SIGHUP does
 
-On the main port the first three (and the two under /.nearcast/) are answered to clients on this
+On the main port the first four (and the two under /.nearcast/) are answered to clients on this
 machine alone, everybody else's request for such a path goes its ordinary way; with an admin
 address they are answered there and nowhere else. What changes something is to be had on the admin
 address only, and for the token only.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
+from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
@@ -25,6 +27,7 @@ from edge.drivers.metrics import EdgeCollector, Figures
 from edge.drivers.sockets import is_loopback, listening_socket, shown
 from edge.drivers.token import AdminToken
 from edge.events import Headers, PurgeKind
+from edge.prefetch.explanation import Explanation
 from nearcast.errors import NearcastError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ logger = logging.getLogger(__name__)
 METRICS_PATH: Final = "/metrics"
 STATUS_PATH: Final = "/.nearcast/status"
 HEALTH_PATH: Final = "/.nearcast/health"
+EXPLAIN_PATH: Final = "/.nearcast/explain"
 PURGE_PATH: Final = "/purge"
 RELOAD_PATH: Final = "/reload"
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -50,6 +54,9 @@ class Node(Figures, Protocol):
 
     def finds(self, kind: PurgeKind, value: str) -> bool:
         """Whether such a purge could mean anything that is served here."""
+
+    def explain(self, url: str) -> Explanation | None:
+        """Why an object was, is or was not fetched ahead. None: it can be none of ours."""
 
     async def purge(self, kind: PurgeKind, value: str, *, is_soft: bool) -> int:
         """Purge, and say how many objects it met."""
@@ -135,25 +142,32 @@ class Admin:
     @property
     def paths(self) -> frozenset[str]:
         """What may be answered here instead of by the core."""
-        return frozenset(self._main) if self._listen is None else frozenset()
+        return frozenset((*self._main, EXPLAIN_PATH)) if self._listen is None else frozenset()
 
-    def answer(self, method: str, path: str, client: str) -> tuple[int, Headers, bytes] | None:
+    def answer(self, method: str, target: str, client: str) -> tuple[int, Headers, bytes] | None:
         """The answer to a request on the main port that the core has no part in: status, fields
         and body. None for the core."""
+        path, _, query = target.partition("?")
         if path not in self.paths or not is_loopback(client):
             return None
+        if path == EXPLAIN_PATH:
+            return self._explain(method, query)
         return _read_only(method, self._main[path])
 
     # -- the admin port
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = request.raw_path.partition("?")[0]
+        path, _, query = request.raw_path.partition("?")
         if path in (PURGE_PATH, RELOAD_PATH):
             status, headers, text = await self._change(request, path)
+        elif path == EXPLAIN_PATH:
+            status, headers, text = self._explain(request.method, query)
         elif path in self._own:
             status, headers, text = _read_only(request.method, self._own[path])
         else:
-            names = ", ".join((*self._own, f"POST {PURGE_PATH}", f"POST {RELOAD_PATH}"))
+            names = ", ".join(
+                (*self._own, EXPLAIN_PATH, f"POST {PURGE_PATH}", f"POST {RELOAD_PATH}")
+            )
             status, headers, text = _plain(404, f"try {names}")
         return web.Response(status=status, headers=dict(headers), body=text or None)
 
@@ -183,6 +197,16 @@ class Admin:
         count = await self._node.purge(kind, value, is_soft=asked.soft)
         logger.info("admin.purged %s=%s soft=%s count=%d", kind, value, asked.soft, count)
         return _json(200, {"count": count, "soft": asked.soft})
+
+    def _explain(self, method: str, query: str) -> tuple[int, Headers, bytes]:
+        url = parse_qs(query).get("url", [""])[0].strip()
+        if not url:
+            return _plain(400, f"name the object: {EXPLAIN_PATH}?url=http://host/path")
+        explanation = self._node.explain(url)
+        if explanation is None:
+            return _plain(404, "no service has that URL: give host and path as clients do")
+        text = msgspec.json.encode(explanation) + b"\n"
+        return _read_only(method, lambda: (200, JSON_TYPE, text))
 
     def _reload(self) -> tuple[int, Headers, bytes]:
         try:

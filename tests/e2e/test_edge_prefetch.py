@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from edge.cli import edge as commands
 from edge.config import EdgeConfig
 from edge.drivers.bodies import Bodies
 from edge.drivers.upstream import Upstream
@@ -61,6 +63,23 @@ def watch_first_half(edge: EdgeProcess) -> None:
         edge.get(f"/media/e1/{segment}.ts", cmcd_request=said)
 
 
+def assert_explained(process: EdgeProcess, source: str) -> None:
+    """The command says of each object what became of it, and why."""
+    runner = CliRunner()
+    for path, words in (
+        ("/media/e2/0.ts", "asked for"),
+        ("/media/e2/1.ts", "here, not yet asked for"),
+        ("/media/e9/0.ts", "Nothing is known of this URL"),
+    ):
+        done = runner.invoke(commands, ["explain", path, "--edge", process.url])
+        assert done.exit_code == 0, done.output
+        assert words in " ".join(done.output.split())
+        assert all(len(line) <= 80 for line in done.output.splitlines())
+        if path.startswith("/media/e2"):
+            assert ("next-episode model" if source == "default" else "half watched") in done.output
+    assert process.get("/.nearcast/explain").status == 400
+
+
 @pytest.mark.parametrize("model", ["rule", "default"])
 def test_successor_is_there_before_it_is_asked_for(
     origin: FaultyOrigin, start_edge: StartEdge, model: str
@@ -82,6 +101,7 @@ def test_successor_is_there_before_it_is_asked_for(
         assert first.body == SEGMENT
         status = process.wait_status(lambda status: status["prefetch_used_bytes"] > 0)
         assert status["prefetch_used_bytes"] == len(SEGMENT)
+        assert_explained(process, model)
         if model == "default":
             assert status["inference"]["answer_count"] >= 1
             assert 0 < status["inference"]["p99_s"] < LIMIT_S

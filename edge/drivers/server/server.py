@@ -50,7 +50,7 @@ class Special(Protocol):
     def paths(self) -> frozenset[str]:
         """All that it may answer; it is asked for no other."""
 
-    def answer(self, method: str, path: str, client: str) -> tuple[int, Headers, bytes] | None:
+    def answer(self, method: str, target: str, client: str) -> tuple[int, Headers, bytes] | None:
         """Status, fields and body; None: this one is the core's."""
 
 
@@ -158,7 +158,7 @@ class EdgeServer:
             return None
         if not _PROXIED.isdisjoint(name for name, _ in requested.headers):
             return None
-        return self._special.answer(requested.method, path, requested.client)
+        return self._special.answer(requested.method, requested.target, requested.client)
 
     def ask(self, requested: Requested, reply: Reply) -> None:
         """Feed a request; its answer comes to `reply`, at once or later."""
