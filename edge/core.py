@@ -24,6 +24,7 @@ from edge.events import (
     FillHeaders,
     FillInterim,
     FillProgress,
+    ForgetViewer,
     HitsServed,
     ManifestRead,
     ModelChanged,
@@ -66,7 +67,13 @@ class EdgeCore:
     """One cache node: a machine over edge.events."""
 
     def __init__(
-        self, config: EdgeConfig, *, epoch_s: float, recorder: Recorder, hops: Hops
+        self,
+        config: EdgeConfig,
+        *,
+        epoch_s: float,
+        recorder: Recorder,
+        hops: Hops,
+        viewer_key: bytes | None = None,
     ) -> None:
         self._config = config
         self._epoch_s = epoch_s
@@ -164,6 +171,7 @@ class EdgeCore:
             fills=self._fills,
             counters=self._counters,
             recorder=recorder,
+            viewer_key=viewer_key,
         )
 
     @classmethod
@@ -174,14 +182,17 @@ class EdgeCore:
         epoch_s: float,
         recorder: Recorder,
         hops: Hops | None = None,
+        viewer_key: bytes | None = None,
     ) -> EdgeCore:
         """`epoch_s`: the wall time at `now_s == 0`. `hops`: what marks this node's requests; by
-        the node's name when not given. Raises ConfigError without an upstream."""
+        the node's name when not given. `viewer_key`: a secret for the viewers' pseudonyms; when not
+        given, one that anybody can guess. Raises ConfigError without an upstream."""
         return cls(
             config,
             epoch_s=epoch_s,
             recorder=recorder,
             hops=hops if hops is not None else Hops(config.name),
+            viewer_key=viewer_key,
         )
 
     def find_hit(self, request: Requested, now_s: float) -> ServeObject | None:
@@ -246,6 +257,8 @@ class EdgeCore:
                 self._foresight.prediction_failed(event, now_s)
             case ModelChanged():
                 self._foresight.model_changed(event, now_s)
+            case ForgetViewer():
+                self._foresight.forget(event)
             case ModelEvent():
                 self._foresight.model_event(event, now_s)
             case CatalogLearned():

@@ -214,6 +214,16 @@ class PurgeDone(Effect, frozen=True, kw_only=True):
     count: int
 
 
+class ViewerForgotten(Effect, frozen=True, kw_only=True):
+    """Answer to `ForgetViewer`: what there was, and is no more."""
+
+    forget_id: int
+    viewer_count: int
+    session_count: int
+    question_count: int
+    """Put to a model, of which the outcome was waited for."""
+
+
 class FetchCatalog(Effect, frozen=True, kw_only=True):
     """Ask whether upstream is a Nearcast origin, and what it offers."""
 

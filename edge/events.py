@@ -233,5 +233,14 @@ class Reconfigured(Event, frozen=True, kw_only=True):
     config: EdgeConfig
 
 
+class ForgetViewer(Event, frozen=True, kw_only=True):
+    """Let nothing be known any more of whoever watches from this address, or with this User-Agent
+    there. `client` may be a pseudonym of edge.viewers."""
+
+    forget_id: int
+    client: str
+    user_agent: str | None = None
+
+
 class Draining(Event, frozen=True, kw_only=True):
     """The node is about to stop: start nothing new of its own accord."""

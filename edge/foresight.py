@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 
 from edge.config import EdgeConfig
-from edge.effects import Effect, FetchCatalog
+from edge.effects import Effect, FetchCatalog, ViewerForgotten
 from edge.events import (
     CatalogLearned,
+    ForgetViewer,
     ManifestRead,
     ModelChanged,
     ObjectRead,
@@ -62,6 +63,7 @@ class Foresight:
         fills: Fills,
         counters: Counters,
         recorder: Recorder,
+        viewer_key: bytes | None,
     ) -> None:
         self._config = config.prefetch
         self._services = services
@@ -70,10 +72,11 @@ class Foresight:
         self._catalog_asked_s: float | None = None
         self._map = MediaMap(services, config.sessions, counters=counters, recorder=recorder)
         self._successors = Successors(services)
-        # The moment of the start is the key: nobody outside the process knows it to the
-        # microsecond, and no two starts share it.
-        key = hashlib.blake2b(f"{config.name} {epoch_s!r}".encode(), digest_size=32).digest()
-        self._viewers = Viewers(config.sessions.viewers_max, key)
+        if viewer_key is None:  # in simulations, which have no secrets and must repeat
+            viewer_key = hashlib.blake2b(f"{config.name} {epoch_s!r}".encode()).digest()
+        self._viewers = Viewers(
+            config.sessions.viewers_max, viewer_key, history_s=config.sessions.history_s
+        )
         self._sessions = Sessions(
             config.sessions,
             services=services,
@@ -188,6 +191,19 @@ class Foresight:
     def model_event(self, event: ModelEvent, now_s: float) -> None:
         self._models.handle(event, now_s)
 
+    def forget(self, event: ForgetViewer) -> None:
+        """What is being fetched ahead for them alone is given up with their sessions."""
+        forgotten = self._viewers.forget(event.client, event.user_agent)
+        session_count = self._sessions.drop(forgotten)
+        self._effects.emit(
+            ViewerForgotten(
+                forget_id=event.forget_id,
+                viewer_count=len(forgotten),
+                session_count=session_count,
+                question_count=sum(map(self._outcomes.forget, forgotten)),
+            )
+        )
+
     def _asked(
         self, prediction_id: int, session: Session, successor_url: str, row: tuple[float, ...]
     ) -> None:
@@ -208,6 +224,7 @@ class Foresight:
 
     def advance(self, now_s: float) -> None:
         self._sessions.advance(now_s)
+        self._viewers.advance(now_s)
         self._models.advance(now_s)
         self._judge.advance(now_s)
         self._planner.stir()
@@ -215,6 +232,7 @@ class Foresight:
     def deadline_s(self, now_s: float) -> float | None:
         deadlines = (
             self._sessions.deadline_s(),
+            self._viewers.deadline_s(),
             self._models.deadline_s(now_s),
             self._judge.deadline_s(),
             self._planner.deadline_s(now_s),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -241,6 +242,13 @@ class Sessions:
     def take_ended(self) -> list[Session]:
         ended, self._ended = self._ended, []
         return ended
+
+    def drop(self, viewers: Collection[Viewer]) -> int:
+        """End what these viewers watch; how many sessions that were."""
+        theirs = [one for one in self._sessions.values() if one.viewer in viewers]
+        for session in theirs:
+            self._end(session)
+        return len(theirs)
 
     def _check(self, session: Session, now_s: float) -> None:
         """Report the checkpoints reached; the last one when several were passed at once."""

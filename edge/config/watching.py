@@ -18,6 +18,11 @@ class SessionsConfig(Section, frozen=True, kw_only=True):
     """A session is over this long after its last request and after its buffer has played out."""
     count_max: Count = 20_000
     viewers_max: Count = 50_000
+    history_s: Positive = 30 * 86_400.0
+    """What viewers watched longer ago is forgotten."""
+    pseudonym_key_file: str | None = None
+    """Where the key of the viewers' pseudonyms is kept, made when it is not there; None: a new one
+    with each start, in memory alone."""
     titles_max: Count = 2_000
     titles_bytes_max: Count = 64_000_000
     """What all known titles together may take in memory; those used longest ago make room."""
