@@ -144,6 +144,11 @@ def top_list_history(parts: Sequence[WeeklyRows]) -> DemandHistory:
     )
 
 
+def whole_periods(log: PlaysLog, period: str) -> int:
+    """How many days or weeks a log covers."""
+    return _whole_days(log)[1] // DAYS[period]
+
+
 def plays_history(log: PlaysLog, period: str) -> DemandHistory:
     """Hours watched per title, region and whole day or week; weeks are counted back from the end.
 

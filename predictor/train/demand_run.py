@@ -24,6 +24,7 @@ from predictor.train.demand_data import (
     read_weekly,
     sha256_of,
     top_list_history,
+    whole_periods,
 )
 from predictor.train.demand_merge import merged
 from predictor.train.demand_scores import Figures
@@ -139,7 +140,10 @@ def _histories(
             later = read_log(test["plays"])
             start_s = float(later.start_s[0])
             log = merged(log, later)
-        histories = [plays_history(log, period) for period in (WEEK, DAY)]
+        # Two weeks of a log are worth a model of the next day, and none of the next week.
+        has_weeks = whole_periods(log, WEEK) > _TRAINING_MIN
+        periods = (WEEK, DAY) if has_weeks else (DAY,)
+        histories = [plays_history(log, period) for period in periods]
         if start_s is None:
             return [_split(history) for history in histories]
         return [_checked(history, period_from(log, history, start_s)) for history in histories]

@@ -75,7 +75,7 @@ def fit_table(history: DemandHistory) -> DecayTable:
         msgspec.structs.replace(table, share_weight=weight, share_prior=prior * mean)
         for weight, prior in itertools.product(SHARE_WEIGHTS, SHARE_PRIORS)
     ]
-    return _best(shares, history, known)
+    return _with_spread(_best(shares, history, known), history, known)
 
 
 def outcomes(history: DemandHistory, known: Causal, at: int) -> NDArray[np.bool_]:
@@ -107,6 +107,32 @@ def _with_ratios(table: DecayTable, history: DemandHistory, known: Causal) -> De
         for row in range(len(history.categories))
     ]
     return msgspec.structs.replace(table, ratios=(*by_category, tuple(pooled)))
+
+
+def _with_spread(table: DecayTable, history: DemandHistory, known: Causal) -> DecayTable:
+    """The outer ratios as regions see them: a region's amount varies more than all regions' sum."""
+    parts: list[NDArray[np.float64]] = []
+    for at, outlook in enumerate(outlooks(history, table, known)):
+        if at + 1 == history.period_count:
+            break
+        title = np.flatnonzero(outcomes(history, known, at))
+        expected = median_forecast(table, history, outlook, at)[title]
+        is_some = expected > table.floor
+        ratio = history.amounts[title, :, at + 1][is_some] / expected[is_some]
+        row = np.broadcast_to(title[:, None], expected.shape)[is_some]
+        age = age_class(history.age[row, at])
+        parts.append(np.stack([history.category[row], age, ratio, expected[is_some]]))
+    category, age, ratio, weight = np.concatenate(parts, axis=1)
+    everything = _quantiles(ratio, weight, (1.0, 1.0, 1.0))
+    ratios = []
+    for number, own_ratios in enumerate(table.ratios):
+        spread = []
+        for each, (_, middle, _) in enumerate(own_ratios):
+            own = (age == each) & ((category == number) | (number == len(table.categories)))
+            low, _, high = _quantiles(ratio[own], weight[own], everything)
+            spread.append((middle * min(low, 1.0), middle, middle * max(high, 1.0)))
+        ratios.append(tuple(spread))
+    return msgspec.structs.replace(table, ratios=tuple(ratios))
 
 
 def _quantiles(
