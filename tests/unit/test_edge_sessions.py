@@ -9,7 +9,7 @@ from edge.prefetch.budget import Budget
 from edge.prefetch.value import threshold
 from edge.progress import Progress
 from edge.records import CheckpointReached
-from edge.viewers import Viewer, Viewers, device
+from edge.viewers import SWEEP_S, Viewer, Viewers, device
 from predictor.features import RATE_PRIOR
 from tests.edge_world import World
 
@@ -83,7 +83,7 @@ def test_every_checkpoint_is_reached_once_and_in_time() -> None:
     for share, at_s in reached:
         assert at_s == pytest.approx(share * 40.0, abs=0.2)
     assert world.core.status(400.0).session_count == 0
-    assert world.core.deadline_s() is None
+    assert world.core.deadline_s() == SWEEP_S  # nothing but the hourly look at what is too old
 
 
 def test_sessions_are_told_apart_by_cmcd_behind_one_address() -> None:
