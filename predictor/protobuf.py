@@ -14,7 +14,7 @@ from typing import Final
 
 # The largest model we ship has 200 of them; a large tree ensemble writes one for every number of
 # every node, some 400 thousand.
-FIELDS_MAX: Final = 2_000_000
+FIELDS_MAX: Final = 1_000_000
 
 VARINT: Final = 0
 FIXED64: Final = 1

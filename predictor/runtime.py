@@ -31,6 +31,15 @@ def default_model_folder() -> Path:
     return Path(__file__).parent / "models" / NEXT_EPISODE
 
 
+def has_gpu() -> bool:
+    """Whether the runtime can use one. Raises ModelError where there is no runtime."""
+    runtime = _onnxruntime()
+    if "CUDAExecutionProvider" not in runtime.get_available_providers():
+        return False
+    # A build for GPUs names the provider on machines without one too; loading tells.
+    return Path("/proc/driver/nvidia/version").exists()
+
+
 class Graph:
     """A loaded ONNX graph with one input (batch, columns) and one output (batch, columns).
 

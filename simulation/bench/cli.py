@@ -65,17 +65,25 @@ def _choice(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 @app.command()
 def inference(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="model folders of any kind, by default the shipped next-episode model"),
+    ] = None,
     calls: Annotated[int, typer.Option(min=10, max=1_000_000, help="Calls per cell.")] = 2000,
+    device: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        typer.Option(help="auto: the CPU, and a GPU where there is one."),
+    ] = "auto",
     json_file: JsonFile = None,
 ) -> None:
-    """Latency of the shipped next-episode model, int8 against float.
+    """Latency of models in batches of 1, 32 and 256, int8 against float.
 
-    Example: nearcast bench inference --json inference.json
+    Example: nearcast bench inference model/ --json inference.json
     """
     from simulation.bench.inference import run_bench, table
 
     check_json_file(json_file)
-    rows = run_bench(calls)
+    rows = run_bench(calls, folders=tuple(folders or ()), device=device)
     for line in table(rows):
         print(line)
     write_json(json_file, {"rows": rows})

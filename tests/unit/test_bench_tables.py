@@ -92,6 +92,10 @@ def test_tables_fit_a_terminal() -> None:
     )
     inference = (
         InferenceRow(
+            model_id="next-episode-0123456789ab",
+            kind="next-episode",
+            device="cpu",
+            provider="CPUExecutionProvider",
             batch=256,
             int8_p50_s=1e-4,
             int8_p99_s=2e-4,
