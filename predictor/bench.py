@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -66,7 +67,7 @@ def bench_folder(
             source = f"{folder}/{artifact.MODEL_FLOAT_FILE}"
             graphs["float"] = Graph(model_float, source=source, device=one)
         served = graphs[loaded.manifest.precision]
-        rows: Rows = np.array(loaded.manifest.golden.inputs, served.input_type)
+        rows: Any = np.array(loaded.manifest.golden.inputs, served.input_type)
         found.append(
             Benched(
                 manifest=loaded.manifest,
