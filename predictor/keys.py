@@ -54,6 +54,8 @@ class KeyPair:
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         try:
+            if os.name == "posix" and path.stat().st_mode & 0o077:
+                raise InputError(f"others may read the key {path}; first: chmod 600 {path}")
             content = path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot read the key {path}: {error.strerror or error}") from error

@@ -201,9 +201,20 @@ def test_bad_keys_are_named_by_file_and_line_and_never_shown(tmp_path: Path) -> 
         Trust.read([str(private)])
     secret = private.read_text().splitlines()[1]
     assert secret not in str(caught.value)
+    public = tmp_path / "models.key.pub"
+    public.chmod(0o600)
     with pytest.raises(InputError, match="no Ed25519 private key") as caught:
-        KeyPair.read(tmp_path / "models.key.pub")
+        KeyPair.read(public)
     assert KEYS[0].public_text not in str(caught.value)
+
+
+def test_a_key_that_others_may_read_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "models.key"
+    KEYS[0].write(path)
+    assert KeyPair.read(path).public == KEYS[0].public
+    path.chmod(0o640)
+    with pytest.raises(InputError, match="chmod 600"):
+        KeyPair.read(path)
 
 
 def test_keygen_sign_and_verify_by_command(
