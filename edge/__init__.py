@@ -34,11 +34,12 @@ Where to look, in the order of reading:
     sessions, progress  who watches what, and how far they are
     viewers             the same viewer over several titles
     prefetch            whether to fetch the successor, and which piece of it when
+    models              which model answers, how good it is, and what replaces it
     foresight           wires these
 
     config, reload      the settings; which of them change while a node runs
     pacing              what drivers keep to, live and simulated
     status, snapshot    the figures, and how they are gathered
     records             what is written down for reports
-    assemble, drivers, cli
+    assemble, drivers, cli, operator_commands
 """

@@ -18,6 +18,7 @@ from edge.core import EdgeCore
 from edge.drivers.admin import Admin
 from edge.drivers.bodies import Bodies
 from edge.drivers.catalog import CatalogReader
+from edge.drivers.forgetting import Forgetting
 from edge.drivers.inference import Inference
 from edge.drivers.manifests import ManifestReader
 from edge.drivers.metrics import DriverFigures, rss_bytes
@@ -26,7 +27,7 @@ from edge.drivers.purging import Purging
 from edge.drivers.ring import HitRing
 from edge.drivers.server import EdgeServer
 from edge.drivers.store.disk import DiskStore
-from edge.drivers.token import AdminToken
+from edge.drivers.token import AdminToken, viewer_key
 from edge.drivers.upstream import Upstream
 from edge.effects import (
     AbortResponse,
@@ -53,6 +54,7 @@ from edge.effects import (
     StartFill,
     StreamOnly,
     UpdateStored,
+    ViewerForgotten,
 )
 from edge.events import Draining, Event, PurgeKind, Reconfigured, Restored
 from edge.hops import Hops
@@ -100,6 +102,7 @@ class EdgeNode:
             epoch_s=self._clock.epoch_s,
             recorder=recorder if recorder is not None else NullRecorder(),
             hops=hops,
+            viewer_key=_viewer_key(config),
         )
         self._pump: Pump[Event, Effect] = Pump(self._core, self._perform, self._clock)
         tell = self._pump.feed
@@ -127,6 +130,8 @@ class EdgeNode:
         self._ring = HitRing(tell)
         self._purging = Purging(tell, self._bodies.when_recorded)
         self.purge = self._purging.purge
+        self._forgetting = Forgetting(tell)
+        self.forget = self._forgetting.forget
         self.admin = Admin(self, config.admin_listen)
         self._server = EdgeServer(
             config,
@@ -167,6 +172,7 @@ class EdgeNode:
             FetchModel: self._models.fetch,
             RememberModels: self._models.remember,
             PurgeDone: self._purging.done,
+            ViewerForgotten: self._forgetting.done,
         }
         self.address = ""
         self.admin_address: str | None = None
@@ -325,3 +331,10 @@ def _bounded(config: EdgeConfig) -> EdgeConfig:
 
 def _token(config: EdgeConfig) -> AdminToken | None:
     return AdminToken(config.admin_token_file) if config.admin_token_file is not None else None
+
+
+def _viewer_key(config: EdgeConfig) -> bytes:
+    """Of the viewers' pseudonyms: forgotten with the process, unless the operator wants it kept."""
+    if config.sessions.pseudonym_key_file is None:
+        return secrets.token_bytes(32)
+    return viewer_key(Path(config.sessions.pseudonym_key_file))

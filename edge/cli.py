@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge.operator_commands import forget, models
 from nearcast.config import Loaded, load
 from nearcast.errors import ConfigError
 from nearcast.json_file import JsonFile, check_json_file, write_json
@@ -219,6 +220,10 @@ def explain(
         typer.echo(line)
     write_json(json_file, msgspec.to_builtins(explained))
     return 0
+
+
+edge.command("models")(models)
+edge.command("forget")(forget)
 
 
 async def _serve(

@@ -7,7 +7,10 @@ Where to look, in the order of reading:
     sockets                 what both ports listen on
     ring                    hits on their way to the core
     admin, token            the operators' port; the word that changes something there
-    metrics                 the figures in the words of Prometheus
+    metrics, model_metrics  the figures in the words of Prometheus
+    forgetting              a viewer to be forgotten, from the call to its answer
+    admin_client            who calls
+    explain_client          who asks why an object is there
     purging, purge_client   a purge from its call to its answer; who calls
 
     towards upstream
@@ -27,6 +30,8 @@ Where to look, in the order of reading:
 
     what comes next
     manifests               reads them
-    inference               its process, seen from the node
-    inference_worker        the process
+    models, model_store     the origin's registry of models; those that were fetched
+    inference               the models that run, seen from the node
+    inference_child         one of them
+    inference_worker        its process
 """

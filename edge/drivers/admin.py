@@ -1,12 +1,14 @@
 """What operators ask a node, and tell it.
 
     /metrics  /.nearcast/status  /.nearcast/health     figures
+    /.nearcast/models   which models run, how they do, and what was refused
     /.nearcast/explain?url=...     why an object was, is or was not fetched ahead
     /livez   whether the process runs      /readyz   whether to send it requests
     POST /purge   {"url" | "prefix" | "tag": "...", "soft": false}
+    POST /forget  {"viewer": "ADDRESS", "user_agent": "..."}
     POST /reload  read the settings again, as SIGHUP does
 
-On the main port the first four (and the two under /.nearcast/) are answered to clients on this
+On the main port the first five (and the two under /.nearcast/) are answered to clients on this
 machine alone, everybody else's request for such a path goes its ordinary way; with an admin
 address they are answered there and nowhere else. What changes something is to be had on the admin
 address only, and for the token only.
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
@@ -26,7 +28,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from edge.drivers.metrics import EdgeCollector, Figures
 from edge.drivers.sockets import is_loopback, listening_socket, shown
 from edge.drivers.token import AdminToken
+from edge.effects import ViewerForgotten
 from edge.events import Headers, PurgeKind
+from edge.models.figures import ModelsFigures
 from edge.prefetch.explanation import Explanation
 from nearcast.errors import NearcastError
 
@@ -36,8 +40,11 @@ METRICS_PATH: Final = "/metrics"
 STATUS_PATH: Final = "/.nearcast/status"
 HEALTH_PATH: Final = "/.nearcast/health"
 EXPLAIN_PATH: Final = "/.nearcast/explain"
+MODELS_PATH: Final = "/.nearcast/models"
 PURGE_PATH: Final = "/purge"
+FORGET_PATH: Final = "/forget"
 RELOAD_PATH: Final = "/reload"
+CHANGES: Final = (PURGE_PATH, FORGET_PATH, RELOAD_PATH)
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 JSON_TYPE: Final = "application/json"
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -54,6 +61,12 @@ class Node(Figures, Protocol):
 
     def finds(self, kind: PurgeKind, value: str) -> bool:
         """Whether such a purge could mean anything that is served here."""
+
+    def models(self) -> ModelsFigures:
+        """Which models run, how they do, and what was refused."""
+
+    async def forget(self, client: str, user_agent: str | None) -> ViewerForgotten:
+        """Let nothing be known of a viewer any more."""
 
     def explain(self, url: str) -> Explanation | None:
         """Why an object was, is or was not fetched ahead. None: it can be none of ours."""
@@ -90,6 +103,13 @@ class PurgeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return "tag", self.tag.strip()
 
 
+class ForgetRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of POST /forget: an address, or a pseudonym."""
+
+    viewer: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    user_agent: str | None = None
+
+
 class Admin:
     """Answers on a port of its own, and on the main one."""
 
@@ -104,6 +124,7 @@ class Admin:
             METRICS_PATH: self._metrics,
             STATUS_PATH: self._status,
             HEALTH_PATH: self._health,
+            MODELS_PATH: self._models,
             "/.nearcast/livez": self._alive,
             "/.nearcast/readyz": self._ready,
         }
@@ -137,6 +158,12 @@ class Admin:
         assert isinstance(figures, dict)
         return {**status, **figures}
 
+    def models_report(self) -> dict[str, Any]:
+        """The models as one JSON object, and how asking the registry goes."""
+        models = msgspec.to_builtins(self._node.models())
+        assert isinstance(models, dict)
+        return {**models, "registry": msgspec.to_builtins(self._node.figures().registry)}
+
     # -- the main port
 
     @property
@@ -158,16 +185,14 @@ class Admin:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
-        if path in (PURGE_PATH, RELOAD_PATH):
+        if path in CHANGES:
             status, headers, text = await self._change(request, path)
         elif path == EXPLAIN_PATH:
             status, headers, text = self._explain(request.method, query)
         elif path in self._own:
             status, headers, text = _read_only(request.method, self._own[path])
         else:
-            names = ", ".join(
-                (*self._own, EXPLAIN_PATH, f"POST {PURGE_PATH}", f"POST {RELOAD_PATH}")
-            )
+            names = ", ".join((*self._own, EXPLAIN_PATH, *(f"POST {path}" for path in CHANGES)))
             status, headers, text = _plain(404, f"try {names}")
         return web.Response(status=status, headers=dict(headers), body=text or None)
 
@@ -179,14 +204,32 @@ class Admin:
         if not self._token.fits(request.headers.get("authorization")):
             logger.warning("admin.denied path=%s client=%s", path, request.remote)
             return _plain(401, "the token is missing or wrong", (("www-authenticate", "Bearer"),))
-        return self._reload() if path == RELOAD_PATH else await self._purge(request)
-
-    async def _purge(self, request: web.BaseRequest) -> tuple[int, Headers, bytes]:
+        if path == RELOAD_PATH:
+            return self._reload()
         body = await request.content.read(BODY_BYTES_MAX + 1)
         while len(body) <= BODY_BYTES_MAX and (more := await request.content.readany()):
             body += more
         if len(body) > BODY_BYTES_MAX:
-            return _plain(413, "that is no purge", (("connection", "close"),))
+            return _plain(413, "that is no such request", (("connection", "close"),))
+        return await (self._purge(body) if path == PURGE_PATH else self._forget(body))
+
+    async def _forget(self, body: bytes) -> tuple[int, Headers, bytes]:
+        try:
+            asked = msgspec.json.decode(body, type=ForgetRequest)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _plain(400, f'{error}; write it as {{"viewer": "192.0.2.7"}}')
+        done = await self._node.forget(asked.viewer.strip(), asked.user_agent)
+        logger.info("admin.forgot viewers=%d", done.viewer_count)
+        return _json(
+            200,
+            {
+                "viewers": done.viewer_count,
+                "sessions": done.session_count,
+                "questions": done.question_count,
+            },
+        )
+
+    async def _purge(self, body: bytes) -> tuple[int, Headers, bytes]:
         try:
             asked = msgspec.json.decode(body, type=PurgeRequest)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -222,6 +265,9 @@ class Admin:
 
     def _status(self) -> tuple[int, str, bytes]:
         return 200, JSON_TYPE, msgspec.json.encode(self.report()) + b"\n"
+
+    def _models(self) -> tuple[int, str, bytes]:
+        return 200, JSON_TYPE, msgspec.json.encode(self.models_report()) + b"\n"
 
     def _health(self) -> tuple[int, str, bytes]:
         """200 while the node takes requests, 503 from the moment it is told to stop."""

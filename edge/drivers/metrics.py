@@ -11,8 +11,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge.drivers.inference import InferenceFigures
+from edge.drivers.model_metrics import model_metrics
 from edge.drivers.models import RegistryFigures
 from edge.drivers.upstream.failures import UpstreamFailure
+from edge.models.figures import ModelsFigures
 from edge.status import EdgeStatus
 
 
@@ -45,6 +47,8 @@ class Figures(Protocol):
     def status(self) -> EdgeStatus: ...
 
     def figures(self) -> DriverFigures: ...
+
+    def models(self) -> ModelsFigures: ...
 
 
 # name -> (what it counts, fields of EdgeStatus by label value, label)
@@ -188,6 +192,7 @@ class EdgeCollector(Collector):
             value=float(status.model_id is not None),
         )
         yield from _of_drivers(figures)
+        yield from model_metrics(self._source.models(), figures.registry)
 
 
 def _of_drivers(figures: DriverFigures) -> Iterator[Metric]:

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from pathlib import Path
+from typing import Final
 
-from edge.drivers.token import read_token
-from nearcast.address import LOOPBACK, parse_address
-from nearcast.errors import ConfigError, InputError, RemoteProtocolError
+from edge.drivers.admin_client import change
+from nearcast.errors import RemoteProtocolError
 
-TIMEOUT_S = 300.0
+TIMEOUT_S: Final = 300.0
 """A prefix on a node with millions of objects takes its time."""
 
 
 def purge(admin: str, token_file: Path, kind: str, value: str, *, is_soft: bool) -> int:
     """How many objects the node purged. Raises ConfigError or InputError when it refuses."""
-    host, port = parse_address(admin, "--admin", host_default=LOOPBACK)
-    headers = {
-        "authorization": f"Bearer {read_token(token_file)}",
-        "content-type": "application/json",
-    }
-    body = json.dumps({kind: value, "soft": is_soft})
-    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    body = {kind: value, "soft": is_soft}
+    done = change(admin, token_file, "/purge", body, timeout_s=TIMEOUT_S)
     try:
-        connection.request("POST", "/purge", body, headers)
-        answer = connection.getresponse()
-        text = answer.read(64 * 1024).decode("utf-8", "replace").strip()
-    except (OSError, http.client.HTTPException) as error:
-        raise ConfigError(
-            f"no answer from a node at {admin}: {error}; is --admin right?"
-        ) from error
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise InputError(f"the node at {admin} answered {answer.status}: {text[:300]}")
-    try:
-        return int(json.loads(text)["count"])
+        return int(done["count"])
     except (ValueError, KeyError, TypeError) as error:
         raise RemoteProtocolError(f"{admin} is no admin port of a nearcast edge") from error

@@ -1,11 +1,13 @@
-"""The word that whoever changes something over the admin port must know.
+"""Secrets of a node: the word that whoever changes something over the admin port must know, and
+the key of the viewers' pseudonyms.
 
-It lives in a file that only the node's user may read, is made when there is none, and goes into no
-log and no status.
+Each lives in a file that only the node's user may read, is made when there is none, and goes into
+no log and no status.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
 import os
@@ -33,6 +35,11 @@ class AdminToken:
         scheme, _, given = (authorization or "").partition(" ")
         is_right = hmac.compare_digest(given.strip().encode(), self._value.encode())
         return is_right and scheme.lower() == "bearer"
+
+
+def viewer_key(file: Path) -> bytes:
+    """The key in that file. Raises ConfigError when it cannot be read or made, or is too weak."""
+    return hashlib.sha256(_made_or_read(file).encode()).digest()
 
 
 def read_token(file: Path) -> str:
