@@ -8,6 +8,7 @@ from predictor.commands.bandwidth import train_bandwidth
 from predictor.commands.demand import train_demand
 from predictor.commands.models import models_app
 from predictor.commands.next_episode import train_next_episode
+from predictor.commands.recommend import train_recommend
 
 __all__ = ["models_app", "train_app"]
 
@@ -31,3 +32,4 @@ def _train() -> None:
 train_app.command("next-episode")(train_next_episode)
 train_app.command("bandwidth")(train_bandwidth)
 train_app.command("demand")(train_demand)
+train_app.command("recommend")(train_recommend)

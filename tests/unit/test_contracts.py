@@ -79,6 +79,7 @@ def test_nothing_is_excused_that_is_not_there(pattern: str) -> None:
         "abr/controllers/nearcast",
         "predictor/bandwidth",
         "predictor/demand",
+        "predictor/recommend",
         "simulation",
         "simulation/bench",
         "simulation/bench/agreement",

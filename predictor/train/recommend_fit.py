@@ -1,0 +1,118 @@
+"""Chooses how the parts of a title model are weighed, on the end of the log it learns from.
+
+One setting after the other is tried at a few neighbours and the best by NDCG@10 is kept; the last
+tenth of the log's events is the judge, asked from models of what was before. Then two numbers make
+scores probabilities, by likelihood on the same questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from predictor.recommend.blend import Blend, BlendSettings, learn_blend
+from predictor.recommend.history import Floats
+from predictor.recommend.packing import kept_counts, tiers_of
+from predictor.train.recommend_data import Listing
+from predictor.train.recommend_measuring import gains, ranks
+from predictor.train.recommend_queries import (
+    Known,
+    Query,
+    known_of,
+    queries,
+    split_by_time,
+    thinned,
+)
+
+_LEARNT_SHARE: Final = 0.9
+_QUERIES_MAX: Final = 2_000
+# Better by less than this is chance: keep what we have.
+_GAIN_MIN: Final = 2e-4
+_TRIED: Final[tuple[tuple[str, tuple[float, ...]], ...]] = (
+    ("taste_share", (0.0, 0.03, 0.06)),
+    ("shrinkage", (10.0, 30.0, 60.0)),
+    ("backward_share", (0.3, 0.7, 1.0)),
+    ("recent_power", (0.7, 1.0, 1.4)),
+    ("lag_power", (0.6, 0.8, 1.1)),
+)
+_SHARPNESS: Final = tuple(np.round(np.geomspace(0.3, 2.5, 23), 3).tolist())
+_FIT_QUERIES_MAX: Final = 1_000
+
+OnProgress = Callable[[str, float], None]
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting that was tried, and what it gave."""
+
+    setting: str
+    value: float
+    ndcg_10: float
+
+
+def learn(known: Known, settings: BlendSettings) -> Blend:
+    """The parts, with as many transitions as the file may hold."""
+    count = len(known.titles)
+    rank = settings.taste_rank if settings.taste_share > 0.0 else 0
+    return learn_blend(
+        known.histories,
+        count,
+        settings,
+        genre=known.genre if (known.genre >= 0).any() else None,
+        kept_counts=kept_counts(tiers_of(count, rank), count),
+    )
+
+
+def choose(
+    listing: Listing, start: BlendSettings, on_progress: OnProgress
+) -> tuple[BlendSettings, tuple[Tried, ...]]:
+    """The best settings found, and all that were tried."""
+    before, after = split_by_time(listing, _LEARNT_SHARE)
+    known = known_of(before)
+    asked = queries(known, before, after)
+    judged = thinned([query for query in asked if query.answer >= 0], _QUERIES_MAX)
+    if not judged:
+        return start, ()
+    blend = learn(known, start)
+    best, best_gain = start, _gain(blend, judged)
+    tried = [Tried(setting="", value=0.0, ndcg_10=best_gain)]
+    for at, (name, values) in enumerate(_TRIED):
+        on_progress("choosing settings", at / len(_TRIED))
+        for value in values:
+            if value == getattr(best, name):
+                continue
+            change: dict[str, Any] = {name: value}
+            candidate = msgspec.structs.replace(best, **change)
+            blend = learn(known, candidate)
+            gain = _gain(blend, judged)
+            tried.append(Tried(setting=name, value=value, ndcg_10=gain))
+            if gain > best_gain + _GAIN_MIN:
+                best, best_gain = candidate, gain
+    return _calibrated(known, best, asked), tuple(tried)
+
+
+def _gain(blend: Blend, judged: Sequence[Query]) -> float:
+    return float(gains(ranks(blend, judged)).mean())
+
+
+def _calibrated(known: Known, settings: BlendSettings, asked: Sequence[Query]) -> BlendSettings:
+    """How often the next title is known, and the sharpness that makes those answers likeliest."""
+    known_share = float(np.mean([query.answer >= 0 for query in asked]))
+    blend = learn(known, settings)
+    answered = thinned([query for query in asked if query.answer >= 0], _FIT_QUERIES_MAX)
+    losses = np.zeros(len(_SHARPNESS))
+    for query in answered:
+        logged: Floats = np.log(blend.scores(query.history))
+        logged -= logged.max()
+        is_open = np.ones(len(logged), dtype=bool)
+        is_open[query.history] = False
+        for at, sharpness in enumerate(_SHARPNESS):
+            total = np.exp(sharpness * logged[is_open]).sum()
+            losses[at] += np.log(total) - sharpness * logged[query.answer]
+    return msgspec.structs.replace(
+        settings,
+        known_share=round(known_share, 4),
+        sharpness=_SHARPNESS[int(np.argmin(losses))],
+    )
