@@ -85,6 +85,7 @@ class Foresight:
             viewers=self._viewers,
             counters=counters,
             recorder=recorder,
+            tells_moves=self._config.enabled and self._config.in_session_s > 0,
         )
         self.observe = self._sessions.observe
         """A client asked for this URL: (url, target, headers, client, at_s). Bound here and asked
@@ -255,6 +256,8 @@ class Foresight:
             following.started(session)
         for session in self._sessions.take_begun():
             following.begun(session)
+        for move in self._sessions.take_moves():
+            self._office.in_session.moved(move)
         for checkpoint in self._sessions.take_reached():
             self._judge.reached(checkpoint, now_s)
         for verdict in self._judge.take_verdicts():
@@ -262,6 +265,7 @@ class Foresight:
         for session in self._sessions.take_ended():
             self._outcomes.ended(session)
             following.ended(session)
+            self._office.in_session.ended(session)
 
     def explain(self, url: str, now_s: float) -> Explanation:
         """Why an object was, is or was not fetched ahead; `url` as the edge knows it."""

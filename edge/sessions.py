@@ -14,6 +14,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Collection
 from typing import Final
+from urllib.parse import urljoin
 
 import msgspec
 
@@ -74,6 +75,14 @@ class Checkpoint(msgspec.Struct, frozen=True):
     share: float
 
 
+class Move(msgspec.Struct, frozen=True):
+    """A session has asked for this segment; `hint_url`: what its player says comes next."""
+
+    session: Session
+    place: Place
+    hint_url: str | None
+
+
 class Sessions:
     """The open sessions. Feed it every request that was answered, in order."""
 
@@ -87,8 +96,11 @@ class Sessions:
         viewers: Viewers,
         counters: Counters,
         recorder: Recorder,
+        tells_moves: bool = False,
     ) -> None:
+        """`tells_moves`: whether somebody takes them."""
         self._config = config
+        self._tells_moves = tells_moves
         self._services = services
         self._map = media_map
         self._successors = successors
@@ -102,6 +114,7 @@ class Sessions:
         self._started: list[Session] = []
         self._begun: list[Session] = []
         self._ended: list[Session] = []
+        self._moves: list[Move] = []
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -131,6 +144,9 @@ class Sessions:
         self._map.use(session.title_url)
         if place.segment_index is not None:
             self._move_on(session, place, said, at_s)
+            if self._tells_moves:
+                hint_url = urljoin(url, said.next_object) if said.next_object else None
+                self._moves.append(Move(session, place, hint_url))
         self._schedule(session)
 
     def _session(
@@ -224,7 +240,7 @@ class Sessions:
     @property
     def has_news(self) -> bool:
         """Whether there is anything to take."""
-        return bool(self._reached or self._started or self._begun or self._ended)
+        return bool(self._reached or self._started or self._begun or self._ended or self._moves)
 
     def take_reached(self) -> list[Checkpoint]:
         reached, self._reached = self._reached, []
@@ -238,6 +254,11 @@ class Sessions:
         """Sessions that have asked for their first picture."""
         begun, self._begun = self._begun, []
         return begun
+
+    def take_moves(self) -> list[Move]:
+        """In the order of the requests."""
+        moves, self._moves = self._moves, []
+        return moves
 
     def take_ended(self) -> list[Session]:
         ended, self._ended = self._ended, []

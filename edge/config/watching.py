@@ -91,6 +91,8 @@ class PrefetchConfig(Section, frozen=True, kw_only=True):
     """Share of an episode after which its successor's first seconds may be fetched."""
     rest_at: Share = 0.75
     """Share of an episode after which the rest of the successor may be fetched."""
+    in_session_s: NotNegative = 8.0
+    """How far ahead of its player a title is fetched while it is watched; 0: not at all."""
     lifetime_s: Positive = 1800.0
     """How long prefetched objects are kept for whoever they were fetched for."""
     capacity_share: Share = 0.3

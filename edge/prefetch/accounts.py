@@ -71,7 +71,7 @@ class Accounts:
         self._book.decide(offer.url, grounds, "fetching", now_s)
         plan, want = offer.first
         self._booked.pop(offer.url, None)
-        self._booked[offer.url] = _Booked(plan.source, plan.chance, want.size_bytes)
+        self._booked[offer.url] = _Booked(plan.source, plan.chance * want.share, want.size_bytes)
         if len(self._booked) > BOOKED_MAX:
             self._booked.popitem(last=False)
 
@@ -125,7 +125,7 @@ class Accounts:
             about_url=plan.about_url,
             use=want.use,
             size_bytes=want.size_bytes,
-            viewer_count=len(offer.wants),
+            viewer_count=len({one.viewer_key for one, _ in offer.wants.values()}),
             said=plan.probabilities,
             chance=worth.probability,
             trust=self._trust.factor(plan.source),

@@ -17,7 +17,7 @@ from edge.prefetch.value import Worth
 PRICED_S: Final = 1.0
 """How long a price holds. What it depends on changes slowly, and there may be thousands."""
 
-_ORDER: Final = {"start": 2, "head": 1, "rest": 0}
+_ORDER: Final = {"start": 3, "next": 2, "head": 1, "rest": 0}
 
 
 class Offer:

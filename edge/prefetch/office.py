@@ -13,6 +13,7 @@ from edge.prefetch.book import Book
 from edge.prefetch.budget import Budget
 from edge.prefetch.displaced import Displaced
 from edge.prefetch.hours import Hours
+from edge.prefetch.in_session import InSession
 from edge.prefetch.market import Market
 from edge.prefetch.next_episode import NextEpisode
 from edge.prefetch.planner import Planner
@@ -94,6 +95,13 @@ class Office:
             ledger=ledger,
             open_fills=open_fills,
             fills=fills,
+        )
+        self.in_session = InSession(
+            settings,
+            media_map=media_map,
+            planner=self.planner,
+            backhaul=self.backhaul,
+            is_settled=self.shelf.is_settled,
         )
         self.next_episode = NextEpisode(
             settings,

@@ -73,6 +73,7 @@ class Planner:
         self._open = open_fills
         self._fills = fills
         self._plans: OrderedDict[str, Plan] = OrderedDict()  # oldest first
+        self._foreseen: OrderedDict[str, None] = OrderedDict()  # of these, all but in-session ones
         self._due: OrderedDict[str, None] = OrderedDict()  # plans to look at
         self._resting: OrderedDict[str, float] = OrderedDict()  # plans to look at again then
         self._running: dict[int, Running] = {}  # by fill
@@ -100,13 +101,23 @@ class Planner:
             self._order_no += 1
             plan.order_no = self._order_no
             self._plans[plan.name] = plan
-            if len(self._plans) > self._config.plans_max:
-                self.end(next(iter(self._plans)))
+            if plan.source != "in-session":  # those are bounded where they are made
+                self._foreseen[plan.name] = None
+                if len(self._foreseen) > self._config.plans_max:
+                    self.end(next(iter(self._foreseen)))
         self.look_at(plan.name)
+
+    def nudge(self, plan: Plan) -> None:
+        """A plan may have moved on; if it wanted nothing a moment ago, it can wait for its turn."""
+        if plan.name in self._resting:
+            self.stir()
+        elif plan.name not in self._due:
+            self.put(plan)
 
     def end(self, name: str) -> None:
         """Nobody needs what is left of this plan."""
         if self._plans.pop(name, None) is not None:
+            self._foreseen.pop(name, None)
             self._market.withdraw(name)
             self._due.pop(name, None)
             self._resting.pop(name, None)

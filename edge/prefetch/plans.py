@@ -28,6 +28,10 @@ class Want(msgspec.Struct, frozen=True):
     use: Use
     rate_kbps: float = 0.0
     """Of the picture or sound it is a piece of; 0 for texts."""
+    share: float = 1.0
+    """That it is used if what was foreseen comes true."""
+    load: float | None = None
+    """Of the time that it plays the share that a client would wait for it; None: by its rate."""
 
 
 class Plan(Protocol):
@@ -42,6 +46,8 @@ class Plan(Protocol):
     """As the source said them, per horizon where it speaks of horizons."""
     chance: float
     """That it comes true in time."""
+    viewer_key: str
+    """The same for plans for the same viewing; never shown to anyone."""
     order_no: int
     """Plans made earlier come first where all else is equal; the planner numbers them."""
 

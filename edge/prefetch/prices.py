@@ -32,14 +32,22 @@ class Prices:
 
     def __call__(self, offer: Offer, now_s: float) -> Worth:
         """For who wants it most; used as soon as one of them uses it."""
-        wants = offer.wants.values()
+        wants = tuple(offer.wants.values())
         uses = {want.use for _, want in wants}
-        use = next(use for use in ("start", "head", "rest") if use in uses)
+        use = next(use for use in ("start", "next", "head", "rest") if use in uses)
+        # One viewer may want it for several reasons, and is one viewer nevertheless.
+        chances: dict[str, float] = {}
+        for plan, want in wants:
+            chance = plan.chance * want.share * self._trust.factor(plan.source)
+            chances[plan.viewer_key] = max(chance, chances.get(plan.viewer_key, 0.0))
         return worth(
             self._config,
-            together(plan.chance * self._trust.factor(plan.source) for plan, _ in wants),
+            together(chances.values()),
             use,
             cost_now=self._hours.tariff(now_s).cost_now,
             held_cost=self._displaced.hold_cost(self._config.cost_peak, self._by_settings),
-            load=self._backhaul.load(max(want.rate_kbps for _, want in wants)),
+            load=max(
+                self._backhaul.load(want.rate_kbps) if want.load is None else want.load
+                for _, want in wants
+            ),
         )

@@ -49,6 +49,7 @@ class Intent:
         """`begins_on`: only about its first seconds at this rung."""
         self.name = name
         self.session = session
+        self.viewer_key = session.name
         self.about_url = successor_url
         self.source: Source = source
         self.probabilities: tuple[float, ...] = ()

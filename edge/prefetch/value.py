@@ -32,8 +32,9 @@ from edge.config import PrefetchConfig
 
 _S_PER_H = 3600.0
 
-Use = Literal["start", "head", "rest"]
-"""start: what a start-up waits for. head: the first half minute or so. rest: all after that."""
+Use = Literal["start", "head", "rest", "next"]
+"""start: what a start-up waits for. head: the first half minute or so. rest: all after that. next:
+what somebody who is watching asks for in a moment."""
 
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,10 @@ def worth(
     load: float = 0.0,
 ) -> Worth:
     """`cost_now` and `held_cost` of a byte: the settings' when they are not given."""
+    now = config.cost_now if cost_now is None else cost_now
+    if use == "next":
+        # It is fetched in a moment in any case, at the same price, and takes no room until then.
+        return Worth(probability=probability, gain=now + config.stall_value * load, cost=now)
     if use == "start":
         gain = config.cost_peak + config.startup_value * max(config.head_s / config.start_s, 1.0)
     elif use == "head":
@@ -75,8 +80,7 @@ def worth(
     if config.threshold is not None:
         cost = config.threshold * (config.cost_peak + config.startup_value)
     else:
-        cost = config.cost_now if cost_now is None else cost_now
-        cost += hold_cost(config) if held_cost is None else held_cost
+        cost = now + (hold_cost(config) if held_cost is None else held_cost)
     return Worth(probability=probability, gain=gain, cost=cost)
 
 

@@ -147,6 +147,7 @@ def _use(use: str) -> str:
         "start": "what a start-up waits for",
         "head": "part of the first half minute",
         "rest": "part of what comes later",
+        "next": "its player's next segment",
     }[use]
 
 
