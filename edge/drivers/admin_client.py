@@ -6,6 +6,7 @@ import http.client
 import json
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from edge.drivers.token import read_token
 from nearcast.address import LOOPBACK, parse_address
@@ -40,7 +41,8 @@ def _ask(
     option: str,
     timeout_s: float = TIMEOUT_S,
 ) -> dict[str, Any]:
-    host, port = parse_address(admin, option, host_default=LOOPBACK)
+    address = urlsplit(admin).netloc if "//" in admin else admin
+    host, port = parse_address(address, option, host_default=LOOPBACK)
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
         connection.request(method, path, body, headers)
