@@ -11,7 +11,9 @@ import typer
 
 from nearcast.errors import ConfigError
 from nearcast.json_file import JsonFile, check_json_file, write_json
+from simulation.prefetch.cli import prefetch
 from simulation.sessions.cli import ListsCommand, abr
+from simulation.workload.cli import workload
 
 app = typer.Typer(
     help="The same edges, players and origin as live, on a virtual clock.",
@@ -24,10 +26,12 @@ app = typer.Typer(
 
 @app.callback()
 def simulate() -> None:
-    """Makes `run`, `abr` and `cache` commands of their own."""
+    """Makes `run`, `abr`, `cache` and the others commands of their own."""
 
 
 app.command("abr", cls=ListsCommand)(abr)
+app.command("prefetch")(prefetch)
+app.command("workload")(workload)
 
 
 def shape(

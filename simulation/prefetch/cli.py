@@ -1,0 +1,101 @@
+"""`nearcast simulate prefetch`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearcast.errors import ConfigError
+from nearcast.json_file import JsonFile, check_json_file, write_json
+
+SEED_COUNT = 3
+SEEDS_MAX = 100
+
+
+def prefetch(
+    seed: Annotated[int, typer.Option(help="Of the first year of viewers.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=SEEDS_MAX, help="How many years: seed, seed + 1, ...")
+    ] = SEED_COUNT,
+    viewers: Annotated[
+        int, typer.Option(min=10, help="The default is how many were measured.")
+    ] = 613,
+    days: Annotated[float, typer.Option(min=7.0, help="How long they watch.")] = 364.0,
+    requests: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PLAYS",
+            help="Your own log of plays instead (CSV[.gz|.xz] or Parquet, see docs/train.md).",
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|DIR", help="default, a model's folder, rule, random, inverted or stale."
+        ),
+    ] = "default",
+    capacity: Annotated[
+        str, typer.Option(metavar="A,B", help="Shares of all that is asked for.")
+    ] = "1%,5%,10%",
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", help="Draw hit ratio against waste at each gate."),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Replay viewers through an edge's cache, with and without prefetching.
+
+    Policies: lru, s3fifo, belady (the best without prefetching), rule (LRU, and the next episode
+    once half of one is watched), oracle (LRU, and what the viewer will start within a week), ours,
+    and ours with models that are wrong.
+
+    Example: nearcast simulate prefetch --seed 7 --json prefetch.json
+    """
+    check_json_file(json_file)
+    check_json_file(plot)
+    if find_spec("numba") is None:
+        raise ConfigError("this replay is compiled by numba: pip install 'nearcast[sim]'")
+    from predictor.logs.plays import read_plays
+    from simulation.prefetch.report import lines
+    from simulation.prefetch.study import run_count, study
+    from simulation.prefetch.years import years
+    from simulation.replay.requests import parse_share
+
+    shares = [parse_share(part.strip(), "--capacity") for part in capacity.split(",")]
+    if min(shares) <= 0.0:
+        raise ConfigError(f"--capacity {capacity}: each share must be above 0")
+    if requests is not None:
+        logs = [(seed, read_plays(requests))]
+        source = requests.name
+    else:
+        logs = years(range(seed, seed + seeds), viewers=viewers, days=days)
+        source = "generated viewers"
+    with _progress(run_count(len(logs), capacities=len(shares))) as on_run:
+        found = study(logs, model=model, capacities=shares, on_run=on_run)
+    for line in lines(found, source):
+        print(line)
+    if plot is not None:
+        from simulation.prefetch.plot import plot as draw
+
+        draw(found, plot)
+    write_json(json_file, found)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("replaying", total=total)
+        yield lambda: bar.advance(task)

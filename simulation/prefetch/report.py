@@ -1,0 +1,48 @@
+"""The table on 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.prefetch.study import Row, SameHits, Study
+
+_UNITS = {"objects": "objects of one size", "bytes": "bytes: run time x rate of each title"}
+
+
+def lines(study: Study, source: str) -> Iterator[str]:
+    yield (
+        f"{source}: {study.request_count} plays, {study.viewer_count} viewers, "
+        f"{study.object_count} titles"
+    )
+    seeds = ", ".join(str(seed) for seed in study.seeds)
+    yield f"seeds {seeds}; first 20 % not counted; model {study.model}"
+    for unit, text in _UNITS.items():
+        rows = [row for row in study.rows if row.unit == unit]
+        if not rows:
+            continue
+        yield ""
+        yield (f"{text:<38}{'hit':>7}{'sd':>6}{'precision':>11}{'moved':>8}{'wasted':>9}")
+        for capacity in sorted({row.capacity for row in rows}):
+            yield f"capacity {capacity:.0%}"
+            for row in rows:
+                if row.capacity == capacity:
+                    yield _line(row)
+            for same in study.same_hits:
+                if (same.unit, same.capacity) == (unit, capacity):
+                    yield _same_line(same)
+
+
+def _line(row: Row) -> str:
+    precision = "-" if row.precision is None else f"{row.precision:.3f}"
+    return (
+        f"  {row.policy:<36}{row.hit_ratio:7.4f}{row.hit_ratio_sd:6.3f}{precision:>11}"
+        f"{row.moved_ratio:8.3f}{row.waste_ratio:9.4f}"
+    )
+
+
+def _same_line(same: SameHits) -> str:
+    if same.waste_of_rule is None:
+        return "  ours, waste at the rule's hit ratio: it is not reached"
+    return (
+        f"  {'ours, waste at the hit ratio of the rule, of its own':<62}{same.waste_of_rule:15.3f}"
+    )

@@ -1,0 +1,212 @@
+"""The table: every policy on the same requests, and how much less is wasted at the same hits.
+
+Of our policy there is a row at the default gate, and a curve over gates from generous to strict:
+where it crosses the rule's hit ratio its waste is read off, between two runs, and never at a hit
+ratio below the rule's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+
+from nearcast.errors import InputError
+from predictor.logs.plays import PlaysLog
+from simulation.prefetch import caches
+from simulation.prefetch.answers import DEFAULT, WRONG, scores_by
+from simulation.prefetch.caches import Figures, Trial
+from simulation.prefetch.gate import Gate
+from simulation.prefetch.moments import Moments, moments_of
+from simulation.prefetch.requests import Requests, requests_of
+
+Unit = Literal["objects", "bytes"]
+
+CAPACITIES: Final = (0.01, 0.05, 0.10)
+WARMUP_SHARE: Final = 0.2
+PLAYS_MIN: Final = 1000
+"""Of fewer plays nothing can be said."""
+
+GATES: Final = (
+    Gate(early=0.0, late=0.0, left=0.0),
+    Gate(early=0.68, late=0.26, left=0.0),
+    Gate(early=1.2, late=0.26, left=0.0),
+    Gate(early=1.2, late=0.6, left=0.05),
+)
+"""From generous to strict."""
+GATE: Final = GATES[1]
+
+BASELINES: Final[dict[str, Callable[[Trial], Figures]]] = {
+    "lru": caches.lru,
+    "s3fifo": caches.s3fifo,
+    "belady": caches.bound,
+    "rule": caches.rule,
+    "oracle": caches.oracle,
+}
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy at one capacity, mean over the seeds."""
+
+    policy: str
+    unit: Unit
+    capacity: float  # share of all that is asked for
+    hit_ratio: float
+    hit_ratio_sd: float  # between seeds
+    precision: float | None
+    moved_ratio: float
+    waste_ratio: float
+    evicted_ratio: float
+
+
+class SameHits(msgspec.Struct, frozen=True, kw_only=True):
+    """Our waste where our hit ratio is the rule's, as a share of the rule's waste."""
+
+    unit: Unit
+    capacity: float
+    waste_of_rule: float | None  # None: at no gate do we reach the rule's hit ratio
+    curve: tuple[tuple[float, float], ...]  # of the first seed: hit ratio and waste at each gate
+    rule: tuple[float, float]
+
+
+class Study(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that `nearcast simulate prefetch` found out."""
+
+    model: str
+    seeds: tuple[int, ...]
+    request_count: int  # of the first seed, as what follows
+    viewer_count: int
+    object_count: int
+    rows: tuple[Row, ...]
+    same_hits: tuple[SameHits, ...]
+
+
+class _Run(msgspec.Struct, frozen=True):
+    figures: dict[str, Figures]
+    curve: tuple[tuple[float, float], ...]
+
+
+def study(
+    logs: Sequence[tuple[int, PlaysLog]],
+    *,
+    model: str = DEFAULT,
+    capacities: Sequence[float] = CAPACITIES,
+    units: Sequence[Unit] = ("objects", "bytes"),
+    has_wrong_models: bool = True,
+    on_run: Callable[[], None] = lambda: None,
+) -> Study:
+    """`logs`: seeds and the plays drawn with them. Raises InputError and ModelError."""
+    runs: dict[tuple[Unit, float], list[_Run]] = {}
+    sizes: list[tuple[int, int, int]] = []
+    for seed, log in logs:
+        requests = _checked(log, seed)
+        sizes.append((len(requests), len(np.unique(log.viewer)), requests.asked_count))
+        moments = {
+            name: moments_of(requests, scores_by(name, requests, seed=seed))
+            for name in (model, *(WRONG if has_wrong_models else ()))
+        }
+        for unit in units:
+            for capacity in capacities:
+                found = _run(requests, moments, model, unit, capacity)
+                runs.setdefault((unit, capacity), []).append(found)
+                on_run()
+    return Study(
+        model=model,
+        seeds=tuple(seed for seed, _ in logs),
+        request_count=sizes[0][0],
+        viewer_count=sizes[0][1],
+        object_count=sizes[0][2],
+        rows=tuple(row for key, found in runs.items() for row in _rows(key, found)),
+        same_hits=tuple(_same_hits(key, found) for key, found in runs.items()),
+    )
+
+
+def run_count(seeds: int, units: int = 2, capacities: int = len(CAPACITIES)) -> int:
+    """How often `on_run` will be called."""
+    return seeds * units * capacities
+
+
+def _checked(log: PlaysLog, seed: int) -> Requests:
+    if len(log) < PLAYS_MIN:
+        raise InputError(f"{len(log)} plays are too few to replay; at least {PLAYS_MIN} are needed")
+    return requests_of(log, seed=seed)
+
+
+def _run(
+    requests: Requests, moments: dict[str, Moments], model: str, unit: Unit, capacity: float
+) -> _Run:
+    sizes = requests.sizes_bytes if unit == "bytes" else np.ones_like(requests.sizes_bytes)
+    all_of_it = requests.asked_bytes if unit == "bytes" else requests.asked_count
+    trials = {
+        name: Trial(
+            requests=requests,
+            moments=each,
+            sizes_bytes=sizes,
+            capacity_bytes=max(int(all_of_it * capacity), 1),
+            warmup_count=int(len(requests) * WARMUP_SHARE),
+        )
+        for name, each in moments.items()
+    }
+    ours = trials[model]
+    figures = {name: policy(ours) for name, policy in BASELINES.items()}
+    by_gate = [caches.foreseen(ours, gate) for gate in GATES]
+    figures["ours"] = by_gate[GATES.index(GATE)]
+    for name, trial in trials.items():
+        if name != model:
+            figures[name] = caches.foreseen(trial, GATE)
+    return _Run(figures, tuple((each.hit_ratio, each.waste_ratio) for each in by_gate))
+
+
+def _rows(key: tuple[Unit, float], runs: Sequence[_Run]) -> list[Row]:
+    unit, capacity = key
+    rows = []
+    for policy in runs[0].figures:
+        found = [run.figures[policy] for run in runs]
+        hits = np.array([each.hit_ratio for each in found])
+        precisions = [each.precision for each in found if each.precision is not None]
+        rows.append(
+            Row(
+                policy=policy,
+                unit=unit,
+                capacity=capacity,
+                hit_ratio=float(hits.mean()),
+                hit_ratio_sd=float(hits.std(ddof=1)) if len(hits) > 1 else 0.0,
+                precision=float(np.mean(precisions)) if precisions else None,
+                moved_ratio=float(np.mean([each.moved_ratio for each in found])),
+                waste_ratio=float(np.mean([each.waste_ratio for each in found])),
+                evicted_ratio=float(np.mean([each.evicted_ratio for each in found])),
+            )
+        )
+    return rows
+
+
+def _same_hits(key: tuple[Unit, float], runs: Sequence[_Run]) -> SameHits:
+    ratios = []
+    for run in runs:
+        waste = waste_at(run.curve, run.figures["rule"].hit_ratio)
+        ratios.append(None if waste is None else waste / run.figures["rule"].waste_ratio)
+    known = [ratio for ratio in ratios if ratio is not None]
+    rule = runs[0].figures["rule"]
+    return SameHits(
+        unit=key[0],
+        capacity=key[1],
+        waste_of_rule=float(np.mean(known)) if len(known) == len(ratios) else None,
+        curve=runs[0].curve,
+        rule=(rule.hit_ratio, rule.waste_ratio),
+    )
+
+
+def waste_at(curve: Sequence[tuple[float, float]], hit_ratio: float) -> float | None:
+    """The least waste at which the curve has this hit ratio or more; None if it never has.
+
+    Straight lines between neighbouring gates: a gate between two gives what lies between them.
+    """
+    options = [waste for hits, waste in curve if hits >= hit_ratio]
+    for (hits, waste), (hits_after, waste_after) in pairwise(curve):
+        if min(hits, hits_after) <= hit_ratio <= max(hits, hits_after) and hits != hits_after:
+            part = (hit_ratio - hits) / (hits_after - hits)
+            options.append(waste + part * (waste_after - waste))
+    return min(options, default=None)
