@@ -1,0 +1,193 @@
+"""What came true, how good an answer was, and whether the viewers are still the same."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from edge.models.drift import ROWS_MAX, ROWS_MIN, Drift
+from edge.models.outcomes import Outcomes
+from edge.models.score import Comparison, Window
+from edge.sessions import Session
+from edge.viewers import Viewer
+
+TITLE, NEXT, OTHER = "http://o/e1", "http://o/e2", "http://o/film"
+HALF_HOUR_S, DAY_S = 1800.0, 86_400.0
+
+
+def session(viewer: Viewer, title_url: str = TITLE, at_s: float = 0.0, name: str = "s") -> Session:
+    return Session(f"{name}/{title_url}", title_url, 100.0, viewer, at_s)
+
+
+# -- outcomes
+
+
+def outcomes_after(gap_s: float | None, title_url: str = NEXT) -> list[tuple[int, bool]]:
+    """Of a question about a play that ended at 0; the viewer starts something `gap_s` later."""
+    outcomes, viewer = Outcomes(10), Viewer()
+    first = session(viewer)
+    outcomes.asked(1, first, NEXT)
+    outcomes.answered(1, 7, (0.5, 0.6, 0.7))
+    outcomes.ended(first)
+    if gap_s is not None:
+        outcomes.started(session(viewer, title_url, gap_s), gap_s)
+    outcomes.advance(2 * DAY_S)
+    assert len(outcomes) == 0
+    return [(one.horizon_index, one.is_followed) for one in outcomes.take()]
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "expected"),
+    [
+        (10.0, [(0, True), (1, True)]),
+        (HALF_HOUR_S + 1.0, [(0, False), (1, True)]),
+        (DAY_S + 1.0, [(0, False), (1, False)]),
+        (None, [(0, False), (1, False)]),
+    ],
+)
+def test_the_truth_depends_on_the_horizon(
+    gap_s: float | None, expected: list[tuple[int, bool]]
+) -> None:
+    assert outcomes_after(gap_s) == expected
+
+
+def test_another_title_is_no_successor() -> None:
+    assert outcomes_after(10.0, OTHER) == [(0, False), (1, False)]
+
+
+def test_what_came_true_at_once_is_not_told_sooner_than_what_did_not() -> None:
+    outcomes, viewer = Outcomes(10), Viewer()
+    first = session(viewer)
+    outcomes.asked(1, first, NEXT)
+    outcomes.answered(1, 7, (0.9, 0.9, 0.9))
+    outcomes.started(session(viewer, NEXT), 5.0)  # while the first one is still open
+    outcomes.ended(first)
+    outcomes.advance(HALF_HOUR_S - 1.0)
+    assert outcomes.take() == []
+    assert outcomes.deadline_s() == HALF_HOUR_S
+    outcomes.advance(HALF_HOUR_S)
+    (one,) = outcomes.take()
+    assert (one.is_followed, one.answers) == (True, {7: 0.9})
+
+
+def test_the_oldest_questions_make_room_and_are_counted() -> None:
+    outcomes = Outcomes(3)
+    for number in range(1, 6):
+        play = session(Viewer(), name=str(number))
+        outcomes.asked(number, play, NEXT)
+        outcomes.ended(play)
+    assert (len(outcomes), outcomes.lost_count) == (3, 2)
+    for number in range(1, 6):
+        outcomes.answered(number, 7, (0.5, 0.5, 0.5))
+    outcomes.advance(HALF_HOUR_S)
+    assert len(outcomes.take()) == 3
+
+
+def test_a_forgotten_viewer_leaves_no_question() -> None:
+    outcomes, one, two = Outcomes(10), Viewer(), Viewer()
+    for number, viewer in ((1, one), (2, two), (3, one)):
+        play = session(viewer, name=str(number))
+        outcomes.asked(number, play, NEXT)
+        outcomes.answered(number, 7, (0.5, 0.5, 0.5))
+    assert outcomes.forget(one) == 2
+    assert len(outcomes) == 1
+    outcomes.ended(session(one, name="3"))
+    outcomes.ended(session(two, name="2"))
+    outcomes.advance(HALF_HOUR_S)
+    assert len(outcomes.take()) == 1
+    assert outcomes.forget(one) == 0
+
+
+# -- scores
+
+
+def test_figures_are_those_of_the_formulas() -> None:
+    window = Window(100)
+    assert window.figures() is None
+    for probability, is_followed in ((0.9, True), (0.8, False), (0.3, False), (0.35, True)):
+        window.add(probability, is_followed)
+    figures = window.figures()
+    assert figures is not None
+    losses = [-math.log(0.9), -math.log(0.2), -math.log(0.7), -math.log(0.35)]
+    assert figures.log_loss == pytest.approx(sum(losses) / 4)
+    assert figures.base_log_loss == pytest.approx(math.log(2))
+    assert figures.brier == pytest.approx((0.01 + 0.64 + 0.09 + 0.4225) / 4)
+    assert figures.ece == pytest.approx((0.1 + 0.8 + abs(0.65 - 1.0)) / 4)
+    assert (figures.share, figures.outcome_count) == (0.5, 4)
+
+
+def test_a_window_forgets_the_oldest_and_a_wrong_certainty_costs_much_but_not_all() -> None:
+    window = Window(2)
+    for probability, is_followed in ((0.0, True), (1.0, True), (0.5, True)):
+        window.add(probability, is_followed)
+    figures = window.figures()
+    assert figures is not None
+    assert figures.log_loss == pytest.approx(math.log(2) / 2)
+    window.add(0.0, True)
+    figures = window.figures()
+    assert figures is not None
+    assert figures.log_loss == pytest.approx((math.log(2) + math.log(1e6)) / 2)
+
+
+def test_a_comparison_tells_worse_from_chance() -> None:
+    rng = np.random.Generator(np.random.PCG64(3))
+    truth = rng.uniform(0.1, 0.9, 500)
+    followed = rng.uniform(size=500) < truth
+    for blur, is_worse in ((0.0, False), (0.02, False), (0.9, True)):
+        comparison = Comparison(1000)
+        for value, is_followed in zip(truth, followed, strict=True):
+            comparison.add(float(value * (1 - blur) + 0.5 * blur), float(value), bool(is_followed))
+        worse_by, chance = comparison.worse_by()
+        assert (worse_by > max(0.01, chance)) is is_worse
+
+
+# -- drift
+
+
+def drifted(values: np.ndarray, deciles: list[float]) -> float:
+    drift = Drift(("a",), {"a": deciles})
+    for value in values:
+        drift.add((float(value),))
+    (one,) = drift.figures()
+    return one.psi
+
+
+def test_the_same_viewers_have_not_drifted_and_others_have() -> None:
+    rng = np.random.Generator(np.random.PCG64(1))
+    deciles = list(np.quantile(rng.normal(size=50_000), np.arange(1, 10) / 10))
+    assert drifted(rng.normal(size=2_000), deciles) < 0.02
+    assert 0.15 < drifted(rng.normal(0.5, 1.0, 2_000), deciles) < 0.35  # 0.25 in the limit
+    assert drifted(rng.normal(2.0, 1.0, 2_000), deciles) > 1.0
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.47, 0.9])
+def test_a_flag_drifts_only_when_its_share_does(share: float) -> None:
+    rng = np.random.Generator(np.random.PCG64(2))
+    trained = (rng.uniform(size=50_000) < share).astype(float)
+    deciles = list(np.quantile(trained, np.arange(1, 10) / 10))
+    same = (rng.uniform(size=2_000) < share).astype(float)
+    assert drifted(same, deciles) < 0.05
+    other = (rng.uniform(size=2_000) < (share + 0.5) % 1.0).astype(float)
+    assert drifted(other, deciles) > 0.25
+
+
+def test_few_rows_say_nothing_and_when_the_edge_asks_is_no_drift() -> None:
+    names = ("progress", "a")
+    drift = Drift(names, {"progress": (0.1,) * 9, "a": tuple(float(i) for i in range(1, 10))})
+    for number in range(ROWS_MIN - 1):
+        drift.add((0.5, float(number % 10)))
+    assert drift.figures() == ()
+    drift.add((0.5, 9.0))
+    assert [one.feature for one in drift.figures()] == ["a"]
+
+
+def test_old_rows_are_let_go() -> None:
+    drift = Drift(("a",), {"a": tuple(float(i) for i in range(1, 10))})
+    for _ in range(1000):
+        drift.add((100.0,))
+    for number in range(ROWS_MAX):
+        drift.add((number % 10 + 0.5,))
+    assert drift.row_count == ROWS_MAX
+    assert drift.figures()[0].psi < 1e-9
