@@ -71,7 +71,7 @@ class Foresight:
         self._recorder = recorder
         self._catalog_asked_s: float | None = None
         self._map = MediaMap(services, config.sessions, counters=counters, recorder=recorder)
-        self._successors = Successors(services)
+        self._successors = Successors(services, config.prefetch.series)
         if viewer_key is None:  # in simulations, which have no secrets and must repeat
             viewer_key = hashlib.blake2b(f"{config.name} {epoch_s!r}".encode()).digest()
         self._viewers = Viewers(
@@ -252,6 +252,7 @@ class Foresight:
     def _pass_on(self, now_s: float) -> None:
         following = self._office.next_episode
         for session in self._sessions.take_started():
+            self._judge.observed.started(session)
             self._outcomes.started(session, now_s)
             following.started(session)
         for session in self._sessions.take_begun():

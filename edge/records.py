@@ -78,7 +78,7 @@ class PrefetchDecided(Record, frozen=True, kw_only=True, tag="edge.prefetch_deci
     successor_url: str
     share: float
     is_wanted: bool
-    by: Literal["model", "rule"]
+    by: Literal["model", "rule", "observed"]
     probability: float
     threshold: float
 

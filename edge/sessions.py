@@ -43,6 +43,16 @@ ROUND_AGAIN_S: Final = 0.001
 _FORMATS: dict[str, StreamFormat] = {"d": "dash", "h": "hls"}
 
 
+class Previous(msgspec.Struct, frozen=True):
+    """What a viewer watched before."""
+
+    url: str
+    share: float
+    """Of it that was played."""
+    gap_s: float
+    """Since then."""
+
+
 class Session:
     """One viewing of one title."""
 
@@ -60,10 +70,13 @@ class Session:
         """What the picture began with."""
         self.came_from: Rung | None = None
         """What the picture of the title before was on, if this one follows it."""
+        self.previous: Previous | None = None
         self.shared_headers: Headers = ()
         """What its requests send upstream: fetches on its behalf say the same."""
         self.is_tv = False
         self.is_mobile = False
+        self.is_counted = False
+        """Among those of whom it is observed what they go on to."""
         self.next_checkpoint_index = 0
         self.wake_s: float | None = None
 
@@ -165,6 +178,7 @@ class Sessions:
         viewer = self._viewers.choose(peer, predecessor_url)
         episode = self._successors.episode(place.title_url)
         is_next = predecessor_url is not None and viewer.last_title_url == predecessor_url
+        previous = _previous(viewer, at_s)
         viewer.begin(
             place.title_url,
             episode.series if episode is not None else None,
@@ -173,6 +187,7 @@ class Sessions:
         )
         name = f"{prefix}/{place.title_url}"
         session = Session(name, place.title_url, title.runtime_s, viewer, at_s)
+        session.previous = previous
         session.came_from = viewer.last_rung if is_next else None
         self._sessions[name] = session
         self._started.append(session)
@@ -321,6 +336,12 @@ class Sessions:
         del self._sessions[session.name]
         session.viewer.end()
         self._ended.append(session)
+
+
+def _previous(viewer: Viewer, at_s: float) -> Previous | None:
+    if viewer.last_title_url is None or viewer.last_end_s is None:
+        return None
+    return Previous(viewer.last_title_url, viewer.last_share, max(at_s - viewer.last_end_s, 0.0))
 
 
 def _first_byte(headers: Headers) -> int:

@@ -103,6 +103,7 @@ def snapshot(
         predictions_late=counters.late_answers,
         prefetch_threshold=watching.prefetch_threshold,
         prefetch_wanted_by_model=counters.prefetch_wanted_by_model,
+        prefetch_wanted_by_observation=counters.prefetch_wanted_by_observation,
         prefetch_wanted_by_rule=counters.prefetch_wanted_by_rule,
         prefetch_unwanted=counters.prefetch_unwanted,
         prefetch_refused=counters.prefetch_refused,

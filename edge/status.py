@@ -41,6 +41,7 @@ class Counters:
         "prefetch_refused",
         "prefetch_unwanted",
         "prefetch_wanted_by_model",
+        "prefetch_wanted_by_observation",
         "prefetch_wanted_by_rule",
         "purged_objects",
         "purges",
@@ -97,6 +98,7 @@ class Counters:
     """Prefetches that the store had no room for."""
     prefetch_unwanted: int
     prefetch_wanted_by_model: int
+    prefetch_wanted_by_observation: int
     prefetch_wanted_by_rule: int
     purged_objects: int
     """Dropped or made stale."""
@@ -193,6 +195,7 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     predictions_late: int
     prefetch_threshold: float
     prefetch_wanted_by_model: int
+    prefetch_wanted_by_observation: int
     prefetch_wanted_by_rule: int
     prefetch_unwanted: int
     prefetch_refused: int

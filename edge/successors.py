@@ -1,4 +1,4 @@
-"""What follows what: learnt from the catalogues of Nearcast origins.
+"""What follows what: learnt from the catalogues of Nearcast origins, else by manifests' names.
 
 Titles are known here by the URLs of their manifests as clients ask the edge for them. The successor
 of a DASH manifest is a DASH manifest, that of an HLS master an HLS master: a player goes on as it
@@ -7,12 +7,14 @@ began.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from urllib.parse import urljoin
 
 import msgspec
 
+from edge.config.watching import SeriesConfig
 from edge.events import CatalogLearned
+from edge.numbered import Numbers
 from edge.services import Services
 
 TITLES_MAX = 200_000
@@ -37,10 +39,11 @@ class _Known:
 
 
 class Successors:
-    """By manifest URL. Empty until a catalogue came."""
+    """By manifest URL. Empty until a catalogue came, but for what `series` names."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, series: Sequence[SeriesConfig] = ()) -> None:
         self._services = services
+        self._numbers = Numbers(series)
         self._catalogs: dict[str, _Known] = {}  # by where they came from
 
     def learn(self, event: CatalogLearned) -> None:
@@ -82,17 +85,33 @@ class Successors:
         for known in self._catalogs.values():
             if manifest_url in known.next:
                 return known.next[manifest_url]
-        return None
+        if self._is_catalogued(manifest_url):
+            return None  # its catalogue says that nothing follows
+        numbered = self._numbers.read(manifest_url)
+        return numbered.next_url if numbered is not None else None
 
     def before(self, manifest_url: str) -> str | None:
         for known in self._catalogs.values():
             if manifest_url in known.previous:
                 return known.previous[manifest_url]
-        return None
+        if self._is_catalogued(manifest_url):
+            return None
+        numbered = self._numbers.read(manifest_url)
+        return numbered.previous_url if numbered is not None else None
 
     def episode(self, manifest_url: str) -> Episode | None:
         """None for films and for what no catalogue names."""
         for known in self._catalogs.values():
             if manifest_url in known.episodes:
                 return known.episodes[manifest_url]
-        return None
+        numbered = self._numbers.read(manifest_url)
+        if numbered is None:
+            return None
+        return Episode(
+            series=numbered.series,
+            season_no=numbered.season_no,
+            episode_no=numbered.episode_no,
+        )
+
+    def _is_catalogued(self, manifest_url: str) -> bool:
+        return any(manifest_url in known.episodes for known in self._catalogs.values())

@@ -8,8 +8,9 @@ Several viewers may share both (a home, a
 hotel, a proxy), and CMCD names a new session per title, so a new session is given to
 
     1. the viewer of that pseudonym whose last title this one follows, if any is far enough into it
-    2. else one of that pseudonym who is not watching anything
-    3. else a new viewer
+    2. else one of that pseudonym whose title is nearly over
+    3. else one who is not watching anything
+    4. else a new viewer
 
 which is right for one viewer behind an address, and for several as long as they watch through
 series. What a wrong guess costs is a slightly wrong history.
@@ -222,10 +223,17 @@ class Viewers:
             and viewer.last_title_url == predecessor_url
             and viewer.last_share >= FOLLOWS_FROM
         ]
+        finishing = [
+            viewer
+            for viewer in viewers
+            if viewer.active_count > 0 and viewer.last_share >= FINISHED_PROGRESS
+        ]
         idle = [viewer for viewer in viewers if viewer.active_count == 0]
         # The one that is furthest along is about to start the next, the others are still watching.
         if following:
             return max(following, key=lambda viewer: (viewer.last_share, -(viewer.last_end_s or 0)))
+        if finishing:
+            return max(finishing, key=lambda viewer: viewer.last_end_s or 0.0)
         if idle:
             return max(idle, key=lambda viewer: viewer.last_end_s or 0.0)
         return self._new(viewers)

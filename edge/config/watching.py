@@ -64,6 +64,27 @@ class WindowConfig(Section, frozen=True, kw_only=True):
         return minutes[0] * _S_PER_MIN, minutes[1] * _S_PER_MIN
 
 
+class SeriesConfig(Section, frozen=True, kw_only=True):
+    """How the manifests of a series are called, where no catalogue says what follows what."""
+
+    pattern: str
+    """A regular expression for the whole path of a manifest as it is fetched from upstream. Its
+    group `episode` holds the number; `season` and `series` may be there."""
+
+    def __post_init__(self) -> None:
+        try:
+            groups = re.compile(self.pattern).groupindex
+        except re.error as error:
+            raise ValueError(
+                f"pattern {self.pattern!r} is no regular expression: {error}"
+            ) from None
+        if "episode" not in groups or not set(groups) <= {"episode", "season", "series"}:
+            raise ValueError(
+                f"pattern {self.pattern!r} needs the group (?P<episode>[0-9]+), and may have "
+                "(?P<season>...) and (?P<series>...)"
+            )
+
+
 class PrefetchConfig(Section, frozen=True, kw_only=True):
     """What is fetched before it is asked for, and at what price.
 
@@ -114,6 +135,11 @@ class PrefetchConfig(Section, frozen=True, kw_only=True):
     """A model's answer later than this is not waited for; the rule decides."""
     retry_s: NotNegative = 60.0
     """How long a URL that failed to prefetch is left alone."""
+    series: tuple[SeriesConfig, ...] = ()
+    """What follows what by the names of manifests, for origins without a catalogue."""
+    observed_min: Annotated[int, msgspec.Meta(ge=0)] = 5
+    """Where nothing else says what follows a title: so many viewers must have gone on to the same
+    one before it is foreseen; 0: it never is."""
     plans_max: Count = 2_000
     explained_max: Count = 4_000
     """Objects of which is remembered why they were fetched or not."""

@@ -100,6 +100,7 @@ _COUNTERS: Final = (
         {
             "model": "prefetch_wanted_by_model",
             "rule": "prefetch_wanted_by_rule",
+            "observed": "prefetch_wanted_by_observation",
             "unwanted": "prefetch_unwanted",
             "refused": "prefetch_refused",
         },

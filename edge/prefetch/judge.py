@@ -3,7 +3,8 @@
 At each checkpoint from `head_at` on, the model gets one row about this viewer. Its answer is used
 if it comes within `answer_wait_s`; when there is no model, it fails or it is late, the rule "half
 watched" decides: whoever has come as far as `head_at` goes on as often as viewers at large do
-(`RULE`). Each question gets one verdict.
+(`RULE`). Each question gets one verdict. Where nobody says what follows a title, what viewers of
+this edge went on to before is taken for it (edge.prefetch.observed), with their share.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from edge.config import EdgeConfig
 from edge.effects import Effect, Predict
 from edge.events import ModelChanged, Predicted, PredictionFailed
 from edge.prefetch.context import watch_context
-from edge.prefetch.horizons import are_probabilities, within
+from edge.prefetch.horizons import HORIZONS, are_probabilities, within
+from edge.prefetch.observed import Observed
 from edge.prefetch.value import threshold
 from edge.records import ModelSeen, PrefetchDecided
 from edge.sessions import Checkpoint, Session
@@ -37,13 +39,16 @@ RULE: Final = (
 anything about them: measured on finished episodes, and on those that came so far."""
 
 
+Foreseer = Literal["model", "rule", "observed"]
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """How likely the successor is watched by this viewer, found at this share of the title."""
 
     session: Session
     successor_url: str
     share: float
-    source: Literal["model", "rule"]
+    source: Foreseer
     probabilities: tuple[float, ...]
     """Per horizon (edge.prefetch.horizons)."""
     chance: float
@@ -85,6 +90,7 @@ class Judge:
         self._recorder = recorder
         self.threshold = threshold(config.prefetch)
         self._least = threshold(config.prefetch, "start")
+        self.observed = Observed(config.prefetch.observed_min, config.prefetch.head_at)
         self.model_id: str | None = None
         self.model_detail = "no model has been loaded yet"
         self._next_id = 1
@@ -102,8 +108,18 @@ class Judge:
     def reached(self, checkpoint: Checkpoint, now_s: float) -> None:
         """A viewer has come so far: what follows?"""
         session, share = checkpoint.session, checkpoint.share
+        if not self._config.enabled or share < self._config.head_at:
+            return
+        if not session.is_counted:
+            session.is_counted = True
+            self.observed.reached(session.title_url)
         successor_url = self._successors.after(session.title_url)
-        if not self._config.enabled or successor_url is None or share < self._config.head_at:
+        if successor_url is None:
+            followed = self.observed.likely(session.title_url)
+            if followed is not None:
+                question = _Question(session, followed.url, share, now_s)
+                chances = (followed.probability,) * len(HORIZONS)
+                self._decide(question, chances, now_s, source="observed")
             return
         question = _Question(session, successor_url, share, now_s + self._config.answer_wait_s)
         if self.model_id is None:
@@ -164,14 +180,23 @@ class Judge:
             return question.until_s
         return None
 
-    def _decide(self, question: _Question, answer: tuple[float, ...] | None, now_s: float) -> None:
-        source: Literal["model", "rule"] = "rule" if answer is None else "model"
+    def _decide(
+        self,
+        question: _Question,
+        answer: tuple[float, ...] | None,
+        now_s: float,
+        *,
+        source: Foreseer = "model",
+    ) -> None:
+        source = "rule" if answer is None else source
         probabilities = by_rule(question.share) if answer is None else answer
         chance = within(probabilities, self._config.lifetime_s)
         is_wanted = chance > self._least
         if not is_wanted:
             self._counters.prefetch_unwanted += 1
-        elif answer is not None:
+        elif source == "observed":
+            self._counters.prefetch_wanted_by_observation += 1
+        elif source == "model":
             self._counters.prefetch_wanted_by_model += 1
         else:
             self._counters.prefetch_wanted_by_rule += 1
