@@ -64,14 +64,15 @@ def _check_columns(found: Sequence[str], needed: Sequence[str], path: Path) -> N
 def _reading(path: Path) -> Iterator[IO[str]]:
     """The open file, whose troubles become InputError."""
     try:
-        with _open(path, "rt") as lines:
+        with open_text(path, "rt") as lines:
             yield lines
     except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot read {path}: {reason}") from error
 
 
-def _open(path: Path, mode: str) -> IO[str]:
+def open_text(path: Path, mode: str) -> IO[str]:
+    """Text, packed or not by the name's ending."""
     openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
     opener = openers.get(path.suffix, open)
     return opener(path, mode, encoding="utf-8", newline="")  # type: ignore[no-any-return]
@@ -154,7 +155,7 @@ def _values(column: Any) -> Sequence[Any]:
 
 def _write_csv(path: Path, columns: Mapping[str, Written]) -> None:
     try:
-        with _open(path, "wt") as file:
+        with open_text(path, "wt") as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(columns)
             first = next(iter(columns.values()))

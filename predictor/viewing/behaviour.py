@@ -33,20 +33,31 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     by_log_runtime: float = -0.5
     """Added per factor e of the episode's run time; from how long sittings last."""
     viewer_sd: float = 0.6  # of a viewer's own log-odds; measured over 98 viewers
-    series_sd: float = 0.35  # of a viewer's liking of a series; assumed
+    series_sd: float = 0.8  # of a viewer's liking of a series, in the same log-odds
+    liking_finish: float = 0.2
+    """Per unit of liking: the chance that how far a play gets is the better of two draws."""
+    liking_return: float = 1.0
+    """Per unit of liking: log-odds that the series is what the viewer comes back for."""
+    liking_gap: float = 0.15  # per unit of liking: how much sooner, as the log of an exponent
+    resume_sooner: float = 1.2
+    """How much sooner an episode is taken up again than other things, likewise."""
+    successor_sooner: float = 0.3
+    habit_sd: float = 0.4  # of a viewer's log-odds of coming back to a series at all
+    resume_finish: float = 0.9
+    """The chance that how far a resumed episode gets is the better of two draws."""
     mood_sd: float = 0.3  # of a sitting's; binge viewing is no constant trait
     soon_shares: tuple[float, float, float] = (0.675, 0.176, 0.149)
     """Of successors within half an hour: within a minute, five minutes, or later."""
     stays_finished: float = 0.19
     """Chance that the sitting goes on with something else, after a finished episode."""
-    stays_unfinished: float = 0.24
+    stays_unfinished: float = 0.1
     stays_film: float = 0.25
     next_soon_finished: Kinds = (0.0, 0.34, 0.02, 0.44, 0.2)
     next_soon_unfinished: Kinds = (0.0, 0.2, 0.0, 0.55, 0.25)
     next_soon_film: Kinds = (0.05, 0.02, 0.0, 0.25, 0.68)
     """After a film, the first three mean the series watched last."""
-    next_later_finished: Kinds = (0.45, 0.05, 0.15, 0.22, 0.13)
-    next_later_unfinished: Kinds = (0.1, 0.03, 0.66, 0.13, 0.08)
+    next_later_finished: Kinds = (0.6, 0.05, 0.02, 0.2, 0.13)
+    next_later_unfinished: Kinds = (0.2, 0.02, 0.71, 0.04, 0.03)
     next_later_film: Kinds = (0.04, 0.02, 0.05, 0.14, 0.75)
     back_share: float = 0.5
     """Of turns to another series, those back to one that is open already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from predictor.logs.plays import PlaysLog
 from predictor.viewing.behaviour import Behaviour
 from predictor.viewing.course import Floats, Ints
 from predictor.viewing.shelf import Shelf
-from predictor.viewing.viewers import Viewers
+from predictor.viewing.viewers import Crowd, Viewers
 
 _S_PER_DAY = 86_400.0
 _S_PER_H = 3600.0
@@ -37,6 +38,7 @@ def draw_log(
     days: float,
     seeds: Seeds,
     regions: tuple[Region, ...] = (Region(name="home"),),
+    crowds: Sequence[Crowd] = (),
     stream: str = "viewing",
 ) -> PlaysLog:
     """All plays that start within `days` from 0, which is a midnight UTC."""
@@ -44,8 +46,8 @@ def draw_log(
     shares = np.array([region.share for region in regions])
     region = rng.choice(len(regions), viewers, p=shares / shares.sum())
     first_s = rng.uniform(-_BEFORE_S, -_BEFORE_S + 2 * _S_PER_DAY, viewers)
-    moving = Viewers(behaviour, shelf, region, first_s, rng)
     offset_s = _S_PER_H * np.array([region.utc_offset_h for region in regions])
+    moving = Viewers(behaviour, shelf, region, first_s, rng, crowds, offset_s[region])
     end_s = days * _S_PER_DAY
     steps: list[dict[str, Any]] = []
     step_no = 0

@@ -23,6 +23,8 @@ ROUNDS = 10
 FIT_VIEWERS = 3000
 FIT_DAYS = 90.0
 _DAMPING = 0.7
+_GAP_H_MIN = 0.5
+_BACK_WEIGHT = 0.25
 _SHRINKAGE = 400  # plays; rows with few of them follow their noise less
 _RATIO_MAX = 1.5  # of one correction, so that a bad start cannot run away
 
@@ -88,15 +90,16 @@ def corrected(
 def _gaps(
     behaviour: Behaviour, target: ViewingStatistics, drawn: ViewingStatistics
 ) -> tuple[float, ...]:
-    """Hours bent by how far the drawn quantiles are off, between them by interpolation."""
+    """Hours mapped by how the drawn quantiles lie against the measured ones, in between by
+    interpolation; the shortest gap that ends a sitting stays."""
     names = [name for name in target.intersession_h if name in drawn.intersession_h]
-    at = np.array([float(name) for name in names])
-    off = np.log([target.intersession_h[name] / drawn.intersession_h[name] for name in names])
-    log_h = np.log(behaviour.gap_h) + _DAMPING * np.interp(behaviour.gap_at, at, off) * (
-        np.array(behaviour.gap_at) < 1.0
+    found = np.log([drawn.intersession_h[name] for name in names])
+    off = np.log([target.intersession_h[name] for name in names]) - found
+    log_h = np.log(behaviour.gap_h)
+    moved = log_h + _DAMPING * np.interp(log_h, found, off) * (
+        np.arange(len(log_h)) < len(log_h) - 1
     )
-    low_h = np.log(0.5)
-    return _tuple(np.exp(np.maximum.accumulate(np.maximum(log_h, low_h))))
+    return _tuple(np.exp(np.maximum.accumulate(np.maximum(moved, np.log(_GAP_H_MIN)))))
 
 
 def _kinds(
@@ -104,6 +107,18 @@ def _kinds(
 ) -> dict[str, object]:
     soon = _kind_ratio(target.next_kind_soon, drawn.next_kind_soon)
     later = _kind_ratio(target.next_kind_any, drawn.next_kind_any)
+    # What is played next and how soon the successor comes tell of the same thing, and in a measured
+    # log not quite alike: some of either.
+    later_at = [
+        each.next_within_finished["7d"] - each.next_within_finished["30min"]
+        for each in (target, drawn)
+    ]
+    comes_back = float(_ratio(np.array(later_at[0]), np.array(later_at[1])))
+    later[0] = later[0] ** (1.0 - _BACK_WEIGHT) * comes_back**_BACK_WEIGHT
+    if target.resume_all and drawn.resume_all:
+        # Likewise episodes taken up again: at once, or after something else.
+        resumed = [np.array(list(each.resume_all.values())).mean() for each in (target, drawn)]
+        later[2] = np.sqrt(later[2] * _ratio(resumed[0], resumed[1]))
     # Whoever goes on within the sitting otherwise than to the successor decides how often it stays.
     leaves = [1.0 - each.next_kind_soon["successor"] for each in (target, drawn)]
     stays = behaviour.stays_finished * float(_ratio(np.array(leaves[0]), np.array(leaves[1])))

@@ -48,7 +48,7 @@ class PlainShelf:
 
     def __init__(self, rng: np.random.Generator, *, series: int = 4000, films: int = 4000) -> None:
         self.season_length = rng.integers(*EPISODES_PER_SEASON, series)
-        self.episode_count = self.season_length * np.minimum(rng.geometric(0.35, series), 15)
+        self.episode_count = self.season_length * np.minimum(rng.geometric(0.2, series), 15)
         self.episode_s = draw_episode_s(rng, series)
         self.film_s = draw_film_s(rng, films)
 

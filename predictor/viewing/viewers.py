@@ -15,8 +15,10 @@ A play's course:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from predictor.features import CONTINUE_WITHIN_S, FINISHED_PROGRESS
@@ -33,13 +35,22 @@ _CANDIDATE_COUNT = 6  # start times among which the hours choose
 _S_PER_H = 3600.0
 _RUNTIME_S = 1500.0  # where by_log_runtime adds nothing
 _PLAY_S_MIN = 60.5
-_RUN_EAGER = (2.0, 8.0)  # run lengths between which viewers turn eager
+_RUN_EAGER = (2.0, 6.0)  # run lengths between which viewers turn eager
 _FINISHED_BIN = 18  # of twentieths of the run time
 _PROBE_S = (3.0, 90.0)
 _ACTIVITY_MIN = 0.15
 _BREAK_S = (20.0, 1500.0)  # before something else in the same sitting
 
 Step = dict[str, Floats | Ints | Bools]
+
+
+class Crowd(msgspec.Struct, frozen=True, kw_only=True):
+    """Many who start one title within minutes, as when all speak of it."""
+
+    at_s: float  # UTC
+    film: int
+    share: float  # of the viewers who do not watch just then
+    spread_s: float = 600.0  # mean delay
 
 
 class Viewers:
@@ -52,8 +63,12 @@ class Viewers:
         region: Ints,
         start_s: Floats,
         rng: np.random.Generator,
+        crowds: Sequence[Crowd] = (),
+        utc_offset_s: Floats | None = None,
     ) -> None:
         """`start_s`: local times of the first plays; `region` of each viewer, for picking."""
+        self._crowds = tuple(crowds)
+        self._utc_offset_s = np.zeros(len(region)) if utc_offset_s is None else utc_offset_s
         self.behaviour, self.shelf, self.rng = behaviour, shelf, rng
         count = len(region)
         self.viewer = np.arange(count)
@@ -61,6 +76,7 @@ class Viewers:
         self.start_s = start_s
         self._log_odds = rng.normal(0.0, behaviour.viewer_sd, count)
         shape = behaviour.activity_shape
+        self._habit = rng.normal(0.0, behaviour.habit_sd, count)
         self._activity = np.maximum(rng.gamma(shape, 1.0 / shape, count), _ACTIVITY_MIN)
         self._favourite = self._draw_devices(count)
         self.film = np.full(count, -1, dtype=np.int64)
@@ -72,6 +88,7 @@ class Viewers:
         self._is_left = np.zeros((count, SERIES_OPEN), dtype=bool)
         self._liking = np.zeros((count, SERIES_OPEN))
         self._run = np.ones(count)
+        self._is_resumed = np.zeros(count, dtype=bool)
         self._mood = rng.normal(0.0, behaviour.mood_sd, count)
         completion = behaviour.completion_shares()
         self._completion_cdf = np.cumsum(completion / completion.sum())
@@ -126,9 +143,7 @@ class Viewers:
         is_soon = self._goes_on(completion, runtime_s) & ~is_film & ~is_probe & has_next
         row = np.where(is_film, 2, is_finished.astype(np.int64))
         stays = rng.random(count) < self._stays[row]
-        draw = rng.random(count)[:, None]
-        kind = (draw > self._kinds[np.where(stays, row, row + 3)]).sum(axis=1)
-        kind = np.where(is_soon, SUCCESSOR, np.minimum(kind, FILM))
+        kind = np.where(is_soon, SUCCESSOR, self._next_kind(row, stays))
         kind = np.where((kind == SUCCESSOR) & ~has_next, OTHER_SERIES, kind)
         if behaviour.probe_share:
             # A look at something leads to another choice at once.
@@ -139,7 +154,10 @@ class Viewers:
         self._is_left[:, 0] = np.where(is_film, self._is_left[:, 0], ~is_finished)
         self._film_is_open = np.where(is_film, ~is_finished, self._film_is_open)
         self.start_s = end_s + gap_s
+        self._is_resumed = kind == SAME
         self._move_on(kind)
+        for crowd in self._crowds:
+            self._gather(crowd, end_s, stays)
         is_run = is_soon & (kind == SUCCESSOR)
         self._run = np.where(is_run, self._run + 1.0, 1.0)
         mood = rng.normal(0.0, behaviour.mood_sd, count)
@@ -148,6 +166,24 @@ class Viewers:
             is_choice = (kind == OTHER_SERIES) | (kind == FILM)
             self.is_probe = is_choice & (rng.random(count) < behaviour.probe_share)
         return played
+
+    def _next_kind(self, row: Ints, stays: Bools) -> Ints:
+        """What is played next unless the successor is at once."""
+        rng, count = self.rng, len(row)
+        table = np.where(stays, row, row + 3)
+        kind = (rng.random(count)[:, None] > self._kinds[table]).sum(axis=1)
+        # After the sitting, liking and habit decide whether the viewer comes back to this series;
+        # the tables hold for a viewer without any of either.
+        returns = self._kinds[table, SAME]
+        odds = self.behaviour.liking_return * self._liking[:, 0] + self._habit
+        chance = returns / (returns + (1.0 - returns) * np.exp(-odds))
+        draw = np.where(
+            rng.random(count) < chance,
+            returns * rng.random(count),
+            returns + (1.0 - returns) * rng.random(count),
+        )
+        later = (draw[:, None] > self._kinds[table]).sum(axis=1)
+        return np.asarray(np.minimum(np.where(stays | (row == 2), kind, later), FILM))
 
     def _goes_on(self, completion: Floats, runtime_s: Floats) -> Bools:
         behaviour = self.behaviour
@@ -173,6 +209,14 @@ class Viewers:
         again = rng.random(count) < depth * self.behaviour.eager_share
         again &= draw < self._completion_cdf[_FINISHED_BIN - 1]
         draw = np.where(again, rng.random(count), draw)
+        # Who likes the series gets further, who does not stops earlier; so do those who resume.
+        liking = np.where(self.is_film, 0.0, self._liking[:, 0])
+        other = rng.random(count)
+        sways = rng.random(count) < np.abs(liking) * self.behaviour.liking_finish
+        draw = np.where(sways & (liking > 0), np.maximum(draw, other), draw)
+        draw = np.where(sways & (liking < 0), np.minimum(draw, other), draw)
+        sways = self._is_resumed & (rng.random(count) < self.behaviour.resume_finish)
+        draw = np.where(sways, np.maximum(draw, rng.random(count)), draw)
         position = np.searchsorted(self._completion_cdf, draw, side="right")
         position = np.minimum(position, bins - 1)
         within = rng.random(count)
@@ -195,7 +239,11 @@ class Viewers:
 
     def _long_gap(self, end_s: Floats, kind: Ints) -> Floats:
         rng, count = self.rng, len(end_s)
-        draws = rng.random((_CANDIDATE_COUNT, count)) ** self._activity
+        behaviour = self.behaviour
+        sooner = np.where(kind == SUCCESSOR, behaviour.successor_sooner, 0.0)
+        sooner = np.where(kind == SAME, behaviour.resume_sooner, sooner)
+        sooner += np.where(kind <= SAME, behaviour.liking_gap * self._liking[:, 0], 0.0)
+        draws = rng.random((_CANDIDATE_COUNT, count)) ** (self._activity * np.exp(sooner))
         draws *= np.where(kind == SUCCESSOR, self.behaviour.gap_successor_span, 1.0)
         gaps = np.exp(np.interp(draws, self.behaviour.gap_at, self._log_gap))
         hours = ((end_s + gaps) / _S_PER_H % 24.0).astype(np.int64)
@@ -267,6 +315,16 @@ class Viewers:
         # One series is open once: where it was open already, the older mark goes.
         again = self._series[at, 1:] == series[:, None]
         self._series[at, 1:] = np.where(again, -1, self._series[at, 1:])
+
+    def _gather(self, crowd: Crowd, end_s: Floats, stays: Bools) -> None:
+        """Those who are free when it happens come early, and for that title."""
+        at_s = crowd.at_s + self._utc_offset_s
+        comes = ~stays & (end_s < at_s) & (self.start_s > at_s)
+        comes &= self.rng.random(len(comes)) < crowd.share
+        at = np.flatnonzero(comes)
+        self.start_s[at] = at_s[at] + self.rng.exponential(crowd.spread_s, len(at))
+        self.is_film[at] = True
+        self.film[at] = crowd.film
 
     def _choose_film(self, chosen: Bools, was_film: Bools) -> None:
         at = np.flatnonzero(chosen)
