@@ -17,11 +17,11 @@ from edge.config import EdgeConfig
 from edge.effects import Effect
 from edge.events import Predicted
 from edge.models import verdicts
+from edge.models.book import Book, why
 from edge.models.choice import Choice
 from edge.models.drift import Drift
 from edge.models.effects import (
     FetchModel,
-    RememberModels,
     StartModel,
     StopModel,
     SwitchModel,
@@ -38,12 +38,10 @@ from edge.models.events import (
     ModelUnusable,
     Offer,
     Refusal,
-    Remembered,
     ShadowPredicted,
 )
 from edge.models.figures import ModelsFigures, figures_of
 from edge.models.outcomes import Outcomes, Scored
-from edge.models.records import ModelMoved, ModelState
 from edge.models.run import Run, Source
 from edge.models.score import Comparison
 from nearcast.machine import EffectQueue
@@ -70,9 +68,8 @@ class Lifecycle:
         self._restarts_max = config.inference.restarts_max
         self._outcomes = outcomes
         self._effects = effects
-        self._recorder = recorder
+        self._book = Book(effects, recorder)
         self._choice = Choice(KIND, config.models.poll_s)
-        self._local = ""
         self._held: dict[str, HeldModel] = {}
         self._next_run_id = 1
         self._active: Run | None = None
@@ -86,8 +83,6 @@ class Lifecycle:
         self._beside = Comparison(self._config.window)
         self._outcome_count = 0
         self._switch_count = 0
-        self._refusals: dict[Refusal, int] = {}
-        self._rollbacks: dict[Refusal, int] = {}
 
     # -- what happens
 
@@ -97,7 +92,6 @@ class Lifecycle:
                 self._found(event, now_s)
             case ModelsOffered(offers=offers):
                 self._choice.offered(offers)
-                self._drop_withdrawn(now_s)
             case ModelFetched(held=held):
                 self._fetched(held, now_s)
             case ModelRefused():
@@ -109,7 +103,9 @@ class Lifecycle:
             case ModelReady():
                 self._ready(event, now_s)
             case ModelUnusable(run_id=run_id, reason=reason, detail=detail):
-                self._gone(run_id, reason, detail, now_s)
+                run = self._run(run_id)
+                if run is not None:
+                    self._end(run, reason, detail, now_s)
             case ModelLost(run_id=run_id, detail=detail, is_final=is_final):
                 self._lost(run_id, detail, is_final=is_final, now_s=now_s)
             case ShadowPredicted():
@@ -118,6 +114,7 @@ class Lifecycle:
                     self._answered(
                         run, event.prediction_id, event.probabilities, event.took_s, now_s
                     )
+        self._drop_withdrawn(now_s)
         self.advance(now_s)
 
     def predicted(self, event: Predicted, now_s: float) -> None:
@@ -151,7 +148,7 @@ class Lifecycle:
     # -- the start
 
     def _found(self, event: ModelsFound, now_s: float) -> None:
-        self._local = event.local
+        self._book.local = event.local
         self._held = {held.model_id: held for held in event.held}
         remembered = event.remembered
         self._choice.recall(remembered.refused)
@@ -174,7 +171,7 @@ class Lifecycle:
         run = Run(
             self._next_run_id,
             source=source,
-            folder=held.folder if held is not None else self._local,
+            folder=held.folder if held is not None else self._book.local,
             manifest_sha256=held.manifest_sha256 if held is not None else "",
             model_id=held.model_id if held is not None else None,
             now_s=now_s,
@@ -195,7 +192,7 @@ class Lifecycle:
 
     def _consider(self, now_s: float) -> None:
         """Fetch the next model, when there is room to try one."""
-        if self._other or self._starting or self._fetching or not self._local:
+        if self._other or self._starting or self._fetching or not self._book.local:
             return
         offer = self._choice.next(self._active.model_id if self._active else None, now_s)
         if offer is None:
@@ -208,7 +205,7 @@ class Lifecycle:
             return
         self._fetching = None
         self._held[held.model_id] = held
-        self._note(held.model_id, "fetched", "", now_s)
+        self._book.note(held.model_id, "fetched", "", now_s)
         # One that dies before it has shown anything is not worth a second try.
         self._other = self._start("registry", held, now_s, restarts_max=0)
 
@@ -234,8 +231,8 @@ class Lifecycle:
         run.model_id = event.model_id
         if is_new:
             run.drift = Drift(event.feature_names, event.deciles)
-            self._note(run.name, "verified", "", now_s)
-            self._note(run.name, "warmed", f"{event.warm_s * 1e6:.0f} us a row", now_s)
+            self._book.note(run.name, "verified", "", now_s)
+            self._book.note(run.name, "warmed", f"{event.warm_s * 1e6:.0f} us a row", now_s)
         if run is self._starting:
             self._starting = None
             self._activate(run, now_s)
@@ -250,25 +247,21 @@ class Lifecycle:
         elif is_new:
             run.became("shadow", now_s)
             self._beside = Comparison(self._config.window)
-            self._note(run.name, "shadow", "", now_s)
+            self._book.note(run.name, "shadow", "", now_s)
 
     def _activate(self, run: Run, now_s: float) -> None:
         run.became("active", now_s)
         self._active = run
         self._switch_count += 1
         self._effects.emit(SwitchModel(run_id=run.run_id))
-        self._note(run.name, "active", "", now_s)
+        self._book.note(run.name, "active", "", now_s)
         self._remember()
 
     def _lost(self, run_id: int, detail: str, *, is_final: bool, now_s: float) -> None:
         run = self._run(run_id)
-        if run is not None and (is_final or run is self._other or self._other is not None):
-            self._gone(run_id, "failed", detail, now_s)
-
-    def _gone(self, run_id: int, reason: Refusal, detail: str, now_s: float) -> None:
-        run = self._run(run_id)
-        if run is not None:
-            self._end(run, reason, detail, now_s)
+        has_spare = self._other is not None and self._other.state == "previous"
+        if run is not None and (is_final or run is self._other or has_spare):
+            self._end(run, "failed", detail, now_s)
 
     # -- how they do
 
@@ -320,12 +313,12 @@ class Lifecycle:
         if other is None or other.state == "starting":
             reason = verdicts.of_active(active, config, late_s=self._late_s)
             if reason is not None:
-                self._end(active, reason, _why(active), now_s)
+                self._end(active, reason, why(active), now_s)
             return
         newer, older = self._pair()
         reason = verdicts.of_newer(newer, older, self._beside, config)
         if reason is not None:
-            self._end(newer, reason, _why(newer), now_s)
+            self._end(newer, reason, why(newer), now_s)
         elif other.state == "shadow":
             if len(self._beside) >= config.shadow_outcomes or self._is_due(now_s):
                 self._promote(other, active, now_s)
@@ -341,7 +334,7 @@ class Lifecycle:
         self._beside = Comparison(self._config.window)
         self._switch_count += 1
         self._effects.emit(SwitchModel(run_id=run.run_id))
-        self._note(run.name, "active", "", now_s)
+        self._book.note(run.name, "active", "", now_s)
         self._remember()
 
     # -- ends
@@ -356,14 +349,14 @@ class Lifecycle:
             self._choice.refuse(run.name, run.manifest_sha256, reason, detail, now_s)
         if run is self._other:
             self._other = None
-            self._count(self._refusals, run.name, reason, detail, now_s)
+            self._book.refused(run.name, reason, detail, now_s)
         elif run is self._starting:
             self._starting = None
-            self._count(self._refusals, run.name, reason, detail, now_s)
+            self._book.refused(run.name, reason, detail, now_s)
             self._go_back(run, detail, now_s)
         else:
             self._active = None
-            self._count(self._rollbacks, run.name, reason, detail, now_s)
+            self._book.rolled_back(run.name, reason, detail, now_s)
             self._go_back(run, detail, now_s)
         self._remember()
 
@@ -373,7 +366,8 @@ class Lifecycle:
         if other is not None and other.state != "starting":
             self._activate(other, now_s)
             return
-        self._other = other
+        if other is not None:  # it is tried again, beside the one that is started now
+            self._effects.emit(StopModel(run_id=other.run_id))
         self._effects.emit(SwitchModel(run_id=None, detail=f"{run.name}: {detail}"))
         if run.source == "registry":
             before, self._previous = self._previous, None
@@ -385,22 +379,15 @@ class Lifecycle:
         self._active.became("active", now_s)
         self._other = None
         self._effects.emit(StopModel(run_id=before.run_id))
-        self._note(before.name, "retired", detail, now_s)
+        self._book.note(before.name, "retired", detail, now_s)
 
     def _refused(
         self, model_id: str, sha256: str, reason: Refusal, detail: str, now_s: float
     ) -> None:
         """It did not get as far as a process."""
         self._choice.refuse(model_id, sha256, reason, detail, now_s)
-        self._count(self._refusals, model_id, reason, detail, now_s)
+        self._book.refused(model_id, reason, detail, now_s)
         self._remember()
-
-    def _count(
-        self, counts: dict[Refusal, int], model_id: str, reason: Refusal, detail: str, now_s: float
-    ) -> None:
-        counts[reason] = counts.get(reason, 0) + 1
-        state: ModelState = "refused" if counts is self._refusals else "rolled back"
-        self._note(model_id, state, f"{reason}: {detail}" if detail else reason, now_s)
 
     # -- for others
 
@@ -410,29 +397,14 @@ class Lifecycle:
                 return run
         return None
 
-    def _note(self, model_id: str, state: ModelState, detail: str, now_s: float) -> None:
-        self._recorder.record(ModelMoved(at_s=now_s, model_id=model_id, state=state, detail=detail))
-
     def _remember(self) -> None:
         active = self._active if self._active is not None else self._starting
-        registry_id = (
-            active.model_id if active is not None and active.source == "registry" else None
-        )
-        remembered = Remembered(
-            local=self._local,
-            active=registry_id,
-            previous=self._previous,
-            refused=self._choice.refused,
-        )
-        wanted = (
-            registry_id,
-            self._previous,
+        others = (
             self._other.model_id if self._other is not None else None,
             self._fetching.model_id if self._fetching is not None else None,
         )
-        kept = tuple(one for one in wanted if one is not None)
-        self._held = {name: held for name, held in self._held.items() if name in wanted}
-        self._effects.emit(RememberModels(remembered=remembered, kept=kept))
+        kept = self._book.remember(active, self._previous, others, self._choice)
+        self._held = {name: held for name, held in self._held.items() if name in kept}
 
     def figures(self, now_s: float) -> ModelsFigures:
         """What runs, how it does, and what was refused."""
@@ -444,21 +416,7 @@ class Lifecycle:
             pending_count=len(self._outcomes),
             lost_count=self._outcomes.lost_count,
             switch_count=self._switch_count,
-            refusals=dict(sorted(self._refusals.items())),
-            rollbacks=dict(sorted(self._rollbacks.items())),
+            refusals=dict(sorted(self._book.refusals.items())),
+            rollbacks=dict(sorted(self._book.rollbacks.items())),
             refused=self._choice.refused,
         )
-
-
-def _why(run: Run) -> str:
-    """In figures, for whoever reads that a model was given up."""
-    figures, p99_s = run.windows[0].figures(), run.p99_s()
-    parts = [f"{run.errors_in_a_row} errors in a row"] if run.errors_in_a_row else []
-    if figures is not None:
-        parts.append(
-            f"log-loss {figures.log_loss:.3f}, calibration error {figures.ece:.3f}, "
-            f"{figures.outcome_count} outcomes"
-        )
-    if p99_s is not None:
-        parts.append(f"p99 {p99_s * 1e3:.1f} ms")
-    return ", ".join(parts)

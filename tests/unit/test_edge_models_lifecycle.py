@@ -290,3 +290,41 @@ def test_another_kind_and_an_older_model_are_left_alone() -> None:
     fetches = len([one for one in bench.done if isinstance(one, FetchModel)])
     bench.feed(ModelsOffered(offers=(offer("m2", 5), offer("m1", 4))))
     assert len([one for one in bench.done if isinstance(one, FetchModel)]) == fetches
+
+
+def test_the_active_model_that_dies_once_does_not_hand_over_to_an_unproven_one() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.feed(ModelLost(run_id=1, detail="killed", is_final=False))
+    assert sorted(bench.running.values()) == ["local", "m2"]
+    bench.ready(1)
+    assert bench.active_name == "local"
+    bench.feed(ModelLost(run_id=1, detail="killed", is_final=True))
+    assert bench.active_name == "m2"  # but when there is no other
+
+
+def test_a_candidate_that_is_still_loading_makes_room_for_the_model_to_go_back_to() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2", 1))
+    bench.watch(200)
+    bench.watch(200)
+    bench.answers["m3"] = honest
+    bench.feed(ModelsOffered(offers=(offer("m2", 1), offer("m3", 2))))
+    bench.feed(ModelFetched(held=held(offer("m3", 2))))
+    bench.feed(ModelLost(run_id=bench.active or 0, detail="killed", is_final=True))
+    assert list(bench.running.values()) == ["local"]
+    bench.ready(bench.last(StartModel).run_id)
+    assert bench.active_name == "local"
+    assert bench.last(FetchModel).offer.model_id == "m3"
+
+
+def test_a_model_that_is_not_what_it_was_listed_as_is_refused() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.feed(ModelsOffered(offers=(offer("m2"),)))
+    bench.feed(ModelFetched(held=held(offer("m2"))))
+    bench.running[2] = "m7"
+    bench.ready(2)
+    assert bench.lifecycle.figures(0.0).refusals == {"changed": 1}
