@@ -393,3 +393,5 @@ class EdgeCore:
         for outcome in self._open_fills.take_outcomes():
             self._foresight.fill_ended(outcome, now_s)
         self._foresight.settle(now_s)
+        for outcome in self._open_fills.take_outcomes():  # of prefetches it has just given up
+            self._foresight.fill_ended(outcome, now_s)

@@ -212,6 +212,8 @@ class Foresight:
         self._models.asked(row)
 
     def model_changed(self, event: ModelChanged, now_s: float) -> None:
+        if event.model_id != self._judge.model_id:
+            self._office.trust.forget("model")  # what another one was worth says nothing of it
         self._judge.model_changed(event, now_s)
 
     def received(self, unasked_bytes: int, now_s: float) -> None:

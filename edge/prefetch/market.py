@@ -79,6 +79,12 @@ class Market:
             offer.priced_until_s = now_s + PRICED_S
         return offer.worth
 
+    def price(self, url: str, wants: dict[str, tuple[Plan, Want]], now_s: float) -> Worth:
+        """What it would be worth to these plans."""
+        offer = Offer(url)
+        offer.wants = wants
+        return self._price(offer, now_s)
+
     def best(
         self, now_s: float, is_possible: Callable[[Offer], bool]
     ) -> tuple[Offer | None, Offer | None]:

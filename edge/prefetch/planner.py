@@ -30,7 +30,7 @@ from edge.open_fills import OpenFills
 from edge.prefetch.accounts import Accounts
 from edge.prefetch.budget import Budget
 from edge.prefetch.market import Market, Offer
-from edge.prefetch.plans import Plan
+from edge.prefetch.plans import Plan, Want
 from edge.prefetch.shelf import Shelf
 
 REST_S: Final = 1.0
@@ -41,12 +41,23 @@ NEARLY_DONE: Final = 0.6
 """Of a fetch that turned out pointless: from there on the rest is cheaper than the regret."""
 
 
+REGRET: Final = 0.25
+"""A fetch is given up when a byte of it is worth so much less than nothing: forecasts waver, and
+one that wavers about its threshold must not start and stop a fetch each time."""
+
+CHECK_S: Final = 0.1
+"""How often what is running is looked at; something happens a thousand times as often."""
+
+
 class Running(msgspec.Struct, frozen=True):
     """A prefetch on its way, and for whom."""
 
     url: str
     size_bytes: int
-    plan_names: tuple[str, ...]
+    wants: dict[str, tuple[Plan, Want]]
+    """By the plan's name."""
+    is_kept: bool = False
+    """What it was for has come true: it is about to be asked for."""
 
 
 class Planner:
@@ -77,6 +88,7 @@ class Planner:
         self._due: OrderedDict[str, None] = OrderedDict()  # plans to look at
         self._resting: OrderedDict[str, float] = OrderedDict()  # plans to look at again then
         self._running: dict[int, Running] = {}  # by fill
+        self._check_s = float("-inf")
         self._order_no = 0
         self._is_stirred = False
         self._is_stopped = not config.enabled
@@ -126,8 +138,8 @@ class Planner:
     def fulfil(self, name: str) -> None:
         """It came true: what is on its way for it is about to be asked for."""
         for fill_id, running in tuple(self._running.items()):
-            if name in running.plan_names:
-                self._running[fill_id] = msgspec.structs.replace(running, plan_names=())
+            if name in running.wants:
+                self._running[fill_id] = msgspec.structs.replace(running, is_kept=True)
         self.end(name)
 
     def look_at(self, name: str) -> None:
@@ -169,7 +181,7 @@ class Planner:
         if running is None:
             return
         self._accounts.ended(outcome, now_s)
-        for name in running.plan_names:
+        for name in running.wants:
             self.look_at(name)
         if outcome.result in ("stored", "not_modified"):
             return
@@ -177,7 +189,7 @@ class Planner:
             return  # by ourselves
         self._shelf.leave_alone(outcome.url, now_s)
         is_hopeless = outcome.result in ("not_stored", "cancelled")
-        for name in running.plan_names:
+        for name in running.wants:
             plan = self._plans.get(name)
             if plan is not None and (is_hopeless or outcome.url == plan.about_url):
                 self.end(name)
@@ -194,22 +206,19 @@ class Planner:
         """Bring what is running in line with the rules above."""
         if not self._is_stirred and not self._open.has_prefetches:
             return
+        if now_s >= self._check_s:
+            self._check_s = now_s + CHECK_S
+            self._give_up_some(now_s)
         prefetches = self._open.prefetches()
         must_wait = self._must_wait() or self._budget.is_dry(now_s)
         for fill in prefetches:
-            running = self._running.get(fill.fill_id)
-            if running is not None and self._is_pointless(running):
-                expected_bytes = fill.size_bytes or running.size_bytes
-                if fill.received_bytes < NEARLY_DONE * expected_bytes:
-                    self._open.cancel(fill, "nobody needs it any more", now_s)
-                    continue
             if must_wait:
                 self._open.pause(fill, now_s)
             else:
                 self._open.resume(fill, now_s)
         if must_wait or self._is_stopped:
             return
-        running_count = len(self._open.prefetches())
+        running_count = len(prefetches)
         while self._is_stirred and running_count < self._config.in_flight_max:
             if self._open.is_full or not self._start_next(now_s):
                 self._is_stirred = False
@@ -239,12 +248,23 @@ class Planner:
     def _must_wait(self) -> bool:
         return self._open.demand_count > 0 or self._ledger.pass_count > 0
 
-    def _is_pointless(self, running: Running) -> bool:
-        """Whether it was fetched for plans none of which has a use for it now."""
-        if not running.plan_names:
-            return False
-        plans = [self._plans[name] for name in running.plan_names if name in self._plans]
-        return not any(plan.wants(running.url) for plan in plans)
+    def _give_up_some(self, now_s: float) -> None:
+        """Cancel what turned out pointless, or not worth it by far."""
+        for fill in self._open.prefetches():
+            running = self._running.get(fill.fill_id)
+            if running is None or running.is_kept:
+                continue
+            if fill.received_bytes >= NEARLY_DONE * (fill.size_bytes or running.size_bytes):
+                continue
+            wants = {
+                name: (plan, want)
+                for name, (plan, want) in running.wants.items()
+                if self._plans.get(name) is plan and plan.wants(running.url)
+            }
+            if not wants:
+                self._open.cancel(fill, "nobody needs it any more", now_s)
+            elif self._market.price(running.url, wants, now_s).value < -REGRET:
+                self._open.cancel(fill, "it is not worth it any more", now_s)
 
     def _start_next(self, now_s: float) -> bool:
         self._look_around(now_s)
@@ -266,7 +286,7 @@ class Planner:
         fill_id = self._fills.prefetch(
             offer.url, plan.headers, now_s + self._config.lifetime_s, now_s
         )
-        self._running[fill_id] = Running(offer.url, want.size_bytes, tuple(offer.wants))
+        self._running[fill_id] = Running(offer.url, want.size_bytes, dict(offer.wants))
         self._accounts.started(offer, runner_up, now_s)
         for name in tuple(offer.wants):
             self._market.withdraw(name)

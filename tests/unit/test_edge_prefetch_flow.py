@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.config import PrefetchConfig
+from edge.config.watching import WindowConfig
 from edge.effects import CancelFill, PauseFill, ResumeFill, ServeObject, SetFillPriority, StartFill
 from edge.events import Draining, FillFailed, ModelChanged, Predicted, PredictionFailed
 from edge.records import CheckpointReached, PrefetchDecided
@@ -285,3 +286,62 @@ def test_a_rung_that_nobody_starts_with_is_not_fetched() -> None:
     world = World(prefetch=PrefetchConfig(head_s=8.0, start_s=4.0))
     world.watch(1, 40.0, rung="high")
     assert not [path for path in world.prefetched() if "/low/" in path]
+
+
+def test_with_little_hope_only_the_first_seconds_are_fetched() -> None:
+    world = World()
+    world.run(ModelChanged(model_id="m1"))
+    world.watch(1, 20.5)
+    prediction_id = world.predicts[-1].prediction_id
+    world.run(Predicted(prediction_id=prediction_id, probabilities=((0.3, 0.3, 0.3),)))
+    assert world.prefetched()[-2:] == ["/media/e2/low/1.m4s", "/media/e2/sound/1.m4s"]
+
+
+def test_a_fetch_that_is_not_worth_it_any_more_is_given_up() -> None:
+    world = World()
+    world.run(ModelChanged(model_id="m1"))
+    world.watch(1, 20.5)
+    world.hold = PREFETCH
+    first = world.predicts[-1].prediction_id
+    world.run(Predicted(prediction_id=first, probabilities=((0.6, 0.7, 0.8),)))
+    running = set(world.held)
+    assert running
+    world.watch_on(1, 30.5)
+    later = world.predicts[-1].prediction_id
+    effects = world.run(Predicted(prediction_id=later, probabilities=((0.01, 0.02, 0.03),)))
+    effects += world.move_to(world.now_s + 0.5)
+    assert {e.fill_id for e in effects if isinstance(e, CancelFill)} == running
+    world.move_to(world.now_s + 0.5)
+    explained = world.core.explain("/media/e2/manifest.mpd", world.now_s)
+    assert explained is not None
+    assert explained.story[-1].state == "refused"
+    assert "dropped" in [told.state for told in explained.story]
+
+
+def test_a_forecast_that_wavers_a_little_stops_nothing() -> None:
+    world = World(prefetch=PrefetchConfig(head_s=8.0, start_s=4.0))
+    world.run(ModelChanged(model_id="m1"))
+    world.watch(1, 20.5)
+    world.hold = PREFETCH
+    first = world.predicts[-1].prediction_id
+    world.run(Predicted(prediction_id=first, probabilities=((0.35, 0.4, 0.5),)))
+    running = set(world.held)
+    assert running
+    world.watch_on(1, 30.5)
+    later = world.predicts[-1].prediction_id  # from just above the threshold to just below it
+    effects = world.run(Predicted(prediction_id=later, probabilities=((0.28, 0.3, 0.4),)))
+    effects += world.move_to(world.now_s + 0.5)
+    assert not [e for e in effects if isinstance(e, CancelFill)]
+
+
+def test_closed_hours_are_waited_for_and_then_it_goes_on_by_itself() -> None:
+    window = WindowConfig(hours="00:00-00:01", rate_factor=0.0)
+    world = World(prefetch=PrefetchConfig(head_s=8.0, windows=(window,)))  # it is midnight
+    world.watch(1, 40.0)
+    world.move_to(59.9)
+    assert world.prefetched() == []
+    explained = world.core.explain("/media/e2/manifest.mpd", world.now_s)
+    assert explained is not None
+    assert explained.budget == "nothing is prefetched at this hour"
+    world.move_to(60.1)
+    assert "/media/e2/low/1.m4s" in world.prefetched()
