@@ -33,7 +33,7 @@ from predictor.onnx_form import (
     OPSET,
     TEXT_CONSTANTS,
 )
-from predictor.operators import ALL_OPERATORS, OPERATORS, TREES, Operator
+from predictor.operators import ALL_OPERATORS, LEAVES_OUT, OPERATORS, TREES, Operator
 from predictor.protobuf import WireError, signed
 from predictor.trees import TreeAttributes, TreeError, check_trees
 
@@ -179,6 +179,8 @@ class _Judge:
         if operator not in self._allowed:
             shown = ".".join(part for part in operator if part) or "without a name"
             raise WireError(f"it uses the operator {shown!r}, which models here may not")
+        if b"" in inputs and operator[1] not in LEAVES_OUT:
+            raise WireError(f"an input of {operator[1]} is left out, which may not be")
         self._operators.add(operator)
         self._attributes(operator, attributes, tuple(inputs))
 

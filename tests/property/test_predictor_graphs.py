@@ -33,7 +33,8 @@ SEEDS = (
 PLAIN = sorted(name for domain, name in ALL_OPERATORS if not domain)
 TYPES = (np.float32, np.float64, np.int8, np.uint8, np.int32, np.int64, np.bool_, np.float16)
 
-names = st.text(st.characters(codec="utf-8"), max_size=12)
+texts = st.text(st.characters(codec="utf-8"), max_size=12)
+names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 
 
 @st.composite
@@ -57,7 +58,7 @@ def graphs(draw: st.DrawFn) -> Any:
             draw(st.lists(names, max_size=4)),
             draw(st.lists(names, max_size=2)),
             name=draw(names),
-            doc_string=draw(names),
+            doc_string=draw(texts),
         )
         for at, given_value in enumerate(
             draw(
@@ -85,9 +86,9 @@ def graphs(draw: st.DrawFn) -> Any:
         opsets=[("", draw(st.integers(13, 28))), ("com.microsoft", 1)],
         ir_version=draw(st.integers(4, 14)),
     )
-    model.producer_name = draw(names)
+    model.producer_name = draw(texts)
     if draw(st.booleans()):
-        model.metadata_props.add(key=draw(names), value=draw(names))
+        model.metadata_props.add(key=draw(texts), value=draw(texts))
         model.graph.value_info.append(value(draw(names), draw(st.integers(0, 9))))
     return model
 

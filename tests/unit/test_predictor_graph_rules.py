@@ -76,6 +76,19 @@ def test_operators_of_other_domains_are_refused(domain: str) -> None:
     assert "operator" in refusal(one_node("Relu", domain=domain))
 
 
+@pytest.mark.parametrize("operator", ["GatherND", "OneHot"])
+def test_operators_that_ended_the_runtime_are_refused(operator: str) -> None:
+    assert operator in refusal(one_node(operator))
+
+
+@pytest.mark.parametrize("operator", ["Max", "Mean", "Concat", "LayerNormalization"])
+def test_an_input_that_is_left_out_is_refused_where_nobody_looks(operator: str) -> None:
+    node = helper.make_node(operator, ["x", "x", ""], ["y"])
+    assert "left out" in refusal(graph_of([node]))
+    clip = helper.make_node("Clip", ["x", "", "x"], ["y"])
+    check(graph_of([clip]).SerializeToString(), "here")
+
+
 def test_each_kind_has_its_own_operators() -> None:
     assert "TreeEnsembleRegressor" in refusal(trees(), kind=RECOMMEND)
     expand = one_node("Expand")
