@@ -23,6 +23,8 @@ REASONS: tuple[Refusal, ...] = ("unreachable", "untrusted", "schema", "memory")
 
 steps = st.lists(
     st.one_of(
+        st.tuples(st.just("bring"), st.integers(0, 2)),
+        st.tuples(st.just("watch"), st.just(40)),
         st.tuples(st.just("offer"), st.sets(st.integers(0, 2))),
         st.tuples(st.just("fetched"), st.booleans()),
         st.tuples(st.just("refused"), st.sampled_from(REASONS)),
@@ -57,6 +59,13 @@ class Machine:
         match what, how:
             case "offer", set():
                 bench.feed(ModelsOffered(offers=tuple(OFFERS[index] for index in sorted(how))))
+            case "bring", int():
+                bench.feed(ModelsOffered(offers=OFFERS[: how + 1]))
+                wanted = bench.lifecycle.figures(bench.now_s).fetching
+                if wanted is not None:
+                    bench.feed(ModelFetched(held=held(by_id(wanted))))
+                if bench.running:
+                    bench.ready(max(bench.running))
             case "fetched", _ if fetching is not None:
                 bench.feed(ModelFetched(held=held(by_id(fetching))))
             case "refused", str() if fetching is not None:
@@ -100,7 +109,7 @@ def by_id(model_id: str) -> Offer:
     return next(one for one in OFFERS if one.model_id == model_id)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps)
 def test_one_model_is_active_or_none_and_what_was_refused_stays_so(
     happened: list[tuple[str, object]],
