@@ -19,6 +19,7 @@ import msgspec
 from nearcast.errors import ModelError, SignatureError
 from nearcast.whole_file import write_whole
 from predictor import graph_rules
+from predictor.graph_rules import GraphFacts
 from predictor.kinds import NEXT_EPISODE
 from predictor.manifest import (
     FORMAT_VERSION,
@@ -65,6 +66,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     signed_by: str
     """The id of the trusted key that signed it; empty if none was asked for."""
     model: bytes
+    graph: GraphFacts
+    """What was found in the model, which keeps the rules."""
     files: dict[str, bytes]
 
 
@@ -84,7 +87,8 @@ def load(folder: Path, *, kind: str | None = NEXT_EPISODE, trust: Trust | None =
     found = check_schema(manifest, str(folder), kind=kind)
     own = FileEntry(sha256=manifest.sha256, size_bytes=manifest.size_bytes)
     model = _read_checked(folder / MODEL_FILE, own, found.model_bytes_max)
-    check_graph(graph_rules.check(model, str(folder), kind=found.name), manifest, str(folder))
+    graph = graph_rules.check(model, str(folder), kind=found.name)
+    check_graph(graph, manifest, str(folder))
     files = {
         name: _read_checked(folder / name, entry, FILE_BYTES_MAX)
         for name, entry in sorted(manifest.files.items())
@@ -95,6 +99,7 @@ def load(folder: Path, *, kind: str | None = NEXT_EPISODE, trust: Trust | None =
         manifest_sha256=digest(text),
         signed_by=signed_by,
         model=model,
+        graph=graph,
         files=files,
     )
 

@@ -34,7 +34,7 @@ from predictor.onnx_form import (
     TEXT_CONSTANTS,
 )
 from predictor.operators import ALL_OPERATORS, LEAVES_OUT, OPERATORS, TREES, Operator
-from predictor.protobuf import WireError, signed
+from predictor.protobuf import VARINT, WireError, signed
 from predictor.trees import TreeAttributes, TreeError, check_trees
 
 IR_VERSIONS: Final = range(4, 15)
@@ -226,7 +226,10 @@ class _Judge:
             elif number == 7:
                 float_count += self._parts.count(b - a, 4)
             elif number == 8 and is_tree:
-                integers.extend(self._parts.wire.integers(wire, a, b))
+                if wire == VARINT:
+                    integers.append(signed(a))
+                else:
+                    integers.extend(self._parts.wire.integers(wire, a, b))
             elif number == 13:
                 self._parts.text(a, b)
             elif number == 20 and a not in ATTRIBUTE_TYPES:

@@ -53,12 +53,16 @@ class Wire:
             number, wire = tag >> 3, tag & 7
             if number == 0:
                 raise WireError("a field has number 0")
-            if wire == VARINT:
-                value, at = self._varint(at, end)
-                yield number, wire, value, at
-                continue
-            if wire == BYTES:
-                size, at = self._varint(at, end)
+            if wire in (VARINT, BYTES):
+                # Most are one byte long, and this is where the time goes.
+                if at < end and data[at] < 0x80:
+                    size = data[at]
+                    at += 1
+                else:
+                    size, at = self._varint(at, end)
+                if wire == VARINT:
+                    yield number, wire, size, at
+                    continue
             elif wire == FIXED32:
                 size = 4
             elif wire == FIXED64:

@@ -17,6 +17,7 @@ from nearcast.errors import ModelError, SchemaMismatch
 from predictor import artifact, graph_rules
 from predictor.artifact import Artifact, Manifest
 from predictor.features import FEATURE_COUNT
+from predictor.graph_rules import GraphFacts
 from predictor.kinds import NEXT_EPISODE
 from predictor.signature import Trust
 
@@ -46,10 +47,18 @@ class Graph:
     The input is of floats (rows of features) or of 64-bit integers (sequences of titles).
     """
 
-    def __init__(self, model: bytes, *, source: str, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        source: str,
+        device: str = "cpu",
+        facts: GraphFacts | None = None,
+    ) -> None:
+        """`facts` are those of a graph that was judged already. Raises ModelError."""
         if device not in _PROVIDERS:
             raise ModelError(f"device must be cpu or gpu, got {device!r}")
-        facts = graph_rules.check(model, source)
+        facts = facts or graph_rules.check(model, source)
         runtime = _onnxruntime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -89,7 +98,7 @@ def open_graph(loaded: Artifact, *, device: str = "cpu") -> Graph:
 
     Raises ModelError.
     """
-    graph = Graph(loaded.model, source=loaded.folder, device=device)
+    graph = Graph(loaded.model, source=loaded.folder, device=device, facts=loaded.graph)
     _check_golden(graph, loaded)
     return graph
 
