@@ -32,7 +32,7 @@ def train_recommend(
 
     Example: nearcast train recommend --data plays.parquet --test later.parquet --out model/
     """
-    check_installed("onnx", "onnxruntime")
+    check_installed("onnx", "onnxruntime", "threadpoolctl")
     from predictor.train import recommend
     from predictor.train.recommend_data import read_listing
     from predictor.train.recommend_report import lines

@@ -43,7 +43,7 @@ class BlendSettings(msgspec.Struct, frozen=True, kw_only=True):
     taste_ridge: float = 100.0
     taste_share: float = 0.03
     taste_power: float = 0.5
-    popularity_share: float = 1e-3
+    popularity_share: float = 0.03
     sharpness: float = 1.0
     known_share: float = 1.0
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from nearcast.errors import InputError
 from nearcast.whole_file import write_whole
@@ -85,10 +86,33 @@ def train(
     test: Listing | None = None,
     seed: int = 1,
     settings: BlendSettings | None = None,
+    latency_calls: int = 1_000,
     on_progress: OnProgress = lambda _stage, _share: None,
 ) -> Trained:
     """`test` is of the time after `listing`; it is only measured on. Raises InputError."""
-    start = settings or BlendSettings()
+    # One thread: libraries that add up in parallel do not repeat to the last bit.
+    with threadpool_limits(1):
+        return _train(
+            listing,
+            data_sha256=data_sha256,
+            test=test,
+            seed=seed,
+            start=settings or BlendSettings(),
+            latency_calls=latency_calls,
+            on_progress=on_progress,
+        )
+
+
+def _train(
+    listing: Listing,
+    *,
+    data_sha256: str,
+    test: Listing | None,
+    seed: int,
+    start: BlendSettings,
+    latency_calls: int,
+    on_progress: OnProgress,
+) -> Trained:
     built = build(listing, start, on_progress)
     measured = []
     for name, before, after in _splits(listing, test):
@@ -126,6 +150,7 @@ def train(
                 "float": GraphScorer(built.model_float, "the float graph").graph,
             },
             built.known.histories,
+            latency_calls,
         ),
         settings=built.blend.settings,
         tried=built.tried,

@@ -1,8 +1,9 @@
 """Chooses how the parts of a title model are weighed, on the end of the log it learns from.
 
 One setting after the other is tried at a few neighbours and the best by NDCG@10 is kept; the last
-tenth of the log's events is the judge, asked from models of what was before. Then two numbers make
-scores probabilities, by likelihood on the same questions.
+tenth of the log's events is the judge, asked from models of what was before. Viewers left out
+instead, from all times, were tried as a second judge: what suits an older catalogue is not what
+suits the next one (docs/results/recommend.md). Then two numbers make scores probabilities.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import msgspec
 import numpy as np
 
 from predictor.recommend.blend import Blend, BlendSettings, learn_blend
-from predictor.recommend.history import Floats
 from predictor.recommend.packing import kept_counts, tiers_of
+from predictor.recommend.rows import best as best_titles
 from predictor.train.recommend_data import Listing
 from predictor.train.recommend_measuring import gains, ranks
 from predictor.train.recommend_queries import (
@@ -29,8 +30,8 @@ from predictor.train.recommend_queries import (
 
 _LEARNT_SHARE: Final = 0.9
 _QUERIES_MAX: Final = 2_000
-# Better by less than this is chance: keep what we have.
-_GAIN_MIN: Final = 2e-4
+# Better by less than this share is chance: keep what we have.
+_GAIN_MIN: Final = 0.02
 _TRIED: Final[tuple[tuple[str, tuple[float, ...]], ...]] = (
     ("taste_share", (0.0, 0.03, 0.06)),
     ("shrinkage", (10.0, 30.0, 60.0)),
@@ -38,7 +39,8 @@ _TRIED: Final[tuple[tuple[str, tuple[float, ...]], ...]] = (
     ("recent_power", (0.7, 1.0, 1.4)),
     ("lag_power", (0.6, 0.8, 1.1)),
 )
-_SHARPNESS: Final = tuple(np.round(np.geomspace(0.3, 2.5, 23), 3).tolist())
+_SHARPNESS: Final = tuple(np.round(np.geomspace(0.3, 2.5, 32), 3).tolist())
+_PRICED_TITLES: Final = 10
 _FIT_QUERIES_MAX: Final = 1_000
 
 OnProgress = Callable[[str, float], None]
@@ -75,8 +77,7 @@ def choose(
     judged = thinned([query for query in asked if query.answer >= 0], _QUERIES_MAX)
     if not judged:
         return start, ()
-    blend = learn(known, start)
-    best, best_gain = start, _gain(blend, judged)
+    best, best_gain = start, _gain(known, start, judged)
     tried = [Tried(setting="", value=0.0, ndcg_10=best_gain)]
     for at, (name, values) in enumerate(_TRIED):
         on_progress("choosing settings", at / len(_TRIED))
@@ -85,34 +86,39 @@ def choose(
                 continue
             change: dict[str, Any] = {name: value}
             candidate = msgspec.structs.replace(best, **change)
-            blend = learn(known, candidate)
-            gain = _gain(blend, judged)
+            gain = _gain(known, candidate, judged)
             tried.append(Tried(setting=name, value=value, ndcg_10=gain))
-            if gain > best_gain + _GAIN_MIN:
+            if gain > best_gain * (1.0 + _GAIN_MIN):
                 best, best_gain = candidate, gain
     return _calibrated(known, best, asked), tuple(tried)
 
 
-def _gain(blend: Blend, judged: Sequence[Query]) -> float:
-    return float(gains(ranks(blend, judged)).mean())
+def _gain(known: Known, settings: BlendSettings, judged: Sequence[Query]) -> float:
+    return float(gains(ranks(learn(known, settings), judged)).mean())
 
 
 def _calibrated(known: Known, settings: BlendSettings, asked: Sequence[Query]) -> BlendSettings:
-    """How often the next title is known, and the sharpness that makes those answers likeliest."""
+    """The sharpness under which the first ten titles are foretold as often as they come.
+
+    Not the likeliest sharpness: that is decided by how the thousands of titles behind share what
+    is left, and foretold a fifth of what came of the first ten, which are the ones to be priced.
+    """
     known_share = float(np.mean([query.answer >= 0 for query in asked]))
     blend = learn(known, settings)
-    answered = thinned([query for query in asked if query.answer >= 0], _FIT_QUERIES_MAX)
-    losses = np.zeros(len(_SHARPNESS))
-    for query in answered:
-        logged: Floats = np.log(blend.scores(query.history))
-        logged -= logged.max()
-        is_open = np.ones(len(logged), dtype=bool)
-        is_open[query.history] = False
+    some = thinned(asked, _FIT_QUERIES_MAX)
+    foretold = np.zeros(len(_SHARPNESS))
+    happened = 0
+    for query in some:
+        scores = blend.scores(query.history)
+        scores[query.history] = 0.0
+        logged = np.log(scores[scores > 0.0] / scores.max())
+        order = np.argsort(-logged)[:_PRICED_TITLES]
         for at, sharpness in enumerate(_SHARPNESS):
-            total = np.exp(sharpness * logged[is_open]).sum()
-            losses[at] += np.log(total) - sharpness * logged[query.answer]
+            raised = np.exp(sharpness * logged)
+            foretold[at] += known_share * raised[order].sum() / raised.sum()
+        happened += int(query.answer >= 0 and query.answer in best_titles(scores, _PRICED_TITLES))
     return msgspec.structs.replace(
         settings,
         known_share=round(known_share, 4),
-        sharpness=_SHARPNESS[int(np.argmin(losses))],
+        sharpness=_SHARPNESS[int(np.argmin(np.abs(foretold - happened)))],
     )

@@ -14,6 +14,7 @@ from predictor.recommend.rows import best
 from predictor.train.recommend_queries import Query
 
 _RESAMPLES = 4_000
+_RESAMPLES_AT_ONCE = 100
 _MISSED = 10**9  # the rank of what no model can know
 COLD_PLAYS_MAX = 5
 
@@ -86,10 +87,10 @@ def difference(rank: Ints, other: Ints, asked: Sequence[Query], seed: int) -> Di
     sums = np.bincount(who, weights=apart, minlength=count)
     sizes = np.bincount(who, minlength=count)
     rng = np.random.default_rng(seed)
-    means = np.empty(_RESAMPLES)
-    for at in range(_RESAMPLES):
-        drawn = rng.integers(0, count, count)
-        means[at] = sums[drawn].sum() / sizes[drawn].sum()
+    means = []
+    for _ in range(0, _RESAMPLES, _RESAMPLES_AT_ONCE):
+        drawn = rng.integers(0, count, (_RESAMPLES_AT_ONCE, count))
+        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
     low, high = np.quantile(means, (0.025, 0.975))
     return Difference(mean=_mean(apart), low=float(low), high=float(high))
 

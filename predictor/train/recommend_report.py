@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -29,7 +29,6 @@ from predictor.train.recommend_queries import Query, thinned
 
 _QUERIES_MAX: Final = 20_000
 _AGREEMENT_QUERIES: Final = 2_000
-_LATENCY_CALLS: Final = 1_000
 _LATENCY_ROWS: Final = 256
 _PRICED_TITLES: Final = 10
 
@@ -94,10 +93,12 @@ def measure(
     )
 
 
-def latency(graphs: Mapping[str, Graph], histories: Sequence[Ints]) -> dict[str, Any]:
+def latency(
+    graphs: Mapping[str, Graph], histories: Sequence[Ints], calls: int
+) -> dict[str, tuple[Latency, ...]]:
     """CPU time of one answer, asked one by one with real histories."""
     rows = as_input(sorted(histories, key=len, reverse=True)[:_LATENCY_ROWS])
-    return measure_latency(graphs, rows=rows, calls=_LATENCY_CALLS, batches=(1, 32))
+    return measure_latency(graphs, rows=rows, calls=calls, batches=(1, 32))
 
 
 def _calibration(scorer: Scorer, asked: Sequence[Query]) -> Calibration:
