@@ -43,6 +43,13 @@ def prefetch(
     capacity: Annotated[
         str, typer.Option(metavar="A,B", help="Shares of all that is asked for.")
     ] = "1%,5%,10%",
+    segments: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Instead: bytes missed on a segment log, sessions.csv and catalog.csv[.gz|.xz].",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="PNG", help="Draw hit ratio against waste at each gate."),
@@ -61,6 +68,9 @@ def prefetch(
     check_json_file(plot)
     if find_spec("numba") is None:
         raise ConfigError("this replay is compiled by numba: pip install 'nearcast[sim]'")
+    if segments is not None:
+        _on_segments(segments, seed=seed, model=model, json_file=json_file)
+        return
     from predictor.logs.plays import read_plays
     from simulation.prefetch.report import lines
     from simulation.prefetch.study import run_count, study
@@ -84,6 +94,18 @@ def prefetch(
         from simulation.prefetch.plot import plot as draw
 
         draw(found, plot)
+    write_json(json_file, found)
+
+
+def _on_segments(folder: Path, *, seed: int, model: str, json_file: Path | None) -> None:
+    from simulation.prefetch.segment_report import files_of, lines
+    from simulation.prefetch.segment_study import MODELS, study
+    from simulation.prefetch.segments import read_segment_log
+
+    log = read_segment_log(*files_of(folder))
+    found = study(log, seed=seed, models=tuple(dict.fromkeys((model, *MODELS))))
+    for line in lines(found, folder.resolve().name):
+        print(line)
     write_json(json_file, found)
 
 
