@@ -12,6 +12,7 @@ Where to look, in the order of reading:
     origin_node, viewer_node    real cores with simulated I/O
     edge_node, edge_serving     the same for an edge; what it is to its clients
     edge_transfers, edge_disk   its fills; its store
+    edge_models                 its models, and a registry of them
     faults, injector            what may go wrong; doing it
     prediction                  its model
 

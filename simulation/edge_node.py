@@ -11,7 +11,6 @@ with it, and its clients see their connections reset.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from edge import effects, events
 from edge.config import EdgeConfig
@@ -21,22 +20,13 @@ from edge.texts import read_manifest
 from nearcast.errors import LocalProtocolError
 from nearcast.record import Recorder
 from simulation.edge_disk import EdgeDisk, Held
+from simulation.edge_models import EdgeModels, Predictor
 from simulation.edge_serving import Serving
 from simulation.edge_transfers import CatalogReader, Fill
 from simulation.scenario import Costs
 from simulation.scheduler import Scheduler, SimulatedPump
 from simulation.transport import Client, Exchange, Server
 from simulation.wire import Path
-
-
-class Predictor(Protocol):
-    """Answers `Predict`: for each row one probability per horizon."""
-
-    model_id: str
-
-    def probabilities(
-        self, rows: tuple[tuple[float, ...], ...]
-    ) -> tuple[tuple[float, ...], ...]: ...
 
 
 class EdgeNode:
@@ -67,9 +57,7 @@ class EdgeNode:
         )
         self._recorder = recorder
         self._costs = costs
-        self._predictor = predictor
-        self._why_none = why_none
-        self._is_model_broken = False
+        self.models = EdgeModels(lambda: self.feed, scheduler, costs, predictor, why_none)
         self._begin_process(scheduler.clock.epoch_s)
         self._handlers: dict[type[effects.Effect], Callable[..., object]] = {
             effects.ServeObject: lambda effect: self.serving.serve_object(effect),
@@ -95,7 +83,7 @@ class EdgeNode:
             # At once: what it takes is nothing to what the fetch took.
             effects.ReadManifest: lambda effect: self.feed(read_manifest(effect)),
             effects.FetchCatalog: lambda effect: self._catalogs.fetch(effect),
-            effects.Predict: self._predict,
+            **self.models.handlers,
             effects.PurgeDone: lambda effect: None,
         }
 
@@ -111,7 +99,7 @@ class EdgeNode:
     def start(self) -> None:
         """Take up what the disk holds, and a model or none."""
         self.feed(events.Restored(objects=self.disk.restart()))
-        self._tell_model()
+        self.models.start()
         self._pump.wake()
 
     def kill(self) -> None:
@@ -131,8 +119,7 @@ class EdgeNode:
 
     def break_model(self, is_broken: bool) -> None:
         """The inference process is gone, or is back."""
-        self._is_model_broken = is_broken
-        self._tell_model()
+        self.models.break_all(is_broken)
 
     def refuse_upstream(self, is_refused: bool) -> None:
         """Whether nobody listens where this edge's upstream was."""
@@ -145,14 +132,6 @@ class EdgeNode:
                 wire.cut()
             else:
                 wire.mend()
-
-    def _tell_model(self) -> None:
-        if self._predictor is None:
-            self.feed(events.ModelChanged(model_id=None, detail=self._why_none))
-        elif self._is_model_broken:
-            self.feed(events.ModelChanged(model_id=None, detail="broken"))
-        else:
-            self.feed(events.ModelChanged(model_id=self._predictor.model_id))
 
     @property
     def turn_count(self) -> int:
@@ -241,25 +220,3 @@ class EdgeNode:
             feed(events.ObjectRead(object_id=effect.object_id, text=text))
 
         self.scheduler.after(self._costs.disk_read_s, read)
-
-    # Effects: knowledge.
-
-    def _predict(self, effect: effects.Predict) -> None:
-        predictor = self._predictor
-        if predictor is None or self._is_model_broken:
-            self.feed(
-                events.PredictionFailed(prediction_id=effect.prediction_id, detail="no model")
-            )
-            return
-
-        feed = self.feed
-
-        def answer() -> None:
-            feed(
-                events.Predicted(
-                    prediction_id=effect.prediction_id,
-                    probabilities=predictor.probabilities(effect.rows),
-                )
-            )
-
-        self.scheduler.after(self._costs.predict_s, answer)
