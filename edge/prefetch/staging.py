@@ -130,7 +130,15 @@ class Staging:
             chosen[kind] = one
             if one.init is not None and not self._is_settled(one.init.url, intent.headers, now_s):
                 return piece(one, one.init, "start")
-        stages: list[tuple[float, Use]] = [(min(self._start_s, self._head_s), "start")]
+        # A start-up waits for these few, so they are looked for each time: what another viewer has
+        # used meanwhile is an object like any other, and may have had to go.
+        for one in chosen.values():
+            for segment in one.segments:
+                if segment.start_s >= min(self._start_s, self._head_s):
+                    break
+                if not self._is_settled(segment.url, intent.headers, now_s):
+                    return piece(one, segment, "start")
+        stages: list[tuple[float, Use]] = []
         if intent.begins_on is None:
             stages.append((self._head_s, "head"))
             if intent.is_rest_wanted:
