@@ -69,10 +69,11 @@ class Trees(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows with what came of them."""
+    """Rows with what came of them; each stands for `weight` rows."""
 
     rows: Rows
     amount: Floats
+    weight: Floats
     period: NDArray[np.int64]  # the one foreseen from
 
 
@@ -95,7 +96,7 @@ def fit(
     settling = max(1, round(_SETTLING_SHARE * history.period_count))
     before = _fit_once(history.until(history.period_count - settling), seeds, settings)
     on_progress("trees", 0.5)
-    shifts = _shifts(before, learned_rows(history, before.table, settling))
+    shifts = _shifts(before, learned_rows(history, before.table, seeds, settling))
     whole = _fit_once(history, seeds, settings)
     on_progress("trees", 1.0)
     models = tuple(
@@ -105,8 +106,12 @@ def fit(
     return Trees(table=whole.table, models=models)
 
 
-def learned_rows(history: DemandHistory, table: DecayTable, last: int | None = None) -> Learned:
-    """All rows whose outcome is in the history's `last` periods; None: in any."""
+def learned_rows(
+    history: DemandHistory, table: DecayTable, seeds: Seeds, last: int | None = None
+) -> Learned:
+    """Rows whose outcome is in the history's `last` periods, None: in any; up to about ROWS_MAX."""
+    rng = seeds.stream("demand/rows")
+    quota = -(-ROWS_MAX // (last or history.period_count))
     known = causal(history)
     first = 0 if last is None else history.period_count - last - 1
     parts: list[Learned] = []
@@ -115,9 +120,10 @@ def learned_rows(history: DemandHistory, table: DecayTable, last: int | None = N
             continue
         rows = rows_at(history, table, known, outlook, at)
         chosen = outcomes(history, known, at)[rows.title]
-        rows = take(rows, np.flatnonzero(chosen))
+        rows, weight = _drawn(take(rows, np.flatnonzero(chosen)), table, quota, rng)
         amount = np.nan_to_num(history.amounts[rows.title, rows.region, at + 1])
-        parts.append(Learned(rows=rows, amount=amount, period=np.full(len(amount), at)))
+        period = np.full(len(amount), at)
+        parts.append(Learned(rows=rows, amount=amount, weight=weight, period=period))
     rows = Rows(
         title=np.concatenate([part.rows.title for part in parts]),
         region=np.concatenate([part.rows.region for part in parts]),
@@ -127,8 +133,21 @@ def learned_rows(history: DemandHistory, table: DecayTable, last: int | None = N
     return Learned(
         rows=rows,
         amount=np.concatenate([part.amount for part in parts]),
+        weight=np.concatenate([part.weight for part in parts]),
         period=np.concatenate([part.period for part in parts]),
     )
+
+
+def _drawn(
+    rows: Rows, table: DecayTable, quota: int, rng: np.random.Generator
+) -> tuple[Rows, Floats]:
+    """About `quota` of the rows if there are more, the larger the likelier, and their weights."""
+    if len(rows.base) <= quota:
+        return rows, np.ones(len(rows.base))
+    size = np.sqrt(rows.base + table.floor)
+    chance = np.minimum(1.0, quota * size / size.sum())
+    chosen = np.flatnonzero(rng.random(len(chance)) < chance)
+    return take(rows, chosen), 1.0 / chance[chosen]
 
 
 def take(rows: Rows, chosen: NDArray[np.int64]) -> Rows:
@@ -183,25 +202,17 @@ def write(folder: Path, trained: Trained) -> None:
 
 def _fit_once(history: DemandHistory, seeds: Seeds, settings: BoostSettings) -> Trees:
     table = fit_table(history)
-    learned = learned_rows(history, table)
-    if len(learned.amount) > ROWS_MAX:
-        drawn = seeds.stream("demand/rows").permutation(len(learned.amount))[:ROWS_MAX]
-        chosen = np.sort(drawn)
-        learned = Learned(
-            rows=take(learned.rows, chosen),
-            amount=learned.amount[chosen],
-            period=learned.period[chosen],
-        )
+    learned = learned_rows(history, table, seeds)
     rows, floor = learned.rows, table.floor
     target = np.log((learned.amount + floor) / (rows.base + floor))
     old = learned.period.max() - learned.period
-    recency = 0.5 ** (old / HALF_LIFE_PERIODS)
+    standing = learned.weight * 0.5 ** (old / HALF_LIFE_PERIODS)
     models = []
     for name, quantile in zip(OUTPUTS, QUANTILES, strict=True):
         # Amounts weigh the median, whose error is counted in amounts. The outer quantiles are
         # promises about every title, so the small ones count more there.
         amount = rows.base + floor
-        weight = recency * (amount if name == OUTPUTS[MEDIAN] else np.sqrt(amount))
+        weight = standing * (amount if name == OUTPUTS[MEDIAN] else np.sqrt(amount))
         models.append(
             fit_boosted(
                 rows.features,
@@ -220,9 +231,10 @@ def _shifts(trees: Trees, learned: Learned) -> tuple[float, ...]:
     floor = trees.table.floor
     target = np.log((learned.amount + floor) / (learned.rows.base + floor))
     missing = target[:, None] - trees.corrections(learned.rows.features)
-    each = np.ones(len(target))
     return tuple(
-        0.0 if name == OUTPUTS[MEDIAN] else weighted_quantile(missing[:, at], each, quantile)
+        0.0
+        if name == OUTPUTS[MEDIAN]
+        else weighted_quantile(missing[:, at], learned.weight, quantile)
         for at, (name, quantile) in enumerate(zip(OUTPUTS, QUANTILES, strict=True))
     )
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from nearcast.errors import InputError
+from nearcast.seeds import Seeds
 from predictor.demand.history import DAY, WEEK, DemandHistory
 from predictor.train import demand
 from predictor.train.demand import OnProgress, Trained
@@ -96,7 +97,7 @@ def _train(
     if not has_test:
         learnt_from = history
         written = demand.fit(history, seed=seed, settings=settings, on_progress=on_progress)
-    rows = demand.learned_rows(learnt_from, written.table)
+    rows = demand.learned_rows(learnt_from, written.table, Seeds(seed))
     trained = demand.package(written, rows, data_sha256=data_sha256, seed=seed)
     last = f"the last {history.period_count - first} {history.period}s of the data, left out"
     found = report(

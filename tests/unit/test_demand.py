@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nearcast.errors import InputError, ModelError, SchemaMismatch
+from nearcast.seeds import Seeds
 from predictor import artifact
 from predictor.demand import DAY, WEEK, DecayTable, DemandHistory, DemandModel
 from predictor.demand.causal import causal
@@ -95,7 +96,7 @@ def trees(history: DemandHistory) -> demand.Trees:
 def folder(
     history: DemandHistory, trees: demand.Trees, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    rows = demand.learned_rows(history.until(32), trees.table)
+    rows = demand.learned_rows(history.until(32), trees.table, Seeds(1))
     folder = tmp_path_factory.mktemp("demand")
     demand.write(folder, demand.package(trees, rows, data_sha256="0" * 64, seed=1))
     return folder
@@ -175,7 +176,7 @@ def test_trees_beat_the_table_where_it_does_not_look() -> None:
 
 def test_the_same_seed_gives_the_same_model(history: DemandHistory) -> None:
     short = history.until(14)
-    rows = demand.learned_rows(short, fit_table(short))
+    rows = demand.learned_rows(short, fit_table(short), Seeds(1))
 
     def model(seed: int) -> bytes:
         found = demand.fit(short, seed=seed, settings=SMALL)
