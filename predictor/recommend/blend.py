@@ -35,7 +35,7 @@ class BlendSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     lag_max: int = 20
     lag_power: float = 0.8
-    backward_share: float = 0.7
+    backward_share: float = 0.4
     shrinkage: float = 30.0
     recent_plays: int = 15
     recent_power: float = 1.0
@@ -90,6 +90,16 @@ def to_probabilities(scores: Floats, sharpness: float, known_share: float) -> Fl
     return np.asarray(known_share * raised / raised.sum(), dtype=np.float64)
 
 
+def counts_of(histories: Sequence[Ints], title_count: int, settings: BlendSettings) -> Transitions:
+    """The pairs that a blend of these settings learns from."""
+    return count_pairs(
+        histories,
+        title_count,
+        lag_weights=[lag**-settings.lag_power for lag in range(1, settings.lag_max + 1)],
+        backward_share=settings.backward_share,
+    )
+
+
 def learn_blend(
     histories: Sequence[Ints],
     title_count: int,
@@ -97,14 +107,12 @@ def learn_blend(
     *,
     genre: Ints | None = None,
     kept_counts: Ints | None = None,
+    counts: Transitions | None = None,
 ) -> Blend:
-    """`kept_counts` (titles,) is how many transitions of each title are kept; None: all."""
-    counts = count_pairs(
-        histories,
-        title_count,
-        lag_weights=[lag**-settings.lag_power for lag in range(1, settings.lag_max + 1)],
-        backward_share=settings.backward_share,
-    )
+    """`kept_counts` (titles,) is how many transitions of each title are kept; None: all. `counts`
+    are those of `counts_of` where they are there already: counting is most of the work."""
+    if counts is None:
+        counts = counts_of(histories, title_count, settings)
     rows = shrunk(counts, settings.shrinkage)
     taste = None
     if settings.taste_share > 0.0 and settings.taste_rank > 0:
