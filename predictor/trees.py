@@ -46,6 +46,9 @@ def check_trees(given: TreeAttributes, *, is_classifier: bool, width: int) -> No
     modes = given.texts.get("nodes_modes", ())
     counts = {len(column) for column in (*numbers, modes)}
     counts.add(given.float_counts.get("nodes_values", 0))
+    # These two may be missing.
+    counts.add(given.float_counts.get("nodes_hitrates", 0) or len(modes))
+    counts.add(len(given.integers.get("nodes_missing_value_tracks_true", ())) or len(modes))
     if len(counts) != 1 or counts == {0}:
         raise TreeError("the columns of its trees differ in length")
     trees, nodes, features, yes, no = numbers
@@ -89,6 +92,8 @@ def _check_leaves(
         (output_count,) = given.integers.get("n_targets", (1,)) or (1,)
     if not 1 <= output_count <= OUTPUTS_MAX:
         raise TreeError(f"its trees give {output_count} numbers")
+    if given.float_counts.get("base_values", 0) not in (0, output_count):
+        raise TreeError("its trees do not begin with as many numbers as they give")
     for tree, node, output in zip(trees, nodes, outputs, strict=True):
         if not is_leaf.get((tree, node), False) or not 0 <= output < output_count:
             raise TreeError("a number of its trees lies in no leaf")

@@ -61,6 +61,12 @@ def test_the_facts_are_the_graphs() -> None:
 def test_sound_trees_are_taken() -> None:
     assert check(trees().SerializeToString(), "here", kind=DEMAND).output_width == 2
     check(chain(200).SerializeToString(), "here")
+    whole = trees(
+        base_values=[0.0, 1.0],
+        nodes_hitrates=[1.0] * 3,
+        nodes_missing_value_tracks_true=[1, 0, 0],
+    )
+    check(whole.SerializeToString(), "here")
 
 
 @pytest.mark.parametrize(
@@ -230,6 +236,9 @@ def test_trees_need_their_operator_set() -> None:
         ({"nodes_modes": ["BRANCH_LEQ", "LEAF"]}, "differ in length"),
         ({"nodes_modes": ["BRANCH_MEMBER", "LEAF", "LEAF"]}, "comparison"),
         ({"nodes_values": [0.5, 0.0]}, "differ in length"),
+        ({"nodes_hitrates": [1.0] * 4}, "differ in length"),
+        ({"nodes_missing_value_tracks_true": [1]}, "differ in length"),
+        ({"base_values": [0.0] * 3}, "begin with"),
         ({"target_weights": [1.0]}, "leaves differ"),
         ({"target_nodeids": [0, 2]}, "in no leaf"),
         ({"target_nodeids": [1, 9]}, "in no leaf"),
