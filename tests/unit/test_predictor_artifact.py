@@ -121,6 +121,61 @@ def test_other_schema_is_refused(folder: Path, change: dict[str, object], messag
         NextEpisodeModel.load(folder)
 
 
+def test_a_graph_that_is_not_the_manifests_is_refused(folder: Path) -> None:
+    golden = artifact.read_manifest(folder).golden
+    change_manifest(folder, opset=18)
+    with pytest.raises(SchemaMismatch, match="operator set 17"):
+        NextEpisodeModel.load(folder)
+    change_manifest(
+        folder,
+        opset=17,
+        outputs=["30min", "24h"],
+        golden={
+            "inputs": golden.inputs,
+            "outputs": [row[:2] for row in golden.outputs],
+            "tolerance": golden.tolerance,
+        },
+    )
+    with pytest.raises(SchemaMismatch, match="answers 3 columns"):
+        NextEpisodeModel.load(folder)
+
+
+def test_a_model_of_another_kind_is_loaded_only_as_such(folder: Path) -> None:
+    change_manifest(folder, kind="demand", feature_version=7)
+    assert artifact.load(folder, kind="demand").manifest.feature_version == 7
+    assert artifact.load(folder, kind=None).manifest.kind == "demand"
+    with pytest.raises(SchemaMismatch, match="needed is 'next-episode'"):
+        NextEpisodeModel.load(folder)
+    change_manifest(folder, kind="recommend")
+    with pytest.raises(SchemaMismatch, match="takes sequences"):
+        artifact.load(folder, kind="recommend")
+    change_manifest(folder, kind="weather")
+    with pytest.raises(SchemaMismatch, match="known are"):
+        artifact.load(folder, kind=None)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_on(folder: Path) -> None:
+    import os
+
+    (folder / artifact.MODEL_FILE).unlink()
+    os.mkfifo(folder / artifact.MODEL_FILE)
+    with pytest.raises(ModelError, match="it is no file") as caught:
+        artifact.load(folder)
+    assert caught.value.reason == "unreadable"
+
+
+@pytest.mark.parametrize("value", [1e39, 1e308])
+def test_golden_rows_beyond_all_numbers_are_refused(folder: Path, value: float) -> None:
+    golden = artifact.read_manifest(folder).golden
+    outputs = [[value] * len(row) for row in golden.outputs]
+    change_manifest(
+        folder, golden={"inputs": golden.inputs, "outputs": outputs, "tolerance": 1e300}
+    )
+    with pytest.raises(ModelError, match="golden rows") as caught:
+        NextEpisodeModel.load(folder)
+    assert caught.value.reason == "golden"
+
+
 def test_unknown_manifest_keys_are_ignored(folder: Path) -> None:
     change_manifest(folder, signed_by="somebody")
     assert NextEpisodeModel.load(folder).horizons
