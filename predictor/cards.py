@@ -18,7 +18,7 @@ from predictor.artifact import Manifest
 from predictor.bandwidth import BandwidthModel, file
 from predictor.bandwidth.file import ModelFile
 from predictor.runtime import default_model_folder, open_graph
-from predictor.signature import Trust
+from predictor.signature import Trust, decode_signatures
 
 
 class BandwidthCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +47,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """What computed them."""
     signed_by: str = ""
     """The id of the trusted key that signed it; empty if none was asked for."""
+    claims: tuple[str, ...] = ()
+    """The ids of the keys that are said to have signed it."""
 
 
 def shipped_folders() -> tuple[Path, ...]:
@@ -74,6 +76,7 @@ def verify(place: Path, *, trust: Trust | None = None) -> Verified:
             golden_count=len(loaded.manifest.golden.inputs),
             provider=open_graph(loaded).provider,
             signed_by=loaded.signed_by,
+            claims=_claims(place),
         )
     if trust is not None:
         raise SignatureError(
@@ -100,6 +103,13 @@ def lines(name: str, card: Card) -> Iterator[str]:
         f"  {card.size_bytes} bytes, features v{card.feature_version}, {about}, "
         f"seed {card.seed}, by {card.created_by}"
     )
+
+
+def _claims(place: Path) -> tuple[str, ...]:
+    text = artifact.read_signatures(place)
+    if text is None:
+        return ()
+    return tuple(one.key_id for one in decode_signatures(text, str(place)).signatures)
 
 
 def _bandwidth_file(place: Path) -> Path | None:

@@ -9,8 +9,8 @@ or raises ModelError, in time that grows with their number; a test of random and
 holds it to that.
 
 Not judged: how large the tensors between nodes grow. Operators that grow what they are given are
-kept out (`predictor.operators`); broadcasting remains, and the memory limit of the process that
-runs the model bounds it.
+kept out but for title models (`predictor.operators`); broadcasting remains. The memory and time
+limits of the process that runs the model bound both.
 """
 
 from __future__ import annotations

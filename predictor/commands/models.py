@@ -145,4 +145,6 @@ def verify_model(
     typer.echo(
         f"  good: {signed}bytes, schema and {found.golden_count} golden rows, on {found.provider}"
     )
+    if found.claims and not found.signed_by:
+        typer.echo(f"  says it is signed by {', '.join(found.claims)}; --public-key would tell")
     write_json(json_file, result)

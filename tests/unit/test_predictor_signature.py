@@ -231,10 +231,13 @@ def test_keygen_sign_and_verify_by_command(
     assert json.loads(report.read_text())["key_ids"] == [said["key_id"]]
     verify = ["models", "verify", str(folder), "--public-key", f"{key}.pub", "--json", str(report)]
     pytest.importorskip("onnxruntime", reason="running models needs the extra cpu")
+    assert main(["models", "verify", str(folder)]) == 0
+    before = capsys.readouterr()
+    assert f"says it is signed by {said['key_id']}" in before.out
     assert main(verify) == 0
     assert json.loads(report.read_text())["signed_by"] == said["key_id"]
     assert main([*verify, "--revoked", said["key_id"]]) == 2
     assert json.loads(report.read_text())["reason"] == "untrusted"
     assert main(["models", "keygen", "--out", str(key)]) == 2
     shown = capsys.readouterr()
-    assert secret not in shown.out + shown.err
+    assert secret not in before.out + before.err + shown.out + shown.err
