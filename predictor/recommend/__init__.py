@@ -10,6 +10,7 @@
     graph         the same as one ONNX graph, float or int8
     served        a graph and its titles, as an edge uses them
     rows          recommendations as a list: the interface of all of them
+    heads         whose beginnings all viewers of an edge make worth holding
 
 A title here is what a viewer chooses: a series as a whole, or a film. Which episode follows which
 is the business of the next-episode model.
