@@ -102,6 +102,7 @@ class Inference:
         if child is not None:
             child.restarts_max = self._settings.restarts_max
         model_id = child.model_id if child is not None else None
+        logger.info("model.active id=%s detail=%s", model_id, effect.detail or "-")
         self._tell(ModelChanged(model_id=model_id, detail=effect.detail))
 
     def stop(self, effect: StopModel) -> None:
