@@ -158,13 +158,15 @@ class _Judge:
         inputs: list[bytes] = []
         attributes: list[tuple[int, int]] = []
         name = domain = b""
-        port_count = 0
+        port_count = output_count = 0
         for number, _, a, b in self._parts.each("a node", begin, end, NODE):
             if number in (1, 2):
                 port_count += 1
                 port = self._parts.name(a, b)
                 if number == 1:
                     inputs.append(port)
+                else:
+                    output_count += 1
             elif number == 4:
                 name = self._parts.name(a, b)
             elif number == 5:
@@ -182,10 +184,14 @@ class _Judge:
         if b"" in inputs and operator[1] not in LEAVES_OUT:
             raise WireError(f"an input of {operator[1]} is left out, which may not be")
         self._operators.add(operator)
-        self._attributes(operator, attributes, tuple(inputs))
+        self._attributes(operator, attributes, tuple(inputs), output_count)
 
     def _attributes(
-        self, operator: Operator, spans: list[tuple[int, int]], inputs: tuple[bytes, ...]
+        self,
+        operator: Operator,
+        spans: list[tuple[int, int]],
+        inputs: tuple[bytes, ...],
+        output_count: int,
     ) -> None:
         is_tree = operator in TREES
         integers: dict[str, list[int]] = {}
@@ -199,6 +205,8 @@ class _Judge:
             names.add(name)
             if name == b"to" and operator[1] == "Cast" and set(numbers) - set(ELEMENT_BYTES):
                 raise WireError("it casts to a type that models here may not use")
+            if name == b"num_outputs" and numbers != [output_count]:
+                raise WireError(f"{operator[1]} has other outputs than it says")
             key = name.decode("ascii", "replace")
             integers[key], texts[key], float_counts[key] = numbers, words, float_count
         if is_tree:

@@ -6,8 +6,9 @@ handles text, sequences or files, what grows its input (Resize, Tile, Pad), and 
 another domain. Those that make tensors of a size they are told (`SIZED`) only title models may use;
 the memory limit of the process that runs them is what bounds them.
 
-Two were taken off again: GatherND and OneHot of onnxruntime 1.31 end the process when an attribute
-or a shape is odd. Random graphs of the operators on the list found that, and no more of it.
+Random graphs of these operators were given to onnxruntime 1.31. What ended its process is refused
+since: GatherND and OneHot altogether; inputs left out (`LEAVES_OUT`); a Split into other than its
+outputs.
 """
 
 from __future__ import annotations

@@ -95,6 +95,14 @@ def test_an_input_that_is_left_out_is_refused_where_nobody_looks(operator: str) 
     check(graph_of([clip]).SerializeToString(), "here")
 
 
+def test_a_split_into_other_than_its_outputs_is_refused() -> None:
+    for said, names in ((2, ["y", "z"]), (1, ["y"])):
+        node = helper.make_node("Split", ["x"], names, num_outputs=said)
+        check(graph_of([node], opsets=[("", 18)]).SerializeToString(), "here")
+        node.output.append("more")
+        assert "other outputs" in refusal(graph_of([node], opsets=[("", 18)]))
+
+
 def test_each_kind_has_its_own_operators() -> None:
     assert "TreeEnsembleRegressor" in refusal(trees(), kind=RECOMMEND)
     expand = one_node("Expand")
