@@ -89,11 +89,14 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class Move(msgspec.Struct, frozen=True):
-    """A session has asked for this segment; `hint_url`: what its player says comes next."""
+    """A session has asked for this segment. Of what its player says: `hint_url` is what comes
+    next, `buffer_s` and `throughput_kbps` are what it decides by."""
 
     session: Session
     place: Place
     hint_url: str | None
+    buffer_s: float | None
+    throughput_kbps: float | None
 
 
 class Sessions:
@@ -159,7 +162,9 @@ class Sessions:
             self._move_on(session, place, said, at_s)
             if self._tells_moves:
                 hint_url = urljoin(url, said.next_object) if said.next_object else None
-                self._moves.append(Move(session, place, hint_url))
+                self._moves.append(
+                    Move(session, place, hint_url, said.buffer_s, said.throughput_kbps)
+                )
         self._schedule(session)
 
     def _session(

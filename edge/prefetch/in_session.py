@@ -61,6 +61,11 @@ class Ahead:
     def headers(self) -> Headers:
         return self.session.shared_headers
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether its rung is known."""
+        return self.climb.level is not None
+
     def next_want(self, now_s: float) -> Want | None:
         return self._owner.next_want(self, now_s)
 
@@ -113,6 +118,8 @@ class InSession:
             level = ladder.levels.get(place.representation_id)
             if level is not None:
                 hint = self._hinted(title, ladder, move.hint_url)
+                plan.climb.outlook = ladder.outlook(level, move.throughput_kbps)
+                plan.climb.buffer_s = move.buffer_s
                 self.rungs.learn(plan.climb, level, len(ladder.rungs) - 1, hint)
         self._planner.nudge(plan)
 
@@ -134,7 +141,7 @@ class InSession:
         title = self._map.title(plan.about_url)
         if title is None or not plan.next_index:
             return None
-        guess = self._guess(plan, title)
+        guess = self.rungs.guess(plan.climb)
         until_s = plan.session.progress.downloaded_end_s + self._ahead_s
         found: tuple[float, int, Representation, Segment, float] | None = None
         for order, kind in enumerate(_KINDS):
@@ -167,20 +174,17 @@ class InSession:
         for place in self._map.places(url):
             if title is None or place.title_url != plan.about_url or place.segment_index is None:
                 continue
-            one = self._version(plan, title, place.kind, self._guess(plan, title))
+            one = self._version(plan, title, place.kind, self.rungs.guess(plan.climb))
             is_at_rung = one is not None and one.rendition.id == place.representation_id
             return is_at_rung and place.segment_index >= plan.next_index.get(place.kind, 0)
         return False
-
-    def _guess(self, plan: Ahead, title: Title) -> Guess:
-        return self.rungs.guess(plan.climb, len(self._ladder(title).rungs) - 1)
 
     def _version(
         self, plan: Ahead, title: Title, kind: TrackKind, guess: Guess
     ) -> Representation | None:
         if kind == "video":
             rungs = self._ladder(title).rungs
-            return rungs[guess.level] if rungs and plan.climb.level is not None else None
+            return rungs[guess.level] if guess.level < len(rungs) and plan.is_placed else None
         return nearest(title.representations(kind), plan.session.rungs.get(kind))
 
     def _hinted(self, title: Title, ladder: _Ladder, url: str | None) -> int | None:
@@ -208,3 +212,11 @@ class _Ladder:
             sorted(title.representations("video"), key=lambda one: one.rendition.average_kbps)
         )
         self.levels = {one.rendition.id: level for level, one in enumerate(self.rungs)}
+
+    def outlook(self, level: int, throughput_kbps: float | None) -> int | None:
+        """How many rungs above this one, or below, the throughput that a player measured would
+        carry."""
+        if throughput_kbps is None:
+            return None
+        carried = sum(one.rendition.average_kbps <= throughput_kbps for one in self.rungs) - 1
+        return max(carried, 0) - level

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.config import PrefetchConfig
 from edge.prefetch.rungs import Climb, Rungs
@@ -94,7 +96,7 @@ def climbed(rungs: Rungs, levels: list[int], hints: list[int | None] | None = No
 
 
 def test_nothing_known_a_player_stays_where_it_is() -> None:
-    guess = Rungs().guess(climbed(Rungs(), [2, 2]), 3)
+    guess = Rungs().guess(climbed(Rungs(), [2, 2]))
     assert guess.level == 2
     assert guess.share > 0.9
 
@@ -103,8 +105,8 @@ def test_players_that_climb_one_by_one_are_expected_to() -> None:
     rungs = Rungs()
     for _ in range(30):
         climbed(rungs, [0, 1, 2, 3, 3, 3])
-    assert rungs.guess(climbed(rungs, [0, 1]), 3).level == 2
-    assert rungs.guess(climbed(rungs, [1, 2, 3]), 3).level == 3  # there is nothing above the top
+    assert rungs.guess(climbed(rungs, [0, 1])).level == 2
+    assert rungs.guess(climbed(rungs, [1, 2, 3])).level == 3  # there is nothing above the top
 
 
 @pytest.mark.parametrize("is_honest", [True, False])
@@ -114,16 +116,38 @@ def test_a_hint_is_followed_if_hints_have_been_right(is_honest: bool) -> None:
     hints = [*levels[1:], None] if is_honest else [0] * len(levels)
     for _ in range(5):
         climbed(rungs, levels, list(hints))
-    guess = rungs.guess(climbed(rungs, [2, 2], [2, 3 if is_honest else 0]), 3)
+    guess = rungs.guess(climbed(rungs, [2, 2], [2, 3 if is_honest else 0]))
     assert (guess.level == 3) if is_honest else (guess.level != 0)
     assert (rungs.by_hint.right > 100) is is_honest
 
 
-def test_shares_are_probabilities_whatever_was_seen() -> None:
+def test_a_throughput_that_carries_more_is_followed() -> None:
+    """Players that go up as soon as their throughput allows, and down as soon as it does not."""
     rungs = Rungs()
-    for levels in ([0, 3, 0, 3], [2, 1, 0, 0, 0, 1], [5, 5, 5]):
-        climb = climbed(rungs, levels)
-        for top_level in (0, 1, 3):
-            guess = rungs.guess(climb, top_level)
+
+    def play(levels: list[int]) -> Climb:
+        climb = Climb()
+        for level, following in zip(levels, [*levels[1:], levels[-1]], strict=True):
+            climb.outlook, climb.buffer_s = following - level, 10.0
+            rungs.learn(climb, level, 3, level)  # its player says that it stays
+        return climb
+
+    for levels in ([0, 2, 1, 1, 3, 0], [1, 3, 3, 2, 0, 1], [2, 0, 2, 1, 3, 1]) * 10:
+        play(levels)
+    climb = Climb()
+    climb.outlook, climb.buffer_s = 2, 10.0
+    rungs.learn(climb, 1, 3, 1)
+    assert rungs.guess(climb).level == 3
+    assert rungs.by_counts.right > 1.5 * rungs.by_hint.right
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.none() | st.integers(0, 6)), max_size=40))
+def test_shares_are_probabilities_whatever_was_seen(steps: list[tuple[int, int | None]]) -> None:
+    rungs = Rungs()
+    for top_level in (0, 1, 3):
+        climb = Climb()
+        for level, hint in steps:
+            rungs.learn(climb, level, top_level, hint)
+            guess = rungs.guess(climb)
             assert 0.0 <= guess.share <= 1.0
             assert 0 <= guess.level <= top_level
