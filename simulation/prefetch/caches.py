@@ -9,6 +9,7 @@ import numpy as np
 
 from cache.eviction.s3fifo import S3FifoParams
 from simulation.prefetch.belady import belady
+from simulation.prefetch.expected import Residency
 from simulation.prefetch.gate import Gate
 from simulation.prefetch.kernels import counts
 from simulation.prefetch.kernels.foreseen import replay_foreseen
@@ -19,26 +20,6 @@ from simulation.replay.kernels.s3fifo import replay_s3fifo
 
 ORACLE_S: Final = 7 * 86_400.0
 """The oracle fetches what its viewer will start within so long."""
-
-
-class Residency(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the cache that keeps what will be asked for soonest; see kernels/foreseen.py.
-
-    Chosen on logs of other seeds than those shown, see docs/results/prefetch.md.
-    """
-
-    window_s: float = 6 * 3600.0
-    popularity_s: float = 120 * 86_400.0
-    popularity_first: float = 0.15  # requests by others to come, per request there was
-    popularity_again: float = 0.1  # beyond that, per request after the first
-    popularity_none: float = 0.1  # of what nobody has asked for yet
-    broken_off: float = 0.35  # share of plays that end before 90 %
-    resumed: float = 0.5  # share of plays broken off that are taken up again
-    later: float = 0.1  # of those who have not come within a week
-    spare: float = 2.0
-    drawn_count: int = 32
-    trust_prior: float = 200.0  # prefetches
-    trust_half_life_s: float = 7 * 86_400.0
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulation.prefetch.study import Row, SameHits, Study
+from simulation.prefetch.timing import LINK_SHARE, Warmth
+
+KBPS_PER_MBPS = 1000.0
 
 _UNITS = {"objects": "objects of one size", "bytes": "bytes: run time x rate of each title"}
 
@@ -30,6 +33,24 @@ def lines(study: Study, source: str) -> Iterator[str]:
             for same in study.same_hits:
                 if (same.unit, same.capacity) == (unit, capacity):
                     yield _same_line(same)
+    if study.warmth:
+        yield ""
+        yield (
+            f"real transfer times, link {LINK_SHARE:g} x the mean of what is watched, "
+            f"{study.warmth[0].link_kbps / KBPS_PER_MBPS:.0f} Mbit/s"
+        )
+        title = "started within a minute of the end"
+        yield f"{title:<38}{'warm':>7}{'head':>8}{'stalls':>9}{'moved':>8}"
+    for warmth in study.warmth:
+        yield _warmth_line(warmth)
+
+
+def _warmth_line(warmth: Warmth) -> str:
+    name = f"{warmth.way}, capacity {warmth.capacity:.0%}"
+    return (
+        f"  {name:<36}{warmth.warm_ratio:7.3f}{warmth.head_ratio:8.3f}"
+        f"{warmth.stalled_ratio:9.3f}{warmth.moved_ratio:8.3f}"
+    )
 
 
 def _line(row: Row) -> str:

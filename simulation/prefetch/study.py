@@ -22,6 +22,7 @@ from simulation.prefetch.caches import Figures, Trial
 from simulation.prefetch.gate import Gate
 from simulation.prefetch.moments import Moments, moments_of
 from simulation.prefetch.requests import Requests, requests_of
+from simulation.prefetch.timing import Warmth, Way, warmth
 
 Unit = Literal["objects", "bytes"]
 
@@ -38,6 +39,15 @@ GATES: Final = (
 )
 """From generous to strict."""
 GATE: Final = GATES[1]
+
+TIMED: Final[tuple[tuple[float, Way], ...]] = (
+    (0.05, "at the end"),
+    (0.05, "half-way"),
+    (0.05, "ours"),
+    (0.10, "half-way"),
+    (0.10, "ours"),
+)
+"""What is run with transfers that take their time."""
 
 BASELINES: Final[dict[str, Callable[[Trial], Figures]]] = {
     "lru": caches.lru,
@@ -82,6 +92,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     object_count: int
     rows: tuple[Row, ...]
     same_hits: tuple[SameHits, ...]
+    warmth: tuple[Warmth, ...] = ()
 
 
 class _Run(msgspec.Struct, frozen=True):
@@ -96,10 +107,12 @@ def study(
     capacities: Sequence[float] = CAPACITIES,
     units: Sequence[Unit] = ("objects", "bytes"),
     has_wrong_models: bool = True,
+    timed: Sequence[tuple[float, Way]] = TIMED,
     on_run: Callable[[], None] = lambda: None,
 ) -> Study:
     """`logs`: seeds and the plays drawn with them. Raises InputError and ModelError."""
     runs: dict[tuple[Unit, float], list[_Run]] = {}
+    works: list[tuple[Requests, Moments]] = []
     sizes: list[tuple[int, int, int]] = []
     for seed, log in logs:
         requests = _checked(log, seed)
@@ -108,11 +121,18 @@ def study(
             name: moments_of(requests, scores_by(name, requests, seed=seed))
             for name in (model, *(WRONG if has_wrong_models else ()))
         }
+        works.append((requests, moments[model]))
         for unit in units:
+            # Whether a wrong model does harm has one answer, in objects or in bytes.
+            asked = moments if unit == units[0] else {model: moments[model]}
             for capacity in capacities:
-                found = _run(requests, moments, model, unit, capacity)
+                found = _run(requests, asked, model, unit, capacity)
                 runs.setdefault((unit, capacity), []).append(found)
                 on_run()
+    warm = []
+    for capacity, way in timed:
+        warm.append(warmth(works, way, gate=GATE, capacity=capacity))
+        on_run()
     return Study(
         model=model,
         seeds=tuple(seed for seed, _ in logs),
@@ -121,12 +141,13 @@ def study(
         object_count=sizes[0][2],
         rows=tuple(row for key, found in runs.items() for row in _rows(key, found)),
         same_hits=tuple(_same_hits(key, found) for key, found in runs.items()),
+        warmth=tuple(warm),
     )
 
 
 def run_count(seeds: int, units: int = 2, capacities: int = len(CAPACITIES)) -> int:
     """How often `on_run` will be called."""
-    return seeds * units * capacities
+    return seeds * units * capacities + len(TIMED)
 
 
 def _checked(log: PlaysLog, seed: int) -> Requests:
