@@ -195,6 +195,8 @@ class Child:
             self._answered(message)
 
     def _answered(self, message: Answers) -> None:
+        if len(message.ids) != len(message.probabilities):
+            raise _ChildGone("its answers are not those to its questions")
         now_s = self._clock.now_s()
         self.batch_count += 1
         self.run_times_s.append(message.took_s)

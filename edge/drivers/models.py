@@ -1,7 +1,7 @@
 """The registry of models at the origin: asked now and then, and fetched from.
 
     GET <upstream>/models/index.json   ->  ModelsOffered
-    FetchModel: manifest and signature, then the files the index names  ->  ModelFetched
+    FetchModel: manifest and signature, then the files the manifest names  ->  ModelFetched
 
 Only the configured upstream is asked, no more is read than a model of its kind may have, and the
 large files are fetched only once a key that is trusted has signed for them. While the registry
@@ -11,7 +11,6 @@ fails it is asked less often. Without keys it is not asked at all.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
@@ -42,9 +41,17 @@ from nearcast.model_index import (
     OfferedModel,
     read_index,
 )
-from predictor.artifact import MANIFEST_FILE, SIGNATURE_FILE
+from predictor import artifact
+from predictor.artifact import (
+    FILE_BYTES_MAX,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    SIGNATURE_FILE,
+    FileEntry,
+)
 from predictor.kinds import KINDS
-from predictor.signature import Trust
+from predictor.manifest import check_schema, decode
+from predictor.signature import SIGNATURE_BYTES_MAX, Trust
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +60,10 @@ DOUBLINGS_MAX: Final = 5
 """Of the pause while the registry fails: 300 s become 2.7 hours."""
 FIRST_S_MAX: Final = 5.0
 """A fleet that was started together need not ask together."""
-ODD_FILE_BYTES_MAX: Final = 8_000_000
-"""Of a file that is not the graph."""
+SIGNED: Final = (
+    (MANIFEST_FILE, artifact.MANIFEST_BYTES_MAX),
+    (SIGNATURE_FILE, SIGNATURE_BYTES_MAX),
+)
 
 
 class RegistryFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,35 +247,39 @@ class Models:
         self._tell(event)
 
     async def _files(self, offer: Offer) -> dict[str, bytes]:
-        """All files, each as the list says. Raises _Refused or UpstreamError."""
+        """The manifest and its signature as the list says; the rest as the manifest does, once it
+        is known who signed it. Raises _Refused or UpstreamError."""
         model = self._listed.get((offer.model_id, offer.manifest_sha256))
         if model is None:
             raise _Refused("unreachable", "it is not listed any more")
-        entries = model.files
-        graph_bytes_max = KINDS[offer.kind].model_bytes_max
-        for name, entry in entries.items():
-            bytes_max = graph_bytes_max if name == "model.onnx" else ODD_FILE_BYTES_MAX
-            if entry.size_bytes > bytes_max:
-                raise _Refused("oversized", f"{name} has {entry.size_bytes} bytes")
         files: dict[str, bytes] = {}
-        first = [name for name in (MANIFEST_FILE, SIGNATURE_FILE) if name in entries]
-        for name in first:
-            files[name] = await self._file(model, name)
-        manifest = files.get(MANIFEST_FILE, b"")
-        if hashlib.sha256(manifest).hexdigest() != offer.manifest_sha256:
+        for name, bytes_max in SIGNED:
+            if name in model.files:
+                entry = model.files[name]
+                listed = FileEntry(sha256=entry.sha256, size_bytes=entry.size_bytes)
+                files[name] = await self._file(model, name, listed, bytes_max)
+        text = files.get(MANIFEST_FILE, b"")
+        if artifact.digest(text) != offer.manifest_sha256:
             raise _Refused("changed", "its manifest is not the one that is listed")
         assert self._trust is not None, "nothing is offered without"
         try:
-            self._trust.check(manifest, files.get(SIGNATURE_FILE), offer.model_id)
+            self._trust.check(text, files.get(SIGNATURE_FILE), offer.model_id)
+            manifest = decode(text, offer.model_id)
+            kind = check_schema(manifest, offer.model_id, kind=offer.kind)
         except ModelError as error:
             raise _Refused(_reason(error), str(error)) from error
-        for name in sorted(set(entries) - set(first)):
-            files[name] = await self._file(model, name)
+        graph = FileEntry(sha256=manifest.sha256, size_bytes=manifest.size_bytes)
+        files[MODEL_FILE] = await self._file(model, MODEL_FILE, graph, kind.model_bytes_max)
+        for name, further in sorted(manifest.files.items()):
+            files[name] = await self._file(model, name, further, FILE_BYTES_MAX)
         return files
 
-    async def _file(self, model: OfferedModel, name: str) -> bytes:
+    async def _file(
+        self, model: OfferedModel, name: str, entry: FileEntry, bytes_max: int
+    ) -> bytes:
         """Raises _Refused or UpstreamError."""
-        entry = model.files[name]
+        if entry.size_bytes > bytes_max:
+            raise _Refused("oversized", f"{name} has {entry.size_bytes} bytes")
         answer = await self._upstream.get(
             f"{self._base}{model.url}{name}",
             (("accept-encoding", "identity"),),
@@ -281,8 +294,8 @@ class Models:
         if len(answer.body) < entry.size_bytes:
             size_bytes = len(answer.body)
             raise _Refused("truncated", f"{name} has {size_bytes} of {entry.size_bytes} bytes")
-        if hashlib.sha256(answer.body).hexdigest() != entry.sha256:
-            raise _Refused("changed", f"{name} is not the one that is listed")
+        if artifact.digest(answer.body) != entry.sha256:
+            raise _Refused("changed", f"{name} is not the one that was signed for")
         return answer.body
 
     async def _remember(self, effect: RememberModels) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
-from edge.config import EdgeConfig, InferenceConfig
+import pytest
+
+from edge.config import EdgeConfig, InferenceConfig, ModelsConfig
 from edge.drivers.inference import Inference, quantile
 from edge.effects import Predict
 from edge.events import Event, ModelChanged, Predicted, PredictionFailed
@@ -17,6 +21,8 @@ from edge.models.events import ModelLost, ModelReady, ModelUnusable, ShadowPredi
 from edge.prefetch.horizons import are_probabilities
 from nearcast.clock import SystemClock
 from predictor.features import FEATURE_COUNT
+from predictor.keys import KeyPair, sign_folder
+from predictor.runtime import default_model_folder
 
 LIMIT_S = 20.0
 ROW = (0.5,) * FEATURE_COUNT
@@ -46,7 +52,8 @@ def with_inference(
     settings: InferenceConfig,
     work: Callable[[Inference, Told], Awaitable[None]],
     *,
-    restarts_max: int = 5,
+    first: StartModel | None = None,
+    models: ModelsConfig | None = None,
 ) -> list[Event]:
     """Run `work` beside a real inference process; the events it led to."""
 
@@ -57,10 +64,12 @@ def with_inference(
         def spawn(task: Any, name: str) -> asyncio.Task[None]:
             return loop.create_task(task, name=name)
 
-        config = EdgeConfig(upstream="http://127.0.0.1:9", inference=settings)
+        config = EdgeConfig(
+            upstream="http://127.0.0.1:9", inference=settings, models=models or ModelsConfig()
+        )
         inference = Inference(config, SystemClock(), told.tell, spawn)
         async with asyncio.timeout(LIMIT_S):
-            inference.start(shipped(1, restarts_max))
+            inference.start(first or shipped(1))
             await told.until(lambda events: len(events) >= 1)
             try:
                 if isinstance(told.events[0], ModelReady):
@@ -135,7 +144,7 @@ def test_memory_limit_keeps_a_model_from_loading_and_the_node_goes_on() -> None:
     async def work(inference: Inference, told: Told) -> None:
         inference.ask(question(1))
 
-    events = with_inference(InferenceConfig(memory_bytes=1_000_000), work, restarts_max=0)
+    events = with_inference(InferenceConfig(memory_bytes=1_000_000), work, first=shipped(1, 0))
     assert isinstance(events[0], ModelUnusable | ModelLost)
     assert isinstance(events[1], PredictionFailed)
 
@@ -167,6 +176,38 @@ def test_a_shadow_answers_beside_the_active_model_and_can_take_over_or_die() -> 
     events = with_inference(InferenceConfig(), work)
     assert not [one for one in events if isinstance(one, PredictionFailed)]
     assert not [one for one in events if isinstance(one, ModelChanged) and one.model_id is None]
+
+
+@pytest.mark.parametrize(
+    ("is_signed", "is_fetched", "has_keys", "reason"),
+    [
+        (False, False, False, None),
+        (False, False, True, "unsigned"),
+        (True, False, True, None),
+        (True, True, False, "untrusted"),  # of the registry nothing is believed without keys
+    ],
+)
+def test_who_must_have_signed_a_model(
+    tmp_path: Path, is_signed: bool, is_fetched: bool, has_keys: bool, reason: str | None
+) -> None:
+    key = KeyPair.generate()
+    folder = Path(shutil.copytree(default_model_folder(), tmp_path / "model"))
+    if is_signed:
+        sign_folder(folder, key)
+
+    async def work(inference: Inference, told: Told) -> None:
+        pass
+
+    events = with_inference(
+        InferenceConfig(),
+        work,
+        first=StartModel(run_id=1, folder=str(folder), is_fetched=is_fetched, restarts_max=0),
+        models=ModelsConfig(public_keys=(key.public_text,) if has_keys else ()),
+    )
+    first = events[0]
+    assert isinstance(first, ModelReady if reason is None else ModelUnusable)
+    if isinstance(first, ModelUnusable):
+        assert first.reason == reason
 
 
 def shadows(events: list[Event]) -> list[tuple[int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -225,16 +224,3 @@ def test_whichever_process_is_killed_a_model_goes_on_answering(
         eventually(lambda: edge.status()["model_id"] == shipped)
         assert edge.status()["inference"]["pid"] == before["shadow_pid"]
         assert models_of(edge)["rollbacks"] == {"failed": 1}
-
-
-def test_a_local_model_must_be_signed_once_there_are_keys(
-    origin: FaultyOrigin, start_edge: StartEdge, registry: Registry, tmp_path: Path
-) -> None:
-    folder = Path(shutil.copytree(default_model_folder(), tmp_path / "mine"))
-    local = ("--set", f"prefetch.model={folder}")
-    with start_edge(origin.url, *local, *settings(), prefetch=True) as edge:
-        eventually(lambda: models_of(edge)["refusals"] == {"unsigned": 1})
-        assert "not signed" in edge.status()["model_detail"]
-    sign(folder, KEY)
-    with start_edge(origin.url, *local, *settings(), prefetch=True) as edge:
-        eventually(lambda: edge.status()["model_id"] == SHIPPED.manifest.model_id)
