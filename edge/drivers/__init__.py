@@ -30,7 +30,8 @@ Where to look, in the order of reading:
 
     what comes next
     manifests               reads them
-    models, model_store     the origin's registry of models; those that were fetched
+    models, model_fetch     the origin's registry of models; one of them, file by file
+    model_store             those that were fetched
     inference               the models that run, seen from the node
     inference_child         one of them
     inference_worker        its process

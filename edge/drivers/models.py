@@ -14,13 +14,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from edge.config import EdgeConfig
 from edge.drivers.catalog import Getter
+from edge.drivers.model_fetch import TIMEOUT_S, ModelFetch, ModelUnavailable
 from edge.drivers.model_store import ModelStore
 from edge.drivers.upstream import UpstreamError
 from edge.events import Event, ModelChanged
@@ -31,9 +32,8 @@ from edge.models.events import (
     ModelsFound,
     ModelsOffered,
     Offer,
-    Refusal,
 )
-from nearcast.errors import ConfigError, ModelError, NearcastError, RemoteProtocolError
+from nearcast.errors import ConfigError, NearcastError, RemoteProtocolError
 from nearcast.model_index import (
     INDEX_BYTES_MAX,
     INDEX_PATH,
@@ -41,29 +41,15 @@ from nearcast.model_index import (
     OfferedModel,
     read_index,
 )
-from predictor import artifact
-from predictor.artifact import (
-    FILE_BYTES_MAX,
-    MANIFEST_FILE,
-    MODEL_FILE,
-    SIGNATURE_FILE,
-    FileEntry,
-)
 from predictor.kinds import KINDS
-from predictor.manifest import check_schema, decode
-from predictor.signature import SIGNATURE_BYTES_MAX, Trust
+from predictor.signature import Trust
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_S: Final = 30.0
 DOUBLINGS_MAX: Final = 5
 """Of the pause while the registry fails: 300 s become 2.7 hours."""
 FIRST_S_MAX: Final = 5.0
 """A fleet that was started together need not ask together."""
-SIGNED: Final = (
-    (MANIFEST_FILE, artifact.MANIFEST_BYTES_MAX),
-    (SIGNATURE_FILE, SIGNATURE_BYTES_MAX),
-)
 
 
 class RegistryFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,14 +61,6 @@ class RegistryFigures(msgspec.Struct, frozen=True, kw_only=True):
     failure_count: int
     """Times it gave no list."""
     fetched_bytes: int
-
-
-class _Refused(Exception):
-    """This model cannot be had."""
-
-    def __init__(self, reason: Refusal, detail: str) -> None:
-        super().__init__(detail)
-        self.reason: Refusal = reason
 
 
 class Models:
@@ -104,14 +82,13 @@ class Models:
         self._jitter = jitter
         self._store = ModelStore(Path(config.store) if config.store is not None else None)
         self._lock = asyncio.Lock()  # over the folder; waiters are served in order
-        self._trust: Trust | None = None
+        self._source: ModelFetch | None = None
         self._base = ""
         self._etag: str | None = None
         self._listed: Mapping[tuple[str, str], OfferedModel] = {}
         self._state = "off"
         self._poll_count = 0
         self._failure_count = 0
-        self._fetched_bytes = 0
 
     async def start(self) -> None:
         """Say what is there, and begin to ask. Raises ConfigError when keys cannot be used."""
@@ -125,8 +102,8 @@ class Models:
         if not config.models.public_keys:
             self._state = "off: models.public_keys is empty, so no model there could be trusted"
         else:
-            self._trust = _trust(config)
             self._base = _base(config)
+            self._source = ModelFetch(self._upstream, self._base, _trust(config))
             try:
                 held, remembered = await asyncio.to_thread(self._store.open)
                 found = msgspec.structs.replace(found, held=held, remembered=remembered)
@@ -142,14 +119,14 @@ class Models:
             state=self._state,
             poll_count=self._poll_count,
             failure_count=self._failure_count,
-            fetched_bytes=self._fetched_bytes,
+            fetched_bytes=self._source.received_bytes if self._source is not None else 0,
         )
 
     def fetch(self, effect: FetchModel) -> None:
         self._spawn(self._fetch(effect.offer), "model")
 
     def remember(self, effect: RememberModels) -> None:
-        if self._trust is not None:
+        if self._source is not None:
             self._spawn(self._remember(effect), "models state")
 
     async def close(self) -> None:
@@ -225,11 +202,15 @@ class Models:
     async def _fetch(self, offer: Offer) -> None:
         event: Event
         try:
-            files = await self._files(offer)
+            model = self._listed.get((offer.model_id, offer.manifest_sha256))
+            if model is None:
+                raise ModelUnavailable("unreachable", "it is not listed any more")
+            assert self._source is not None, "nothing is offered without"
+            files = await self._source.files(offer, model)
             async with self._lock:
                 held = await asyncio.to_thread(self._store.keep, offer.model_id, files)
             event = ModelFetched(held=held)
-        except _Refused as error:
+        except ModelUnavailable as error:
             event = ModelRefused(model_id=offer.model_id, reason=error.reason, detail=str(error))
         except UpstreamError as error:
             detail = f"{error.cause}: {error}"
@@ -245,58 +226,6 @@ class Models:
                 event.detail,
             )
         self._tell(event)
-
-    async def _files(self, offer: Offer) -> dict[str, bytes]:
-        """The manifest and its signature as the list says; the rest as the manifest does, once it
-        is known who signed it. Raises _Refused or UpstreamError."""
-        model = self._listed.get((offer.model_id, offer.manifest_sha256))
-        if model is None:
-            raise _Refused("unreachable", "it is not listed any more")
-        files: dict[str, bytes] = {}
-        for name, bytes_max in SIGNED:
-            if name in model.files:
-                entry = model.files[name]
-                listed = FileEntry(sha256=entry.sha256, size_bytes=entry.size_bytes)
-                files[name] = await self._file(model, name, listed, bytes_max)
-        text = files.get(MANIFEST_FILE, b"")
-        if artifact.digest(text) != offer.manifest_sha256:
-            raise _Refused("changed", "its manifest is not the one that is listed")
-        assert self._trust is not None, "nothing is offered without"
-        try:
-            self._trust.check(text, files.get(SIGNATURE_FILE), offer.model_id)
-            manifest = decode(text, offer.model_id)
-            kind = check_schema(manifest, offer.model_id, kind=offer.kind)
-        except ModelError as error:
-            raise _Refused(_reason(error), str(error)) from error
-        graph = FileEntry(sha256=manifest.sha256, size_bytes=manifest.size_bytes)
-        files[MODEL_FILE] = await self._file(model, MODEL_FILE, graph, kind.model_bytes_max)
-        for name, further in sorted(manifest.files.items()):
-            files[name] = await self._file(model, name, further, FILE_BYTES_MAX)
-        return files
-
-    async def _file(
-        self, model: OfferedModel, name: str, entry: FileEntry, bytes_max: int
-    ) -> bytes:
-        """Raises _Refused or UpstreamError."""
-        if entry.size_bytes > bytes_max:
-            raise _Refused("oversized", f"{name} has {entry.size_bytes} bytes")
-        answer = await self._upstream.get(
-            f"{self._base}{model.url}{name}",
-            (("accept-encoding", "identity"),),
-            bytes_max=entry.size_bytes,
-            timeout_s=TIMEOUT_S,
-        )
-        if answer.status != 200:
-            raise _Refused("unreachable", f"{name} answers {answer.status}")
-        if answer.body is None:
-            raise _Refused("oversized", f"{name} has more than its {entry.size_bytes} bytes")
-        self._fetched_bytes += len(answer.body)
-        if len(answer.body) < entry.size_bytes:
-            size_bytes = len(answer.body)
-            raise _Refused("truncated", f"{name} has {size_bytes} of {entry.size_bytes} bytes")
-        if artifact.digest(answer.body) != entry.sha256:
-            raise _Refused("changed", f"{name} is not the one that was signed for")
-        return answer.body
 
     async def _remember(self, effect: RememberModels) -> None:
         try:
@@ -323,11 +252,3 @@ def _base(config: EdgeConfig) -> str:
     raise ConfigError(
         f"models.service is {name!r}; there are {', '.join(service.name for service in services)}"
     )
-
-
-def _reason(error: ModelError) -> Refusal:
-    for known in get_args(Refusal):
-        if error.reason == known:
-            reason: Refusal = known
-            return reason
-    return "unusable"
