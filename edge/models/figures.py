@@ -37,7 +37,7 @@ class ModelsFigures(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelFigures, ...]
     fetching: str | None
     compared_count: int
-    """Outcomes on which two models have been compared since the last switch."""
+    """Outcomes on which the two that answer have been compared."""
     pending_count: int
     """Questions whose outcome is not known yet."""
     lost_count: int

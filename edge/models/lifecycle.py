@@ -19,6 +19,7 @@ from edge.events import Predicted
 from edge.models import verdicts
 from edge.models.book import Book, why
 from edge.models.choice import Choice
+from edge.models.contest import Contest
 from edge.models.drift import Drift
 from edge.models.effects import (
     FetchModel,
@@ -43,7 +44,6 @@ from edge.models.events import (
 from edge.models.figures import ModelsFigures, figures_of
 from edge.models.outcomes import Outcomes, Scored
 from edge.models.run import Run, Source
-from edge.models.score import Comparison
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 
@@ -80,7 +80,8 @@ class Lifecycle:
         self._fetching: Offer | None = None
         self._previous: str | None = None
         """The model of the registry to go back to; None: the local one."""
-        self._beside = Comparison(self._config.window)
+        self._contest: Contest | None = None
+        """While two models answer."""
         self._outcome_count = 0
         self._switch_count = 0
 
@@ -135,14 +136,15 @@ class Lifecycle:
         before = self._outcome_count
         for scored in self._outcomes.take():
             self._score(scored)
-        if self._outcome_count // JUDGED_EVERY > before // JUDGED_EVERY or self._is_due(now_s):
+        is_due = self._contest is not None and now_s >= self._contest.until_s
+        if is_due or self._outcome_count // JUDGED_EVERY > before // JUDGED_EVERY:
             self._judge(now_s)
         self._consider(now_s)
 
     def deadline_s(self, now_s: float) -> float | None:
         deadlines = [self._outcomes.deadline_s(), self._choice.deadline_s(now_s)]
-        if self._other is not None and self._other.state in ("shadow", "previous"):
-            deadlines.append(self._other.since_s + self._config.shadow_s_max)
+        if self._contest is not None:
+            deadlines.append(self._contest.until_s)
         return min([one for one in deadlines if one is not None], default=None)
 
     # -- the start
@@ -245,8 +247,10 @@ class Lifecycle:
             self._other = None
             self._activate(run, now_s)
         elif is_new:
+            assert self._active is not None
             run.became("shadow", now_s)
-            self._beside = Comparison(self._config.window)
+            outcomes = self._config.shadow_outcomes
+            self._contest = Contest(run, self._active, self._config, outcomes=outcomes, now_s=now_s)
             self._book.note(run.name, "shadow", "", now_s)
 
     def _activate(self, run: Run, now_s: float) -> None:
@@ -286,44 +290,25 @@ class Lifecycle:
         if scored.horizon_index > 0:
             return  # half an hour is what prefetches live for
         self._outcome_count += 1
-        if self._active is None or self._other is None:
-            return
-        ours, theirs = (scored.answers.get(run.run_id) for run in self._pair())
-        if ours is not None and theirs is not None:
-            self._beside.add(ours, theirs, scored.is_followed)
-
-    def _pair(self) -> tuple[Run, Run]:
-        """The newer of the two, and the older."""
-        assert self._active is not None
-        assert self._other is not None
-        is_shadow = self._other.state != "previous"
-        return (self._other, self._active) if is_shadow else (self._active, self._other)
-
-    def _is_due(self, now_s: float) -> bool:
-        """Whether what runs beside the active model has done so for long enough."""
-        other = self._other
-        if other is None or other.state == "starting":
-            return False
-        return now_s >= other.since_s + self._config.shadow_s_max
+        if self._contest is not None:
+            self._contest.score(scored)
 
     def _judge(self, now_s: float) -> None:
-        active, other, config = self._active, self._other, self._config
-        if active is None:
+        contest, active = self._contest, self._active
+        reason = contest.reason() if contest is not None else None
+        if contest is not None and reason is not None:
+            self._end(contest.newer, reason, why(contest.newer), now_s)
             return
-        if other is None or other.state == "starting":
-            reason = verdicts.of_active(active, config, late_s=self._late_s)
+        if active is not None and (contest is None or contest.older is active):
+            reason = verdicts.of_active(active, self._config, late_s=self._late_s)
             if reason is not None:
                 self._end(active, reason, why(active), now_s)
-            return
-        newer, older = self._pair()
-        reason = verdicts.of_newer(newer, older, self._beside, config)
-        if reason is not None:
-            self._end(newer, reason, why(newer), now_s)
-        elif other.state == "shadow":
-            if len(self._beside) >= config.shadow_outcomes or self._is_due(now_s):
-                self._promote(other, active, now_s)
-        elif len(self._beside) >= config.probation_outcomes or self._is_due(now_s):
-            self._settle(other, "", now_s)
+                return
+        if contest is not None and contest.is_over(now_s):
+            if contest.newer is active:
+                self._settle(contest.older, "", now_s)
+            else:
+                self._promote(contest.newer, contest.older, now_s)
 
     def _promote(self, run: Run, before: Run, now_s: float) -> None:
         """Swap roles: both run, so that nothing has to be loaded."""
@@ -331,7 +316,8 @@ class Lifecycle:
         self._previous = before.model_id if before.source == "registry" else None
         run.became("probation", now_s)
         before.became("previous", now_s)
-        self._beside = Comparison(self._config.window)
+        outcomes = self._config.probation_outcomes
+        self._contest = Contest(run, before, self._config, outcomes=outcomes, now_s=now_s)
         self._switch_count += 1
         self._effects.emit(SwitchModel(run_id=run.run_id))
         self._book.note(run.name, "active", "", now_s)
@@ -344,6 +330,7 @@ class Lifecycle:
         if run is self._other and run.state == "previous":
             self._settle(run, detail, now_s)
             return
+        self._contest = None
         self._effects.emit(StopModel(run_id=run.run_id))
         if run.source == "registry" and reason != "withdrawn":
             self._choice.refuse(run.name, run.manifest_sha256, reason, detail, now_s)
@@ -377,7 +364,7 @@ class Lifecycle:
         """The model before the active one goes: the new one has proved itself, or stands alone."""
         assert self._active is not None
         self._active.became("active", now_s)
-        self._other = None
+        self._other = self._contest = None
         self._effects.emit(StopModel(run_id=before.run_id))
         self._book.note(before.name, "retired", detail, now_s)
 
@@ -412,7 +399,7 @@ class Lifecycle:
         return ModelsFigures(
             models=tuple(figures_of(run, now_s) for run in runs),
             fetching=self._fetching.model_id if self._fetching is not None else None,
-            compared_count=len(self._beside),
+            compared_count=len(self._contest) if self._contest is not None else 0,
             pending_count=len(self._outcomes),
             lost_count=self._outcomes.lost_count,
             switch_count=self._switch_count,

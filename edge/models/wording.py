@@ -26,7 +26,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report["fetching"]:
         yield f"being fetched: {report['fetching']}"
     if any(model["state"] in ("shadow", "previous") for model in report["models"]):
-        yield f"compared on {report['compared_count']} outcomes since the last switch"
+        yield f"compared on {report['compared_count']} outcomes"
     yield f"outcomes waited for: {report['pending_count']}"
     for name, title in (("refusals", "refused"), ("rollbacks", "rolled back")):
         counts = ", ".join(f"{reason} {count}" for reason, count in report[name].items())

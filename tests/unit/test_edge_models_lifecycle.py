@@ -328,3 +328,14 @@ def test_a_model_that_is_not_what_it_was_listed_as_is_refused() -> None:
     bench.running[2] = "m7"
     bench.ready(2)
     assert bench.lifecycle.figures(0.0).refusals == {"changed": 1}
+
+
+def test_an_active_model_that_errs_is_given_up_while_a_shadow_runs_too() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.answers["local"] = lambda _: math.nan
+    bench.watch(4)
+    assert bench.active_name == "m2"
+    assert list(bench.running.values()) == ["m2"]
+    assert bench.lifecycle.figures(bench.now_s).rollbacks == {"errors": 1}
