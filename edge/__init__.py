@@ -31,9 +31,10 @@ Where to look, in the order of reading:
     media_index         how that is found among all that are known
     texts               manifests on their way there
     successors          what follows what
+    numbered            how the names of manifests say so, where no catalogue does
     sessions, progress  who watches what, and how far they are
     viewers             the same viewer over several titles
-    prefetch            whether to fetch the successor, and which piece of it when
+    prefetch            what is worth fetching ahead, and what of it when; why, for who asks
     models              which model answers, how good it is, and what replaces it
     foresight           wires these
 

@@ -8,16 +8,26 @@ each byte, not by size or age: a byte of the budget goes where it is worth most.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import heapq
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from edge.prefetch.plans import Plan, Want
 from edge.prefetch.value import Worth
 
-PRICED_S: Final = 1.0
-"""How long a price holds. What it depends on changes slowly, and there may be thousands."""
+PRICED_S: Final = 5.0
+"""How long a price holds, unless other plans come to want the object. What it depends on changes
+slowly, and there may be thousands."""
+
+LOOKED_AT_MAX: Final = 64
+"""Offers that are not possible for now: if so many are not, the store is full or upstream ill."""
 
 _ORDER: Final = {"start": 3, "next": 2, "head": 1, "rest": 0}
+
+
+Rank = tuple[float, int, int, int, str]
+"""Least first: by value, use, the plan's age; then by when it was ranked, which tells it apart from
+the ranks it had before. Last the URL."""
 
 
 class Offer:
@@ -28,7 +38,7 @@ class Offer:
         self.wants: dict[str, tuple[Plan, Want]] = {}
         """By the plan's name, oldest first."""
         self.worth: Worth | None = None
-        self.priced_until_s = float("-inf")
+        self.ranked_no = 0
 
     @property
     def first(self) -> tuple[Plan, Want]:
@@ -43,6 +53,12 @@ class Market:
         self._price = price
         self._offers: dict[str, Offer] = {}
         self._url_of: dict[str, str] = {}  # plan -> what it wants
+        # Offers that are worth something, in order. Ranks that do not hold any more stay until
+        # they surface or outnumber the others.
+        self._ranks: list[Rank] = []
+        self._ranked_no = 0
+        self._unranked: dict[str, None] = {}
+        self._ranked_until_s = float("-inf")
 
     def __len__(self) -> int:
         return len(self._offers)
@@ -59,7 +75,7 @@ class Market:
             offer = self._offers[want.url] = Offer(want.url)
         self._url_of[plan.name] = want.url
         offer.wants[plan.name] = plan, want
-        offer.priced_until_s = float("-inf")
+        self._change(offer)
         return offer
 
     def withdraw(self, plan_name: str) -> None:
@@ -69,20 +85,19 @@ class Market:
             return
         offer = self._offers[url]
         del offer.wants[plan_name]
-        offer.priced_until_s = float("-inf")
+        self._change(offer)
         if not offer.wants:
             del self._offers[url]
 
     def worth(self, offer: Offer, now_s: float) -> Worth:
-        if offer.worth is None or now_s >= offer.priced_until_s:
+        if offer.worth is None:
             offer.worth = self._price(offer, now_s)
-            offer.priced_until_s = now_s + PRICED_S
         return offer.worth
 
-    def price(self, url: str, wants: dict[str, tuple[Plan, Want]], now_s: float) -> Worth:
+    def price(self, url: str, wants: Mapping[str, tuple[Plan, Want]], now_s: float) -> Worth:
         """What it would be worth to these plans."""
         offer = Offer(url)
-        offer.wants = wants
+        offer.wants = dict(wants)
         return self._price(offer, now_s)
 
     def best(
@@ -90,20 +105,44 @@ class Market:
     ) -> tuple[Offer | None, Offer | None]:
         """The offer that is worth most of those that are worth anything and possible, and the next
         best. Equal ones in the order of their plans."""
-        best: tuple[tuple[float, int, int], Offer] | None = None
-        second: tuple[tuple[float, int, int], Offer] | None = None
-        for offer in self._offers.values():
-            value = self.worth(offer, now_s).value
-            if value <= 0:
+        self._rank(now_s)
+        found: list[Offer] = []
+        looked_at: list[Rank] = []
+        while self._ranks and len(found) < 2 and len(looked_at) < LOOKED_AT_MAX:
+            rank = heapq.heappop(self._ranks)
+            offer = self._offers.get(rank[-1])
+            if offer is None or offer.ranked_no != rank[3]:
                 continue
-            plan, want = offer.first
-            rank = (value, _ORDER[want.use], -plan.order_no)
-            if second is not None and rank <= second[0]:
+            looked_at.append(rank)
+            if is_possible(offer):
+                found.append(offer)
+        for rank in looked_at:
+            heapq.heappush(self._ranks, rank)
+        return (found[0] if found else None), (found[1] if len(found) > 1 else None)
+
+    def _change(self, offer: Offer) -> None:
+        """Its price and its rank do not hold any more."""
+        offer.worth, offer.ranked_no = None, 0
+        self._unranked[offer.url] = None
+
+    def _rank(self, now_s: float) -> None:
+        """Give their places to the offers that have none, and once in a while to all."""
+        if now_s >= self._ranked_until_s or len(self._ranks) > 4 * len(self._offers) + 64:
+            self._ranked_until_s = now_s + PRICED_S
+            self._ranks.clear()
+            for offer in self._offers.values():
+                self._change(offer)
+        for url in self._unranked:
+            offer_of_url = self._offers.get(url)
+            if offer_of_url is None:
                 continue
-            if not is_possible(offer):
-                continue
-            if best is None or rank > best[0]:
-                best, second = (rank, offer), best
-            else:
-                second = rank, offer
-        return (best[1] if best else None), (second[1] if second else None)
+            value = self.worth(offer_of_url, now_s).value
+            if value > 0:
+                plan, want = offer_of_url.first
+                self._ranked_no += 1
+                offer_of_url.ranked_no = self._ranked_no
+                heapq.heappush(
+                    self._ranks,
+                    (-value, -_ORDER[want.use], plan.order_no, self._ranked_no, url),
+                )
+        self._unranked.clear()

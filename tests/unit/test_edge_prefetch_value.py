@@ -14,7 +14,7 @@ from edge.prefetch.budget import Budget
 from edge.prefetch.displaced import EVIDENCE_BYTES, Displaced
 from edge.prefetch.hours import Hours
 from edge.prefetch.market import Market, Offer
-from edge.prefetch.plans import Source, Want
+from edge.prefetch.plans import Plan, Source, Want
 from edge.prefetch.prices import Prices
 from edge.prefetch.trust import HALF_LIFE_S, Trust
 from edge.prefetch.value import Use, Worth, threshold, together, worth
@@ -141,6 +141,47 @@ def test_equal_ones_are_served_as_they_came() -> None:
     wishes = [Wish(str(no), 0.7, Want(f"u{no}", 1, "head"), order_no=no) for no in (3, 1, 2)]
     put(place, *wishes)
     assert order(place) == ["u1", "u2", "u3"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5),  # whose
+            st.integers(0, 4),  # what; 0: nothing
+            st.sampled_from(["start", "head", "rest"]),
+            st.sampled_from([0.05, 0.3, 0.5, 0.8]),
+        ),
+        max_size=40,
+    ),
+    st.integers(0, 4),
+)
+def test_the_best_is_the_best_whatever_came_and_went(
+    steps: list[tuple[int, int, Use, float]], barred: int
+) -> None:
+    place = market()
+    wishes: dict[str, Wish] = {}
+    for at, (who, what, use, chance) in enumerate(steps):
+        name = str(who)
+        if what == 0:
+            place.withdraw(name)
+            wishes.pop(name, None)
+            continue
+        # Dict order is what the market sees: a plan that wants something else comes last again.
+        wish = Wish(name, chance, Want(f"u{what}", 1, use), order_no=who)
+        old = wishes.get(name)
+        if old is None or old.want.url != wish.want.url:
+            wishes.pop(name, None)
+        wishes[name] = wish
+        put(place, wish)
+        best, second = place.best(float(at), lambda offer: offer.url != f"u{barred}")
+        wanted: dict[str, dict[str, tuple[Plan, Want]]] = {}
+        for one in wishes.values():
+            if one.want.url != f"u{barred}":
+                wanted.setdefault(one.want.url, {})[one.name] = one, one.want
+        values = {url: place.price(url, those, float(at)).value for url, those in wanted.items()}
+        paying = sorted((value for value in values.values() if value > 0), reverse=True)
+        found = [values[offer.url] for offer in (best, second) if offer is not None]
+        assert found == pytest.approx(paying[:2])
 
 
 def test_what_two_want_is_worth_more_than_what_one_wants() -> None:
