@@ -8,10 +8,15 @@ from typing import Final
 
 from nearcast.errors import InputError
 from simulation.prefetch.answers import DEFAULT
-from simulation.prefetch.segment_study import RESIDENCY, S3FIFO, SegmentRow, SegmentStudy
+from simulation.prefetch.segment_study import EDGE, RESIDENCY, S3FIFO, SegmentRow, SegmentStudy
 
 _ENDINGS: Final = (".csv.xz", ".csv.gz", ".csv")
-_NAMES: Final = {S3FIFO: "s3fifo", RESIDENCY: "ours, no model", DEFAULT: "ours"}
+_NAMES: Final = {
+    S3FIFO: "s3fifo",
+    EDGE: "s3fifo and planner",
+    RESIDENCY: "ours, no model",
+    DEFAULT: "ours",
+}
 
 
 def files_of(folder: Path) -> tuple[Path, Path]:

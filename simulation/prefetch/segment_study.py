@@ -16,8 +16,10 @@ import numpy as np
 from cache.eviction.s3fifo import S3FifoParams
 from predictor.viewing.course import successors
 from simulation.prefetch.answers import DEFAULT, scores_by
+from simulation.prefetch.kernels import positions
 from simulation.prefetch.moments import HORIZON_COUNT, IDLE_S, Scores
 from simulation.prefetch.requests import requests_of
+from simulation.prefetch.segment_edge import replay_edge
 from simulation.prefetch.segments import (
     CHUNK_SEGMENTS,
     Chunks,
@@ -30,6 +32,7 @@ from simulation.prefetch.segments import (
 )
 
 S3FIFO: Final = "s3fifo"
+EDGE: Final = "edge"
 RESIDENCY: Final = "residency"
 MODELS: Final = (DEFAULT, "rule", "random", "inverted")
 CAPACITY: Final = 0.05
@@ -80,9 +83,8 @@ def study(
     chunk_segments: int = CHUNK_SEGMENTS,
     counted_from_s: float = COUNTED_FROM_S,
 ) -> SegmentStudy:
-    """S3-FIFO, residency by expectation without a model, and with each of the models."""
-    from simulation.prefetch.kernels import chunks as kernel
-
+    """S3-FIFO alone; residency by expectation without a model and with each of the models; and the
+    edge as it is, S3-FIFO with the first model's prefetches."""
     chunks = chunks_of(log, chunk_segments)
     capacity_bytes = int(capacity * log.catalogue_bytes)
     plays = plays_log(log)
@@ -105,8 +107,20 @@ def study(
                 counted_from_s=counted_from_s,
                 seed=seed,
             )
+        if models:
+            found[EDGE] = replay_edge(
+                log,
+                demand,
+                chunks,
+                scores[models[0]],
+                successors(plays),
+                capacity_bytes=capacity_bytes,
+                counted_from_s=counted_from_s,
+                head_gate=HEAD_GATE,
+                rest_gate=REST_GATE,
+            )
         for name, each in found.items():
-            figures[name] = figures.get(name, np.zeros(kernel.FIGURES)) + each
+            figures[name] = figures.get(name, np.zeros(positions.FIGURES)) + each
     base = figures[S3FIFO]
     return SegmentStudy(
         sessions=len(log.item),
@@ -114,22 +128,28 @@ def study(
         chunk_requests=requests_count,
         chunk_segments=chunk_segments,
         capacity_bytes=capacity_bytes,
-        requested_bytes=int(base[kernel.REQUEST_BYTES]),
+        requested_bytes=int(base[positions.REQUEST_BYTES]),
         seed=seed,
         rows=tuple(
             SegmentRow(
                 policy=name,
-                byte_miss_ratio=float(each[kernel.MISS_BYTES] / each[kernel.REQUEST_BYTES]),
-                to_s3fifo=float(each[kernel.MISS_BYTES] / base[kernel.MISS_BYTES]),
-                prefetched_ratio=float(each[kernel.PREFETCH_BYTES] / each[kernel.REQUEST_BYTES]),
-                prefetch_precision=float(each[kernel.USED_BYTES] / each[kernel.PREFETCH_BYTES])
-                if each[kernel.PREFETCH_BYTES]
+                byte_miss_ratio=float(each[positions.MISS_BYTES] / each[positions.REQUEST_BYTES]),
+                to_s3fifo=float(each[positions.MISS_BYTES] / base[positions.MISS_BYTES]),
+                prefetched_ratio=float(
+                    each[positions.PREFETCH_BYTES] / each[positions.REQUEST_BYTES]
+                ),
+                prefetch_precision=float(
+                    each[positions.USED_BYTES] / each[positions.PREFETCH_BYTES]
+                )
+                if each[positions.PREFETCH_BYTES]
                 else None,
                 moved_to_s3fifo=float(
-                    (each[kernel.MISS_BYTES] + each[kernel.PREFETCH_BYTES])
-                    / base[kernel.MISS_BYTES]
+                    (each[positions.MISS_BYTES] + each[positions.PREFETCH_BYTES])
+                    / base[positions.MISS_BYTES]
                 ),
-                trust=float(each[kernel.TRUST] / len(edges)) if name in scores else None,
+                trust=float(each[positions.TRUST] / len(edges))
+                if name in scores or name == EDGE
+                else None,
             )
             for name, each in figures.items()
         ),
@@ -137,7 +157,6 @@ def study(
 
 
 def _s3fifo(demand: Demand, chunks: Chunks, capacity_bytes: int, counted_from_s: float) -> Floats:
-    from simulation.prefetch.kernels import chunks as kernel
     from simulation.replay.compiled import KERNELS
 
     of_policy = KERNELS[S3FIFO]
@@ -149,9 +168,9 @@ def _s3fifo(demand: Demand, chunks: Chunks, capacity_bytes: int, counted_from_s:
         warmup,
         *of_policy.arguments(S3FifoParams()),
     )
-    figures = np.zeros(kernel.FIGURES)
-    figures[kernel.REQUEST_BYTES] = chunks.sizes_bytes[demand.number[warmup:]].sum()
-    figures[kernel.MISS_BYTES] = missed
+    figures = np.zeros(positions.FIGURES)
+    figures[positions.REQUEST_BYTES] = chunks.sizes_bytes[demand.number[warmup:]].sum()
+    figures[positions.MISS_BYTES] = missed
     return figures
 
 

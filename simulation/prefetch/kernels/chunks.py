@@ -25,17 +25,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.prefetch.kernels.foreseen import within
+from simulation.prefetch.kernels.positions import (
+    FIGURES,
+    MISS_BYTES,
+    PREFETCH_BYTES,
+    REQUEST_BYTES,
+    TRUST,
+    USED_BYTES,
+)
 from simulation.replay.kernels.jit import jit
 
 REQUEST: Final = 0
 LEFT: Final = 1
-
-REQUEST_BYTES: Final = 0
-MISS_BYTES: Final = 1
-PREFETCH_BYTES: Final = 2
-USED_BYTES: Final = 3  # of those prefetched, asked for before they were let go
-TRUST: Final = 4  # of the model in the end
-FIGURES: Final = 5
 
 _RENDITIONS: Final = 5
 _READERS: Final = 6  # of one copy that are remembered, the latest
@@ -84,7 +85,7 @@ def replay_chunks(
     drawn_count: int,
     seed: int,
 ) -> Floats:
-    """Figures by the positions above."""
+    """Figures by kernels.positions."""
     figures = np.zeros(FIGURES)
     items = len(chunk_count)
     copies = items * _RENDITIONS
