@@ -12,13 +12,16 @@ A wrong model may waste what it fetches and nothing more; the table shows whethe
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from nearcast.seeds import Seeds
 from simulation.prefetch.moments import CHECKPOINTS, HORIZON_COUNT, Answers, Scores, score
 from simulation.prefetch.requests import Floats, Ints, Requests
+
+if TYPE_CHECKING:
+    from predictor.runtime import NextEpisodeModel
 
 WRONG: Final = ("random", "inverted", "stale")
 RULE: Final = "rule"
@@ -34,16 +37,25 @@ def model_folder(name: str) -> Path:
     return default_model_folder() if name in (DEFAULT, *WRONG) else Path(name)
 
 
+def check_model(name: str) -> None:
+    """Find out before long work. Raises ModelError for a folder that holds none."""
+    if name not in (RULE, "random"):
+        _loaded(name)
+
+
+def _loaded(name: str) -> NextEpisodeModel:
+    from predictor.runtime import NextEpisodeModel
+
+    return NextEpisodeModel.load(model_folder(name))
+
+
 def scores_by(name: str, requests: Requests, *, seed: int) -> Scores:
     """The answers of a model about every play. Raises ModelError for a folder that holds none."""
     if name == RULE:
         return _rule(requests)
     if name == "random":
         return _random(requests, seed)
-    from predictor.runtime import NextEpisodeModel
-
-    model = NextEpisodeModel.load(model_folder(name))
-    scores = score(requests, model.probabilities)
+    scores = score(requests, _loaded(name).probabilities)
     if name == "inverted":
         return Scores(at=tuple(1.0 - each for each in scores.at), left=1.0 - scores.left)
     if name == "stale":

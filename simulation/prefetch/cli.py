@@ -72,6 +72,7 @@ def prefetch(
         _on_segments(segments, seed=seed, model=model, json_file=json_file)
         return
     from predictor.logs.plays import read_plays
+    from simulation.prefetch.answers import check_model
     from simulation.prefetch.report import lines
     from simulation.prefetch.study import run_count, study
     from simulation.prefetch.years import years
@@ -80,6 +81,7 @@ def prefetch(
     shares = [parse_share(part.strip(), "--capacity") for part in capacity.split(",")]
     if min(shares) <= 0.0:
         raise ConfigError(f"--capacity {capacity}: each share must be above 0")
+    check_model(model)
     if requests is not None:
         logs = [(seed, read_plays(requests))]
         source = requests.name

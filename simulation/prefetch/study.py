@@ -28,7 +28,7 @@ Unit = Literal["objects", "bytes"]
 
 CAPACITIES: Final = (0.01, 0.05, 0.10)
 WARMUP_SHARE: Final = 0.2
-PLAYS_MIN: Final = 1000
+PLAYS_MIN: Final = 500
 """Of fewer plays nothing can be said."""
 
 GATES: Final = (
