@@ -19,7 +19,13 @@ import numpy as np
 
 from predictor.recommend.history import Floats, Ints, play_counts, recent_weights
 from predictor.recommend.taste import Taste, learn_taste
-from predictor.recommend.transitions import Transitions, count_pairs, shrunk, strongest
+from predictor.recommend.transitions import (
+    Transitions,
+    count_pairs,
+    discounted,
+    shrunk,
+    strongest,
+)
 
 HISTORY_PLAYS = 50
 """Plays a model looks back on."""
@@ -36,7 +42,8 @@ class BlendSettings(msgspec.Struct, frozen=True, kw_only=True):
     lag_max: int = 20
     lag_power: float = 0.8
     backward_share: float = 0.4
-    shrinkage: float = 30.0
+    shrinkage: float = 60.0
+    discount_power: float = 0.15
     recent_plays: int = 15
     recent_power: float = 1.0
     taste_rank: int = 16
@@ -113,7 +120,8 @@ def learn_blend(
     are those of `counts_of` where they are there already: counting is most of the work."""
     if counts is None:
         counts = counts_of(histories, title_count, settings)
-    rows = shrunk(counts, settings.shrinkage)
+    plays = play_counts(histories, title_count)
+    rows = discounted(shrunk(counts, settings.shrinkage), plays, settings.discount_power)
     taste = None
     if settings.taste_share > 0.0 and settings.taste_rank > 0:
         taste = learn_taste(
@@ -123,7 +131,6 @@ def learn_blend(
             ridge=settings.taste_ridge,
             genre=genre,
         )
-    plays = play_counts(histories, title_count)
     return Blend(
         settings=settings,
         transitions=rows if kept_counts is None else strongest(rows, kept_counts),

@@ -75,6 +75,15 @@ def shrunk(counts: Transitions, shrinkage: float) -> Transitions:
     )
 
 
+def discounted(rows: Transitions, plays: Floats, power: float) -> Transitions:
+    """Weights divided by `(1 + plays / mean plays) ** power` of the title gone to.
+
+    What everyone watches stands near everything; `plays` is (titles,).
+    """
+    factor = (1.0 + plays / max(1e-9, plays.mean())) ** -power
+    return msgspec.structs.replace(rows, weight=rows.weight * factor[rows.to])
+
+
 def strongest(rows: Transitions, kept_counts: Ints) -> Transitions:
     """Only the `kept_counts[i]` largest entries of row i, largest first; (titles,) counts."""
     titles = np.repeat(np.arange(rows.title_count), np.diff(rows.starts))

@@ -37,7 +37,8 @@ _QUERIES_MAX: Final = 1_500
 _GAIN_MIN: Final = 0.02
 _TRIED: Final[tuple[tuple[str, tuple[float, ...]], ...]] = (
     ("taste_share", (0.0, 0.03, 0.06)),
-    ("shrinkage", (10.0, 30.0, 60.0)),
+    ("shrinkage", (20.0, 60.0)),
+    ("discount_power", (0.0, 0.15, 0.3)),
     ("recent_power", (0.7, 1.0, 1.4)),
     ("backward_share", (0.2, 0.4, 0.7)),
     ("lag_power", (0.6, 0.8, 1.1)),
