@@ -107,6 +107,9 @@ class AudienceSpec(Section, frozen=True, kw_only=True):
     """Viewers drawn by the seed, the same ones for every edge."""
 
     viewer_count: int
+    kind: Literal["simple", "generated"] = "simple"
+    """`generated`: each watches one sitting of the workload generator's viewers, who go on, leave
+    and choose as measured ones do; the two shares below and mostly `gap_s` are then not used."""
     arrival_s: float = 60.0  # they begin evenly spread over this time
     series_share: float = 0.8  # who watches a series; the others a film
     abandon_probability: float = 0.1  # of giving up within an episode

@@ -45,7 +45,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     habit_sd: float = 0.4  # of a viewer's log-odds of coming back to a series at all
     resume_finish: float = 0.9
     """The chance that how far a resumed episode gets is the better of two draws."""
-    mood_sd: float = 0.3  # of a sitting's; binge viewing is no constant trait
+    mood_sd: float = 0.5  # of a sitting's; binge viewing is no constant trait
+    mood_stays: float = 1.2  # what a mood adds to the log-odds of going on with something else
     soon_shares: tuple[float, float, float] = (0.675, 0.176, 0.149)
     """Of successors within half an hour: within a minute, five minutes, or later."""
     stays_finished: float = 0.19

@@ -24,7 +24,7 @@ FIT_VIEWERS = 3000
 FIT_DAYS = 90.0
 _DAMPING = 0.7
 _GAP_H_MIN = 0.5
-_BACK_WEIGHT = 0.25
+_BACK_WEIGHT = 0.2
 _SHRINKAGE = 400  # plays; rows with few of them follow their noise less
 _RATIO_MAX = 1.5  # of one correction, so that a bad start cannot run away
 
@@ -123,7 +123,7 @@ def _kinds(
     leaves = [1.0 - each.next_kind_soon["successor"] for each in (target, drawn)]
     stays = behaviour.stays_finished * float(_ratio(np.array(leaves[0]), np.array(leaves[1])))
     mean = target.session_mean_plays / drawn.session_mean_plays
-    stays_else = float(np.clip(mean, 1 / _RATIO_MAX, _RATIO_MAX)) ** 2
+    stays_else = float(np.clip(mean, 1 / _RATIO_MAX, _RATIO_MAX))
     return {
         "stays_finished": min(0.9, stays),
         "stays_unfinished": min(0.9, behaviour.stays_unfinished * stays_else),

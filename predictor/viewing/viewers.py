@@ -16,7 +16,6 @@ A play's course:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -24,11 +23,9 @@ import numpy as np
 from predictor.features import CONTINUE_WITHIN_S, FINISHED_PROGRESS
 from predictor.viewing.behaviour import RUN_LENGTHS, Behaviour
 from predictor.viewing.course import Bools, Floats, Ints
+from predictor.viewing.open_series import SERIES_OPEN, OpenSeries
 from predictor.viewing.shelf import Shelf
 from predictor.viewing.statistics import COMPLETION_EDGES, WITHIN_S
-
-SERIES_OPEN: Final = 6
-"""Series a viewer may come back to."""
 
 SUCCESSOR, OTHER_EPISODE, SAME, OTHER_SERIES, FILM = range(5)
 _CANDIDATE_COUNT = 6  # start times among which the hours choose
@@ -83,10 +80,7 @@ class Viewers:
         self._film_is_open = np.zeros(count, dtype=bool)
         self.is_film = np.zeros(count, dtype=bool)
         self.is_probe = np.zeros(count, dtype=bool)
-        self._series = np.full((count, SERIES_OPEN), -1, dtype=np.int64)
-        self._episode = np.zeros((count, SERIES_OPEN), dtype=np.int64)
-        self._is_left = np.zeros((count, SERIES_OPEN), dtype=bool)
-        self._liking = np.zeros((count, SERIES_OPEN))
+        self._open = OpenSeries(count)
         self._run = np.ones(count)
         self._is_resumed = np.zeros(count, dtype=bool)
         self._mood = rng.normal(0.0, behaviour.mood_sd, count)
@@ -104,15 +98,15 @@ class Viewers:
             axis=1,
         )
         self._kinds /= self._kinds[:, -1:]
-        self._stays = np.array(
-            [behaviour.stays_unfinished, behaviour.stays_finished, behaviour.stays_film]
-        )
+        stays = [behaviour.stays_unfinished, behaviour.stays_finished, behaviour.stays_film]
+        self._stay_odds = np.log(stays) - np.log1p(-np.array(stays))
         self._log_gap = np.log(np.array(behaviour.gap_h) * _S_PER_H)
         self._hour_weights = np.array(behaviour.start_hour)
-        self._open_new(np.ones(count, dtype=bool))
+        self._take_up(np.ones(count, dtype=bool))
 
     def keep(self, chosen: Bools) -> None:
         """Go on with these alone."""
+        self._open.keep(chosen)
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray) and name not in _TABLES:
                 setattr(self, name, value[chosen])
@@ -121,7 +115,7 @@ class Viewers:
         """What each viewer plays now; afterwards they are at their next play."""
         behaviour, rng, count = self.behaviour, self.rng, len(self.viewer)
         is_film, is_probe = self.is_film, self.is_probe
-        series, episode = self._series[:, 0].copy(), self._episode[:, 0].copy()
+        series, episode = self._open.series[:, 0].copy(), self._open.episode[:, 0].copy()
         runtime_s = np.where(is_film, self.shelf.film_s[self.film], self.shelf.episode_s[series])
         completion = np.maximum(self._draw_completion(), _PLAY_S_MIN / runtime_s)
         watched_s = completion * runtime_s
@@ -142,7 +136,8 @@ class Viewers:
         has_next = episode + 1 < self.shelf.episode_count[series]
         is_soon = self._goes_on(completion, runtime_s) & ~is_film & ~is_probe & has_next
         row = np.where(is_film, 2, is_finished.astype(np.int64))
-        stays = rng.random(count) < self._stays[row]
+        stay_odds = self._stay_odds[row] + behaviour.mood_stays * self._mood
+        stays = rng.random(count) < 1.0 / (1.0 + np.exp(-stay_odds))
         kind = np.where(is_soon, SUCCESSOR, self._next_kind(row, stays))
         kind = np.where((kind == SUCCESSOR) & ~has_next, OTHER_SERIES, kind)
         if behaviour.probe_share:
@@ -151,7 +146,7 @@ class Viewers:
             kind = np.where(is_probe, rng.choice((OTHER_SERIES, FILM), count), kind)
         stays |= is_soon
         gap_s = np.where(stays, self._short_gap(is_soon), self._long_gap(end_s, kind))
-        self._is_left[:, 0] = np.where(is_film, self._is_left[:, 0], ~is_finished)
+        self._open.is_left[:, 0] = np.where(is_film, self._open.is_left[:, 0], ~is_finished)
         self._film_is_open = np.where(is_film, ~is_finished, self._film_is_open)
         self.start_s = end_s + gap_s
         self._is_resumed = kind == SAME
@@ -175,7 +170,7 @@ class Viewers:
         # After the sitting, liking and habit decide whether the viewer comes back to this series;
         # the tables hold for a viewer without any of either.
         returns = self._kinds[table, SAME]
-        odds = self.behaviour.liking_return * self._liking[:, 0] + self._habit
+        odds = self.behaviour.liking_return * self._open.liking[:, 0] + self._habit
         chance = returns / (returns + (1.0 - returns) * np.exp(-odds))
         draw = np.where(
             rng.random(count) < chance,
@@ -194,7 +189,7 @@ class Viewers:
             + np.interp(self._run, RUN_LENGTHS, behaviour.by_run)
             + np.array(behaviour.by_hour)[hour]
             + self._log_odds
-            + self._liking[:, 0]
+            + self._open.liking[:, 0]
             + self._mood
             + behaviour.by_log_runtime * np.log(runtime_s / _RUNTIME_S)
         )
@@ -210,7 +205,7 @@ class Viewers:
         again &= draw < self._completion_cdf[_FINISHED_BIN - 1]
         draw = np.where(again, rng.random(count), draw)
         # Who likes the series gets further, who does not stops earlier; so do those who resume.
-        liking = np.where(self.is_film, 0.0, self._liking[:, 0])
+        liking = np.where(self.is_film, 0.0, self._open.liking[:, 0])
         other = rng.random(count)
         sways = rng.random(count) < np.abs(liking) * self.behaviour.liking_finish
         draw = np.where(sways & (liking > 0), np.maximum(draw, other), draw)
@@ -242,7 +237,7 @@ class Viewers:
         behaviour = self.behaviour
         sooner = np.where(kind == SUCCESSOR, behaviour.successor_sooner, 0.0)
         sooner = np.where(kind == SAME, behaviour.resume_sooner, sooner)
-        sooner += np.where(kind <= SAME, behaviour.liking_gap * self._liking[:, 0], 0.0)
+        sooner += np.where(kind <= SAME, behaviour.liking_gap * self._open.liking[:, 0], 0.0)
         draws = rng.random((_CANDIDATE_COUNT, count)) ** (self._activity * np.exp(sooner))
         draws *= np.where(kind == SUCCESSOR, self.behaviour.gap_successor_span, 1.0)
         gaps = np.exp(np.interp(draws, self.behaviour.gap_at, self._log_gap))
@@ -259,20 +254,20 @@ class Viewers:
         # After a film, "the same again" and "the successor" mean the series watched last: whether
         # its episode was left tells which of the two it is.
         takes_up = was_film & ((kind == SUCCESSOR) | (kind == SAME))
-        kind = np.where(takes_up, np.where(self._is_left[:, 0], SAME, SUCCESSOR), kind)
-        length = self.shelf.episode_count[self._series[:, 0]]
+        kind = np.where(takes_up, np.where(self._open.is_left[:, 0], SAME, SUCCESSOR), kind)
+        length = self.shelf.episode_count[self._open.series[:, 0]]
         jump = np.floor(rng.random(count) * length).astype(np.int64)
-        episode = self._episode[:, 0]
+        episode = self._open.episode[:, 0]
         episode = np.where(kind == SUCCESSOR, episode + 1, episode)
         episode = np.where(kind == OTHER_EPISODE, jump, episode)
         is_over = episode >= length
-        self._episode[:, 0] = np.minimum(episode, length - 1)
+        self._open.episode[:, 0] = np.minimum(episode, length - 1)
         turns = (kind == OTHER_SERIES) | (is_over & ~self.is_film)
         back = turns & (rng.random(count) < behaviour.back_share)
         slot = np.minimum(rng.geometric(0.5, count), SERIES_OPEN - 1)
-        back &= self._series[np.arange(count), slot] >= 0
+        back &= self._open.series[np.arange(count), slot] >= 0
         self._go_back(back, slot)
-        self._open_new(turns & ~back)
+        self._take_up(turns & ~back)
         self._choose_film(self.is_film, was_film)
 
     def _go_back(self, chosen: Bools, slot: Ints) -> None:
@@ -280,19 +275,15 @@ class Viewers:
         at = np.flatnonzero(chosen)
         if not len(at):
             return
-        # (chosen, slots): the slot itself first, then the others in their order.
-        order = np.argsort(np.arange(SERIES_OPEN) != slot[at][:, None], axis=1, kind="stable")
-        for name in ("_series", "_episode", "_is_left", "_liking"):
-            values = getattr(self, name)
-            values[at] = np.take_along_axis(values[at], order, axis=1)
-        resumes = self._is_left[at, 0]
+        self._open.bring_forward(at, slot[at])
+        resumes = self._open.is_left[at, 0]
         resumes &= self.rng.random(len(at)) < self.behaviour.resume_back_share
-        episode = self._episode[at, 0] + ~resumes
-        self._episode[at, 0] = np.minimum(
-            episode, self.shelf.episode_count[self._series[at, 0]] - 1
+        episode = self._open.episode[at, 0] + ~resumes
+        self._open.episode[at, 0] = np.minimum(
+            episode, self.shelf.episode_count[self._open.series[at, 0]] - 1
         )
 
-    def _open_new(self, chosen: Bools) -> None:
+    def _take_up(self, chosen: Bools) -> None:
         """Another series, from its start or somewhere within; the oldest open one is forgotten."""
         at = np.flatnonzero(chosen)
         if not len(at):
@@ -302,19 +293,8 @@ class Viewers:
         length = self.shelf.episode_count[series]
         is_fresh = rng.random(len(at)) < self.behaviour.fresh_share
         within = np.floor(rng.random(len(at)) * length).astype(np.int64)
-        new = {
-            "_series": series,
-            "_episode": np.where(is_fresh, 0, within),
-            "_is_left": np.zeros(len(at), dtype=bool),
-            "_liking": rng.normal(0.0, self.behaviour.series_sd, len(at)),
-        }
-        for name, values in new.items():
-            column = getattr(self, name)
-            column[at, 1:] = column[at, :-1]
-            column[at, 0] = values
-        # One series is open once: where it was open already, the older mark goes.
-        again = self._series[at, 1:] == series[:, None]
-        self._series[at, 1:] = np.where(again, -1, self._series[at, 1:])
+        liking = rng.normal(0.0, self.behaviour.series_sd, len(at))
+        self._open.open(at, series, np.where(is_fresh, 0, within), liking)
 
     def _gather(self, crowd: Crowd, end_s: Floats, stays: Bools) -> None:
         """Those who are free when it happens come early, and for that title."""
@@ -346,4 +326,4 @@ class Viewers:
 
 
 _COMPLETION_INNER = np.array(COMPLETION_EDGES[1:-1])
-_TABLES = frozenset({"_completion_cdf", "_kinds", "_stays", "_log_gap", "_hour_weights"})
+_TABLES = frozenset({"_completion_cdf", "_kinds", "_stay_odds", "_log_gap", "_hour_weights"})

@@ -43,6 +43,8 @@ class CatalogueSpec(Section, frozen=True, kw_only=True):
     """Of the titles, those that are seasons."""
     popularity_power: float = 1.0
     """Of the published concentration of hours; below 1 is flatter, 0 likes all titles the same."""
+    level_share: float = 0.0
+    """Of the titles, those at the top that are all liked the same: a flat head."""
     new_share: float = 0.1
     """Of the titles, those that appear within the drawn time."""
     region_spread: float = 0.5
@@ -55,6 +57,7 @@ class CatalogueSpec(Section, frozen=True, kw_only=True):
             ("title_count", 10, 1_000_000),
             ("season_share", 0.01, 0.99),
             ("popularity_power", 0.0, 2.0),
+            ("level_share", 0.0, 1.0),
             ("new_share", 0.0, 1.0),
             ("region_spread", 0.0, 3.0),
             ("seasons_mean", 1.0, 50.0),
@@ -69,13 +72,15 @@ class Catalogue:
     def __init__(
         self, spec: CatalogueSpec, *, weeks: int, regions: int, rng: np.random.Generator
     ) -> None:
-        if weeks * regions * spec.title_count > _TABLE_MAX:
+        if spec.new_share and weeks * regions * spec.title_count > _TABLE_MAX:
             raise InputError(
                 f"{spec.title_count} titles for {weeks} weeks in {regions} regions are too many: "
                 f"their product must be at most {_TABLE_MAX}"
             )
         self.genres = GENRES
-        weights = title_weights(spec.title_count, power=spec.popularity_power)
+        weights = title_weights(
+            spec.title_count, power=spec.popularity_power, level_share=spec.level_share
+        )
         is_season = rng.random(len(weights)) < _season_odds(weights, spec.season_share)
         self.season_weights, self.film_weights = weights[is_season], weights[~is_season]
         # Neighbours in popularity form a series.
@@ -96,7 +101,8 @@ class Catalogue:
         # Hours to starts: a longer episode, or more of them, make more hours of one start.
         per_start_s = self.episode_s * (1.0 - _GOES_ON**self.episode_count) / (1.0 - _GOES_ON)
         hours = np.bincount(self.series_of_season, self.season_weights, minlength=series_count)
-        self.weeks, self.regions = weeks, regions
+        # Where nothing appears, one week is as the other.
+        self.weeks, self.regions = weeks if spec.new_share else 1, regions
         self._series = self._table(hours / per_start_s, self.series_release_s, spec, rng)
         self._film = self._table(self.film_weights / self.film_s, self.film_release_s, spec, rng)
 

@@ -114,9 +114,9 @@ def _lines(rows: tuple[Row, ...]) -> list[str]:
     agreeing = sum(row.agrees for row in rows)
     return [
         "",
-        f"{'':44}{'measured':>11}{'drawn':>11}{'off by':>9}",
+        f"{'':36}{'measured':>11}{'drawn':>11}{'off by':>9}",
         *(
-            f"{row.name:44}{row.measured:11.4g}{row.drawn:11.4g}{100 * row.deviation:+8.1f}%"
+            f"{row.name:36}{row.measured:11.4g}{row.drawn:11.4g}{100 * row.deviation:+8.1f}%"
             f"{'' if row.agrees else ' *'}"
             for row in rows
         ),

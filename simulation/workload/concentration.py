@@ -26,9 +26,11 @@ def hours_held(share_of_titles: Floats) -> Floats:
     return np.where(share_of_titles <= 0, 0.0, np.exp(found))
 
 
-def title_weights(count: int, *, power: float = 1.0) -> Floats:
-    """(count,) Shares of the hours, falling; a `power` below 1 flattens them."""
+def title_weights(count: int, *, power: float = 1.0, level_share: float = 0.0) -> Floats:
+    """(count,) Shares of the hours, falling; a `power` below 1 flattens all of them, a
+    `level_share` the top ones."""
     weights = np.diff(hours_held(np.arange(count + 1) / count)) ** power
+    weights = np.minimum(weights, weights[int(level_share * (count - 1))])
     return np.asarray(weights / weights.sum())
 
 

@@ -99,7 +99,9 @@ def series_workload(
         seed=seed,
         viewers=viewers,
         days=days,
-        catalogue=CatalogueSpec(title_count=90_000, popularity_power=1.15, new_share=0.0),
+        catalogue=CatalogueSpec(
+            title_count=85_000, popularity_power=1.27, level_share=0.0005, new_share=0.0
+        ),
     )
 
 
@@ -145,5 +147,5 @@ def summary_lines(found: Summary) -> list[str]:
         f"{found.titles} episodes and films, {100 * found.asked_once_share:.0f} % asked for once",
         f"{100 * found.episode_share:.0f} % episodes, "
         f"{100 * found.completed_share:.0f} % of plays completed",
-        f"hours in the top of seasons and films: {tops}",
+        f"hours in the top of them: {tops}",
     ]

@@ -25,6 +25,7 @@ from simulation.scenario import (
     TitleSpec,
     ViewerSpec,
 )
+from simulation.workload.audience import generated_audience
 
 VIDEO_CODECS = "avc1.64001f"
 AUDIO_CODECS = "mp4a.40.2"
@@ -51,7 +52,8 @@ def viewers_of(scenario: Scenario, titles: Iterable[Title]) -> tuple[ViewerSpec,
     known = {title.id: title for title in titles}
     viewers = scenario.viewers
     if scenario.audience is not None:
-        viewers += _audience(scenario.audience, known, Seeds(scenario.seed))
+        draw = generated_audience if scenario.audience.kind == "generated" else _audience
+        viewers += draw(scenario.audience, known, Seeds(scenario.seed))
     for viewer in viewers:
         unknown = [title_id for title_id in viewer.titles if title_id not in known]
         if unknown:

@@ -39,6 +39,12 @@ def test_a_lower_power_is_flatter() -> None:
     assert np.ptp(title_weights(1000, power=0.0)) == pytest.approx(0.0)
 
 
+def test_a_level_head_holds_less_than_a_peaked_one() -> None:
+    level = title_weights(1000, level_share=0.02)
+    assert np.ptp(level[:20]) == pytest.approx(0.0)
+    assert (level[30:] > title_weights(1000)[30:]).all()  # the sum stays
+
+
 def test_seasons_are_a_third_of_the_titles_and_two_thirds_of_the_hours() -> None:
     shelf = catalogue(title_count=18_000)
     seasons, films = shelf.season_weights, shelf.film_weights
@@ -88,7 +94,7 @@ def test_regions_like_different_titles() -> None:
 
 def test_a_catalogue_too_large_for_its_table_is_refused() -> None:
     with pytest.raises(InputError, match="are too many"):
-        catalogue(weeks=520, regions=200)
+        catalogue(weeks=520, regions=200, new_share=0.1)
 
 
 def test_settings_outside_their_range_are_refused() -> None:
