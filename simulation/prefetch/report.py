@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulation.prefetch.study import Row, SameHits, Study
-from simulation.prefetch.timing import LINK_SHARE, Warmth
+from simulation.prefetch.warmth import LINK_SHARE, Warmth
 
 KBPS_PER_MBPS = 1000.0
 

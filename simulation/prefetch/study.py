@@ -22,7 +22,8 @@ from simulation.prefetch.caches import Figures, Trial
 from simulation.prefetch.gate import Gate
 from simulation.prefetch.moments import Moments, moments_of
 from simulation.prefetch.requests import Requests, requests_of
-from simulation.prefetch.timing import Warmth, Way, warmth
+from simulation.prefetch.timing import Way
+from simulation.prefetch.warmth import Warmth, warmth
 
 Unit = Literal["objects", "bytes"]
 

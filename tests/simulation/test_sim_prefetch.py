@@ -15,7 +15,7 @@ from simulation.prefetch.gate import Gate
 from simulation.prefetch.moments import moments_of
 from simulation.prefetch.requests import requests_of
 from simulation.prefetch.study import Row, Study, study, waste_at
-from simulation.prefetch.timing import warmth
+from simulation.prefetch.warmth import warmth
 from simulation.prefetch.years import years
 
 CAPACITIES = (0.05, 0.1)
