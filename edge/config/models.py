@@ -24,8 +24,8 @@ class ModelsConfig(Section, frozen=True, kw_only=True):
     poll_s: Positive = 300.0
     """How often the registry is asked; longer, and not all edges at once, while it fails."""
     shadow_outcomes: Count = 500
-    """A new model answers beside the active one until it is known of so many answers of both
-    whether they came true."""
+    """A new model answers beside the active one until it is known of so many plays that both were
+    asked about whether the viewer went on."""
     shadow_s_max: Positive = 7 * 86_400.0
     """On a quiet node what is known after this time decides."""
     probation_outcomes: Count = 500
@@ -42,6 +42,6 @@ class ModelsConfig(Section, frozen=True, kw_only=True):
     errors_max: Annotated[int, msgspec.Meta(ge=0)] = 3
     """Answers in a row that are none; one more and the model is given up."""
     window: Count = 1_000
-    """Outcomes that the figures of a model are made of."""
+    """Outcomes that the figures of a model are made of, and plays that a comparison is."""
     pending_max: Count = 20_000
     """Questions whose outcome is waited for; the oldest make room."""

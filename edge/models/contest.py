@@ -16,7 +16,7 @@ class Contest:
     def __init__(
         self, newer: Run, older: Run, config: ModelsConfig, *, outcomes: int, now_s: float
     ) -> None:
-        """It is over after so many `outcomes`, or after `models.shadow_s_max`."""
+        """It is over after so many plays (`outcomes`), or after `models.shadow_s_max`."""
         self.newer = newer
         self.older = older
         self.until_s = now_s + config.shadow_s_max
@@ -32,11 +32,13 @@ class Contest:
         ours = scored.answers.get(self.newer.run_id)
         theirs = scored.answers.get(self.older.run_id)
         if ours is not None and theirs is not None:
-            self._compared.add(ours, theirs, scored.is_followed)
+            self._compared.add(scored.play_no, ours, theirs, scored.is_followed)
 
-    def reason(self) -> Refusal | None:
+    def reason(self, now_s: float) -> Refusal | None:
         """What there is against the newer one."""
-        return verdicts.of_newer(self.newer, self.older, self._compared, self._config)
+        return verdicts.of_newer(
+            self.newer, self.older, self._compared, self._config, is_last=self.is_over(now_s)
+        )
 
     def is_over(self, now_s: float) -> bool:
         return len(self._compared) >= self._outcomes or now_s >= self.until_s

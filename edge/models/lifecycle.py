@@ -295,7 +295,7 @@ class Lifecycle:
 
     def _judge(self, now_s: float) -> None:
         contest, active = self._contest, self._active
-        reason = contest.reason() if contest is not None else None
+        reason = contest.reason(now_s) if contest is not None else None
         if contest is not None and reason is not None:
             self._end(contest.newer, reason, why(contest.newer), now_s)
             return

@@ -27,6 +27,8 @@ have to be kept for the third, and it would tell of a model long after it did it
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
     """The truth about one question at one horizon, and what models had said."""
 
+    play_no: int
+    """Questions of one play share their truth: together they are one piece of evidence."""
     horizon_index: int
     is_followed: bool
     answers: dict[int, float]
@@ -120,7 +122,7 @@ class Outcomes:
         while self._due and self._due[0][0] <= now_s:
             _, index, play_no = heapq.heappop(self._due)
             if play_no in self._plays:
-                self._score(self._plays[play_no], index)
+                self._score(play_no, index)
                 if index == SCORED - 1:
                     self._forget_play(play_no)
 
@@ -132,7 +134,8 @@ class Outcomes:
         scored, self._scored = self._scored, []
         return scored
 
-    def _score(self, play: _Play, index: int) -> None:
+    def _score(self, play_no: int, index: int) -> None:
+        play = self._plays[play_no]
         assert play.ended_s is not None
         is_followed = (
             play.followed_s is not None and play.followed_s - play.ended_s <= HORIZONS_S[index]
@@ -142,6 +145,7 @@ class Outcomes:
             if answers:
                 self._scored.append(
                     Scored(
+                        play_no=play_no,
                         horizon_index=index,
                         is_followed=is_followed,
                         answers={run_id: row[index] for run_id, row in answers.items()},

@@ -7,7 +7,7 @@ viewers is then the same for both, and a few hundred outcomes tell them apart.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -58,34 +58,42 @@ class Window:
 class Comparison:
     """One model beside another, on the same questions."""
 
-    def __init__(self, count_max: int) -> None:
-        self._rows: deque[tuple[float, float, bool]] = deque(maxlen=count_max)
+    def __init__(self, play_count_max: int) -> None:
+        self._play_count_max = play_count_max
+        self._plays: OrderedDict[int, list[tuple[float, float, bool]]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        """Plays that both were asked about."""
+        return len(self._plays)
 
-    def add(self, probability: float, other: float, is_followed: bool) -> None:
-        self._rows.append((probability, other, is_followed))
+    def add(self, play_no: int, probability: float, other: float, is_followed: bool) -> None:
+        self._plays.setdefault(play_no, []).append((probability, other, is_followed))
+        if len(self._plays) > self._play_count_max:
+            self._plays.popitem(last=False)
 
     def worse_by(self) -> tuple[float, float]:
-        """How much larger this one's log-loss is than the other's, and how far that may be chance
-        (two standard errors). Positive: this one is worse."""
+        """How much larger this one's log-loss is than the other's, and the standard error of that.
+        Positive: this one is worse. A play counts once, however often it was asked about."""
         differences = [
-            _log_loss(one, is_followed) - _log_loss(other, is_followed)
-            for one, other, is_followed in self._rows
+            _mean(
+                _log_loss(one, is_followed) - _log_loss(other, is_followed)
+                for one, other, is_followed in rows
+            )
+            for rows in self._plays.values()
         ]
         count = len(differences)
         if count < 2:
             return 0.0, math.inf
         mean = math.fsum(differences) / count
         variance = math.fsum((value - mean) ** 2 for value in differences) / (count - 1)
-        return mean, 2.0 * math.sqrt(variance / count)
+        return mean, math.sqrt(variance / count)
 
     def ece_worse_by(self) -> float:
         """How much larger this one's calibration error is. Few outcomes make every model look
         uncalibrated, but both alike."""
-        one = _ece([(one, is_followed) for one, _, is_followed in self._rows])
-        return one - _ece([(other, is_followed) for _, other, is_followed in self._rows])
+        rows = [row for rows in self._plays.values() for row in rows]
+        one = _ece([(one, is_followed) for one, _, is_followed in rows])
+        return one - _ece([(other, is_followed) for _, other, is_followed in rows])
 
 
 def _figures(pairs: Sequence[tuple[float, bool]] | deque[tuple[float, bool]]) -> Figures:

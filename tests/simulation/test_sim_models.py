@@ -52,8 +52,8 @@ class Life:
             )
         settings = {
             "prefetch.enabled": True,
-            "models.shadow_outcomes": 100,
-            "models.probation_outcomes": 200,
+            "models.shadow_outcomes": 30,
+            "models.probation_outcomes": 30,
             "models.poll_s": 100.0,
         }
         scenario = scenario_of(
@@ -111,7 +111,7 @@ LIVED = ["fetched", "verified", "warmed", "shadow", "active"]
 
 
 def test_a_good_model_takes_over_and_goes_when_it_turns_wrong() -> None:
-    life = Life(6)
+    life = Life(4)
     better = Says("better", 0.67)
     life.at_wave(0, lambda: life.models.offer((offer("better"), better)))
     seen: list[str | None] = []
@@ -120,7 +120,7 @@ def test_a_good_model_takes_over_and_goes_when_it_turns_wrong() -> None:
         seen.append(life.edge.core.status(life.world.scheduler.now_s()).model_id)
         better.probability = 0.05
 
-    life.at_wave(3, turn)
+    life.at_wave(2, turn)
     figures = life.run()
     assert seen == ["better"]
     assert life.states("better") == [*LIVED, "rolled back"]
@@ -129,7 +129,7 @@ def test_a_good_model_takes_over_and_goes_when_it_turns_wrong() -> None:
 
 
 def test_bad_candidates_of_every_kind_leave_the_active_model_answering() -> None:
-    life = Life(4)
+    life = Life(5)
     models = life.models
     models.slow_s["slow"] = 0.3
     reasons: tuple[Refusal, ...] = ("unsigned", "truncated", "schema")
@@ -149,8 +149,8 @@ def test_bad_candidates_of_every_kind_leave_the_active_model_answering() -> None
         (run_id,) = [one for one, name in models.running().items() if name == "dies"]
         models.kill(run_id, is_final=True)
 
-    life.at_wave(3, lambda: models.offer((offer("dies", 5), Says("dies", 0.65))))
-    life.world.scheduler.at(3 * WAVE_S + 5.0, kill)
+    life.at_wave(4, lambda: models.offer((offer("dies", 5), Says("dies", 0.65))))
+    life.world.scheduler.at(4 * WAVE_S + 5.0, kill)
     figures = life.run()
     assert figures.models[0].model_id == "local"
     assert figures.models[0].error_count == 0

@@ -137,10 +137,23 @@ def test_a_comparison_tells_worse_from_chance() -> None:
     followed = rng.uniform(size=500) < truth
     for blur, is_worse in ((0.0, False), (0.02, False), (0.9, True)):
         comparison = Comparison(1000)
-        for value, is_followed in zip(truth, followed, strict=True):
-            comparison.add(float(value * (1 - blur) + 0.5 * blur), float(value), bool(is_followed))
-        worse_by, chance = comparison.worse_by()
-        assert (worse_by > max(0.01, chance)) is is_worse
+        for number, (value, is_followed) in enumerate(zip(truth, followed, strict=True)):
+            blurred = float(value * (1 - blur) + 0.5 * blur)
+            comparison.add(number, blurred, float(value), bool(is_followed))
+        worse_by, error = comparison.worse_by()
+        assert (worse_by > max(0.01, 2 * error)) is is_worse
+
+
+def test_asking_often_about_one_play_is_no_more_evidence() -> None:
+    once, often = Comparison(1000), Comparison(1000)
+    rng = np.random.Generator(np.random.PCG64(4))
+    for number in range(200):
+        value, is_followed = float(rng.uniform(0.2, 0.8)), bool(rng.uniform() < 0.5)
+        once.add(number, value, 0.5, is_followed)
+        for _ in range(4):
+            often.add(number, value, 0.5, is_followed)
+    assert len(often) == 200
+    assert often.worse_by() == pytest.approx(once.worse_by())
 
 
 # -- drift
