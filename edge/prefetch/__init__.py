@@ -18,7 +18,8 @@ Where to look, in the order of reading:
     rungs               at which rung they will be asked for
 
     what is fetched
-    planner             starts, pauses and ends fetches
+    planner             starts and pauses fetches
+    running             those on their way, and when one is given up
     market, prices      weighs what is wanted; by what it is worth now
     shelf               whether it is here already, or not to be had
     budget, hours       what may be spent; at which time of the day

@@ -23,9 +23,10 @@ def watch_context(
     utc_offset_h: float,
     share: float,
 ) -> WatchContext:
-    """`share` is the checkpoint; at the last one the credits are over."""
+    """`share` is the checkpoint; at the last one the credits are over. The hour is the one in
+    which the play began, as in logs."""
     viewer = session.viewer
-    local_s = wall_s + utc_offset_h * _S_PER_H
+    local_s = wall_s - (now_s - session.started_s) + utc_offset_h * _S_PER_H
     weekday = (int(local_s // _S_PER_DAY) + _EPOCH_WEEKDAY) % 7
     return WatchContext(
         progress=share,

@@ -20,8 +20,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-import msgspec
-
 from edge.config import PrefetchConfig
 from edge.fill import FillOutcome
 from edge.fills import Fills
@@ -30,34 +28,13 @@ from edge.open_fills import OpenFills
 from edge.prefetch.accounts import Accounts
 from edge.prefetch.budget import Budget
 from edge.prefetch.market import Market, Offer
-from edge.prefetch.plans import Plan, Want
+from edge.prefetch.plans import Plan
+from edge.prefetch.running import Running
 from edge.prefetch.shelf import Shelf
 
 REST_S: Final = 1.0
 """How long a plan with nothing to do is not looked at, unless something happens to it: with
 thousands of them, looking at all whenever a fill ends would cost more than the fill."""
-
-NEARLY_DONE: Final = 0.6
-"""Of a fetch that turned out pointless: from there on the rest is cheaper than the regret."""
-
-
-REGRET: Final = 0.25
-"""A fetch is given up when a byte of it is worth so much less than nothing: forecasts waver, and
-one that wavers about its threshold must not start and stop a fetch each time."""
-
-CHECK_S: Final = 0.1
-"""How often what is running is looked at; something happens a thousand times as often."""
-
-
-class Running(msgspec.Struct, frozen=True):
-    """A prefetch on its way, and for whom."""
-
-    url: str
-    size_bytes: int
-    wants: dict[str, tuple[Plan, Want]]
-    """By the plan's name."""
-    is_kept: bool = False
-    """What it was for has come true: it is about to be asked for."""
 
 
 class Planner:
@@ -87,8 +64,7 @@ class Planner:
         self._foreseen: OrderedDict[str, None] = OrderedDict()  # of these, all but in-session ones
         self._due: OrderedDict[str, None] = OrderedDict()  # plans to look at
         self._resting: OrderedDict[str, float] = OrderedDict()  # plans to look at again then
-        self._running: dict[int, Running] = {}  # by fill
-        self._check_s = float("-inf")
+        self._running = Running(market, open_fills)
         self._order_no = 0
         self._is_stirred = False
         self._is_stopped = not config.enabled
@@ -137,9 +113,7 @@ class Planner:
 
     def fulfil(self, name: str) -> None:
         """It came true: what is on its way for it is about to be asked for."""
-        for fill_id, running in tuple(self._running.items()):
-            if name in running.wants:
-                self._running[fill_id] = msgspec.structs.replace(running, is_kept=True)
+        self._running.keep(name)
         self.end(name)
 
     def look_at(self, name: str) -> None:
@@ -177,11 +151,11 @@ class Planner:
     def ended(self, outcome: FillOutcome, now_s: float) -> None:
         """A fill is over."""
         self.stir()
-        running = self._running.pop(outcome.fill_id, None)
-        if running is None:
+        names = self._running.ended(outcome.fill_id)
+        if names is None:
             return
         self._accounts.ended(outcome, now_s)
-        for name in running.wants:
+        for name in names:
             self.look_at(name)
         if outcome.result in ("stored", "not_modified"):
             return
@@ -189,7 +163,7 @@ class Planner:
             return  # by ourselves
         self._shelf.leave_alone(outcome.url, now_s)
         is_hopeless = outcome.result in ("not_stored", "cancelled")
-        for name in running.wants:
+        for name in names:
             plan = self._plans.get(name)
             if plan is not None and (is_hopeless or outcome.url == plan.about_url):
                 self.end(name)
@@ -206,9 +180,7 @@ class Planner:
         """Bring what is running in line with the rules above."""
         if not self._is_stirred and not self._open.has_prefetches:
             return
-        if now_s >= self._check_s:
-            self._check_s = now_s + CHECK_S
-            self._give_up_some(now_s)
+        self._running.check(self._plans, now_s)
         prefetches = self._open.prefetches()
         must_wait = self._must_wait() or self._budget.is_dry(now_s)
         for fill in prefetches:
@@ -248,24 +220,6 @@ class Planner:
     def _must_wait(self) -> bool:
         return self._open.demand_count > 0 or self._ledger.pass_count > 0
 
-    def _give_up_some(self, now_s: float) -> None:
-        """Cancel what turned out pointless, or not worth it by far."""
-        for fill in self._open.prefetches():
-            running = self._running.get(fill.fill_id)
-            if running is None or running.is_kept:
-                continue
-            if fill.received_bytes >= NEARLY_DONE * (fill.size_bytes or running.size_bytes):
-                continue
-            wants = {
-                name: (plan, want)
-                for name, (plan, want) in running.wants.items()
-                if self._plans.get(name) is plan and plan.wants(running.url)
-            }
-            if not wants:
-                self._open.cancel(fill, "nobody needs it any more", now_s)
-            elif self._market.price(running.url, wants, now_s).value < -REGRET:
-                self._open.cancel(fill, "it is not worth it any more", now_s)
-
     def _start_next(self, now_s: float) -> bool:
         self._look_around(now_s)
         while True:
@@ -273,20 +227,19 @@ class Planner:
             if offer is None:
                 return False
             # What it was wanted for may have happened meanwhile, or its viewer may have switched.
-            for plan, want in tuple(offer.wants.values()):
-                if plan.next_want(now_s) != want:
-                    self._look_at(plan, now_s)
-            if self._market.get(offer.url) is not offer:
-                continue
-            self._start(offer, runner_up, now_s)
-            return True
+            changed = [plan for plan, want in offer.wants.values() if plan.next_want(now_s) != want]
+            for plan in changed:
+                self._look_at(plan, now_s)
+            if not changed:
+                self._start(offer, runner_up, now_s)
+                return True
 
     def _start(self, offer: Offer, runner_up: Offer | None, now_s: float) -> None:
-        plan, want = offer.first
+        plan, _ = offer.first
         fill_id = self._fills.prefetch(
             offer.url, plan.headers, now_s + self._config.lifetime_s, now_s
         )
-        self._running[fill_id] = Running(offer.url, want.size_bytes, dict(offer.wants))
+        self._running.started(fill_id, offer)
         self._accounts.started(offer, runner_up, now_s)
         for name in tuple(offer.wants):
             self._market.withdraw(name)
@@ -294,9 +247,8 @@ class Planner:
 
     def _is_possible(self, offer: Offer) -> bool:
         _, want = offer.first
-        expected_bytes = sum(running.size_bytes for running in self._running.values())
         return self._open.upstreams.is_well(offer.url) and self._shelf.has_room(
-            expected_bytes + want.size_bytes
+            self._running.expected_bytes + want.size_bytes
         )
 
     def _look_around(self, now_s: float) -> None:
