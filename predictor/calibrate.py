@@ -99,20 +99,23 @@ def ece(probabilities: Floats, labels: Floats) -> float:
     return float(sum(distances) / len(labels))
 
 
-def fit_platt(log_odds: Floats, labels: Floats) -> tuple[float, float]:
+def fit_platt(
+    log_odds: Floats, labels: Floats, weights: Floats | None = None
+) -> tuple[float, float]:
     """Scale and shift of the log-odds with the least log-loss (Newton's method, step halved
-    while it overshoots)."""
+    while it overshoots). Rows count alike unless `weights` says otherwise."""
     inputs = np.stack([log_odds, np.ones_like(log_odds)], axis=1)
+    share = np.full(len(labels), 1.0 / len(labels)) if weights is None else weights / weights.sum()
 
     def loss(at: Floats) -> float:
         z = inputs @ at
-        return float(np.mean(np.logaddexp(0.0, z) - labels * z) + _RIDGE * (at @ at) / 2.0)
+        return float(share @ (np.logaddexp(0.0, z) - labels * z) + _RIDGE * (at @ at) / 2.0)
 
     found = np.array([1.0, 0.0])
     for _ in range(_NEWTON_STEPS):
         p = 1.0 / (1.0 + np.exp(-np.clip(inputs @ found, -40.0, 40.0)))
-        gradient = inputs.T @ (p - labels) / len(labels) + _RIDGE * found
-        hessian = (inputs.T * (p * (1.0 - p))) @ inputs / len(labels) + _RIDGE * np.eye(2)
+        gradient = inputs.T @ (share * (p - labels)) + _RIDGE * found
+        hessian = (inputs.T * (share * p * (1.0 - p))) @ inputs + _RIDGE * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
         before = loss(found)
         while loss(found - step) > before and float(np.abs(step).max()) > _STEP_MIN:

@@ -25,7 +25,7 @@ END = "end"  # the row taken when the play has ended, at whatever progress
 class Plays:
     """Ended episode plays as columns of equal length; units as in `WatchContext`."""
 
-    viewer: NDArray[np.int64]  # whose play; only for splitting by viewer
+    viewer: NDArray[np.int64]  # whose play, or the closest to it that is known; only for splitting
     completion: Floats  # share watched, may exceed 1
     runtime_s: Floats
     local_hour: Floats
@@ -73,7 +73,7 @@ def _rows(plays: Plays, progress: Floats, *, has_ended: bool) -> NDArray[np.floa
         np.isnan(plays.previous_gap_s), features._PREVIOUS_GAP_S_UNKNOWN, plays.previous_gap_s
     )
     columns = (
-        np.clip(progress, 0.0, 1.0),
+        np.clip(progress, 0.0, features._PROGRESS_MAX),
         _log_minutes(played_s, features._WATCHED_S_MAX),
         np.clip(plays.runtime_s, 0.0, features._RUNTIME_S_MAX) / features._S_PER_H,
         np.sin(angle),
@@ -90,6 +90,7 @@ def _rows(plays: Plays, progress: Floats, *, has_ended: bool) -> NDArray[np.floa
         np.log1p(np.clip(plays.plays_before_in_session, 0, features._PLAYS_BEFORE_MAX)),
         _log_minutes(plays.session_before_s + played_s, features._SESSION_S_MAX),
         np.full(len(plays), float(has_ended)),
+        _log_minutes((1.0 - progress) * plays.runtime_s, features._RUNTIME_S_MAX),
     )
     return np.stack(columns, axis=1).astype(np.float32)
 

@@ -20,7 +20,7 @@ import msgspec
 
 # Raised whenever a feature changes its meaning, order or scaling: a model names the version it was
 # trained on, and is refused by any other.
-FEATURE_VERSION: Final = 1
+FEATURE_VERSION: Final = 2
 
 FEATURE_NAMES: Final = (
     "progress",
@@ -40,6 +40,7 @@ FEATURE_NAMES: Final = (
     "plays_before_log",
     "session_log_min",
     "has_ended",
+    "remaining_log_min",
 )
 FEATURE_COUNT: Final = len(FEATURE_NAMES)
 
@@ -53,6 +54,8 @@ SERIES_PRIOR_WEIGHT: Final = 3.0
 # The model is asked at these shares of an episode.
 CHECKPOINTS: Final = (0.10, 0.25, 0.50, 0.75, 0.90, 1.00)
 
+# Beyond 1 where an episode is longer than was thought: those who stay past the credits go on less.
+_PROGRESS_MAX: Final = 1.1
 _WATCHED_S_MAX: Final = 4 * 3600.0
 _RUNTIME_S_MAX: Final = 3 * 3600.0
 _RUN_LENGTH_MAX: Final = 12
@@ -71,7 +74,7 @@ _HOURS_PER_DAY: Final = 24.0
 class WatchContext(msgspec.Struct, frozen=True, kw_only=True):
     """A viewer in an episode, now."""
 
-    progress: float  # share of the episode played, 0..1
+    progress: float  # share of the episode played, 0..1, above if it is longer than was thought
     watched_s: float  # media time played of this episode, this sitting
     runtime_s: float  # duration of the episode
     local_hour: float  # 0 <= local_hour < 24 where the viewer is
@@ -110,7 +113,7 @@ def vector(context: WatchContext) -> tuple[float, ...]:
     gap_s = context.previous_gap_s
     gap_s = _PREVIOUS_GAP_S_UNKNOWN if gap_s is None or math.isnan(gap_s) else gap_s
     return (
-        _clip(context.progress, 0.0, 1.0),
+        _clip(context.progress, 0.0, _PROGRESS_MAX),
         _log_minutes(context.watched_s, _WATCHED_S_MAX),
         _clip(context.runtime_s, 0.0, _RUNTIME_S_MAX) / _S_PER_H,
         math.sin(angle),
@@ -127,6 +130,7 @@ def vector(context: WatchContext) -> tuple[float, ...]:
         math.log1p(_clip(context.plays_before_in_session, 0, _PLAYS_BEFORE_MAX)),
         _log_minutes(context.session_s, _SESSION_S_MAX),
         float(context.has_ended),
+        _log_minutes((1.0 - context.progress) * context.runtime_s, _RUNTIME_S_MAX),
     )
 
 

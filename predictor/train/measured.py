@@ -1,4 +1,4 @@
-"""Real ended plays from a Parquet file, to measure a model on; training never sees them."""
+"""Real ended plays from a Parquet file: one row a play, without viewers or titles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nearcast.errors import InputError
 from predictor.columns import Floats, Plays
 
 _LABELS = ("next_within_30min", "next_within_24h", "next_within_7d")
-_COLUMNS = (
+COLUMNS = (
     "completion",
     "runtime_est_min",
     "hour_sin",
@@ -39,17 +39,17 @@ def read_plays(path: Path) -> Plays:
 
     try:
         names = pyarrow.parquet.read_schema(path).names
-        missing = [name for name in _COLUMNS if name not in names]
+        missing = [name for name in COLUMNS if name not in names]
         if missing:
             raise InputError(f"{path} lacks the columns {', '.join(missing)}")
-        table = pyarrow.parquet.read_table(path, columns=list(_COLUMNS))
+        table = pyarrow.parquet.read_table(path, columns=list(COLUMNS))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error}") from error
     except pyarrow.ArrowException as error:
         raise InputError(f"{path} is no readable Parquet file: {error}") from error
     if table.num_rows == 0:
         raise InputError(f"{path} holds no plays")
-    columns = {name: _column(table, name, path) for name in _COLUMNS}
+    columns = {name: _column(table, name, path) for name in COLUMNS}
     return _plays(columns, path)
 
 
@@ -72,7 +72,8 @@ def _plays(columns: dict[str, Floats], path: Path) -> Plays:
     played_s = columns["completion"] * runtime_s
     angle = np.arctan2(columns["hour_sin"], columns["hour_cos"])
     return Plays(
-        viewer=np.zeros(len(labels), dtype=np.int64),
+        # Nobody is named; plays of the same run time are the closest to a season that rows tell.
+        viewer=np.round(columns["runtime_est_min"]).astype(np.int64),
         completion=columns["completion"],
         runtime_s=runtime_s,
         local_hour=(angle / (2.0 * np.pi) * 24.0) % 24.0,

@@ -12,9 +12,9 @@ from predictor.calibrate import Scores, mean_scores, scores
 from predictor.columns import END, HORIZONS, Plays, reached, rows_at, rows_at_end
 from predictor.features import CHECKPOINTS
 from predictor.runtime import Graph
-from predictor.train.agreement import Row
 from predictor.train.baselines import Answers
 from predictor.train.network import Array
+from predictor.viewing.agreement import Row
 
 MEASURE_BATCH = 256
 _SHIFT_ROWS = 2000
@@ -24,24 +24,26 @@ ByStage = dict[str, dict[str, Scores]]  # stage -> horizon or "all" -> scores
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What was trained and how good it is. `test` is at the end of real plays."""
+    """What was trained and how good it is. `test` is at the end of plays that no part of training
+    or calibration saw."""
 
     model_id: str
     seed: int
+    source: str  # what the plays to learn from are
     plays: int
     test_plays: int
     test: dict[str, dict[str, Scores]]  # horizon or "all" -> float/int8
     checkpoints: dict[str, dict[str, dict[str, Scores]]]  # "0.10".. -> horizon -> float/int8
     baselines: dict[str, ByStage]  # name -> stage -> horizon
-    drawn: dict[str, dict[str, Scores]]  # like `test`, on drawn plays of unseen viewers
+    unseen: dict[str, Scores]  # at the end of training plays, by the network kept from each
     int8_shift_max: float  # largest move of a probability from float to int8, row by row
     int8_batch_shift_max: float  # largest move between asking alone and in a batch of 256
     size_bytes: int
     size_bytes_float: int
     latency_s: dict[str, dict[str, float]]  # batch 1; CPU time
     latency_by_batch_s: dict[str, tuple[Latency, ...]]
-    agreement: tuple[Row, ...]
-    agreement_share: float  # of the rows of the statistics that the drawn plays meet within 10 %
+    agreement: tuple[Row, ...]  # of drawn plays with the statistics they were fitted to
+    agreement_share: float | None  # of those rows, met within 10 %
 
 
 class GraphAnswers:
@@ -56,27 +58,25 @@ class GraphAnswers:
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """Scores on real plays; empty without any."""
+    """Scores by stage."""
 
     test: dict[str, dict[str, Scores]]
     checkpoints: dict[str, dict[str, dict[str, Scores]]]
     baselines: dict[str, ByStage]
 
 
-def measure_on_real(
+def measure_stages(
     models: Mapping[str, Answers],
     baselines: Mapping[str, Answers],
-    plays: Plays | None,
+    plays: Plays,
     on_progress: OnProgress,
 ) -> Measured:
     """The models and their baselines, on the same rows of each stage."""
-    if plays is None:
-        return Measured(test={}, checkpoints={}, baselines={})
     stages: list[tuple[str, float | str]] = [(f"{at:.2f}", at) for at in CHECKPOINTS]
     checkpoints: dict[str, dict[str, dict[str, Scores]]] = {}
     by_baseline: dict[str, ByStage] = {name: {} for name in baselines}
     for done, (name, stage) in enumerate([(END, END), *stages]):
-        on_progress(f"measure on real plays, stage {name}", done / (len(stages) + 1))
+        on_progress(f"measure, stage {name}", done / (len(stages) + 1))
         if stage != END and not (plays.completion >= float(stage)).any():
             continue
         table = by_horizon({**models, **baselines}, plays, stage)

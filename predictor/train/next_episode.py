@@ -1,58 +1,55 @@
 """Trains, calibrates, exports, quantises and measures the next-episode model.
 
-Plays are drawn from aggregate statistics and split by viewer: most train, some stop the training
-in time, some calibrate. Each play gives a row for every checkpoint it reached and one for its end.
-Calibration is fitted twice, for the float graph and again for the int8 graph, because quantising
-moves the log-odds. Real plays, where given, are only measured on.
+Each play gives a row for every checkpoint it reached and one for its end; each network learns from
+every end and, of every play, one checkpoint. The model is the mean of a few networks, each of which
+was kept from one fold of the viewers and taught by trees that were too (`predictor.train.boosted`):
+that fold chooses its epoch and tells how to calibrate, so no row is calibrated by a network that
+knows it. Calibration is fitted twice, for the float graphs and again for the int8 ones, because
+quantising moves the log-odds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from nearcast.seeds import Seeds
 from nearcast.whole_file import write_whole
 from predictor import artifact
-from predictor.artifact import Golden, Manifest
+from predictor.artifact import Manifest
 from predictor.bench import measure
-from predictor.calibrate import Scores, fit_platt, log_odds
-from predictor.columns import END, HORIZONS, Plays, reached, rows_at, rows_at_end
-from predictor.export import OPSET, to_onnx, with_platt
-from predictor.features import CHECKPOINTS, FEATURE_NAMES, FEATURE_VERSION
+from predictor.calibrate import Floats, Scores, fit_platt, log_odds, scores
+from predictor.columns import HORIZONS, Plays, rows_at_end
+from predictor.export import to_onnx, with_platt
+from predictor.features import CHECKPOINTS, FEATURE_NAMES
 from predictor.quantize import quantize_int8
-from predictor.runtime import Graph
-from predictor.train.agreement import compare
 from predictor.train.baselines import fit_baselines
+from predictor.train.boosted import BoostSettings, Teacher, lesson
 from predictor.train.measuring import (
     MEASURE_BATCH,
     GraphAnswers,
     OnProgress,
     Report,
-    by_horizon,
-    measure_on_real,
+    measure_stages,
     shifts,
 )
-from predictor.train.network import Array, FitSettings, fit
-from predictor.train.plays import draw_plays
-from predictor.train.statistics import ViewingStatistics
+from predictor.train.network import FitSettings, Network, Ramps, fit
+from predictor.train.next_episode_card import golden_of, manifest_of, metrics_of, reference_of
+from predictor.train.next_episode_data import Data, fold_of
+from predictor.train.next_episode_rows import Rows, training_rows
 
-PLAYS_DEFAULT = 400_000
-# Viewers differ, so a calibration is as good as its viewers are many: with 100 of them the error on
-# real plays moved by 0.02 from seed to seed, see docs/results/next-episode.md.
-_SHARE_STOPPING, _SHARE_CALIBRATING = 0.10, 0.30
-_GOLDEN_ROWS = 24
-# Processors with VNNI add int8 products in wider sums; answers may differ by this much, no more.
-_GOLDEN_TOLERANCE = 0.03
+MEMBERS_DEFAULT = 4
+_TEST_FOLDS = 5  # one of them measures, where no test is given
+# An edge asks while an episode plays, mostly from here on: drift is told against such rows.
+_STAGE_COLUMNS = tuple(FEATURE_NAMES.index(name) for name in ("progress", "has_ended"))
+_REFERENCE_CHECKPOINTS = tuple(at for at in CHECKPOINTS if at >= 0.5)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """The files' contents; `artifact.write` makes a folder of them."""
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
+    """The files' contents; `write` makes a folder of them."""
 
     model: bytes
     model_float: bytes
@@ -60,113 +57,102 @@ class Trained:
     report: Report
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Split:
-    training: Plays
-    stopping: Plays
-    calibrating: Plays
-
-
 def train(
-    statistics: ViewingStatistics,
+    data: Data,
     *,
-    data_sha256: str,
     test: Plays | None,
     seed: int,
-    play_count: int = PLAYS_DEFAULT,
-    settings: FitSettings | None = None,
+    members: int = MEMBERS_DEFAULT,
+    settings: FitSettings = FitSettings(),  # noqa: B008 - frozen
+    boosting: BoostSettings = BoostSettings(),  # noqa: B008 - frozen
     latency_calls: int = 2000,
     on_progress: OnProgress = lambda stage, share: None,
 ) -> Trained:
-    """Train on drawn plays; the same statistics and seed give the same model, byte for byte."""
+    """The same data and seed give the same model, byte for byte. Without `test`, a fifth of the
+    groups of plays is kept from training and measured on."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(limits=1):  # sums depend on how many threads share them
+        plays, own_test = data.plays, test
+        if own_test is None:
+            is_test = fold_of(plays.viewer, _TEST_FOLDS) == 0
+            plays, own_test = data.plays.take(~is_test), data.plays.take(is_test)
         return _train(
-            statistics,
-            data_sha256=data_sha256,
-            test=test,
+            data,
+            plays,
+            own_test,
             seed=seed,
-            play_count=play_count,
-            settings=settings or FitSettings(),
+            members=members,
+            settings=settings,
+            boosting=boosting,
             latency_calls=latency_calls,
             on_progress=on_progress,
         )
 
 
 def _train(
-    statistics: ViewingStatistics,
+    data: Data,
+    plays: Plays,
+    test: Plays,
     *,
-    data_sha256: str,
-    test: Plays | None,
     seed: int,
-    play_count: int,
+    members: int,
     settings: FitSettings,
+    boosting: BoostSettings,
     latency_calls: int,
     on_progress: OnProgress,
 ) -> Trained:
     seeds = Seeds(seed)
-    on_progress("fit the workload to the statistics", 0.0)
-    drawn = draw_plays(
-        statistics,
-        play_count=play_count,
-        seeds=seeds,
-        on_step=lambda done, total: on_progress("draw plays", done / total),
-    )
-    agreement = compare(statistics, drawn)
-    split = _split(drawn.plays, seeds.stream("predictor/split"))
-    rows, labels = training_rows(split.training)
-    stopping = training_rows(split.stopping)
-    network = fit(
-        rows,
-        labels,
-        stopping,
-        settings=settings,
-        rng=seeds.stream("predictor/network"),
-        on_epoch=lambda epoch, loss: on_progress(
-            f"train, epoch {epoch}, log-loss {loss:.4f}", epoch / settings.epochs_max
-        ),
-    )
-    on_progress("fit the baselines", 0.0)
-    baselines = fit_baselines(rows, labels, stopping, seeds.stream("predictor/baselines"))
+    fold = fold_of(plays.viewer, members)
+    parts = [training_rows(plays.take(fold == at)) for at in range(members)]
+    networks = _fit_members(parts, settings, boosting, seeds, on_progress)
 
     on_progress("calibrate and quantise", 0.0)
-    held_out, held_out_labels = training_rows(split.calibrating)
-    uncalibrated = to_onnx(network)
-    model_float = with_platt(uncalibrated, _platt(uncalibrated, held_out, held_out_labels))
-    quantised = quantize_int8(uncalibrated)
-    model = with_platt(quantised, _platt(quantised, held_out, held_out_labels))
-
+    alone = [to_onnx([network]) for network in networks]
+    model_float, _ = _calibrated(to_onnx(networks), alone, parts)
+    int8_alone = [quantize_int8(one) for one in alone]
+    model, unseen = _calibrated(quantize_int8(to_onnx(networks)), int8_alone, parts)
     models = {
         "float": GraphAnswers(model_float, "the float graph"),
         "int8": GraphAnswers(model, "the int8 graph"),
     }
-    golden = _golden(models["int8"].graph, held_out)
-    on_progress("measure", 0.0)
-    drawn_scores = by_horizon(models, split.calibrating, END)
-    moved = shifts(models, held_out)
+
+    on_progress("fit the baselines", 0.0)
+    stopping = parts[0]
+    learning = _joined(parts[1:])
+    baselines = fit_baselines(
+        learning.features,
+        learning.labels,
+        (stopping.features, stopping.labels),
+        seeds.stream("predictor/baselines"),
+        chance=learning.chance,
+    )
+    measured = measure_stages(models, baselines, test, on_progress)
+    test_rows = rows_at_end(test)
+    moved = shifts(models, test_rows)
     latency = measure(
         {name: answers.graph for name, answers in models.items()},
-        rows=held_out[:MEASURE_BATCH],
+        rows=test_rows[:MEASURE_BATCH],
         calls=latency_calls,
     )
-    measured = measure_on_real(models, baselines, test, on_progress)
-    manifest = _manifest(
+    manifest = manifest_of(
         model,
-        golden,
-        metrics=_metrics(measured.test or drawn_scores, "test" if test is not None else "drawn"),
-        data_sha256=data_sha256,
+        golden_of(models["int8"].graph, stopping.features),
+        reference=reference_of(parts, unseen),
+        metrics=metrics_of(measured.test),
+        data_sha256=data.sha256,
         seed=seed,
     )
     report = Report(
         model_id=manifest.model_id,
         seed=seed,
-        plays=len(drawn.plays),
-        test_plays=len(test) if test is not None else 0,
+        source=data.source,
+        plays=len(plays),
+        test_plays=len(test),
         test=measured.test,
         checkpoints=measured.checkpoints,
         baselines=measured.baselines,
-        drawn=drawn_scores,
+        unseen=_unseen_scores(parts, unseen),
         int8_shift_max=moved[0],
         int8_batch_shift_max=moved[1],
         size_bytes=len(model),
@@ -175,79 +161,91 @@ def _train(
             name: {"p50": rows_[0].p50, "p99": rows_[0].p99} for name, rows_ in latency.items()
         },
         latency_by_batch_s=latency,
-        agreement=agreement,
-        agreement_share=sum(row.agrees for row in agreement) / max(1, len(agreement)),
+        agreement=data.agreement,
+        agreement_share=(
+            sum(row.agrees for row in data.agreement) / len(data.agreement)
+            if data.agreement
+            else None
+        ),
     )
     return Trained(model=model, model_float=model_float, manifest=manifest, report=report)
 
 
-def training_rows(plays: Plays) -> tuple[Array, Array]:
-    """A row for every checkpoint each play reached, and one for its end; with labels."""
-    parts = [reached(plays, checkpoint) for checkpoint in CHECKPOINTS]
-    rows = [rows_at(part, at) for part, at in zip(parts, CHECKPOINTS, strict=True)]
-    labels = [part.labels for part in parts]
-    return np.concatenate([*rows, rows_at_end(plays)]), np.concatenate([*labels, plays.labels])
+def _fit_members(
+    parts: list[Rows],
+    settings: FitSettings,
+    boosting: BoostSettings,
+    seeds: Seeds,
+    on_progress: OnProgress,
+) -> list[Network]:
+    """One network per fold, taught by trees that were trained on the others."""
+    everything = _joined(parts)
+    ramps = Ramps.of(everything.features, settings.quantile_count)
+    networks: list[Network] = []
+
+    def shown(member: int) -> Callable[[int, float], None]:
+        def show(epoch: int, loss: float) -> None:
+            done = (member + epoch / settings.epochs) / len(parts)
+            on_progress(f"network {member + 1} of {len(parts)}, epoch {epoch}: {loss:.4f}", done)
+
+        return show
+
+    for at, kept in enumerate(parts):
+        rng = seeds.stream(f"predictor/network/{at}")
+        learning = _joined([part for other, part in enumerate(parts) if other != at])
+        drawn = rng.random(len(learning.chance)) < learning.chance
+        on_progress(f"trees {at + 1} of {len(parts)}", at / len(parts))
+        teacher = Teacher(learning.features[drawn], learning.labels[drawn], boosting, seed=at + 1)
+        rows, answers = lesson(
+            learning.features[drawn],
+            learning.labels[drawn],
+            teacher,
+            whole=_STAGE_COLUMNS,
+            rng=rng,
+        )
+        networks.append(
+            fit(
+                rows,
+                answers,
+                (kept.features, kept.labels),
+                settings=settings,
+                rng=rng,
+                ramps=ramps,
+                on_epoch=shown(at),
+            )
+        )
+    return networks
 
 
-def _split(plays: Plays, rng: np.random.Generator) -> _Split:
-    """By viewer: what is measured on a viewer must not have been learnt from them."""
-    share = rng.permutation(int(plays.viewer.max()) + 1)[plays.viewer] / (plays.viewer.max() + 1)
-    is_calibrating = share < _SHARE_CALIBRATING
-    is_stopping = ~is_calibrating & (share < _SHARE_CALIBRATING + _SHARE_STOPPING)
-    return _Split(
-        training=plays.take(~is_calibrating & ~is_stopping),
-        stopping=plays.take(is_stopping),
-        calibrating=plays.take(is_calibrating),
+def _joined(parts: list[Rows]) -> Rows:
+    return Rows(
+        features=np.concatenate([part.features for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        chance=np.concatenate([part.chance for part in parts]),
     )
 
 
-def _platt(model: bytes, rows: Array, labels: Array) -> list[tuple[float, float]]:
-    answers = log_odds(GraphAnswers(model, "the uncalibrated graph").probabilities(rows))
-    return [fit_platt(answers[:, at], labels[:, at].astype(float)) for at in range(len(HORIZONS))]
+def _calibrated(model: bytes, alone: list[bytes], parts: list[Rows]) -> tuple[bytes, list[Floats]]:
+    """The graph with its calibration, and what it foretells of each part by the one network that
+    has not seen it."""
+    odds = [
+        log_odds(GraphAnswers(one, "the uncalibrated graph").probabilities(part.features))
+        for one, part in zip(alone, parts, strict=True)
+    ]
+    stacked = np.concatenate(odds)
+    labels = np.concatenate([part.labels for part in parts]).astype(np.float64)
+    weights = np.concatenate([part.chance for part in parts]).astype(np.float64)
+    platt = [fit_platt(stacked[:, at], labels[:, at], weights) for at in range(len(HORIZONS))]
+    scale, shift = np.array(platt).T
+    return with_platt(model, platt), [1.0 / (1.0 + np.exp(-(z * scale + shift))) for z in odds]
 
 
-def _golden(graph: Graph, rows: Array) -> Golden:
-    chosen = rows[np.linspace(0, len(rows) - 1, _GOLDEN_ROWS).astype(int)].copy()
-    chosen = np.round(chosen, 4)
-    answers = np.concatenate([graph.run(row[None, :]) for row in chosen])
-    return Golden(
-        inputs=tuple(tuple(round(float(v), 4) for v in row) for row in chosen),
-        outputs=tuple(tuple(round(float(v), 6) for v in row) for row in answers),
-        tolerance=_GOLDEN_TOLERANCE,
-    )
-
-
-def _metrics(table: Mapping[str, Mapping[str, Scores]], name: str) -> dict[str, float]:
-    metrics: dict[str, float] = {}
-    for horizon in HORIZONS:
-        found = table[horizon]["int8"]
-        for measure_name in ("auc", "log_loss", "ece"):
-            value = round(float(getattr(found, measure_name)), 5)
-            metrics[f"{name}_{horizon}_{measure_name}"] = value
-    return metrics
-
-
-def _manifest(
-    model: bytes, golden: Golden, *, metrics: dict[str, float], data_sha256: str, seed: int
-) -> Manifest:
-    sha256 = artifact.digest(model)
-    return Manifest(
-        format_version=artifact.FORMAT_VERSION,
-        kind=artifact.NEXT_EPISODE,
-        model_id=f"{artifact.NEXT_EPISODE}-{sha256[:12]}",
-        feature_version=FEATURE_VERSION,
-        feature_names=FEATURE_NAMES,
-        outputs=HORIZONS,
-        opset=OPSET,
-        precision="int8",
-        sha256=sha256,
-        size_bytes=len(model),
-        golden=golden,
-        metrics=metrics,
-        training_data_sha256=data_sha256,
-        seed=seed,
-        created_by=f"nearcast {version('nearcast')}",
-    )
+def _unseen_scores(parts: list[Rows], unseen: list[Floats]) -> dict[str, Scores]:
+    """Per horizon, at the end of plays: each by the one int8 network that has not seen it."""
+    ended = [part.features[:, FEATURE_NAMES.index("has_ended")] > 0.5 for part in parts]
+    foretold = np.concatenate([p[at] for p, at in zip(unseen, ended, strict=True)])
+    labels = np.concatenate([part.labels[at] for part, at in zip(parts, ended, strict=True)])
+    return {name: scores(foretold[:, at], labels[:, at]) for at, name in enumerate(HORIZONS)}
 
 
 def write(folder: Path, trained: Trained) -> None:

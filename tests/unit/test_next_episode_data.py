@@ -1,0 +1,70 @@
+"""What the next-episode model is given to learn from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nearcast.errors import InputError
+from nearcast.seeds import Seeds
+from predictor.logs.plays import write_plays
+from predictor.train.next_episode_data import Data, fold_of, read_data, read_real
+from predictor.viewing.draw import draw_log
+from predictor.viewing.fitted import fitted_behaviour
+from predictor.viewing.shelf import PlainShelf
+
+
+def read(path: Path | None, play_count: int = 500) -> Data:
+    return read_data(
+        path, seeds=Seeds(3), play_count=play_count, on_progress=lambda stage, share: None
+    )
+
+
+def test_invented_viewers_are_many_and_what_is_assumed_of_them_teaches_nothing() -> None:
+    plays = read(None, 4000).plays
+    assert len(plays) == 4000
+    assert len(np.unique(plays.viewer)) > 150
+    went_on = plays.labels[:, 0].astype(np.float64)
+    for name in ("episode_no", "season_no", "device_tv", "weekend"):
+        assert abs(np.corrcoef(getattr(plays, name), went_on)[0, 1]) < 0.06
+    assert np.corrcoef(plays.completion, went_on)[0, 1] > 0.3
+
+
+def test_an_operators_log_gives_plays_by_viewer(tmp_path: Path) -> None:
+    seeds = Seeds(1)
+    log = draw_log(
+        fitted_behaviour(), PlainShelf(seeds.stream("s")), viewers=60, days=20.0, seeds=seeds
+    )
+    path = tmp_path / "plays.csv"
+    write_plays(path, log)
+    data = read(path)
+    assert data.source == "log"
+    assert not data.is_drawn
+    assert 40 < len(np.unique(data.plays.viewer)) <= 60
+    assert read_real(path)[1] == "log"
+
+
+def test_other_tables_and_short_ones_are_refused_by_name(tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("week,category\n1,2\n")
+    with pytest.raises(InputError, match=r"other\.csv is neither a log of plays"):
+        read(other)
+    short = tmp_path / "short.csv"
+    short.write_text(
+        "viewer,start_s,watched_s,runtime_s,title,series,season,episode\n"
+        "a,0,1200,1200,x,s,1,1\na,1210,1200,1200,y,s,1,2\n"
+    )
+    with pytest.raises(InputError, match=r"short\.csv has \d+ ended episode plays"):
+        read(short)
+
+
+def test_folds_keep_groups_whole_and_are_of_like_size() -> None:
+    groups = np.repeat(np.arange(40), np.arange(1, 41))
+    fold = fold_of(groups, 4)
+    for group in range(40):
+        assert len(set(fold[groups == group])) == 1
+    sizes = np.bincount(fold)
+    assert len(sizes) == 4
+    assert sizes.max() - sizes.min() <= 40
