@@ -17,7 +17,10 @@ from predictor.recommend.history import Floats, Ints
 
 # Plays at which a title's own vector and its genre's weigh the same.
 _CONTENT_PLAYS = 3.0
-_VIEWERS_MAX = 4_000  # the eigenvectors take (viewers)^3; more viewers are sampled evenly
+# More viewers are sampled evenly: the eigenvectors take time with the cube of their number, and
+# plays are held as a matrix.
+_VIEWERS_MAX = 1_000
+_CELLS_MAX = 50_000_000  # 200 MB
 
 
 class Taste(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +39,8 @@ def learn_taste(
     genre: Ints | None = None,
 ) -> Taste:
     """`genre` is (titles,), -1 where unknown."""
-    step = max(1, -(-len(histories) // _VIEWERS_MAX))
+    viewers_max = max(1, min(_VIEWERS_MAX, _CELLS_MAX // title_count))
+    step = max(1, -(-len(histories) // viewers_max))
     chosen = [history for history in histories[::step] if len(history)]
     plays = np.zeros((len(chosen), title_count), dtype=np.float32)
     for row, history in zip(plays, chosen, strict=True):
