@@ -32,8 +32,8 @@ SHARE_PRIORS: Final = (0.3, 1.0, 3.0, 10.0)
 """In mean amounts of a title and period."""
 
 _SHRINK_ROWS = 12.0
-"""A category's ratio counts as much as that of all categories once it has so many rows: between 5
-and 50 it moves the error of rolling origins on a weekly top ten by less than 0.002."""
+"""A category's ratio counts as much as that of all categories once it has so many rows. From 2
+to 50 it moves the mean error of rolling origins on a weekly top ten by .001."""
 _FLOOR_SHARE = 1e-3  # of the mean amount
 
 
