@@ -69,6 +69,7 @@ from edge.events import (
     ResponseEnded,
     Restored,
 )
+from edge.prefetch.wording import WIDTH, lines
 from edge.texts import read_manifest
 from nearcast.media import ByteRange
 from nearcast.record import NullRecorder
@@ -151,7 +152,13 @@ class EdgeMachine(RuleBasedStateMachine):
             http=HttpConfig(fills_max=8, passes_max=4, waiters_max=5, range_wait_bytes_max=1000),
             sessions=SessionsConfig(idle_s=30.0, count_max=4, viewers_max=4, titles_max=3),
             prefetch=PrefetchConfig(
-                rate_kbps=RATE_KBPS, burst_s=BURST_S, lifetime_s=300.0, answer_wait_s=2.0
+                rate_kbps=RATE_KBPS,
+                burst_s=BURST_S,
+                lifetime_s=300.0,
+                answer_wait_s=2.0,
+                observed_min=1,
+                plans_max=3,
+                explained_max=5,
             ),
         )
         self.core = EdgeCore.from_config(config, epoch_s=EPOCH_S, recorder=NullRecorder())
@@ -527,6 +534,21 @@ class EdgeMachine(RuleBasedStateMachine):
         if step_s > PATIENCE_S:
             held_up = [f for f in self.fetches.values() if f.is_blocked or f.is_paused]
             assert not self.waiting or held_up, "somebody waits for an upstream that is silent"
+
+    @rule(path=PATHS)
+    def explained(self, path: str) -> None:
+        """Whatever has happened, it can be said, in words, and agrees with what there is."""
+        explained = self.core.explain(path, self.now_s)
+        assert explained is not None
+        held = {self.urls[object_id] for object_id in self.held}
+        assert (explained.resident is not None) == (explained.url in held)
+        fetched = [one for one in self.fetches.values() if one.effect.url == explained.url]
+        assert (explained.in_flight is not None) == bool(fetched)
+        for line in lines(explained):
+            assert len(line) <= WIDTH
+        if explained.grounds is not None:
+            assert 0.0 <= explained.grounds.chance <= 1.0
+            assert 0.0 <= explained.grounds.threshold <= 1.0
 
     @precondition(lambda self: self.now_s > 1000.0)
     @rule()
