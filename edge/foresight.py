@@ -287,4 +287,5 @@ class Foresight:
             model_id=self._judge.model_id,
             model_detail=self._judge.model_detail,
             prefetch_threshold=self._judge.threshold,
+            prefetch_sources=self._office.trust.figures(),
         )

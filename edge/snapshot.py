@@ -8,7 +8,7 @@ from edge.config import EdgeConfig
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
 from edge.residents import Residents
-from edge.status import Counters, EdgeStatus, ratio
+from edge.status import Counters, EdgeStatus, SourceFigures, ratio
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +21,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     model_id: str | None = None
     model_detail: str = ""
     prefetch_threshold: float = 0.0
+    prefetch_sources: tuple[SourceFigures, ...] = ()
 
 
 def snapshot(
@@ -102,6 +103,7 @@ def snapshot(
         predictions_failed=counters.predictions_failed,
         predictions_late=counters.late_answers,
         prefetch_threshold=watching.prefetch_threshold,
+        prefetch_sources=watching.prefetch_sources,
         prefetch_wanted_by_model=counters.prefetch_wanted_by_model,
         prefetch_wanted_by_observation=counters.prefetch_wanted_by_observation,
         prefetch_wanted_by_rule=counters.prefetch_wanted_by_rule,

@@ -120,6 +120,16 @@ class Counters:
     upstream_timeouts: int
 
 
+class SourceFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How a source of prefetches has done here, of late."""
+
+    source: str
+    trust: float
+    """What its probabilities are multiplied with."""
+    precision: float | None
+    """Share of its bytes that were used."""
+
+
 class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an operator, a dashboard or a comparison asks of an edge, at one moment."""
 
@@ -194,6 +204,7 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     predictions_failed: int
     predictions_late: int
     prefetch_threshold: float
+    prefetch_sources: tuple[SourceFigures, ...] = ()
     prefetch_wanted_by_model: int
     prefetch_wanted_by_observation: int
     prefetch_wanted_by_rule: int

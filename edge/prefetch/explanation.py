@@ -16,11 +16,10 @@ from edge.open_fills import OpenFills
 from edge.prefetch.book import Grounds, State
 from edge.prefetch.plans import Source
 from edge.residents import Residents
+from edge.status import SourceFigures
 
 if TYPE_CHECKING:
     from edge.prefetch.office import Office
-
-SOURCES: tuple[Source, ...] = ("model", "rule", "observed", "in-session", "titles")
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,15 +39,6 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
     share: float
     probabilities: tuple[float, ...]
     chance: float
-
-
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """How a source has done here."""
-
-    source: Source
-    trust: float
-    precision: float | None
-    """Share of its bytes that were used, of late."""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +69,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: str | None = None
     """Why no prefetch starts at this moment."""
     budget: str
-    measured: tuple[Measured, ...] = ()
+    measured: tuple[SourceFigures, ...] = ()
 
 
 class Explainer:
@@ -153,13 +143,5 @@ class Explainer:
             ),
             waits_for=office.planner.waits_for(now_s),
             budget=office.budget.describe(now_s),
-            measured=tuple(
-                Measured(
-                    source=source,
-                    trust=office.trust.factor(source),
-                    precision=office.trust.precision(source),
-                )
-                for source in SOURCES
-                if office.trust.precision(source) is not None
-            ),
+            measured=office.trust.figures(),
         )

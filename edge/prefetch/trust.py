@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.prefetch.plans import Source
+from edge.status import SourceFigures
 
 PRIOR_S: Final = 300.0
 """A source is believed at first as if so many seconds of the full rate had come as foreseen: that
@@ -66,6 +67,15 @@ class Trust:
         if record is None or record.fetched_bytes <= 0:
             return None
         return record.used_bytes / record.fetched_bytes
+
+    def figures(self) -> tuple[SourceFigures, ...]:
+        """Of all sources that had anything fetched whose fate is known."""
+        return tuple(
+            SourceFigures(
+                source=source, trust=self.factor(source), precision=self.precision(source)
+            )
+            for source in sorted(self._records)
+        )
 
     def forget(self, source: Source) -> None:
         """Another model is another source."""
