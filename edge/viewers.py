@@ -123,7 +123,8 @@ class Viewer:
         """The viewer starts a title; `is_next`: it follows the last one."""
         gap_s = None if self.last_end_s is None else max(at_s - self.last_end_s, 0.0)
         self._age(at_s)
-        self._count_finished(is_continued=is_next and (gap_s or 0.0) <= CONTINUE_WITHIN_S)
+        if gap_s is None or gap_s <= 2.0 * self._half_s:
+            self._count_finished(is_continued=is_next and (gap_s or 0.0) <= CONTINUE_WITHIN_S)
         self.previous_gap_s = gap_s
         if gap_s is None or gap_s > SITTING_GAP_S:
             self.sitting_start_s = at_s

@@ -7,12 +7,16 @@ import math
 import numpy as np
 import pytest
 
+from edge.config import ModelsConfig
+from edge.models import verdicts
 from edge.models.drift import ROWS_MAX, ROWS_MIN, Drift
 from edge.models.outcomes import Outcomes
+from edge.models.run import Run
 from edge.models.score import Comparison, Window
 from edge.sessions import Session
 from edge.viewers import Viewer
 
+RUN = {"source": "registry", "folder": "", "manifest_sha256": "", "now_s": 0.0, "window": 9}
 TITLE, NEXT, OTHER = "http://o/e1", "http://o/e2", "http://o/film"
 HALF_HOUR_S, DAY_S = 1800.0, 86_400.0
 
@@ -51,6 +55,18 @@ def test_the_truth_depends_on_the_horizon(
     gap_s: float | None, expected: list[tuple[int, bool]]
 ) -> None:
     assert outcomes_after(gap_s) == expected
+
+
+def test_who_starts_the_successor_again_later_started_it_at_once() -> None:
+    outcomes, viewer = Outcomes(10), Viewer()
+    first = session(viewer)
+    outcomes.asked(1, first, NEXT)
+    outcomes.answered(1, 7, (0.5, 0.5, 0.5))
+    outcomes.ended(first)
+    for at_s in (10.0, 1.5 * DAY_S):
+        outcomes.started(session(viewer, NEXT, at_s), at_s)
+    outcomes.advance(2 * DAY_S)
+    assert [one.is_followed for one in outcomes.take()] == [True, True]
 
 
 def test_another_title_is_no_successor() -> None:
@@ -116,6 +132,26 @@ def test_figures_are_those_of_the_formulas() -> None:
     assert figures.brier == pytest.approx((0.01 + 0.64 + 0.09 + 0.4225) / 4)
     assert figures.ece == pytest.approx((0.1 + 0.8 + abs(0.65 - 1.0)) / 4)
     assert (figures.share, figures.outcome_count) == (0.5, 4)
+
+
+def test_the_share_is_that_of_what_came_true() -> None:
+    window = Window(100)
+    for is_followed in (True, True, True, False):
+        window.add(0.5, is_followed)
+    figures = window.figures()
+    assert figures is not None
+    assert (figures.share, figures.mean_probability) == (0.75, 0.5)
+    assert figures.base_log_loss == pytest.approx(-0.75 * math.log(0.75) - 0.25 * math.log(0.25))
+
+
+def test_promising_too_much_is_worse_though_the_log_loss_hardly_shows_it() -> None:
+    comparison, config = Comparison(1000), ModelsConfig()
+    for number in range(500):
+        comparison.add(number, 0.565, 0.5, number % 2 == 0)
+    assert comparison.worse_by()[0] < config.log_loss_margin
+    promising, level = Run(1, **RUN), Run(2, **RUN)  # type: ignore[arg-type]
+    assert verdicts.of_newer(promising, level, comparison, config, is_last=True) == "worse"
+    assert verdicts.of_newer(promising, level, Comparison(9), config, is_last=True) is None
 
 
 def test_a_window_forgets_the_oldest_and_a_wrong_certainty_costs_much_but_not_all() -> None:

@@ -35,6 +35,18 @@ def test_history_older_than_the_limit_counts_no_more() -> None:
     assert viewer.rate() < fresh.rate()
 
 
+def test_a_stretch_goes_once_and_all_goes_after_a_long_absence() -> None:
+    viewer, fresh = Viewer(30 * DAY_S), Viewer(30 * DAY_S)
+    for number in range(20):
+        finish(viewer, number, number * 100.0, is_next=True)
+    finish(viewer, 50, 16 * DAY_S, is_next=True)
+    finish(viewer, 51, 17 * DAY_S, is_next=True)
+    assert viewer.rate() > fresh.rate()  # what was watched on the first day is 17 days old
+    viewer.begin("http://o/e99", "series", is_next=True, at_s=100 * DAY_S)
+    assert viewer.rate() == fresh.rate()
+    assert viewer.series_rate("series") == fresh.series_rate("series")
+
+
 def test_who_has_not_watched_for_long_is_let_go() -> None:
     viewers = Viewers(100, b"key", history_s=DAY_S)
     gone, watching, late = (viewers.choose(viewers.pseudonym(name, "tv"), None) for name in "abc")
