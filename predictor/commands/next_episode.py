@@ -36,7 +36,7 @@ def train_next_episode(
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same model")] = 1,
     json_file: JsonFile = None,
-    plays: Annotated[int, typer.Option(hidden=True, min=400)] = 80_000,
+    plays: Annotated[int, typer.Option(hidden=True, min=400)] = 60_000,
     epochs: Annotated[int, typer.Option(hidden=True, min=1)] = 6,
     trees: Annotated[int, typer.Option(hidden=True, min=1)] = 250,
 ) -> None:

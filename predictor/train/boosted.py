@@ -18,7 +18,7 @@ import numpy as np
 from predictor.train.network import Array
 
 _SWAP_CHANCE = 0.15  # of each value
-_DRAWN_ROWS = 2  # rows nobody lived, per one that somebody did
+_DRAWN_ROWS = 1  # rows nobody lived, per one that somebody did
 
 
 class BoostSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Trains, calibrates, exports, quantises and measures the next-episode model.
 
 Each play gives a row for every checkpoint it reached and one for its end; each network learns from
-every end and, of every play, one checkpoint. The model is the mean of a few networks, each of which
+every end and from a draw of the checkpoints. The model is the mean of a few networks, each of which
 was kept from one fold of the viewers and taught by trees that were too (`predictor.train.boosted`):
 that fold chooses its epoch and tells how to calibrate, so no row is calibrated by a network that
 knows it. Calibration is fitted twice, for the float graphs and again for the int8 ones, because

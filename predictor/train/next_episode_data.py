@@ -34,7 +34,7 @@ from predictor.viewing.measure import measure
 from predictor.viewing.shelf import PlainShelf
 from predictor.viewing.statistics import ViewingStatistics, read_statistics
 
-PLAYS_DEFAULT = 80_000
+PLAYS_DEFAULT = 60_000
 PLAYS_MIN = 400
 _DRAWN_DAYS = 120.0
 # Drawn for each that is taken: a few plays each of many viewers teach more than all of a few.

@@ -22,10 +22,9 @@ def training_rows(plays: Plays) -> Rows:
     """A row for every checkpoint each play reached, and one for its end; with labels."""
     parts = [reached(plays, checkpoint) for checkpoint in CHECKPOINTS]
     rows = [rows_at(part, at) for part, at in zip(parts, CHECKPOINTS, strict=True)]
-    chances = [np.ones(len(plays))]
-    for part in parts:
-        passed = sum((part.completion >= at).astype(np.float64) for at in CHECKPOINTS)
-        chances.append(np.asarray(1.0 / np.maximum(passed, 1.0)))
+    # The same for plays that end early and late: dealt out among the checkpoints a play reached,
+    # those who leave soon counted most at the first ones, which then foretold too little.
+    chances = [np.ones(len(plays))] + [np.full(len(part), 1 / len(CHECKPOINTS)) for part in parts]
     return Rows(
         features=np.concatenate([rows_at_end(plays), *rows]),
         labels=np.concatenate([plays.labels, *(part.labels for part in parts)]),

@@ -9,8 +9,11 @@ import pytest
 
 from nearcast.errors import InputError
 from nearcast.seeds import Seeds
+from predictor.columns import Plays
+from predictor.features import FEATURE_NAMES
 from predictor.logs.plays import write_plays
 from predictor.train.next_episode_data import Data, fold_of, read_data, read_real
+from predictor.train.next_episode_rows import training_rows
 from predictor.viewing.draw import draw_log
 from predictor.viewing.fitted import fitted_behaviour
 from predictor.viewing.shelf import PlainShelf
@@ -22,8 +25,25 @@ def read(path: Path | None, play_count: int = 500) -> Data:
     )
 
 
-def test_invented_viewers_are_many_and_what_is_assumed_of_them_teaches_nothing() -> None:
-    plays = read(None, 4000).plays
+@pytest.fixture(scope="module")
+def drawn() -> Plays:
+    return read(None, 4000).plays
+
+
+def test_plays_count_alike_at_a_checkpoint_however_soon_they_end(drawn: Plays) -> None:
+    rows = training_rows(drawn)
+    columns = {name: rows.features[:, at] for at, name in enumerate(FEATURE_NAMES)}
+    for checkpoint in (0.1, 0.5):
+        at = (columns["has_ended"] == 0) & (np.abs(columns["progress"] - checkpoint) < 1e-6)
+        reached = drawn.completion >= checkpoint
+        foretold = np.average(rows.labels[at, 0], weights=rows.chance[at])
+        assert foretold == pytest.approx(drawn.labels[reached, 0].mean(), abs=1e-6)
+
+
+def test_invented_viewers_are_many_and_what_is_assumed_of_them_teaches_nothing(
+    drawn: Plays,
+) -> None:
+    plays = drawn
     assert len(plays) == 4000
     assert len(np.unique(plays.viewer)) > 150
     went_on = plays.labels[:, 0].astype(np.float64)
