@@ -19,10 +19,10 @@ from predictor.viewing.measure import KINDS, measure
 from predictor.viewing.shelf import Shelf
 from predictor.viewing.statistics import ViewingStatistics
 
-ROUNDS = 10
-FIT_VIEWERS = 3000
-FIT_DAYS = 90.0
-_DAMPING = 0.7
+ROUNDS = 8
+FIT_VIEWERS = 1700
+FIT_DAYS = 180.0
+_DAMPING = 0.5
 _GAP_H_MIN = 0.5
 _BACK_WEIGHT = 0.2
 _SHRINKAGE = 400  # plays; rows with few of them follow their noise less

@@ -98,13 +98,14 @@ class Catalogue:
         self.film_genre: Ints = rng.integers(0, len(GENRES), len(self.film_s))
         self.series_release_s = _releases(spec.new_share, weeks, series_count, rng)
         self.film_release_s = _releases(spec.new_share, weeks, len(self.film_s), rng)
-        # Hours to starts: a longer episode, or more of them, make more hours of one start.
-        per_start_s = self.episode_s * (1.0 - _GOES_ON**self.episode_count) / (1.0 - _GOES_ON)
+        # Shares to starts: of a longer series one start makes more plays. Run times are left out:
+        # else short episodes would be watched more often than the viewers' statistics say.
+        plays_per_start = (1.0 - _GOES_ON**self.episode_count) / (1.0 - _GOES_ON)
         hours = np.bincount(self.series_of_season, self.season_weights, minlength=series_count)
         # Where nothing appears, one week is as the other.
         self.weeks, self.regions = weeks if spec.new_share else 1, regions
-        self._series = self._table(hours / per_start_s, self.series_release_s, spec, rng)
-        self._film = self._table(self.film_weights / self.film_s, self.film_release_s, spec, rng)
+        self._series = self._table(hours / plays_per_start, self.series_release_s, spec, rng)
+        self._film = self._table(self.film_weights, self.film_release_s, spec, rng)
 
     def pick_series(self, start_s: Floats, region: Ints, rng: np.random.Generator) -> Ints:
         """By how popular each is in that week and region."""

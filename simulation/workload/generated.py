@@ -100,7 +100,7 @@ def series_workload(
         viewers=viewers,
         days=days,
         catalogue=CatalogueSpec(
-            title_count=85_000, popularity_power=1.27, level_share=0.0005, new_share=0.0
+            title_count=77_000, popularity_power=1.27, level_share=0.0005, new_share=0.0
         ),
     )
 

@@ -75,7 +75,7 @@ def test_caches_fare_on_a_year_of_series_as_they_did_on_a_measured_one() -> None
     assert len(log) == pytest.approx(255_000, rel=0.1)  # as measured
     titles = log.title.tolist()
     asked = len(set(titles))
-    assert asked == pytest.approx(55_000, rel=0.1)  # measured: 67,848
+    assert asked == pytest.approx(54_000, rel=0.1)  # measured: 67,848
     for share, measured in ((0.01, 0.244), (0.05, 0.396), (0.10, 0.496)):
         hits = lru_hits(titles, int(asked * share), len(titles) // 5)
         assert hits == pytest.approx(measured, abs=0.03)
@@ -121,7 +121,7 @@ def test_browsing_lowers_completion() -> None:
         return float((log.watched_s >= 0.9 * log.runtime_s).mean())
 
     assert completed(0.0) > 0.55
-    assert completed(0.85) < 0.3
+    assert completed(0.9) < 0.25
 
 
 def test_a_flash_crowd_starts_one_film_within_the_hour() -> None:
