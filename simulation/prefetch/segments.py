@@ -4,7 +4,7 @@ The log has a row per session (`start_s`, `edge`, `user`, `item`, `rep`, `first_
 catalogue one per item. Segment i of a session is asked for at `start_s + i * seg_s`. Some dozen
 million such requests are grouped: a *chunk* is `CHUNK_SEGMENTS` segments of one item at one
 rendition, asked for and kept as a whole by every policy alike. With one segment a chunk the replay
-is exact; docs/results/prefetch.md says what the grouping changes.
+is exact; docs/results/segments.md says what the grouping changes.
 """
 
 from __future__ import annotations
