@@ -155,6 +155,15 @@ class ModelsBench:
 
     def watch(self, count: int) -> None:
         """So many viewers come, are asked about, leave; then half an hour passes."""
+        ended = self.ask(count)
+        self.now_s += 60.0
+        for viewer, is_followed in ended:
+            if is_followed:
+                self.outcomes.started(self._session(SUCCESSOR, viewer), self.now_s)
+        self.pass_time(HALF_HOUR_S)
+
+    def ask(self, count: int) -> list[tuple[Viewer, bool]]:
+        """So many viewers, and whether they will go on."""
         ended = []
         for _ in range(count):
             truth = float(self._rng.uniform(0.1, 0.9))
@@ -163,11 +172,7 @@ class ModelsBench:
             self._ask(session, truth)
             self.outcomes.ended(session)
             ended.append((viewer, bool(self._rng.uniform() < truth)))
-        self.now_s += 60.0
-        for viewer, is_followed in ended:
-            if is_followed:
-                self.outcomes.started(self._session(SUCCESSOR, viewer), self.now_s)
-        self.pass_time(HALF_HOUR_S)
+        return ended
 
     def pass_time(self, time_s: float) -> None:
         self.now_s += time_s

@@ -339,3 +339,23 @@ def test_an_active_model_that_errs_is_given_up_while_a_shadow_runs_too() -> None
     assert bench.active_name == "m2"
     assert list(bench.running.values()) == ["m2"]
     assert bench.lifecycle.figures(bench.now_s).rollbacks == {"errors": 1}
+
+
+def test_a_model_that_is_slow_on_its_golden_rows_never_answers() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.feed(ModelsOffered(offers=(offer("m2"),)))
+    bench.feed(ModelFetched(held=held(offer("m2"))))
+    bench.ready(2, warm_s=1.0)
+    assert list(bench.running.values()) == ["local"]
+    assert bench.lifecycle.figures(0.0).refusals == {"slow": 1}
+
+
+def test_a_slow_shadow_is_found_out_before_anything_is_known_of_what_it_said() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.took_s["m2"] = 0.2
+    bench.shadow(offer("m2"))
+    bench.ask(110)
+    assert list(bench.running.values()) == ["local"]
+    assert bench.lifecycle.figures(0.0).refusals == {"slow": 1}
