@@ -36,6 +36,7 @@ _QUERIES_MAX: Final = 1_500
 # Better by less than this share is chance: keep what we have.
 _GAIN_MIN: Final = 0.02
 _TRIED: Final[tuple[tuple[str, tuple[float, ...]], ...]] = (
+    ("popularity_share", (0.03, 0.2, 1.0)),
     ("taste_share", (0.0, 0.03, 0.06)),
     ("shrinkage", (20.0, 60.0)),
     ("discount_power", (0.0, 0.15, 0.3)),
