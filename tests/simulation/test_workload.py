@@ -11,7 +11,9 @@ from nearcast.main import main
 from nearcast.seeds import Seeds
 from predictor.logs.plays import PlaysLog, read_plays
 from predictor.viewing.agreement import TOLERANCE, compare
+from predictor.viewing.behaviour import Behaviour
 from predictor.viewing.draw import draw_log
+from predictor.viewing.fit import fit
 from predictor.viewing.fitted import fitted_behaviour
 from predictor.viewing.measure import measure
 from predictor.viewing.shelf import PlainShelf
@@ -177,3 +179,30 @@ def test_the_command_refuses_what_makes_no_sense(
 ) -> None:
     assert main(["simulate", "workload", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_fit_moves_viewers_towards_other_statistics() -> None:
+    """A service whose viewers go on less, and in other hours: four rounds close half the gap in going on."""
+    ours = fitted_behaviour()
+    theirs = msgspec.structs.replace(
+        ours,
+        by_completion=tuple(odds - 0.8 for odds in ours.by_completion),
+        start_hour=ours.start_hour[6:] + ours.start_hour[:6],
+    )
+    shelf = PlainShelf(np.random.default_rng(2), series=200, films=200)
+
+    def shown(behaviour: Behaviour, seed: int) -> ViewingStatistics:
+        log = draw_log(behaviour, shelf, viewers=300, days=40.0, seeds=Seeds(seed))
+        return measure(log)
+
+    target = shown(theirs, 1)
+    found = fit(ours, target, shelf, seeds=Seeds(2), rounds=4, viewers=300, days=25.0)
+    before, after = shown(ours, 3), shown(found, 3)
+
+    def distance(drawn: ViewingStatistics) -> tuple[float, float]:
+        soon = drawn.next_within_finished["30min"] - target.next_within_finished["30min"]
+        hours = np.subtract(drawn.starts_by_local_hour, target.starts_by_local_hour)
+        return abs(soon), float(np.abs(hours).sum())
+
+    assert distance(after)[0] < 0.5 * distance(before)[0]
+    assert distance(after)[1] < 0.7 * distance(before)[1]
