@@ -1,8 +1,10 @@
 """A link that demand and prefetches share: demand first, then one prefetch after another.
 
 Transfers are fluids. A demand transfer takes the rate of its picture, so that its player does not
-wait; when all of them want more than there is, each gets the same share of what it wants. What is
-left goes to one prefetch after another, by class and within a class in order of asking:
+wait. When all of them together want more than `PLAYERS_SHARE` of the link, players go down in rate,
+as players do that keep below what they measure: all by the same factor (`thrift`), and media time
+comes as fast as before by fewer bytes. What is left goes to one prefetch after another, by class
+and within a class in order of asking:
 
     heads       before players take more than the rate of their picture
     players     up to `DEMAND_SPEED` times that rate, to fill their buffers
@@ -20,6 +22,8 @@ HEAD, SOON, LATER = range(3)
 """Classes of prefetches."""
 
 DEMAND_SPEED: Final = 1.25
+PLAYERS_SHARE: Final = 0.9
+"""Of a throughput, what a player's choice of rate takes at most; 0.8 to 0.9 is common."""
 
 
 class Transfer:
@@ -31,7 +35,8 @@ class Transfer:
         self.bytes_per_s = bytes_per_s  # of the picture
         self.rank = rank
         self.got_bytes = 0.0
-        self.rate = 0.0  # bytes/s, now
+        self.rate = 0.0  # bytes/s at the full rate of the picture, now
+        self.thrift = 1.0  # bytes on the link for each of these
 
 
 class Backhaul:
@@ -43,6 +48,8 @@ class Backhaul:
         self.demand: dict[int, Transfer] = {}
         self._queues: tuple[dict[int, Transfer], ...] = ({}, {}, {})  # by class
         self.carried_bytes = 0.0
+        self.wanted_bytes = 0.0  # what the bytes of demand would have been at full rates
+        self.demand_bytes = 0.0  # what they were
 
     def find(self, name: int) -> Transfer | None:
         for queue in (self.demand, *self._queues):
@@ -117,19 +124,23 @@ class Backhaul:
                 moved = min(transfer.rate * took_s, transfer.left_bytes)
                 transfer.left_bytes -= moved
                 transfer.got_bytes += moved
-                self.carried_bytes += moved
+                self.carried_bytes += moved * transfer.thrift
+                if transfer.name in self.demand:
+                    self.wanted_bytes += moved
+                    self.demand_bytes += moved * transfer.thrift
         self._now_s = max(until_s, self._now_s)
 
     def _share(self) -> None:
         pictures = sum(each.bytes_per_s for each in self.demand.values())
         first = self._first()
-        room = max(self._bytes_per_s - pictures, 0.0)
+        most = PLAYERS_SHARE * self._bytes_per_s
+        thrift = min(most / pictures, 1.0) if pictures > 0.0 else 1.0
         filling = 0.0 if first is not None and first.rank == HEAD else pictures
-        filling = min((DEMAND_SPEED - 1.0) * filling, room)
-        part = min(self._bytes_per_s / pictures, 1.0) if pictures > 0.0 else 1.0
-        if pictures > 0.0:
-            part += filling / pictures
+        filling = min((DEMAND_SPEED - 1.0) * filling, max(most - pictures, 0.0))
+        speed = 1.0 + filling / pictures if pictures > 0.0 else 1.0
         for each in self.demand.values():
-            each.rate = each.bytes_per_s * part
+            each.rate = each.bytes_per_s * speed
+            each.thrift = thrift
         if first is not None:
-            first.rate = room - filling
+            first.rate = self._bytes_per_s - pictures * thrift * speed
+            first.thrift = 1.0

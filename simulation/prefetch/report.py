@@ -40,7 +40,7 @@ def lines(study: Study, source: str) -> Iterator[str]:
             f"{study.warmth[0].link_kbps / KBPS_PER_MBPS:.0f} Mbit/s"
         )
         title = "started within a minute of the end"
-        yield f"{title:<38}{'warm':>7}{'head':>8}{'stalls':>9}{'moved':>8}"
+        yield f"{title:<38}{'warm':>7}{'head':>8}{'stalls':>9}{'rate':>7}{'moved':>8}"
     for warmth in study.warmth:
         yield _warmth_line(warmth)
 
@@ -49,7 +49,7 @@ def _warmth_line(warmth: Warmth) -> str:
     name = f"{warmth.way}, capacity {warmth.capacity:.0%}"
     return (
         f"  {name:<36}{warmth.warm_ratio:7.3f}{warmth.head_ratio:8.3f}"
-        f"{warmth.stalled_ratio:9.3f}{warmth.moved_ratio:8.3f}"
+        f"{warmth.stalled_ratio:9.3f}{warmth.rate_ratio:7.3f}{warmth.moved_ratio:8.3f}"
     )
 
 

@@ -33,8 +33,11 @@ from simulation.prefetch.requests import Requests
 Way = Literal["none", "at the end", "half-way", "ours"]
 WAYS: Final[tuple[Way, ...]] = ("none", "at the end", "half-way", "ours")
 SOON_S: Final = 60.0
-WARMUP_S: Final = 14 * 86_400.0
-LENGTH_S: Final = 35 * 86_400.0
+INSTANT_S: Final = 66 * 86_400.0
+"""So long transfers take no time: the cache fills, and viewers and titles become known."""
+WARMUP_S: Final = 73 * 86_400.0
+"""A fifth of a year is not counted, as in the table; its last week is on the link already."""
+LENGTH_S: Final = 94 * 86_400.0
 """Of the log, warm-up included: three weeks tell what a year does, and take less time."""
 SOON_FROM: Final = 0.5
 """Less likely to go on within half an hour than this, and the rest can wait for the night."""
@@ -95,15 +98,19 @@ class Timing:
         self.follower_count = self.warm_count = self.head_count = 0
         self.play_count = self.late_count = 0
         self.watched_bytes = self._carried_before = 0.0
+        self._demand_before = 0.0, 0.0
 
     def run(self) -> None:
         requests, log = self._requests, self._requests.log
         begin_s = float(log.start_s.min())
         moments = self._moments
         count = int(np.searchsorted(moments.at_s, begin_s + LENGTH_S))
-        counted_from_s = begin_s + WARMUP_S
+        length_s = min(LENGTH_S, float(log.start_s.max()) - begin_s)
+        counted_from_s = begin_s + length_s * (WARMUP_S / LENGTH_S)
+        timed_from_s = begin_s + length_s * (INSTANT_S / LENGTH_S)
         is_follower = self._followers()
         is_counting = False
+        self._is_instant = True
         for at_s, ends_s, kind, play, share, answers, pays in zip(
             moments.at_s[:count].tolist(),
             moments.ends_s[:count].tolist(),
@@ -116,7 +123,10 @@ class Timing:
         ):
             if not is_counting and at_s >= counted_from_s:
                 is_counting = True
-                self._carried_before = self._link.carried_bytes
+                link = self._link
+                self._carried_before = link.carried_bytes
+                self._demand_before = link.demand_bytes, link.wanted_bytes
+            self._is_instant = at_s < timed_from_s
             for transfer in self._link.run(at_s):
                 self._arrived(transfer)
             if kind == START:
@@ -139,6 +149,14 @@ class Timing:
     @property
     def moved_ratio(self) -> float:
         return (self._link.carried_bytes - self._carried_before) / max(self.watched_bytes, 1.0)
+
+    @property
+    def rate_ratio(self) -> float:
+        """Of the rate that viewers would have had, what the link let players fetch."""
+        demand_bytes, wanted_bytes = self._demand_before
+        return (self._link.demand_bytes - demand_bytes) / max(
+            self._link.wanted_bytes - wanted_bytes, 1.0
+        )
 
     # -- plays
 
@@ -168,6 +186,8 @@ class Timing:
             self._ask(head)
         if not self._store.touch(rest):
             self._ask(rest)
+            if self._is_instant:
+                return
             self._watching.setdefault(rest, []).append(watching)
 
     def _left(self, play: int, leaves_s: float) -> None:
@@ -207,6 +227,9 @@ class Timing:
         self._store.add(name, size_bytes, self._link.now_s, is_prefetch=is_prefetch)
 
     def _ask(self, name: int) -> None:
+        if self._is_instant:
+            self._store.add(name, self._size(name), self._link.now_s)
+            return
         coming = self._link.find(name)
         self._wanted_by.pop(name, None)
         self._link.ask(coming or self._transfer(name))
@@ -251,6 +274,8 @@ class Timing:
     def _prefetch(self, name: int, viewer: int, rank: int) -> None:
         if name in self._store:
             self._recent.touch(name)  # the rule counts it as a use; expectations need not
+        elif self._is_instant:
+            self._store.add(name, self._size(name), self._link.now_s, is_prefetch=True)
         elif self._link.find(name) is None:
             self._wanted_by[name] = {viewer}
             self._link.prefetch(self._transfer(name, rank))

@@ -13,7 +13,7 @@ from nearcast.units import kbps_from_bytes_per_s
 from simulation.prefetch.gate import Gate
 from simulation.prefetch.moments import Moments
 from simulation.prefetch.requests import Requests
-from simulation.prefetch.timing import LENGTH_S, Timing, Way
+from simulation.prefetch.timing import LENGTH_S, WARMUP_S, Timing, Way
 
 LINK_SHARE: Final = 1.2
 
@@ -28,6 +28,7 @@ class Warmth(msgspec.Struct, frozen=True, kw_only=True):
     warm_ratio: float  # of these
     head_ratio: float  # of these: the head was there, whatever came later
     stalled_ratio: float  # of all plays: bytes came later than they were to be shown
+    rate_ratio: float  # of what is missed: the rate that players kept, beside that of their title
     moved_ratio: float  # bytes over the link, per byte watched
 
 
@@ -49,16 +50,18 @@ def warmth(
         warm_ratio=fmean(run.warm_count / max(run.follower_count, 1) for run, _ in runs),
         head_ratio=fmean(run.head_count / max(run.follower_count, 1) for run, _ in runs),
         stalled_ratio=fmean(run.late_count / max(run.play_count, 1) for run, _ in runs),
+        rate_ratio=fmean(run.rate_ratio for run, _ in runs),
         moved_ratio=fmean(run.moved_ratio for run, _ in runs),
     )
 
 
 def _mean_rate(requests: Requests) -> float:
-    """Bytes/s that are watched, over the part of the log that is run."""
+    """Bytes/s that are watched, over the part of the log that is counted."""
     log = requests.log
     begin_s = float(log.start_s.min())
-    there = log.start_s < begin_s + LENGTH_S
+    length_s = min(LENGTH_S, float(log.start_s.max()) - begin_s + 1.0)
+    from_s = begin_s + length_s * (WARMUP_S / LENGTH_S)
+    there = (log.start_s >= from_s) & (log.start_s < begin_s + length_s)
     runtime_s = np.maximum(log.runtime_s, 1.0)
     shares = np.minimum(log.watched_s / runtime_s, 1.0) * requests.sizes_bytes[log.title]
-    length_s = min(LENGTH_S, float(log.start_s.max()) - begin_s + 1.0)
-    return float(shares[there].sum()) / length_s
+    return float(shares[there].sum()) / (begin_s + length_s - from_s)

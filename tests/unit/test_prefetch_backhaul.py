@@ -17,6 +17,7 @@ def test_prefetches_get_what_the_pictures_of_viewers_leave() -> None:
     link.prefetch(Transfer(2, 20.0, 8.0, HEAD))
 
     assert _arrivals(link, 100.0) == [(1, 10.0), (2, 10.0)]
+    assert link.carried_bytes == pytest.approx(100.0)
 
 
 def test_players_fill_their_buffers_before_rests_but_after_heads() -> None:
@@ -39,13 +40,15 @@ def test_what_can_wait_comes_last_even_if_it_was_asked_for_first() -> None:
     assert [name for name, _ in _arrivals(link, 100.0)] == [3, 1, 2]
 
 
-def test_too_much_demand_shares_the_link_by_what_it_wants() -> None:
-    link = Backhaul(9.0)
+def test_too_much_demand_goes_down_in_rate_and_leaves_a_tenth() -> None:
+    link = Backhaul(10.0)
     link.ask(Transfer(1, 60.0, 12.0, SOON))
-    link.ask(Transfer(2, 60.0, 6.0, SOON))
+    link.ask(Transfer(2, 30.0, 6.0, SOON))
+    link.prefetch(Transfer(3, 5.0, 6.0, HEAD))
 
-    # Alone, the second takes a quarter more than the rate of its picture.
-    assert _arrivals(link, 100.0) == [(1, 10.0), (2, 14.0)]
+    assert _arrivals(link, 5.0) == [(1, 5.0), (2, 5.0), (3, 5.0)]
+    assert link.demand_bytes == pytest.approx(45.0)
+    assert link.wanted_bytes == pytest.approx(90.0)
 
 
 def test_every_byte_is_carried_once_and_what_is_cancelled_is_not() -> None:
