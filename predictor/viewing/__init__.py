@@ -7,6 +7,7 @@
 | `measure`, `statistics` | viewing statistics of a log; the same from a file |
 | `behaviour`, `fitted` | how viewers behave, as numbers; the numbers that come with the package |
 | `shelf` | what there is to watch |
+| `gaps` | how long viewers wait |
 | `open_series` | which series each viewer has open |
 | `viewers`, `draw` | viewers who move in step; the log they leave |
 | `fit`, `agreement` | finds the numbers for given statistics; how well that went |

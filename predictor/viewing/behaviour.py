@@ -11,7 +11,7 @@ import numpy as np
 
 from predictor.viewing.measure import RUNS
 
-KIND_COUNT = 5
+SUCCESSOR, OTHER_EPISODE, SAME, OTHER_SERIES, FILM = range(5)
 """What may be played next: the successor, another episode of the series, the same again, another
 series, a film; in the order of `measure.KINDS`."""
 

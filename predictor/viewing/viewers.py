@@ -20,15 +20,22 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from predictor.features import CONTINUE_WITHIN_S, FINISHED_PROGRESS
-from predictor.viewing.behaviour import RUN_LENGTHS, Behaviour
+from predictor.features import FINISHED_PROGRESS
+from predictor.viewing.behaviour import (
+    FILM,
+    OTHER_EPISODE,
+    OTHER_SERIES,
+    RUN_LENGTHS,
+    SAME,
+    SUCCESSOR,
+    Behaviour,
+)
 from predictor.viewing.course import Bools, Floats, Ints
+from predictor.viewing.gaps import Gaps
 from predictor.viewing.open_series import SERIES_OPEN, OpenSeries
 from predictor.viewing.shelf import Shelf
-from predictor.viewing.statistics import COMPLETION_EDGES, WITHIN_S
+from predictor.viewing.statistics import COMPLETION_EDGES
 
-SUCCESSOR, OTHER_EPISODE, SAME, OTHER_SERIES, FILM = range(5)
-_CANDIDATE_COUNT = 6  # start times among which the hours choose
 _S_PER_H = 3600.0
 _RUNTIME_S = 1500.0  # where by_log_runtime adds nothing
 _PLAY_S_MIN = 60.5
@@ -36,7 +43,6 @@ _RUN_EAGER = (2.0, 6.0)  # run lengths between which viewers turn eager
 _FINISHED_BIN = 18  # of twentieths of the run time
 _PROBE_S = (3.0, 90.0)
 _ACTIVITY_MIN = 0.15
-_BREAK_S = (20.0, 1500.0)  # before something else in the same sitting
 
 Step = dict[str, Floats | Ints | Bools]
 
@@ -100,8 +106,7 @@ class Viewers:
         self._kinds /= self._kinds[:, -1:]
         stays = [behaviour.stays_unfinished, behaviour.stays_finished, behaviour.stays_film]
         self._stay_odds = np.log(stays) - np.log1p(-np.array(stays))
-        self._log_gap = np.log(np.array(behaviour.gap_h) * _S_PER_H)
-        self._hour_weights = np.array(behaviour.start_hour)
+        self._gaps = Gaps(behaviour, rng)
         self._take_up(np.ones(count, dtype=bool))
 
     def keep(self, chosen: Bools) -> None:
@@ -145,7 +150,11 @@ class Viewers:
             stays |= is_probe
             kind = np.where(is_probe, rng.choice((OTHER_SERIES, FILM), count), kind)
         stays |= is_soon
-        gap_s = np.where(stays, self._short_gap(is_soon), self._long_gap(end_s, kind))
+        gap_s = np.where(
+            stays,
+            self._gaps.within_sitting(is_soon),
+            self._gaps.between_sittings(end_s, kind, self._activity, self._open.liking[:, 0]),
+        )
         self._open.is_left[:, 0] = np.where(is_film, self._open.is_left[:, 0], ~is_finished)
         self._film_is_open = np.where(is_film, ~is_finished, self._film_is_open)
         self.start_s = end_s + gap_s
@@ -221,31 +230,6 @@ class Viewers:
         is_done = rng.random(count) < self.behaviour.film_finished_share
         film = np.where(is_done, 0.9 + 0.1 * within, 0.9 * within**self.behaviour.film_early)
         return np.asarray(np.where(self.is_film, film, episode))
-
-    def _short_gap(self, is_soon: Bools) -> Floats:
-        """Within the sitting: to the successor by measured shares, else a while to choose."""
-        rng, count = self.rng, len(is_soon)
-        edges = np.array([5.0, *WITHIN_S[:3]])
-        bucket = np.searchsorted(np.cumsum(self.behaviour.soon_shares)[:2], rng.random(count))
-        draw = rng.random(count)
-        soon = edges[bucket] + (edges[bucket + 1] - edges[bucket]) * draw
-        low, high = np.log(_BREAK_S)
-        return np.asarray(np.where(is_soon, soon, np.exp(low + (high - low) * draw)))
-
-    def _long_gap(self, end_s: Floats, kind: Ints) -> Floats:
-        rng, count = self.rng, len(end_s)
-        behaviour = self.behaviour
-        sooner = np.where(kind == SUCCESSOR, behaviour.successor_sooner, 0.0)
-        sooner = np.where(kind == SAME, behaviour.resume_sooner, sooner)
-        sooner += np.where(kind <= SAME, behaviour.liking_gap * self._open.liking[:, 0], 0.0)
-        draws = rng.random((_CANDIDATE_COUNT, count)) ** (self._activity * np.exp(sooner))
-        draws *= np.where(kind == SUCCESSOR, self.behaviour.gap_successor_span, 1.0)
-        gaps = np.exp(np.interp(draws, self.behaviour.gap_at, self._log_gap))
-        hours = ((end_s + gaps) / _S_PER_H % 24.0).astype(np.int64)
-        weights = np.cumsum(self._hour_weights[hours], axis=0)
-        pick = (weights < weights[-1] * rng.random(count)).sum(axis=0)
-        found = gaps[np.minimum(pick, _CANDIDATE_COUNT - 1), np.arange(count)]
-        return np.asarray(np.maximum(found, CONTINUE_WITHIN_S + 1.0))
 
     def _move_on(self, kind: Ints) -> None:
         rng, count, behaviour = self.rng, len(kind), self.behaviour
@@ -326,4 +310,4 @@ class Viewers:
 
 
 _COMPLETION_INNER = np.array(COMPLETION_EDGES[1:-1])
-_TABLES = frozenset({"_completion_cdf", "_kinds", "_stay_odds", "_log_gap", "_hour_weights"})
+_TABLES = frozenset({"_completion_cdf", "_kinds", "_stay_odds"})
