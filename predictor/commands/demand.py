@@ -65,7 +65,7 @@ def _show(report: Report, out: Path) -> None:
     typer.echo(
         f"The next {report.period}, on {report.measured_on}: {report.test['all']['float'].rows} "
         f"amounts of {report.regions} regions; {report.not_foreseen_share:.1%} of what was watched "
-        "is of titles not seen the period before and in no figure"
+        "is of titles new or too little seen of late, and in no figure"
     )
     typer.echo(f"  {'':<16}{'WAPE':>8}{'below 10 %':>12}{'50 %':>8}{'90 %':>8}{'10-90 %':>9}")
     for name, one in {**report.baselines, "trees": report.test["all"]["float"]}.items():
