@@ -50,8 +50,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     measured_on: str
     periods: int
     not_foreseen_share: float
-    """Of the amounts of those periods: titles that were new, back after a gap, or watched too little
-    of late for anything but 0 to be foreseen."""
+    """Of the amounts of those periods: titles that were new, back after a gap, or watched so
+    little of late that 0 is foreseen."""
     test: dict[str, dict[str, Figures]]
     """`all` and every region (if there are several) > `float`: the trees, as they are served."""
     baselines: dict[str, Figures]
