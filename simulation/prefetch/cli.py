@@ -75,7 +75,7 @@ def prefetch(
     from simulation.prefetch.answers import check_model
     from simulation.prefetch.report import lines
     from simulation.prefetch.study import run_count, study
-    from simulation.prefetch.years import years
+    from simulation.prefetch.years import Year, years
     from simulation.replay.requests import parse_share
 
     shares = [parse_share(part.strip(), "--capacity") for part in capacity.split(",")]
@@ -83,7 +83,7 @@ def prefetch(
         raise ConfigError(f"--capacity {capacity}: each share must be above 0")
     check_model(model)
     if requests is not None:
-        logs = [(seed, read_plays(requests))]
+        logs = [Year(seed=seed, log=read_plays(requests))]
         source = requests.name
     else:
         logs = years(range(seed, seed + seeds), viewers=viewers, days=days)

@@ -23,7 +23,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True):
     """Plays by start, what follows each title, and how large it is."""
 
     log: PlaysLog
-    successor: Ints  # (play,) the title of the next episode; -1: there is none
+    successor: Ints  # (play,) the title of the next episode, played or not; -1: there is none
     leaves_s: Floats  # (play,) when the play ends
     returns_s: Floats  # (play,) when its viewer starts anything next; inf: never
     goes_on_s: Floats  # (play,) when its viewer next starts the successor; inf: never
@@ -35,11 +35,21 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.log)
 
 
-def requests_of(log: PlaysLog, *, seed: int) -> Requests:
+def requests_of(
+    log: PlaysLog, *, seed: int, goes_further: NDArray[np.bool_] | None = None
+) -> Requests:
+    """`goes_further` (play,): the catalogue has a successor, whether anyone plays it or not. What
+    nobody plays gets a number above those of the log, and the size of what comes before it."""
     successor = successors(log)[log.title]
     returns_s, goes_on_s = _next_starts(log, successor)
     sizes_bytes = _sizes(log, seed)
     asked = np.unique(log.title)
+    asked_bytes = int(sizes_bytes[asked].sum())
+    if goes_further is not None:
+        is_unplayed = goes_further & (successor < 0)
+        before, number = np.unique(log.title[is_unplayed], return_inverse=True)
+        successor[is_unplayed] = len(sizes_bytes) + number
+        sizes_bytes = np.concatenate([sizes_bytes, sizes_bytes[before]])
     return Requests(
         log=log,
         successor=successor,
@@ -48,7 +58,7 @@ def requests_of(log: PlaysLog, *, seed: int) -> Requests:
         goes_on_s=goes_on_s,
         sizes_bytes=sizes_bytes,
         asked_count=len(asked),
-        asked_bytes=int(sizes_bytes[asked].sum()),
+        asked_bytes=asked_bytes,
     )
 
 

@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 
 from nearcast.errors import InputError
-from predictor.logs.plays import PlaysLog
 from simulation.prefetch import caches
 from simulation.prefetch.answers import DEFAULT, WRONG, scores_by
 from simulation.prefetch.caches import Figures, Trial
@@ -24,6 +23,7 @@ from simulation.prefetch.moments import Moments, moments_of
 from simulation.prefetch.requests import Requests, requests_of
 from simulation.prefetch.timing import Way
 from simulation.prefetch.warmth import Warmth, warmth
+from simulation.prefetch.years import Year
 
 Unit = Literal["objects", "bytes"]
 
@@ -102,7 +102,7 @@ class _Run(msgspec.Struct, frozen=True):
 
 
 def study(
-    logs: Sequence[tuple[int, PlaysLog]],
+    years: Sequence[Year],
     *,
     model: str = DEFAULT,
     capacities: Sequence[float] = CAPACITIES,
@@ -111,13 +111,13 @@ def study(
     timed: Sequence[tuple[float, Way]] = TIMED,
     on_run: Callable[[], None] = lambda: None,
 ) -> Study:
-    """`logs`: seeds and the plays drawn with them. Raises InputError and ModelError."""
+    """Raises InputError for a log that is too short, and ModelError."""
     runs: dict[tuple[Unit, float], list[_Run]] = {}
     works: list[tuple[Requests, Moments]] = []
     sizes: list[tuple[int, int, int]] = []
-    for seed, log in logs:
-        requests = _checked(log, seed)
-        sizes.append((len(requests), len(np.unique(log.viewer)), requests.asked_count))
+    for year in years:
+        seed, requests = year.seed, _checked(year)
+        sizes.append((len(requests), len(np.unique(year.log.viewer)), requests.asked_count))
         moments = {
             name: moments_of(requests, scores_by(name, requests, seed=seed))
             for name in (model, *(WRONG if has_wrong_models else ()))
@@ -136,7 +136,7 @@ def study(
         on_run()
     return Study(
         model=model,
-        seeds=tuple(seed for seed, _ in logs),
+        seeds=tuple(year.seed for year in years),
         request_count=sizes[0][0],
         viewer_count=sizes[0][1],
         object_count=sizes[0][2],
@@ -151,10 +151,12 @@ def run_count(seeds: int, units: int = 2, capacities: int = len(CAPACITIES)) -> 
     return seeds * units * capacities + len(TIMED)
 
 
-def _checked(log: PlaysLog, seed: int) -> Requests:
-    if len(log) < PLAYS_MIN:
-        raise InputError(f"{len(log)} plays are too few to replay; at least {PLAYS_MIN} are needed")
-    return requests_of(log, seed=seed)
+def _checked(year: Year) -> Requests:
+    if len(year.log) < PLAYS_MIN:
+        raise InputError(
+            f"{len(year.log)} plays are too few to replay; at least {PLAYS_MIN} are needed"
+        )
+    return requests_of(year.log, seed=year.seed, goes_further=year.goes_further)
 
 
 def _run(

@@ -81,8 +81,10 @@ class Timing:
         self._recent = Recent(capacity_bytes)
         self._store = self._expected if way == "ours" else self._recent
         log = requests.log
-        runtime_s = np.ones(len(log.titles))
+        runtime_s = np.ones(len(requests.sizes_bytes))
         runtime_s[log.title] = log.runtime_s
+        goes_on = requests.successor >= len(log.titles)  # nobody plays these
+        runtime_s[requests.successor[goes_on]] = log.runtime_s[goes_on]
         self._rate: list[float] = (requests.sizes_bytes / runtime_s).tolist()
         self._head_s: list[float] = np.minimum(runtime_s, self._config.head_s).tolist()
         self._sizes: list[int] = requests.sizes_bytes.tolist()

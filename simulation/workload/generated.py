@@ -45,6 +45,16 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     hours_in_top: dict[str, float]  # share of the hours held by that share of seasons and films
 
 
+def shelf_of(*, seed: int, days: float, catalogue: CatalogueSpec, regions: int) -> Catalogue:
+    """What `generate` lets its viewers choose from."""
+    return Catalogue(
+        catalogue,
+        weeks=math.ceil(days / 7.0),
+        regions=regions,
+        rng=Seeds(seed).stream("workload/catalogue"),
+    )
+
+
 def generate(
     *,
     seed: int,
@@ -57,11 +67,8 @@ def generate(
 ) -> PlaysLog:
     """All plays of a service in that time; the same arguments give the same log."""
     seeds = Seeds(seed)
-    shelf = Catalogue(
-        catalogue or CatalogueSpec(),
-        weeks=math.ceil(days / 7.0),
-        regions=len(regions),
-        rng=seeds.stream("workload/catalogue"),
+    shelf = shelf_of(
+        seed=seed, days=days, catalogue=catalogue or CatalogueSpec(), regions=len(regions)
     )
     draw = seeds.stream("workload/crowds")
     return draw_log(
@@ -85,6 +92,9 @@ def generate(
 
 SERIES_VIEWERS = 613
 SERIES_DAYS = 364.0
+SERIES_CATALOGUE = CatalogueSpec(
+    title_count=77_000, popularity_power=1.27, level_share=0.0005, new_share=0.0
+)
 
 
 def series_workload(
@@ -99,10 +109,13 @@ def series_workload(
         seed=seed,
         viewers=viewers,
         days=days,
-        catalogue=CatalogueSpec(
-            title_count=77_000, popularity_power=1.27, level_share=0.0005, new_share=0.0
-        ),
+        catalogue=SERIES_CATALOGUE,
     )
+
+
+def series_shelf(seed: int, *, days: float = SERIES_DAYS) -> Catalogue:
+    """What the viewers of `series_workload` choose from."""
+    return shelf_of(seed=seed, days=days, catalogue=SERIES_CATALOGUE, regions=len(REGIONS))
 
 
 def behaviour_for(

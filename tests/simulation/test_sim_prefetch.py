@@ -66,7 +66,7 @@ def test_the_oracle_wastes_least() -> None:
 
 
 def test_successors_are_warm_because_they_were_fetched_half_way_and_not_at_the_end() -> None:
-    requests = requests_of(years([3], viewers=50, days=28.0)[0][1], seed=3)
+    requests = requests_of(years([3], viewers=50, days=28.0)[0].log, seed=3)
     works = [(requests, moments_of(requests, scores_by("default", requests, seed=3)))]
     gate = Gate(early=0.68, late=0.26, left=0.0)
 
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_table_and_a_log_of_ones_own_is_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plays = tmp_path / "plays.csv.gz"
-    write_plays(plays, years([4], viewers=20, days=30.0)[0][1])
+    write_plays(plays, years([4], viewers=20, days=30.0)[0].log)
     figures = []
     for name in ("a.json", "b.json"):
         arguments = ["--requests", str(plays), "--capacity", "10%", "--model", "rule"]

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.prefetch import horizons
-from predictor.logs.plays import PlaysLog
 from simulation.prefetch.answers import scores_by
 from simulation.prefetch.caches import Trial, foreseen, lru, rule
 from simulation.prefetch.expected import Expected, Residency
@@ -18,20 +17,21 @@ from simulation.prefetch.gate import Gate
 from simulation.prefetch.kernels.foreseen import within
 from simulation.prefetch.moments import CHECKPOINT, START, moments_of
 from simulation.prefetch.requests import requests_of
-from simulation.prefetch.years import years
+from simulation.prefetch.years import Year, years
 from simulation.replay.kernels.lru import replay_lru
 
 GENEROUS = Gate(early=0.0, late=0.0, left=0.0)
 
 
 @cache
-def _log() -> PlaysLog:
-    return years([5], viewers=12, days=21.0)[0][1]
+def _year() -> Year:
+    return years([5], viewers=12, days=21.0)[0]
 
 
 @cache
 def _trial(model: str = "rule", unit: str = "objects") -> Trial:
-    requests = requests_of(_log(), seed=5)
+    year = _year()
+    requests = requests_of(year.log, seed=5, goes_further=year.goes_further)
     sizes = requests.sizes_bytes if unit == "bytes" else np.ones_like(requests.sizes_bytes)
     asked = requests.asked_bytes if unit == "bytes" else requests.asked_count
     return Trial(
@@ -66,6 +66,21 @@ def test_without_prefetching_it_is_the_lru_of_simulate_cache(unit: str) -> None:
 
     asked_bytes = int(trial.sizes_bytes[titles[trial.warmup_count :]].sum())
     assert lru(trial).hit_ratio == pytest.approx(1.0 - missed_bytes / asked_bytes)
+
+
+def test_an_episode_that_nobody_will_play_can_be_fetched_and_is_waste() -> None:
+    year = _year()
+    known = requests_of(year.log, seed=5)
+    all_of_them = _trial().requests
+
+    unplayed = all_of_them.successor >= len(year.log.titles)
+
+    assert unplayed.sum() > 20
+    assert np.array_equal(all_of_them.successor[~unplayed], known.successor[~unplayed])
+    assert np.all(known.successor[unplayed] == -1)
+    assert np.all(all_of_them.goes_on_s[unplayed] == np.inf)
+    last = (year.log.series >= 0) & (all_of_them.successor < 0)
+    assert last.sum() > 0  # a series does end
 
 
 def test_no_byte_is_lost_between_used_wasted_and_still_there() -> None:
