@@ -9,7 +9,8 @@
     packing       its numbers in eight bits
     graph         the same as one ONNX graph, float or int8
     served        a graph and its titles, as an edge uses them
-    rows          recommendations as a list: the interface of all of them
+    rows          from scores to a list of recommendations
+    recommendations  such a list, and the interface of all that can give one
     heads         whose beginnings all viewers of an edge make worth holding
 
 A title here is what a viewer chooses: a series as a whole, or a film. Which episode follows which

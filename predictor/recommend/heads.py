@@ -2,17 +2,25 @@
 
 One viewer's first recommendation comes true in a few per cent of cases, too few to fetch a title
 for; but the first seconds of a title are one or two per cent of its bytes, and a title that many
-viewers may start is likely started by one of them: P = 1 - product over viewers of (1 - p).
+viewers may start is likely started by one of them: P = 1 - product over viewers of (1 - p). The
+product is kept for each title as a sum of logarithms, so that an answer costs what it says and not
+what all viewers were told.
 """
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
-from predictor.recommend.rows import Recommendation
+from predictor.recommend.recommendations import Recommendation
+
+_PROBABILITY_MAX: Final = 1.0 - 1e-12
+"""A logarithm of nothing is none."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +31,17 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     viewer_count: int
 
 
+class _Wanted:
+    """What is known of one title."""
+
+    __slots__ = ("nobody", "viewer_count")
+
+    def __init__(self) -> None:
+        self.nobody = 0.0
+        """The logarithm of P(no viewer starts it)."""
+        self.viewer_count = 0
+
+
 class Heads:
     """The newest recommendations of each viewer, for `lifetime_s`; of `viewers_max` at most."""
 
@@ -31,22 +50,41 @@ class Heads:
         self._viewers_max = viewers_max
         # In order of their last answer, so that what ends first stands first.
         self._viewers: OrderedDict[str, tuple[float, tuple[Recommendation, ...]]] = OrderedDict()
+        self._titles: dict[str, _Wanted] = {}
 
     def __len__(self) -> int:
         return len(self._viewers)
+
+    def __contains__(self, title: str) -> bool:
+        """Whether any viewer may start it."""
+        return title in self._titles
 
     def recommended(
         self, viewer_key: str, recommendations: Sequence[Recommendation], now_s: float
     ) -> None:
         """A viewer's series ended or a sitting began, and this is what the model says."""
-        self._viewers.pop(viewer_key, None)
+        self.forget(viewer_key)
         self._viewers[viewer_key] = (now_s + self._lifetime_s, tuple(recommendations))
+        for one in recommendations:
+            wanted = self._titles.setdefault(one.title, _Wanted())
+            wanted.nobody += math.log1p(-min(one.probability, _PROBABILITY_MAX))
+            wanted.viewer_count += 1
         if len(self._viewers) > self._viewers_max:
-            self._viewers.popitem(last=False)
+            self.forget(next(iter(self._viewers)))
 
     def forget(self, viewer_key: str) -> None:
         """The viewer chose, or asked to be forgotten."""
-        self._viewers.pop(viewer_key, None)
+        known = self._viewers.pop(viewer_key, None)
+        for one in known[1] if known is not None else ():
+            wanted = self._titles[one.title]
+            wanted.nobody -= math.log1p(-min(one.probability, _PROBABILITY_MAX))
+            wanted.viewer_count -= 1
+            if not wanted.viewer_count:
+                del self._titles[one.title]
+
+    def until_s(self) -> float | None:
+        """When the first of the answers holds no more."""
+        return next((until_s for until_s, _ in self._viewers.values()), None)
 
     def wanted(self, count: int, now_s: float, *, probability_min: float = 0.0) -> tuple[Head, ...]:
         """The `count` titles likeliest started by anyone, likeliest first."""
@@ -54,17 +92,19 @@ class Heads:
             key, (until_s, _) = next(iter(self._viewers.items()))
             if until_s > now_s:
                 break
-            del self._viewers[key]
-        nobody: dict[str, float] = {}
-        viewers: dict[str, int] = {}
-        for _, recommendations in self._viewers.values():
-            for one in recommendations:
-                nobody[one.title] = nobody.get(one.title, 1.0) * (1.0 - one.probability)
-                viewers[one.title] = viewers.get(one.title, 0) + 1
-        heads = [
-            Head(title=title, probability=1.0 - none, viewer_count=viewers[title])
-            for title, none in nobody.items()
-            if 1.0 - none >= probability_min
-        ]
-        heads.sort(key=lambda head: (-head.probability, head.title))
-        return tuple(heads[:count])
+            self.forget(key)
+        heads = (
+            Head(
+                title=title,
+                probability=-math.expm1(min(wanted.nobody, 0.0)),
+                viewer_count=wanted.viewer_count,
+            )
+            for title, wanted in self._titles.items()
+        )
+        return tuple(
+            heapq.nsmallest(
+                count,
+                (head for head in heads if head.probability >= probability_min),
+                key=lambda head: (-head.probability, head.title),
+            )
+        )

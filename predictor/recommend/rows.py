@@ -1,35 +1,14 @@
-"""Recommendations as a list: titles with the probability that each is what is watched next."""
+"""From scores to a list of recommendations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
-import msgspec
 import numpy as np
 
 from predictor.recommend.blend import SCORE_MIN, to_probabilities
 from predictor.recommend.history import Floats, Ints, Scorer
-
-
-class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
-    """A title and P(it is the next one this viewer has not seen yet)."""
-
-    title: str
-    probability: float
-
-
-class Recommender(Protocol):
-    """What the planner and home rows ask; every kind of model, and none, can answer."""
-
-    def top(
-        self, history: Sequence[str], count: int, *, exclude_seen: bool = True
-    ) -> tuple[Recommendation, ...]:
-        """The `count` likeliest next titles, likeliest first; `history` is oldest first.
-
-        Titles of the history that are not known are passed over.
-        """
-        ...
+from predictor.recommend.recommendations import Recommendation
 
 
 class TitleNumbers:
@@ -45,10 +24,11 @@ class TitleNumbers:
         newest_first = dict.fromkeys(reversed(known))
         return np.array(list(newest_first)[::-1], dtype=np.int64)
 
-    def top(
+    def likeliest(
         self, probabilities: Floats, history: Ints, count: int, *, exclude_seen: bool
-    ) -> tuple[Recommendation, ...]:
-        """The likeliest titles. What is seen gives its probability to what is not."""
+    ) -> tuple[Ints, Floats]:
+        """(found,) numbers of the likeliest titles, and the probability of each. What is seen
+        gives its probability to what is not."""
         chances = probabilities.copy()
         if exclude_seen and len(history):
             total = chances.sum()
@@ -56,10 +36,17 @@ class TitleNumbers:
             left = chances.sum()
             chances *= total / left if left > 0.0 else 0.0
         found = best(chances, count)
+        found = found[chances[found] > 0.0]
+        return found, chances[found]
+
+    def top(
+        self, probabilities: Floats, history: Ints, count: int, *, exclude_seen: bool
+    ) -> tuple[Recommendation, ...]:
+        """The same by name."""
+        found, chances = self.likeliest(probabilities, history, count, exclude_seen=exclude_seen)
         return tuple(
-            Recommendation(title=self.titles[number], probability=float(chances[number]))
-            for number in found
-            if chances[number] > 0.0
+            Recommendation(title=self.titles[number], probability=chance)
+            for number, chance in zip(found.tolist(), chances.tolist(), strict=True)
         )
 
 

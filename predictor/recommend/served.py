@@ -15,7 +15,8 @@ from predictor.artifact import Artifact
 from predictor.kinds import RECOMMEND
 from predictor.recommend.blend import HISTORY_PLAYS
 from predictor.recommend.history import Floats, Ints
-from predictor.recommend.rows import Recommendation, TitleNumbers
+from predictor.recommend.recommendations import Recommendation
+from predictor.recommend.rows import TitleNumbers
 from predictor.runtime import open_graph
 from predictor.signature import Trust
 
@@ -37,8 +38,8 @@ class TitleModel:
             )
         self.manifest = manifest
         self.numbers = TitleNumbers(_titles(loaded))
-        self._graph = open_graph(loaded, device=device)
-        width = self._graph.run(as_input([np.zeros(0, dtype=np.int64)])).shape[1]
+        self.graph = open_graph(loaded, device=device)
+        width = self.graph.run(as_input([np.zeros(0, dtype=np.int64)])).shape[1]
         if width != len(self.numbers.titles):
             raise SchemaMismatch(
                 f"the model in {loaded.folder} answers {width} titles, its {TITLES_FILE} names "
@@ -52,12 +53,12 @@ class TitleModel:
 
     def probabilities(self, history: Ints) -> Floats:
         """(titles,) P(next = title), seen ones included; `history` is (plays,) from 0."""
-        return np.asarray(self._graph.run(as_input([history]))[0], dtype=np.float64)
+        return np.asarray(self.graph.run(as_input([history]))[0], dtype=np.float64)
 
     def top(
         self, history: Sequence[str], count: int, *, exclude_seen: bool = True
     ) -> tuple[Recommendation, ...]:
-        """As `predictor.recommend.rows.Recommender` promises."""
+        """As `predictor.recommend.recommendations.Recommender` promises."""
         plays = self.numbers.history(history)
         return self.numbers.top(self.probabilities(plays), plays, count, exclude_seen=exclude_seen)
 

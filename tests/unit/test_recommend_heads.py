@@ -3,7 +3,7 @@
 import pytest
 
 from predictor.recommend.heads import Heads
-from predictor.recommend.rows import Recommendation
+from predictor.recommend.recommendations import Recommendation
 
 
 def said(**chances: float) -> tuple[Recommendation, ...]:
