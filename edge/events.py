@@ -191,7 +191,7 @@ class CatalogLearned(Event, frozen=True, kw_only=True):
 
 class Predicted(Event, frozen=True, kw_only=True):
     """Answer to `Predict`: for each row one probability per horizon, in the order of
-    `edge.prefetch.horizons.HORIZONS`."""
+    `nearcast.horizons.HORIZONS`."""
 
     prediction_id: int
     probabilities: tuple[tuple[float, ...], ...]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.prefetch.horizons import HORIZONS
 from nearcast.errors import ModelError
+from nearcast.horizons import HORIZONS
 from predictor.runtime import NextEpisodeModel, default_model_folder
 
 logger = logging.getLogger(__name__)

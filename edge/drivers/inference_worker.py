@@ -136,8 +136,8 @@ def _serve(stream: BinaryIO, orders: Orders) -> int:
 
 def _load(orders: Orders) -> tuple[Artifact, Graph]:
     """Raises NearcastError, MemoryError or OSError."""
-    from edge.prefetch.horizons import HORIZONS
     from nearcast.errors import SchemaMismatch
+    from nearcast.horizons import HORIZONS
     from predictor import artifact
     from predictor.kinds import NEXT_EPISODE
     from predictor.runtime import default_model_folder, open_graph

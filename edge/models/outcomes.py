@@ -15,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-from edge.prefetch.horizons import HORIZONS_S
 from edge.sessions import Session
 from edge.viewers import Viewer
+from nearcast.horizons import HORIZONS_S
 
 SCORED: Final = 2
 """Of the horizons, those that are waited for: half an hour and a day. A week of questions would

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from edge.models.drift import Drift
 from edge.models.outcomes import SCORED
 from edge.models.score import Window
-from edge.prefetch.horizons import are_probabilities
+from nearcast.horizons import are_probabilities
 
 Source = Literal["local", "registry"]
 State = Literal["starting", "shadow", "active", "probation", "previous"]

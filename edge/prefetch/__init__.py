@@ -8,7 +8,6 @@ Where to look, in the order of reading:
     the next title
     judge               how likely a viewer goes on; asked of the model
     context             what the model is told
-    horizons            its probabilities at any time
     observed            what viewers went on to, where nothing else is known
     next_episode        the plans that follow
     staging, starts     which piece of it comes next; at which rungs players start

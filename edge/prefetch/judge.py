@@ -19,13 +19,13 @@ from edge.config import EdgeConfig
 from edge.effects import Effect, Predict
 from edge.events import ModelChanged, Predicted, PredictionFailed
 from edge.prefetch.context import watch_context
-from edge.prefetch.horizons import HORIZONS, are_probabilities, within
 from edge.prefetch.observed import Observed
 from edge.prefetch.value import threshold
 from edge.records import ModelSeen, PrefetchDecided
 from edge.sessions import Checkpoint, Session
 from edge.status import Counters
 from edge.successors import Successors
+from nearcast.horizons import HORIZONS, are_probabilities, within
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 from predictor.features import vector
@@ -50,7 +50,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     share: float
     source: Foreseer
     probabilities: tuple[float, ...]
-    """Per horizon (edge.prefetch.horizons)."""
+    """Per horizon (nearcast.horizons)."""
     chance: float
     """That it is started while prefetched objects are kept."""
 

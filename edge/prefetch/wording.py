@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from edge.prefetch.explanation import Explanation, Told
-from edge.prefetch.horizons import HORIZONS
+from nearcast.horizons import HORIZONS
 
 WIDTH: Final = 80
 _INDENT: Final = 14

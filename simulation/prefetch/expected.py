@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from edge.prefetch.horizons import within
+from nearcast.horizons import within
 from simulation.prefetch.kernels.foreseen import (
     RESUME_DAY,
     RESUME_SOON,

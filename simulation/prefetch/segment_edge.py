@@ -13,9 +13,9 @@ import numpy as np
 
 from cache.index import CacheConfig, Index
 from edge.config import PrefetchConfig
-from edge.prefetch.horizons import within
 from edge.prefetch.plans import Source
 from edge.prefetch.trust import Trust
+from nearcast.horizons import within
 from nearcast.units import bytes_per_s_from_kbps
 from simulation.prefetch.kernels.positions import (
     FIGURES,

@@ -20,8 +20,8 @@ from typing import Final, Literal
 import numpy as np
 
 from edge.config import PrefetchConfig
-from edge.prefetch.horizons import within
 from edge.prefetch.value import worth
+from nearcast.horizons import within
 from predictor.features import FINISHED_PROGRESS
 from simulation.prefetch.backhaul import HEAD, LATER, SOON, Backhaul, Transfer
 from simulation.prefetch.expected import Expected, Residency

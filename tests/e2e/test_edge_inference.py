@@ -18,8 +18,8 @@ from edge.effects import Predict
 from edge.events import Event, ModelChanged, Predicted, PredictionFailed
 from edge.models.effects import StartModel, StopModel, SwitchModel
 from edge.models.events import ModelLost, ModelReady, ModelUnusable, ShadowPredicted
-from edge.prefetch.horizons import are_probabilities
 from nearcast.clock import SystemClock
+from nearcast.horizons import are_probabilities
 from predictor.features import FEATURE_COUNT
 from predictor.keys import KeyPair, sign_folder
 from predictor.runtime import default_model_folder

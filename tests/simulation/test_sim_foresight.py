@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import simulation.world
-from edge.prefetch.horizons import HORIZONS
+from nearcast.horizons import HORIZONS
 from nearcast.units import bytes_per_s_from_kbps
 from simulation.checks import Checker
 from simulation.scenario import scenario_of

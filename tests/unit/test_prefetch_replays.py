@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.prefetch import horizons
+from nearcast import horizons
 from simulation.prefetch.answers import scores_by
 from simulation.prefetch.caches import Trial, foreseen, lru, rule
 from simulation.prefetch.expected import Expected, Residency

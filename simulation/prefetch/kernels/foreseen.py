@@ -26,7 +26,7 @@ VIEWERS_PER_TITLE: Final = 4
 SOON_S: Final = 1800.0
 DAY_S: Final = 86_400.0
 WEEK_S: Final = 604_800.0
-EARLY_POWER: Final = 0.1  # as edge.prefetch.horizons; a test holds the two together
+EARLY_POWER: Final = 0.1  # as nearcast.horizons; a test holds the two together
 RESUME_FINISHED: Final = 0.9
 RESUME_SOON: Final = 0.2  # of those who resume at all, within half an hour
 RESUME_DAY: Final = 0.75
@@ -37,7 +37,7 @@ _LCG_MASK: Final = 0x7FFFFFFF
 
 @jit
 def within(soon: float, day: float, week: float, time_s: float) -> float:
-    """P(asked for within `time_s`): edge.prefetch.horizons.within, compiled."""
+    """P(asked for within `time_s`): nearcast.horizons.within, compiled."""
     if time_s <= SOON_S:
         if time_s <= 0.0:
             return 0.0

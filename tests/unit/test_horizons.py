@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.prefetch.horizons import HORIZONS, HORIZONS_S, are_probabilities, within
+from nearcast.horizons import HORIZONS, HORIZONS_S, are_probabilities, within
 from predictor.columns import HORIZONS as TRAINED_HORIZONS
 
 MEASURED = (0.703, 0.860, 0.904)

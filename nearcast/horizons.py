@@ -1,7 +1,7 @@
 """How soon: the times within which a viewer may go on, and what lies between them.
 
 A model says with which probability the successor starts within each of a few horizons after the
-play ends. The planner asks about times of its own: how long a prefetched object will be kept.
+play ends. The planner and the cache ask about times of their own: how long an object will be kept.
 """
 
 from __future__ import annotations
