@@ -9,24 +9,27 @@ A resident object is in one of three segments of the disk tier:
     prefetched   fetched before anyone asked. Kept until a set time, outside the eviction queue
                  (S3-FIFO and its kin take an object nobody has asked for yet for a one-hit
                  wonder), and bounded by a share of the capacity. The first use moves it to main.
+                 A policy that is told what to expect (`expects`) orders these as well: they go
+                 when they are worth least, and at the set time at the latest
     pinned       stays until unpinned or removed. For what is to be placed at an edge whatever its
                  viewers ask for; no edge pins of its own accord
 
-Room is made from main first, then from the prefetched objects that expire soonest, never from the
-pinned. The index does no I/O: what it returns says which objects to drop, load and unload. The sum
-of all sizes never exceeds the capacity, at no moment between two calls.
+Room is made from what the policy orders first, then from the prefetched objects that expire
+soonest, never from the pinned. The index does no I/O: what it returns says which objects to drop,
+load and unload. The sum of all sizes never exceeds the capacity, at no moment between two calls.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from cache.admission import AdmissionParams, build_admission
-from cache.eviction import EvictionParams, build_eviction
+from cache.eviction import Belonging, EvictionParams, Expecting, build_eviction
 from nearcast.config import Section
 from nearcast.errors import LocalProtocolError
 
@@ -88,16 +91,29 @@ UNCHANGED: Final = Use()
 
 
 class _Entry:
-    __slots__ = ("index_bytes", "is_unused_prefetch", "segment", "size_bytes", "until")
+    __slots__ = (
+        "belonging",
+        "index_bytes",
+        "is_unused_prefetch",
+        "segment",
+        "size_bytes",
+        "until",
+    )
 
     def __init__(
-        self, size_bytes: int, index_bytes: int, segment: Segment, is_unused_prefetch: bool
+        self,
+        size_bytes: int,
+        index_bytes: int,
+        segment: Segment,
+        is_unused_prefetch: bool,
+        belonging: Belonging | None,
     ) -> None:
         self.size_bytes = size_bytes
         self.index_bytes = index_bytes
         self.segment = segment
         self.is_unused_prefetch = is_unused_prefetch
         self.until: tuple[float, int] | None = None  # expiry and a sequence number
+        self.belonging = belonging
 
 
 class Index:
@@ -109,6 +125,10 @@ class Index:
         self._policy = build_eviction(
             config.eviction, config.capacity_bytes, config.eviction_params
         )
+        self.expects: Expecting | None = (
+            self._policy if isinstance(self._policy, Expecting) else None
+        )
+        """The policy, if it wants to be told what is expected."""
         self._admission = build_admission(
             config.admission, config.capacity_bytes, config.admission_params
         )
@@ -185,16 +205,20 @@ class Index:
         prefetch_until_s: float | None = None,
         is_pinned: bool = False,
         is_restored: bool = False,
+        belonging: Belonging | None = None,
     ) -> Admission:
         """Offer an object that is complete. `index_bytes`: what knowing of it takes.
         `prefetch_until_s`: nobody has asked for it yet, keep it until then. `is_restored`: it was
         in the store already, so it is not judged again and not held in RAM before its first use.
+        `belonging`: what it is part of, for `expects`.
 
         Raises LocalProtocolError when the object is resident or its size negative.
         """
         if object_id in self._entries or size_bytes < 0:
             raise LocalProtocolError(f"cannot add {object_id} of {size_bytes} bytes to the index")
         evicted = list(self.expire(now_s))
+        if self.expects is not None:
+            self.expects.now_s = now_s
         is_prefetch = prefetch_until_s is not None
         refusal: Refusal | None = None
         if size_bytes > self.config.capacity_bytes or index_bytes > self.config.index_bytes_max:
@@ -202,11 +226,8 @@ class Index:
         elif size_bytes > self.config.capacity_bytes - self.pinned_bytes:
             refusal = "pinned full"
         elif prefetch_until_s is not None and not is_pinned:
-            outlived = self._outlived(size_bytes, prefetch_until_s)
-            if outlived is None:
+            if not self._make_prefetch_room(size_bytes, prefetch_until_s, evicted):
                 refusal = "prefetch full"
-            else:
-                evicted += [self._evict(soonest) for soonest in outlived]
         elif not (is_restored or is_pinned or self._is_wanted(object_id, size_bytes)):
             refusal = "not admitted"
         if refusal is None and not self._make_room(size_bytes, index_bytes, evicted):
@@ -214,9 +235,7 @@ class Index:
         if refusal is not None:
             return Admission(refusal=refusal, evicted=tuple(evicted))
         segment: Segment = "pinned" if is_pinned else "prefetched" if is_prefetch else "main"
-        self._entries[object_id] = _Entry(
-            size_bytes, index_bytes, segment, is_unused_prefetch=is_prefetch
-        )
+        self._entries[object_id] = _Entry(size_bytes, index_bytes, segment, is_prefetch, belonging)
         self._index_bytes += index_bytes
         self._enter(object_id, segment, prefetch_until_s)
         if is_prefetch or is_restored:
@@ -230,6 +249,23 @@ class Index:
         room_bytes = self.config.capacity_bytes - self.size_bytes
         admits = self._admission.admits(object_id, size_bytes)
         return admits and self._policy.takes(size_bytes, room_bytes)
+
+    def _make_prefetch_room(self, size_bytes: int, until_s: float, evicted: list[str]) -> bool:
+        """Evict until one more prefetched object of this size may be held."""
+        if self.expects is None:
+            outlived = self._outlived(size_bytes, until_s)
+            if outlived is None:
+                return False
+            evicted += [self._evict(soonest) for soonest in outlived]
+            return True
+        if size_bytes > self.prefetch_bytes_max:
+            return False
+        while self.prefetched_bytes + size_bytes > self.prefetch_bytes_max:
+            victim = self.expects.unused_victim()
+            assert victim is not None, "the policy holds every prefetched object"
+            self._forget(victim)
+            evicted.append(victim)
+        return True
 
     def _outlived(self, size_bytes: int, until_s: float) -> list[str] | None:
         """The prefetched objects that must go for this one, all expiring before it; None when
@@ -247,6 +283,20 @@ class Index:
                 if excess_bytes <= 0:
                     return outlived
         return None
+
+    def has_prefetch_room(self, size_bytes: int) -> bool:
+        """Whether so much could be taken in before anyone has asked, with nothing useful going
+        for it: what is less likely used may, if that is known."""
+        if self.expects is not None:
+            return size_bytes <= self.prefetch_bytes_max
+        return self.prefetched_bytes + size_bytes <= self.prefetch_bytes_max
+
+    def prefetch_kept_s(self, probabilities: Sequence[float], lifetime_s: float) -> float:
+        """How long a prefetched object stays, asked for with these probabilities per horizon
+        (nearcast.horizons): `lifetime_s`, unless the policy knows better."""
+        if self.expects is not None:
+            return self.expects.kept_s(probabilities)
+        return lifetime_s
 
     def _make_room(self, size_bytes: int, index_bytes: int, evicted: list[str]) -> bool:
         """Evict until one more object of this size fits. False: everything left is pinned."""
@@ -281,8 +331,7 @@ class Index:
             used_bytes = entry.size_bytes
             self.prefetch_used_bytes += used_bytes
         if entry.segment == "prefetched":
-            self._leave(object_id)
-            self._enter(object_id, "main", None)
+            self._join_main(object_id, entry)
         elif entry.segment == "main":
             self._policy.hit(object_id)
         if object_id in self._memory:
@@ -293,14 +342,35 @@ class Index:
             return UNCHANGED
         return Use(prefetched_bytes=used_bytes, is_loaded=is_loaded, unloaded=unloaded)
 
+    def _join_main(self, object_id: str, entry: _Entry) -> None:
+        """A prefetched object is used for the first time."""
+        if self.expects is None:
+            self._leave(object_id)
+            self._enter(object_id, "main", None)
+            return
+        entry.until = None
+        self._prefetched_count -= 1
+        self._bytes["prefetched"] -= entry.size_bytes
+        entry.segment = "main"
+        self._bytes["main"] += entry.size_bytes
+        self._policy.hit(object_id)
+
+    def belong(self, object_id: str, belonging: Belonging) -> None:
+        """It is known now what a resident object is part of."""
+        entry = self._entries.get(object_id)
+        if entry is not None and self.expects is not None:
+            entry.belonging = belonging
+            if entry.segment != "pinned":
+                self.expects.regroup(object_id, belonging)
+
     def extend(self, object_id: str, prefetch_until_s: float) -> bool:
         """Keep a prefetched object at least until then. False when it is not in that segment."""
         entry = self._entries.get(object_id)
         if entry is None or entry.until is None:
             return False
         if prefetch_until_s > entry.until[0]:
-            self._leave(object_id)
-            self._enter(object_id, "prefetched", prefetch_until_s)
+            self._prefetched_count -= 1  # until it is counted again
+            self._keep_until(object_id, entry, prefetch_until_s)
         return True
 
     def pin(self, object_id: str) -> bool:
@@ -345,39 +415,52 @@ class Index:
         entry = self._entries[object_id]
         entry.segment = segment
         self._bytes[segment] += entry.size_bytes
-        if segment == "main":
+        if self.expects is not None and segment != "pinned":
+            self.expects.insert_of(
+                object_id,
+                entry.belonging or Belonging(group=object_id),
+                is_prefetch=segment == "prefetched",
+            )
+        elif segment == "main":
             self._policy.insert(object_id, entry.size_bytes)
-        elif until_s is not None and segment == "prefetched":
-            self._sequence_no += 1
-            entry.until = (until_s, self._sequence_no)
-            self._prefetched_count += 1
-            heapq.heappush(self._expiries, (until_s, self._sequence_no, object_id))
-            if len(self._expiries) > 2 * self._prefetched_count + 16:
-                self._expiries = [item for item in self._expiries if self._is_current(*item[1:])]
-                heapq.heapify(self._expiries)
+        if until_s is not None and segment == "prefetched":
+            self._keep_until(object_id, entry, until_s)
+
+    def _keep_until(self, object_id: str, entry: _Entry, until_s: float) -> None:
+        self._sequence_no += 1
+        entry.until = (until_s, self._sequence_no)
+        self._prefetched_count += 1
+        heapq.heappush(self._expiries, (until_s, self._sequence_no, object_id))
+        if len(self._expiries) > 2 * self._prefetched_count + 16:
+            self._expiries = [item for item in self._expiries if self._is_current(*item[1:])]
+            heapq.heapify(self._expiries)
 
     def _leave(self, object_id: str) -> None:
         entry = self._entries[object_id]
-        if entry.segment == "main":
+        if self._is_ordered(entry):
             self._policy.remove(object_id)
-        elif entry.segment == "prefetched":
+        if entry.segment == "prefetched":
             entry.until = None
             self._prefetched_count -= 1
         self._bytes[entry.segment] -= entry.size_bytes
 
+    def _is_ordered(self, entry: _Entry) -> bool:
+        """Whether the policy knows of it."""
+        return entry.segment == "main" or (
+            self.expects is not None and entry.segment == "prefetched"
+        )
+
     def _evict(self, object_id: str) -> str:
         """Out of every structure, whichever segment it is in."""
-        entry = self._entries[object_id]
-        if entry.segment == "main":
+        if self._is_ordered(self._entries[object_id]):
             self._policy.remove(object_id)
-        elif entry.segment == "prefetched":
-            self._prefetched_count -= 1
         self._forget(object_id)
         return object_id
 
     def _forget(self, object_id: str) -> None:
         """Out of everything but the policy, which has let go of it already."""
         entry = self._entries.pop(object_id)
+        self._prefetched_count -= entry.segment == "prefetched"
         self._bytes[entry.segment] -= entry.size_bytes
         self._index_bytes -= entry.index_bytes
         self._memory_bytes -= self._memory.pop(object_id, 0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cache.eviction.arc import Arc, ArcParams
+from cache.eviction.expected import Expected
 from cache.eviction.gdsf import Gdsf, GdsfParams
+from cache.eviction.hopes import ExpectedParams
 from cache.eviction.lru import Lru
 from cache.eviction.policy import EvictionPart, EvictionPolicy
 from cache.eviction.s3fifo import S3Fifo, S3FifoParams
@@ -21,6 +23,7 @@ EVICTION_POLICIES: Table[EvictionPart] = Table(
         "lru": EvictionPart(Section, Lru),
         "arc": EvictionPart(ArcParams, Arc),
         "gdsf": EvictionPart(GdsfParams, Gdsf),
+        "expected": EvictionPart(ExpectedParams, Expected),
     },
 )
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from simulation.replay.kernels.arc import replay_arc
+from simulation.replay.kernels.expected import replay_expected
 from simulation.replay.kernels.gdsf import replay_gdsf
 from simulation.replay.kernels.lru import replay_lru
 from simulation.replay.kernels.s3fifo import replay_s3fifo
@@ -39,6 +40,17 @@ KERNELS: Mapping[str, Kernel] = {
     "lru": Kernel(replay_lru),
     "arc": Kernel(replay_arc, lambda params: (params.step == "size",)),
     "gdsf": Kernel(replay_gdsf, lambda params: (params.cost_per_byte, params.newcomers_compete)),
+    "expected": Kernel(
+        replay_expected,
+        lambda params: (
+            params.window_s,
+            params.popularity_s,
+            params.popularity_first,
+            params.popularity_again,
+            params.popularity_none,
+            params.drawn_count,
+        ),
+    ),
 }
 """By the names of `cache.eviction.EVICTION_POLICIES`."""
 

@@ -171,7 +171,8 @@ class IndexMachine(RuleBasedStateMachine):
         assert self.index.prefetched_bytes == prefetched_bytes
         assert prefetched_bytes <= self.index.config.prefetch_share * CAPACITY_BYTES
         main_count = len(self.sizes) - len(self.pinned) - len(self.until_s)
-        assert len(self.index._policy) == main_count
+        waiting_count = len(self.until_s) if self.index.expects is not None else 0
+        assert len(self.index._policy) == main_count + waiting_count
         assert self.index.prefetch_used_bytes == self.used_bytes
         assert self.index.prefetch_wasted_bytes == self.wasted_bytes
 

@@ -31,6 +31,7 @@ PARAMS = (
     "s3fifo.object_share_max=1",
     "gdsf.cost_per_byte=0.3",
     "gdsf.newcomers_compete=false",
+    "expected.drawn_count=3",
 )
 
 
