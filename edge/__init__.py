@@ -35,6 +35,7 @@ Where to look, in the order of reading:
     sessions, progress  who watches what, and how far they are
     viewers             the same viewer over several titles
     prefetch            what is worth fetching ahead, and what of it when; why, for who asks
+    titles              which titles viewers may take up next; home rows
     models              which model answers, how good it is, and what replaces it
     foresight           wires these
 

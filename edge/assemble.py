@@ -27,6 +27,7 @@ from edge.drivers.purging import Purging
 from edge.drivers.ring import HitRing
 from edge.drivers.server import EdgeServer
 from edge.drivers.store.disk import DiskStore
+from edge.drivers.titles import TitlesInference
 from edge.drivers.token import AdminToken, viewer_key
 from edge.drivers.upstream import Upstream
 from edge.effects import (
@@ -64,6 +65,7 @@ from edge.prefetch.explanation import Explanation
 from edge.reload import plan
 from edge.services import Services
 from edge.status import EdgeStatus
+from edge.titles.events import Recommend
 from nearcast.aio import Pump
 from nearcast.clock import Clock, SystemClock
 from nearcast.errors import ConfigError
@@ -120,6 +122,7 @@ class EdgeNode:
         self._catalogs = CatalogReader(self._upstream, self._clock, tell, self._spawn)
         self._manifests = ManifestReader(tell, self._spawn)
         self._inference = Inference(config, self._clock, tell, self._spawn)
+        self._titles = TitlesInference(config, self._clock, tell, self._spawn)
         self._models = Models(
             config,
             self._upstream,
@@ -166,6 +169,7 @@ class EdgeNode:
             ReadManifest: self._manifests.read,
             FetchCatalog: self._catalogs.fetch,
             Predict: self._inference.ask,
+            Recommend: self._titles.ask,
             StartModel: self._inference.start,
             SwitchModel: self._inference.switch,
             StopModel: self._inference.stop,
@@ -204,6 +208,7 @@ class EdgeNode:
             gc.set_threshold(50_000, 20, 100)
             self.address = await self._server.listener.start()
             await self._models.start()
+            self._titles.start()
             self._is_restored = True
         except BaseException:
             await self._let_go()
@@ -307,6 +312,7 @@ class EdgeNode:
             await self._server.listener.close()
         await self.admin.close()
         await self._inference.close()
+        await self._titles.close()
         await self._pump.close()
         self._manifests.close()
         self._upstream.close()

@@ -57,6 +57,7 @@ from edge.router import Router
 from edge.services import Services
 from edge.snapshot import snapshot
 from edge.status import Counters, EdgeStatus
+from edge.titles.events import TitlesEvent, TitlesFigures
 from edge.uncacheable import Uncacheable
 from nearcast.errors import LocalProtocolError
 from nearcast.machine import EffectQueue
@@ -261,6 +262,8 @@ class EdgeCore:
                 self._foresight.forget(event)
             case ModelEvent():
                 self._foresight.model_event(event, now_s)
+            case TitlesEvent():
+                self._foresight.titles_event(event, now_s)
             case CatalogLearned():
                 self._foresight.catalog_learned(event, now_s)
             case ObjectRead():
@@ -336,6 +339,10 @@ class EdgeCore:
     def models(self, now_s: float) -> ModelsFigures:
         """What models run, and how they do."""
         return self._foresight.models(now_s)
+
+    def titles(self) -> TitlesFigures:
+        """How foreseeing titles goes."""
+        return self._foresight.titles()
 
     # -- wiring
 

@@ -30,6 +30,7 @@ from edge.models.events import ModelEvent
 from edge.models.figures import ModelsFigures
 from edge.models.lifecycle import Lifecycle
 from edge.models.outcomes import Outcomes
+from edge.numbered import Numbers
 from edge.open_fills import OpenFills
 from edge.prefetch.explanation import Explainer, Explanation
 from edge.prefetch.judge import Judge
@@ -42,6 +43,9 @@ from edge.snapshot import Watching
 from edge.status import Counters
 from edge.successors import Successors
 from edge.texts import Texts
+from edge.titles.advisor import Advisor
+from edge.titles.events import TitlesEvent, TitlesFigures, TitlesModelChanged
+from edge.titles.names import Names
 from edge.viewers import Viewers
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
@@ -71,7 +75,9 @@ class Foresight:
         self._recorder = recorder
         self._catalog_asked_s: float | None = None
         self._map = MediaMap(services, config.sessions, counters=counters, recorder=recorder)
-        self._successors = Successors(services, config.prefetch.series)
+        numbers = Numbers(config.prefetch.series)
+        self._successors = Successors(services, numbers)
+        self._names = Names(services, numbers)
         if viewer_key is None:  # in simulations, which have no secrets and must repeat
             viewer_key = hashlib.blake2b(f"{config.name} {epoch_s!r}".encode()).digest()
         self._viewers = Viewers(
@@ -106,10 +112,14 @@ class Foresight:
         self._texts = Texts(
             media_map=self._map, residents=residents, effects=effects, counters=counters
         )
+        self._advisor = Advisor(
+            config, names=self._names, successors=self._successors, effects=effects
+        )
         self._office = office = Office(
             config,
             epoch_s=epoch_s,
             media_map=self._map,
+            advisor=self._advisor,
             texts=self._texts,
             residents=residents,
             ledger=ledger,
@@ -127,6 +137,7 @@ class Foresight:
     def reconfigure(self, config: EdgeConfig) -> None:
         """Of the settings only where the catalogues are changes while a node runs."""
         self._successors.keep_only(self._services.catalog_urls())
+        self._names.keep_only(self._services.catalog_urls())
         if self._config.enabled:
             self._ask_for_catalogs()
 
@@ -174,6 +185,8 @@ class Foresight:
 
     def catalog_learned(self, event: CatalogLearned, now_s: float) -> None:
         self._successors.learn(event)
+        if self._advisor.is_on:
+            self._names.learn(event)
         self._recorder.record(
             CatalogSeen(
                 at_s=now_s,
@@ -192,10 +205,16 @@ class Foresight:
     def model_event(self, event: ModelEvent, now_s: float) -> None:
         self._models.handle(event, now_s)
 
+    def titles_event(self, event: TitlesEvent, now_s: float) -> None:
+        if isinstance(event, TitlesModelChanged):
+            self._office.trust.forget("titles")  # what another one was worth says nothing of it
+        self._advisor.handle(event, now_s)
+
     def forget(self, event: ForgetViewer) -> None:
         """What is being fetched ahead for them alone is given up with their sessions."""
         forgotten = self._viewers.forget(event.client, event.user_agent)
         session_count = self._sessions.drop(forgotten)
+        self._advisor.forget(forgotten)
         self._effects.emit(
             ViewerForgotten(
                 forget_id=event.forget_id,
@@ -229,6 +248,7 @@ class Foresight:
         self._sessions.advance(now_s)
         self._viewers.advance(now_s)
         self._models.advance(now_s)
+        self._advisor.advance(now_s)
         self._judge.advance(now_s)
         self._planner.stir()
 
@@ -238,6 +258,7 @@ class Foresight:
             self._viewers.deadline_s(),
             self._models.deadline_s(now_s),
             self._judge.deadline_s(),
+            self._office.heads.deadline_s(),
             self._planner.deadline_s(now_s),
         )
         return min([one for one in deadlines if one is not None], default=None)
@@ -249,6 +270,7 @@ class Foresight:
             self._news.clear()
         if self._sessions.has_news or self._judge.has_verdicts:
             self._pass_on(now_s)
+        self._office.heads.refresh(now_s)
         self._planner.balance(now_s)
 
     def _pass_on(self, now_s: float) -> None:
@@ -257,14 +279,18 @@ class Foresight:
             self._judge.observed.started(session)
             self._outcomes.started(session, now_s)
             following.started(session)
+            self._advisor.started(session, now_s)
+            self._office.heads.started(session.title_url)
         for session in self._sessions.take_begun():
             following.begun(session)
         for move in self._sessions.take_moves():
             self._office.in_session.moved(move)
         for checkpoint in self._sessions.take_reached():
             self._judge.reached(checkpoint, now_s)
+            self._advisor.reached(checkpoint, now_s)
         for verdict in self._judge.take_verdicts():
             following.decided(verdict, now_s)
+            self._advisor.decided(verdict, now_s)
         for session in self._sessions.take_ended():
             self._outcomes.ended(session)
             following.ended(session)
@@ -277,6 +303,9 @@ class Foresight:
     def models(self, now_s: float) -> ModelsFigures:
         """Apart from the other figures: it takes milliseconds."""
         return self._models.figures(now_s)
+
+    def titles(self) -> TitlesFigures:
+        return self._advisor.figures()
 
     def figures(self) -> Watching:
         return Watching(

@@ -7,12 +7,11 @@ began.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from urllib.parse import urljoin
 
 import msgspec
 
-from edge.config.watching import SeriesConfig
 from edge.events import CatalogLearned
 from edge.numbered import Numbers
 from edge.services import Services
@@ -39,11 +38,11 @@ class _Known:
 
 
 class Successors:
-    """By manifest URL. Empty until a catalogue came, but for what `series` names."""
+    """By manifest URL. Empty until a catalogue came, but for what `numbers` reads."""
 
-    def __init__(self, services: Services, series: Sequence[SeriesConfig] = ()) -> None:
+    def __init__(self, services: Services, numbers: Numbers | None = None) -> None:
         self._services = services
-        self._numbers = Numbers(series)
+        self._numbers = numbers if numbers is not None else Numbers(())
         self._catalogs: dict[str, _Known] = {}  # by where they came from
 
     def learn(self, event: CatalogLearned) -> None:

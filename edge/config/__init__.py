@@ -13,6 +13,7 @@ from edge.config.service import (
     TokenRules,
 )
 from edge.config.storage import StorageConfig
+from edge.config.titles import TitlesConfig
 from edge.config.watching import InferenceConfig, PrefetchConfig, SessionsConfig
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ServiceRules",
     "SessionsConfig",
     "StorageConfig",
+    "TitlesConfig",
     "TlsConfig",
     "TlsRules",
     "TokenRules",

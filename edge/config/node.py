@@ -16,6 +16,7 @@ from edge.config.ranges import Count
 from edge.config.server import ServerConfig, TlsConfig
 from edge.config.service import ServiceConfig, ServiceRules, check_upstream
 from edge.config.storage import StorageConfig
+from edge.config.titles import TitlesConfig
 from edge.config.watching import InferenceConfig, PrefetchConfig, SessionsConfig
 from nearcast.config import Section
 from nearcast.errors import ConfigError
@@ -65,6 +66,7 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     tls: TlsConfig = TlsConfig()
     inference: InferenceConfig = InferenceConfig()
     models: ModelsConfig = ModelsConfig()
+    titles: TitlesConfig = TitlesConfig()
 
     def __post_init__(self) -> None:
         if self.upstream:

@@ -33,6 +33,7 @@ Where to look, in the order of reading:
     models, model_fetch     the origin's registry of models; one of them, file by file
     model_store             those that were fetched
     inference               the models that run, seen from the node
-    inference_child         one of them
+    titles                  the model of titles that runs
+    inference_child         one of all these
     inference_worker        its process
 """

@@ -21,6 +21,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from predictor.artifact import Artifact
+    from predictor.recommend.served import TitleModel
     from predictor.runtime import Graph
 
 _LENGTH: Final = struct.Struct(">I")
@@ -37,6 +38,8 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     revoked_keys: tuple[str, ...]
     needs_signature: bool
     memory_bytes: int
+    answers: int = 0
+    """Of a model of titles: how many are named."""
 
 
 class Questions(msgspec.Struct, frozen=True, kw_only=True, tag="questions"):
@@ -49,7 +52,8 @@ class Questions(msgspec.Struct, frozen=True, kw_only=True, tag="questions"):
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True, tag="answers"):
-    """For each question its rows, of each one number per output of the model; `took_s` is what the
+    """For each question its rows, of each one number per output of the model; of a model of titles
+    two rows, the numbers of the likeliest titles and their probabilities. `took_s` is what the
     model took for all of them."""
 
     ids: tuple[int, ...]
@@ -65,6 +69,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """What one golden row took, the middle one of all."""
     feature_names: tuple[str, ...]
     deciles: dict[str, tuple[float, ...]]
+    titles: tuple[str, ...] = ()
+    """Of a model of titles: their names by number."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -91,13 +97,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(stream: BinaryIO, orders: Orders) -> int:
-    import numpy as np
-
     from nearcast.errors import NearcastError
 
     try:
-        loaded, graph = _load(orders)
-        warm_s = _middle_s(loaded, graph)
+        loaded = _load(orders)
+        model = _model(loaded, orders)
+        warm_s = _middle_s(loaded, model.graph)
     except MemoryError:
         limit = orders.memory_bytes
         _send(stream, Failed(reason="memory", detail=f"it does not fit into {limit} bytes"))
@@ -114,33 +119,81 @@ def _serve(stream: BinaryIO, orders: Orders) -> int:
             warm_s=warm_s,
             feature_names=manifest.feature_names,
             deciles=manifest.reference.deciles,
+            titles=model.titles,
         ),
     )
     while (questions := _receive(stream)) is not None:
         begun_s = time.perf_counter()
         try:
-            rows: Any = np.asarray(questions.rows, dtype=graph.input_type)
-            answers_of_all = graph.run(rows).tolist()
-        except (NearcastError, ValueError) as error:
+            answers = model.answers(questions)
+        except (NearcastError, ValueError, IndexError) as error:
             _send(stream, Failed(reason="errors", detail=str(error)))
             return 1
         took_s = time.perf_counter() - begun_s
+        _send(stream, Answers(ids=questions.ids, probabilities=answers, took_s=took_s))
+    return 0
+
+
+class _Rows:
+    """A model that answers rows of features."""
+
+    titles: tuple[str, ...] = ()
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def answers(self, questions: Questions) -> tuple[tuple[tuple[float, ...], ...], ...]:
+        import numpy as np
+
+        rows: Any = np.asarray(questions.rows, dtype=self.graph.input_type)
+        answers_of_all = self.graph.run(rows).tolist()
         answers: list[tuple[tuple[float, ...], ...]] = []
         at = 0
         for count in questions.counts:
             answers.append(tuple(tuple(row) for row in answers_of_all[at : at + count]))
             at += count
-        _send(stream, Answers(ids=questions.ids, probabilities=tuple(answers), took_s=took_s))
-    return 0
+        return tuple(answers)
 
 
-def _load(orders: Orders) -> tuple[Artifact, Graph]:
+class _Titles:
+    """A model that answers histories, each a row of titles by number."""
+
+    def __init__(self, model: TitleModel, count: int) -> None:
+        self.graph = model.graph
+        self.titles = model.numbers.titles
+        self._model = model
+        self._count = count
+
+    def answers(self, questions: Questions) -> tuple[tuple[tuple[float, ...], ...], ...]:
+        return tuple(self._answer(row) for row in questions.rows)
+
+    def _answer(self, row: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:
+        import numpy as np
+
+        history = np.asarray(row, dtype=np.int64)
+        found, chances = self._model.numbers.likeliest(
+            self._model.probabilities(history), history, self._count, exclude_seen=True
+        )
+        return tuple(found.tolist()), tuple(chances.tolist())
+
+
+def _model(loaded: Artifact, orders: Orders) -> _Rows | _Titles:
+    from predictor.kinds import RECOMMEND
+    from predictor.recommend.served import TitleModel
+    from predictor.runtime import open_graph
+
+    if orders.kind == RECOMMEND:
+        return _Titles(TitleModel(loaded), orders.answers)
+    return _Rows(open_graph(loaded))
+
+
+def _load(orders: Orders) -> Artifact:
     """Raises NearcastError, MemoryError or OSError."""
     from nearcast.errors import SchemaMismatch
     from nearcast.horizons import HORIZONS
     from predictor import artifact
     from predictor.kinds import NEXT_EPISODE
-    from predictor.runtime import default_model_folder, open_graph
+    from predictor.runtime import default_model_folder
     from predictor.signature import Trust
 
     is_shipped = orders.folder == DEFAULT_FOLDER
@@ -154,7 +207,7 @@ def _load(orders: Orders) -> tuple[Artifact, Graph]:
             f"the model answers for {', '.join(loaded.manifest.outputs)}; the planner needs "
             f"{', '.join(HORIZONS)}: train the model again"
         )
-    return loaded, open_graph(loaded)
+    return loaded
 
 
 def _middle_s(loaded: Artifact, graph: Graph) -> float:

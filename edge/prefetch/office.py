@@ -12,6 +12,7 @@ from edge.prefetch.backhaul import Backhaul
 from edge.prefetch.book import Book
 from edge.prefetch.budget import Budget
 from edge.prefetch.displaced import Displaced
+from edge.prefetch.heads import TitleHeads
 from edge.prefetch.hours import Hours
 from edge.prefetch.in_session import InSession
 from edge.prefetch.market import Market
@@ -25,6 +26,7 @@ from edge.prefetch.trust import Trust
 from edge.prefetch.value import threshold
 from edge.residents import Residents
 from edge.texts import Texts
+from edge.titles.advisor import Advisor
 from nearcast.units import bytes_per_s_from_kbps
 
 
@@ -37,6 +39,7 @@ class Office:
         *,
         epoch_s: float,
         media_map: MediaMap,
+        advisor: Advisor,
         texts: Texts,
         residents: Residents,
         ledger: Ledger,
@@ -103,16 +106,18 @@ class Office:
             backhaul=self.backhaul,
             is_settled=self.shelf.is_settled,
         )
+        staging = Staging(
+            settings.head_s,
+            settings.start_s,
+            media_map=media_map,
+            is_settled=self.shelf.is_settled,
+            is_coming=self.shelf.is_coming,
+        )
+        self.heads = TitleHeads(advisor, planner=self.planner, staging=staging, book=self.book)
         self.next_episode = NextEpisode(
             settings,
             planner=self.planner,
-            staging=Staging(
-                settings.head_s,
-                settings.start_s,
-                media_map=media_map,
-                is_settled=self.shelf.is_settled,
-                is_coming=self.shelf.is_coming,
-            ),
+            staging=staging,
             starts=Starts(threshold(settings, "start")),
             book=self.book,
         )

@@ -13,8 +13,8 @@ file are left alone: fetching them ahead would mean fetching the whole file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
 
 from cache.http.headers import Headers
 from edge.media_map import MediaMap, Title
@@ -31,6 +31,24 @@ PLAYLISTS_MAX: Final = 16
 TEXT_BYTES_EXPECTED: Final = 20_000
 INIT_BYTES_EXPECTED: Final = 2_000
 _KINDS: Final[tuple[TrackKind, ...]] = ("video", "audio")
+
+
+class Staged(Protocol):
+    """A plan of which the next object is looked for here."""
+
+    about_url: str
+    begins_on: Rung | None
+    """Only about its first seconds at this rung."""
+    is_rest_wanted: bool
+    next_index: dict[TrackKind, int]
+    """Segments before it are there, on their way, or not to be had."""
+
+    @property
+    def rungs(self) -> Mapping[TrackKind, Rung]:
+        """What its viewer is on, as of now."""
+
+    @property
+    def headers(self) -> Headers: ...
 
 
 class Intent:
@@ -60,6 +78,10 @@ class Intent:
         """Segments before it are there, on their way, or not to be had."""
         self.begins_on = begins_on
         self._staging = staging
+
+    @property
+    def rungs(self) -> Mapping[TrackKind, Rung]:
+        return self.session.rungs
 
     @property
     def headers(self) -> Headers:
@@ -92,7 +114,7 @@ class Staging:
         self._is_settled = is_settled
         self._is_coming = is_coming
 
-    def next_want(self, intent: Intent, now_s: float) -> Want | None:
+    def next_want(self, intent: Staged, now_s: float) -> Want | None:
         """None: nothing is left, or something that is on its way must come first."""
         title = self._map.title(intent.about_url)
         if title is None:
@@ -101,7 +123,7 @@ class Staging:
             return Want(intent.about_url, TEXT_BYTES_EXPECTED, "start")
         missing = [
             url
-            for url in _playlists(title, intent.session.rungs.get("video"))
+            for url in _playlists(title, intent.rungs.get("video"))
             if url not in title.playlists
         ]
         for url in missing:
@@ -111,7 +133,7 @@ class Staging:
             return None  # until all are here, the nearest rung known may be the wrong one
         return self._next_piece(intent, title, now_s)
 
-    def wants(self, intent: Intent, url: str) -> bool:
+    def wants(self, intent: Staged, url: str) -> bool:
         """Whether a piece that was wanted still is: the viewer may have switched."""
         title = self._map.title(intent.about_url)
         for place in self._map.places(url):
@@ -121,7 +143,7 @@ class Staging:
             return one is not None and one.rendition.id == place.representation_id
         return True  # a text, or of a title that is not known yet
 
-    def _next_piece(self, intent: Intent, title: Title, now_s: float) -> Want | None:
+    def _next_piece(self, intent: Staged, title: Title, now_s: float) -> Want | None:
         chosen: dict[TrackKind, Representation] = {}
         for kind in _KINDS if intent.begins_on is None else _KINDS[:1]:
             one = nearest(title.representations(kind), _rung(intent, kind))
@@ -151,7 +173,7 @@ class Staging:
 
     def _next_segment(
         self,
-        intent: Intent,
+        intent: Staged,
         chosen: dict[TrackKind, Representation],
         until_s: float,
         use: Use,
@@ -166,10 +188,10 @@ class Staging:
         return None
 
 
-def _rung(intent: Intent, kind: TrackKind) -> Rung | None:
+def _rung(intent: Staged, kind: TrackKind) -> Rung | None:
     if intent.begins_on is not None and kind == "video":
         return intent.begins_on
-    return intent.session.rungs.get(kind)
+    return intent.rungs.get(kind)
 
 
 def piece(one: Representation, segment: Segment, use: Use) -> Want:

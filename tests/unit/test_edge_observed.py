@@ -54,7 +54,7 @@ def test_what_has_no_number_has_no_successor() -> None:
 
 
 def test_a_catalogue_knows_better() -> None:
-    successors = Successors(Services(EdgeConfig(upstream=UPSTREAM)), (E,))
+    successors = Successors(Services(EdgeConfig(upstream=UPSTREAM)), Numbers((E,)))
     last = f"{UPSTREAM}/media/e3/manifest.mpd"
     assert successors.after(last) == f"{UPSTREAM}/media/e4/manifest.mpd"
     successors.learn(CatalogLearned(base_url=CATALOG_URL, catalog=episode_catalog()))
