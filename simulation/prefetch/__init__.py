@@ -6,7 +6,7 @@ gate                from which probability on something is fetched
 caches, kernels     replays with and without prefetching, compiled
 belady              the best there is without prefetching
 backhaul, timing    transfers that take their time; who finds the next title there
-expected, recent    the caches for that
+kept, recent        the caches for that
 warmth, study       over several logs; all of it
 report, plot        how it looks
 

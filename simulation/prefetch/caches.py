@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from cache.eviction.hopes import ExpectedParams
 from cache.eviction.s3fifo import S3FifoParams
 from simulation.prefetch.belady import belady
-from simulation.prefetch.expected import Residency
 from simulation.prefetch.gate import Gate
 from simulation.prefetch.kernels import counts
 from simulation.prefetch.kernels.foreseen import replay_foreseen
@@ -20,6 +20,13 @@ from simulation.replay.kernels.s3fifo import replay_s3fifo
 
 ORACLE_S: Final = 7 * 86_400.0
 """The oracle fetches what its viewer will start within so long."""
+
+
+class Belief(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a source is believed: by how many of its prefetches came true, as on an edge."""
+
+    prior: float = 200.0  # prefetches
+    half_life_s: float = 7 * 86_400.0
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,9 +98,11 @@ def bound(trial: Trial) -> Figures:
     return _without_prefetch(hit_bytes / int(trial.sizes_bytes[title[trial.warmup_count :]].sum()))
 
 
-def foreseen(trial: Trial, gate: Gate, residency: Residency | None = None) -> Figures:
+def foreseen(
+    trial: Trial, gate: Gate, belief: Belief | None = None, params: ExpectedParams | None = None
+) -> Figures:
     """The planner's prefetches, and residency by expectation."""
-    of = residency or Residency()
+    of, belief = params or ExpectedParams(), belief or Belief()
     moments, log = trial.moments, trial.requests.log
     completion = trial.completion
     chance, threshold = gate.chances(moments, completion)
@@ -123,8 +132,8 @@ def foreseen(trial: Trial, gate: Gate, residency: Residency | None = None) -> Fi
             of.later,
             of.spare,
             of.drawn_count,
-            of.trust_prior,
-            of.trust_half_life_s,
+            belief.prior,
+            belief.half_life_s,
         )
     )
 
@@ -165,8 +174,8 @@ def _without_prefetch(hit_ratio: float) -> Figures:
 __all__ = [
     "LEFT",
     "START",
+    "Belief",
     "Figures",
-    "Residency",
     "Trial",
     "bound",
     "foreseen",

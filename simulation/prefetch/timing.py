@@ -24,8 +24,8 @@ from edge.prefetch.value import worth
 from nearcast.horizons import within
 from predictor.features import FINISHED_PROGRESS
 from simulation.prefetch.backhaul import HEAD, LATER, SOON, Backhaul, Transfer
-from simulation.prefetch.expected import Expected, Residency
 from simulation.prefetch.gate import Gate
+from simulation.prefetch.kept import Kept
 from simulation.prefetch.moments import CHECKPOINT, LEFT, START, Moments
 from simulation.prefetch.recent import Recent
 from simulation.prefetch.requests import Requests
@@ -77,9 +77,9 @@ class Timing:
         self._requests, self._moments, self._way = requests, moments, way
         self._config = PrefetchConfig()
         capacity_bytes = max(int(requests.asked_bytes * share), 1)
-        self._expected = Expected(capacity_bytes, Residency(), parts=_PARTS)
+        self._kept = Kept(capacity_bytes, parts=_PARTS)
         self._recent = Recent(capacity_bytes)
-        self._store = self._expected if way == "ours" else self._recent
+        self._store = self._kept if way == "ours" else self._recent
         log = requests.log
         runtime_s = np.ones(len(requests.sizes_bytes))
         runtime_s[log.title] = log.runtime_s
@@ -112,6 +112,7 @@ class Timing:
         timed_from_s = begin_s + length_s * (INSTANT_S / LENGTH_S)
         is_follower = self._followers()
         is_counting = False
+        hopes = self._kept.hopes
         self._is_instant = True
         for at_s, ends_s, kind, play, share, answers, pays in zip(
             moments.at_s[:count].tolist(),
@@ -133,11 +134,11 @@ class Timing:
                 self._arrived(transfer)
             if kind == START:
                 self._start(play, at_s, is_counting, bool(is_follower[play]))
-                self._expected.asked(int(log.title[play]), int(log.viewer[play]), ends_s, at_s)
+                hopes.asked(int(log.title[play]), int(log.viewer[play]), ends_s, at_s)
                 continue
             if kind != CHECKPOINT:
                 self._left(play, float(requests.leaves_s[play]))
-                self._expected.left(
+                hopes.left(
                     int(log.title[play]),
                     int(log.viewer[play]),
                     at_s,
@@ -145,7 +146,7 @@ class Timing:
                 )
             if requests.successor[play] >= 0:
                 title, viewer = int(requests.successor[play]), int(log.viewer[play])
-                self._expected.foreseen(title, viewer, ends_s, answers)
+                hopes.foretold(title, viewer, ends_s, answers, at_s)
                 self._decide(kind, title, viewer, share, answers, pays)
 
     @property

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from nearcast import horizons
 from simulation.prefetch.answers import scores_by
-from simulation.prefetch.caches import Trial, foreseen, lru, rule
-from simulation.prefetch.expected import Expected, Residency
+from simulation.prefetch.caches import Belief, Trial, foreseen, lru, rule
 from simulation.prefetch.gate import Gate
+from simulation.prefetch.kept import Kept
 from simulation.prefetch.kernels.foreseen import within
 from simulation.prefetch.moments import CHECKPOINT, START, moments_of
 from simulation.prefetch.requests import requests_of
@@ -93,20 +93,18 @@ def test_no_byte_is_lost_between_used_wasted_and_still_there() -> None:
 
 
 @pytest.mark.parametrize(("model", "unit"), [("random", "objects"), ("rule", "bytes")])
-def test_compiled_and_plain_residency_make_the_same_choices(model: str, unit: str) -> None:
+def test_compiled_and_an_edges_index_make_the_same_choices(model: str, unit: str) -> None:
     trial = _trial(model, unit)
-    residency = Residency(trust_prior=1e12)  # the plain one leaves trust to its user
+    figures = foreseen(trial, GENEROUS, Belief(prior=1e12))  # the edge's leaves trust to its user
 
-    figures = foreseen(trial, GENEROUS, residency)
-
-    assert figures.hit_ratio == pytest.approx(_plain_hit_ratio(trial, residency), abs=1e-9)
+    assert figures.hit_ratio == pytest.approx(_plain_hit_ratio(trial), abs=1e-9)
 
 
-def _plain_hit_ratio(trial: Trial, residency: Residency) -> float:
+def _plain_hit_ratio(trial: Trial) -> float:
     moments, requests, log = trial.moments, trial.requests, trial.requests.log
     completion = trial.completion
     chance, threshold = GENEROUS.chances(moments, completion)
-    store = Expected(trial.capacity_bytes, residency)
+    store = Kept(trial.capacity_bytes)
     asked_bytes = hit_bytes = 0
     for at in range(len(moments.kind)):
         play, now_s = int(moments.play[at]), float(moments.at_s[at])
@@ -117,15 +115,15 @@ def _plain_hit_ratio(trial: Trial, residency: Residency) -> float:
             if play >= trial.warmup_count:
                 asked_bytes += int(trial.sizes_bytes[title])
                 hit_bytes += int(trial.sizes_bytes[title]) * is_hit
-            store.asked(title, viewer, ends_s, now_s)
+            store.hopes.asked(title, viewer, ends_s, now_s)
             store.add(title, int(trial.sizes_bytes[title]), now_s)
             continue
         if moments.kind[at] != CHECKPOINT:
-            store.left(title, viewer, now_s, is_finished=bool(completion[play] >= 0.9))
+            store.hopes.left(title, viewer, now_s, is_finished=bool(completion[play] >= 0.9))
         successor = int(requests.successor[play])
         if successor < 0:
             continue
-        store.foreseen(successor, viewer, ends_s, moments.probabilities[at].tolist())
+        store.hopes.foretold(successor, viewer, ends_s, moments.probabilities[at].tolist(), now_s)
         if chance[at] >= threshold[at]:
             size_bytes = int(trial.sizes_bytes[successor])
             store.add(successor, size_bytes, now_s, is_prefetch=True)
@@ -135,7 +133,7 @@ def _plain_hit_ratio(trial: Trial, residency: Residency) -> float:
 def test_a_source_that_is_never_right_is_soon_not_believed() -> None:
     trial = _trial("inverted")
 
-    doubted = foreseen(trial, GENEROUS, Residency(trust_prior=5.0))
-    believed = foreseen(trial, GENEROUS, Residency(trust_prior=1e12))
+    doubted = foreseen(trial, GENEROUS, Belief(prior=5.0))
+    believed = foreseen(trial, GENEROUS, Belief(prior=1e12))
 
     assert doubted.waste_ratio < believed.waste_ratio

@@ -1,4 +1,4 @@
-"""Keep what will be asked for soonest: residency by expectation, for the planner's prefetches.
+"""Keep what will be asked for soonest: cache/eviction/expected.py again, for numba to compile.
 
 Each title knows up to four viewers who may ask for it, with the time from which their
 probabilities count: for the successor of what they watched, by the model; for what they left in the
@@ -19,20 +19,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cache.eviction.expected import LCG_MASK, LCG_MULTIPLIER, LCG_STEP
+from cache.eviction.hopes import RESUME_DAY, RESUME_SOON, WEEK_S
+from cache.eviction.hopes import VIEWERS_PER_GROUP as VIEWERS_PER_TITLE
+from nearcast.horizons import EARLY_POWER, HORIZONS_S
 from simulation.prefetch.kernels import counts
 from simulation.replay.kernels.jit import jit
 
-VIEWERS_PER_TITLE: Final = 4
-SOON_S: Final = 1800.0
-DAY_S: Final = 86_400.0
-WEEK_S: Final = 604_800.0
-EARLY_POWER: Final = 0.1  # as nearcast.horizons; a test holds the two together
+SOON_S: Final = HORIZONS_S[0]
+DAY_S: Final = HORIZONS_S[1]
 RESUME_FINISHED: Final = 0.9
-RESUME_SOON: Final = 0.2  # of those who resume at all, within half an hour
-RESUME_DAY: Final = 0.75
-_LCG_MULTIPLIER: Final = 1_103_515_245
-_LCG_STEP: Final = 12_345
-_LCG_MASK: Final = 0x7FFFFFFF
 
 
 @jit
@@ -189,7 +185,7 @@ def replay_foreseen(
         while held_bytes + sizes_bytes[entering] > capacity_bytes:
             least, victim = math.inf, -1
             for _ in range(drawn_count):
-                state = (state * _LCG_MULTIPLIER + _LCG_STEP) & _LCG_MASK
+                state = (state * LCG_MULTIPLIER + LCG_STEP) & LCG_MASK
                 number = held[(state >> 8) % held_count]
                 idle = 1.0
                 for slot in range(VIEWERS_PER_TITLE):
