@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -45,10 +46,12 @@ def check_installed(*modules: str) -> None:
 
 
 def check_writable(out: Path) -> None:
-    """Find out before minutes of training, not after."""
+    """Find out before minutes of training, not after. Nothing is made: a training that is refused
+    leaves no folder behind. Raises InputError."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; name a folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror or error}") from error
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise InputError(f"cannot make the folder {out}: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write to {out}: no right to write in {there}")
