@@ -69,7 +69,7 @@ class Accounts:
         """It is being fetched, and not `runner_up`."""
         grounds = self._grounds(offer, runner_up, now_s)
         self._book.decide(offer.url, grounds, "fetching", now_s)
-        plan, want = offer.first
+        plan, want = offer.first_for(self._market.worth(offer, now_s).use)
         self._booked.pop(offer.url, None)
         self._booked[offer.url] = _Booked(plan.source, plan.chance * want.share, want.size_bytes)
         if len(self._booked) > BOOKED_MAX:
@@ -118,12 +118,12 @@ class Accounts:
             self._book.follow(url, "used" if is_used else "wasted", now_s)
 
     def _grounds(self, offer: Offer, runner_up: Offer | None, now_s: float) -> Grounds:
-        plan, want = offer.first
         worth = self._market.worth(offer, now_s)
+        plan, want = offer.first_for(worth.use)
         return Grounds(
             source=plan.source,
             about_url=plan.about_url,
-            use=want.use,
+            use=worth.use,
             size_bytes=want.size_bytes,
             viewer_count=len({one.viewer_key for one, _ in offer.wants.values()}),
             said=plan.probabilities,

@@ -42,7 +42,7 @@ class Grounds(msgspec.Struct, frozen=True, kw_only=True):
     viewer_count: int
     """Viewers for whom it was wanted at that time."""
     said: tuple[float, ...]
-    """By the source, per horizon where it speaks of horizons; of who wanted it first."""
+    """By the source, per horizon where it speaks of horizons; of who first wanted it so."""
     chance: float
     """Of use before it is let go, all viewers together, as far as the sources are believed."""
     trust: float

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from edge.prefetch.plans import Plan, Want
-from edge.prefetch.value import Worth
+from edge.prefetch.value import USES, Use, Worth
 
 PRICED_S: Final = 5.0
 """How long a price holds, unless other plans come to want the object. What it depends on changes
@@ -21,8 +21,6 @@ slowly, and there may be thousands."""
 
 LOOKED_AT_MAX: Final = 64
 """Offers that are not possible for now: if so many are not, the store is full or upstream ill."""
-
-_ORDER: Final = {"start": 3, "next": 2, "head": 1, "rest": 0}
 
 
 Rank = tuple[float, int, int, int, str]
@@ -44,6 +42,10 @@ class Offer:
     def first(self) -> tuple[Plan, Want]:
         """Who wanted it first."""
         return next(iter(self.wants.values()))
+
+    def first_for(self, use: Use) -> tuple[Plan, Want]:
+        """Who first wanted it for this use."""
+        return next(one for one in self.wants.values() if one[1].use == use)
 
 
 class Market:
@@ -136,13 +138,13 @@ class Market:
             offer_of_url = self._offers.get(url)
             if offer_of_url is None:
                 continue
-            value = self.worth(offer_of_url, now_s).value
-            if value > 0:
-                plan, want = offer_of_url.first
+            worth = self.worth(offer_of_url, now_s)
+            if worth.value > 0:
+                plan, _ = offer_of_url.first
                 self._ranked_no += 1
                 offer_of_url.ranked_no = self._ranked_no
                 heapq.heappush(
                     self._ranks,
-                    (-value, -_ORDER[want.use], plan.order_no, self._ranked_no, url),
+                    (-worth.value, USES.index(worth.use), plan.order_no, self._ranked_no, url),
                 )
         self._unranked.clear()

@@ -8,7 +8,7 @@ from edge.prefetch.displaced import Displaced
 from edge.prefetch.hours import Hours
 from edge.prefetch.market import Offer
 from edge.prefetch.trust import Trust
-from edge.prefetch.value import Worth, hold_cost, together, worth
+from edge.prefetch.value import USES, Worth, hold_cost, together, worth
 
 
 class Prices:
@@ -34,7 +34,7 @@ class Prices:
         """For who wants it most; used as soon as one of them uses it."""
         wants = tuple(offer.wants.values())
         uses = {want.use for _, want in wants}
-        use = next(use for use in ("start", "next", "head", "rest") if use in uses)
+        use = next(use for use in USES if use in uses)
         # One viewer may want it for several reasons, and is one viewer nevertheless.
         chances: dict[str, float] = {}
         for plan, want in wants:

@@ -24,7 +24,7 @@ worth beyond its word is measured (edge.prefetch.trust).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -36,10 +36,15 @@ Use = Literal["start", "head", "rest", "next"]
 """start: what a start-up waits for. head: the first half minute or so. rest: all after that. next:
 what somebody who is watching asks for in a moment."""
 
+USES: Final[tuple[Use, ...]] = ("start", "next", "head", "rest")
+"""Most urgent first: an object that is wanted for several uses counts as the first of them."""
+
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
     """Of one byte, in fetches of a byte now."""
 
+    use: Use
+    """That it is priced for."""
     probability: float
     """That it is used before it is let go."""
     gain: float
@@ -70,7 +75,8 @@ def worth(
     now = config.cost_now if cost_now is None else cost_now
     if use == "next":
         # It is fetched in a moment in any case, at the same price, and takes no room until then.
-        return Worth(probability=probability, gain=now + config.stall_value * load, cost=now)
+        gain = now + config.stall_value * load
+        return Worth(use=use, probability=probability, gain=gain, cost=now)
     if use == "start":
         gain = config.cost_peak + config.startup_value * max(config.head_s / config.start_s, 1.0)
     elif use == "head":
@@ -81,7 +87,7 @@ def worth(
         cost = config.threshold * (config.cost_peak + config.startup_value)
     else:
         cost = now + (hold_cost(config) if held_cost is None else held_cost)
-    return Worth(probability=probability, gain=gain, cost=cost)
+    return Worth(use=use, probability=probability, gain=gain, cost=cost)
 
 
 def threshold(config: PrefetchConfig, use: Use = "head") -> float:

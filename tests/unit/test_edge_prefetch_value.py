@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from cache.http.headers import Headers
 from edge.config import EdgeConfig, PrefetchConfig
 from edge.config.watching import WindowConfig
+from edge.prefetch.accounts import Accounts
 from edge.prefetch.backhaul import Backhaul
+from edge.prefetch.book import Book
 from edge.prefetch.budget import Budget
 from edge.prefetch.displaced import EVIDENCE_BYTES, Displaced
 from edge.prefetch.hours import Hours
@@ -134,6 +136,44 @@ def test_heads_come_first_and_then_what_is_likeliest() -> None:
     )
     # By value: 4.5 for b's start, 0.9 for a's rest, 0.8 for d's start, 0.2 for c's rest.
     assert order(place) == ["start of b", "rest of a", "start of d", "rest of c"]
+
+
+def test_what_is_written_down_is_for_the_use_that_it_was_priced_for() -> None:
+    trust = Trust(1e6)
+    place, book = market(trust), Book(10)
+    accounts = Accounts(
+        market=place,
+        budget=Budget(1_000, 2.0, hours=hours()),
+        hours=hours(),
+        trust=trust,
+        displaced=Displaced(CONFIG.lifetime_s),
+        backhaul=Backhaul(),
+        book=book,
+    )
+    put(
+        place,
+        Wish("a", 0.1, Want("u", 1, "rest")),
+        Wish("b", 0.3, Want("u", 1, "start")),
+        Wish("c", 0.5, Want("v", 1, "head")),
+    )
+    wanted, other = place.get("u"), place.get("v")
+    assert wanted is not None
+    accounts.started(wanted, other, 0.0)
+
+    story = book.story("u")
+    assert story is not None
+    grounds = story.grounds
+    assert (grounds.use, grounds.viewer_count) == ("start", 2)
+    assert grounds.threshold == pytest.approx(threshold(CONFIG, "start"))
+    assert grounds.value == pytest.approx(grounds.chance * grounds.gain - grounds.cost)
+
+
+def test_an_object_that_one_needs_at_once_comes_before_an_equal_one() -> None:
+    place = market()
+    rest = Wish("a", 0.0, Want("both", 1, "rest"), order_no=9)
+    put(place, rest, Wish("b", 0.3, Want("both", 1, "start"), order_no=8))
+    put(place, Wish("c", 0.3, Want("start", 1, "start"), order_no=7))
+    assert order(place) == ["start", "both"]
 
 
 def test_equal_ones_are_served_as_they_came() -> None:
