@@ -9,6 +9,7 @@ Where to look, in the order of reading:
     judge               how likely a viewer goes on; asked of the model
     context             what the model is told
     observed            what viewers went on to, where nothing else is known
+    tallies             counts that forget
     next_episode        the plans that follow
     heads               the plans for titles that anybody may take up next
     staging, starts     which piece of it comes next; at which rungs players start

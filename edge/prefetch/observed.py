@@ -13,12 +13,14 @@ from typing import Final
 
 import msgspec
 
+from edge.prefetch.tallies import halved
 from edge.sessions import Session
 from predictor.features import CONTINUE_WITHIN_S
 
 TITLES_MAX: Final = 20_000
 KNOWN_MAX: Final = 500
-"""Viewers remembered per title, by halving."""
+"""Viewers remembered per title, by halving; and never more that went on from it, so that a title
+has no more successors than this either."""
 DOUBT: Final = 3.0
 """Viewers who did not go on that are added to those counted."""
 
@@ -36,6 +38,11 @@ class _Seen:
         self.count = 0
         self.followed: Counter[str] = Counter()
 
+    def halve_if_many(self) -> None:
+        if max(self.count, self.followed.total()) > KNOWN_MAX:
+            self.count //= 2
+            self.followed = halved(self.followed)
+
 
 class Observed:
     """Transitions between titles, counted."""
@@ -47,25 +54,32 @@ class Observed:
         self._from_share = from_share
         self._seen: OrderedDict[str, _Seen] = OrderedDict()  # seen longest ago first
 
+    def __len__(self) -> int:
+        return len(self._seen)
+
     def started(self, session: Session) -> None:
         """A viewer begins a title, perhaps after another one."""
         before = session.previous
         if before is None or before.share < self._from_share or before.url == session.title_url:
             return
-        if before.gap_s <= CONTINUE_WITHIN_S and before.url in self._seen:
-            self._seen[before.url].followed[session.title_url] += 1
+        seen = self._seen.get(before.url)
+        if before.gap_s <= CONTINUE_WITHIN_S and seen is not None:
+            seen.followed[session.title_url] += 1
+            seen.halve_if_many()
 
     def reached(self, title_url: str) -> None:
         """A viewer has come so far into it that it is asked what follows; once each."""
         seen = self._seen.setdefault(title_url, _Seen())
         self._seen.move_to_end(title_url)
         seen.count += 1
-        if seen.count > KNOWN_MAX:
-            seen.count //= 2
-            for url in list(seen.followed):
-                seen.followed[url] //= 2
+        seen.halve_if_many()
         if len(self._seen) > TITLES_MAX:
             self._seen.popitem(last=False)
+
+    def successor_count(self, title_url: str) -> int:
+        """How many titles are remembered as following it."""
+        seen = self._seen.get(title_url)
+        return len(seen.followed) if seen is not None else 0
 
     def likely(self, title_url: str) -> Followed | None:
         """What most of them went on to, if that was seen often enough."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import Final
 
+from edge.prefetch.tallies import halved
 from edge.sessions import Session
 from edge.viewers import Rung
 
@@ -36,6 +37,13 @@ class Starts:
         self._threshold = threshold
         self._began: OrderedDict[str, Counter[Rung]] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._began)
+
+    def start_count(self, representation_id: str) -> int:
+        """How many rungs are remembered as following this one."""
+        return len(self._began.get(representation_id, ()))
+
     def learn(self, session: Session) -> None:
         """A session that follows another has begun with its first rung."""
         before, first = session.came_from, session.first_rung
@@ -46,8 +54,7 @@ class Starts:
         self._began.move_to_end(before.representation_id)
         known[first] += 1
         if known.total() > KNOWN_MAX:
-            for rung in list(known):
-                known[rung] //= 2
+            self._began[before.representation_id] = halved(known)
         if len(self._began) > RUNGS_MAX:
             self._began.popitem(last=False)
 
