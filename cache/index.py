@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -290,13 +289,6 @@ class Index:
         if self.expects is not None:
             return size_bytes <= self.prefetch_bytes_max
         return self.prefetched_bytes + size_bytes <= self.prefetch_bytes_max
-
-    def prefetch_kept_s(self, probabilities: Sequence[float], lifetime_s: float) -> float:
-        """How long a prefetched object stays, asked for with these probabilities per horizon
-        (nearcast.horizons): `lifetime_s`, unless the policy knows better."""
-        if self.expects is not None:
-            return self.expects.kept_s(probabilities)
-        return lifetime_s
 
     def _make_room(self, size_bytes: int, index_bytes: int, evicted: list[str]) -> bool:
         """Evict until one more object of this size fits. False: everything left is pinned."""

@@ -19,6 +19,7 @@ from edge.drivers.admin import Admin
 from edge.drivers.bodies import Bodies
 from edge.drivers.catalog import CatalogReader
 from edge.drivers.forgetting import Forgetting
+from edge.drivers.home import Home
 from edge.drivers.inference import Inference
 from edge.drivers.manifests import ManifestReader
 from edge.drivers.metrics import DriverFigures, rss_bytes
@@ -57,8 +58,9 @@ from edge.effects import (
     UpdateStored,
     ViewerForgotten,
 )
-from edge.events import Draining, Event, PurgeKind, Reconfigured, Restored
+from edge.events import Draining, Event, Headers, PurgeKind, Reconfigured, Restored
 from edge.hops import Hops
+from edge.media_map import StreamFormat
 from edge.models.effects import FetchModel, RememberModels, StartModel, StopModel, SwitchModel
 from edge.models.figures import ModelsFigures
 from edge.prefetch.explanation import Explanation
@@ -66,6 +68,7 @@ from edge.reload import plan
 from edge.services import Services
 from edge.status import EdgeStatus
 from edge.titles.events import Recommend
+from edge.titles.home import Row
 from nearcast.aio import Pump
 from nearcast.clock import Clock, SystemClock
 from nearcast.errors import ConfigError
@@ -145,6 +148,7 @@ class EdgeNode:
             self._upstream,
             self._ring,
             self.admin,
+            Home(self, is_on=config.titles.home_rows),
         )
         self._handlers: dict[type[Effect], Callable[[Any], None]] = {
             ServeObject: self._server.answer,
@@ -231,6 +235,12 @@ class EdgeNode:
     def models(self) -> ModelsFigures:
         """What models run, and how they do, up to this moment."""
         return self._core.models(self._clock.now_s())
+
+    def home_rows(
+        self, client: str, headers: Headers, count: int, form: StreamFormat
+    ) -> tuple[Row, ...]:
+        """What a client may like."""
+        return self._core.home_rows(client, headers, count, form, self._clock.now_s())
 
     def unready(self) -> str | None:
         """Why no requests should be sent here at the moment; None: they should.

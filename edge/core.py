@@ -10,6 +10,7 @@ event what the parts have to tell each other is passed on until nothing is left.
 
 from __future__ import annotations
 
+from cache.http.headers import Headers
 from edge.config import EdgeConfig
 from edge.desk import Desk
 from edge.effects import Effect, ServeObject
@@ -44,6 +45,7 @@ from edge.foresight import Foresight
 from edge.hops import Hops
 from edge.hot import HotEntry
 from edge.ledger import Ledger
+from edge.media_map import StreamFormat
 from edge.models.events import ModelEvent
 from edge.models.figures import ModelsFigures
 from edge.open_fills import OpenFills
@@ -57,7 +59,8 @@ from edge.router import Router
 from edge.services import Services
 from edge.snapshot import snapshot
 from edge.status import Counters, EdgeStatus
-from edge.titles.events import TitlesEvent, TitlesFigures
+from edge.titles.events import TitlesEvent
+from edge.titles.home import Row
 from edge.uncacheable import Uncacheable
 from nearcast.errors import LocalProtocolError
 from nearcast.machine import EffectQueue
@@ -340,9 +343,11 @@ class EdgeCore:
         """What models run, and how they do."""
         return self._foresight.models(now_s)
 
-    def titles(self) -> TitlesFigures:
-        """How foreseeing titles goes."""
-        return self._foresight.titles()
+    def home_rows(
+        self, client: str, headers: Headers, count: int, form: StreamFormat, now_s: float
+    ) -> tuple[Row, ...]:
+        """What a client may like (edge.titles.home)."""
+        return self._foresight.home_rows(client, headers, count, form, now_s)
 
     # -- wiring
 

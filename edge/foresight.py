@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 
+from cache.http.headers import Headers
 from edge.config import EdgeConfig
 from edge.effects import Effect, FetchCatalog, ViewerForgotten
 from edge.events import (
@@ -25,7 +26,7 @@ from edge.events import (
 from edge.fill import FillOutcome
 from edge.fills import Fills
 from edge.ledger import Ledger
-from edge.media_map import MediaMap
+from edge.media_map import MediaMap, StreamFormat
 from edge.models.events import ModelEvent
 from edge.models.figures import ModelsFigures
 from edge.models.lifecycle import Lifecycle
@@ -44,7 +45,8 @@ from edge.status import Counters
 from edge.successors import Successors
 from edge.texts import Texts
 from edge.titles.advisor import Advisor
-from edge.titles.events import TitlesEvent, TitlesFigures, TitlesModelChanged
+from edge.titles.events import TitlesEvent, TitlesModelChanged
+from edge.titles.home import HomeRows, Row
 from edge.titles.names import Names
 from edge.viewers import Viewers
 from nearcast.machine import EffectQueue
@@ -114,6 +116,9 @@ class Foresight:
         )
         self._advisor = Advisor(
             config, names=self._names, successors=self._successors, effects=effects
+        )
+        self._home = HomeRows(
+            self._advisor, names=self._names, viewers=self._viewers, services=services
         )
         self._office = office = Office(
             config,
@@ -304,8 +309,11 @@ class Foresight:
         """Apart from the other figures: it takes milliseconds."""
         return self._models.figures(now_s)
 
-    def titles(self) -> TitlesFigures:
-        return self._advisor.figures()
+    def home_rows(
+        self, client: str, headers: Headers, count: int, form: StreamFormat, now_s: float
+    ) -> tuple[Row, ...]:
+        """What a client may like."""
+        return self._home.rows(client, headers, count, form, now_s)
 
     def figures(self) -> Watching:
         return Watching(
@@ -317,4 +325,5 @@ class Foresight:
             model_detail=self._judge.model_detail,
             prefetch_threshold=self._judge.threshold,
             prefetch_sources=self._office.trust.figures(),
+            titles=self._advisor.figures(),
         )

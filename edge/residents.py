@@ -8,12 +8,13 @@ first, what comes in last. Whoever holds an object id may find it gone at any la
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
 
+from cache.eviction import Belonging
 from cache.http.conditional import updated
 from cache.http.freshness import StorageRules, dated
 from cache.http.headers import Headers, get_one
@@ -28,6 +29,7 @@ from edge.records import ObjectLeft
 from edge.services import Service, Services
 from edge.status import Counters
 from edge.tags import tags_of
+from nearcast.horizons import HORIZONS_S
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 
@@ -37,6 +39,8 @@ TAG_BYTES: Final = 300
 """Likewise for each surrogate key."""
 
 NEWS_MAX: Final = 10_000
+STRAYS_MAX: Final = 100_000
+"""URLs of objects of which is not known what they are part of, as far as anybody asks."""
 
 Reason = Literal["evicted", "expired", "replaced", "invalidated", "purged", "lost"]
 
@@ -66,6 +70,11 @@ class Residents:
         self._rules = _rules(config.http)
         self._rules_of: dict[Service, StorageRules] = {}
         self._is_memory_only = config.store is None
+        self.prefetch_lifetime_s = (
+            config.prefetch.lifetime_s if self.index.expects is None else HORIZONS_S[-1]
+        )
+        """How long prefetched objects are kept at most. A policy that is told what to expect lets
+        them go when they are worth less than others; beyond the last horizon nobody knows."""
         self._table = HotTable()
         self.plain = self._table.plain
         """The entry of a URL that a driver may serve by itself (edge.hot). Bound here and asked
@@ -75,6 +84,9 @@ class Residents:
         self._recorder = recorder
         self.news: deque[News] = deque(maxlen=NEWS_MAX)
         """Who foresees takes these; where nobody does, the oldest are lost."""
+        self.belonging_of: Callable[[str], Belonging | None] = lambda url: None
+        """What an object is part of, by its URL; asked only where the policy wants to know."""
+        self._strays: OrderedDict[str, None] = OrderedDict()
 
     def reconfigure(self, config: EdgeConfig) -> None:
         """Judge by these settings what comes in from now on; `renew` what is here."""
@@ -182,6 +194,7 @@ class Residents:
             now_s,
             index_bytes=_index_bytes(stored),
             prefetch_until_s=prefetch_until_s,
+            belonging=self._belonging(stored.url),
         )
         self._left(admission.evicted, "evicted", now_s)
         if admission.refusal is not None:
@@ -196,6 +209,30 @@ class Residents:
             )
         )
         return None
+
+    def _belonging(self, url: str) -> Belonging | None:
+        """By itself an object is known by its URL: one that is fetched again has another id."""
+        if self.index.expects is None:
+            return None
+        known = self.belonging_of(url)
+        if known is not None:
+            return known
+        self._strays[url] = None
+        if len(self._strays) > STRAYS_MAX:
+            self._strays.popitem(last=False)
+        return Belonging(group=url)
+
+    @property
+    def has_strays(self) -> bool:
+        """Whether there are objects of which it might be learnt what they are part of."""
+        return bool(self._strays)
+
+    def belongs(self, url: str, belonging: Belonging | None) -> None:
+        """It is known now what a stray is part of."""
+        if belonging is not None and url in self._strays:
+            del self._strays[url]
+            for object_id in self.ids_of(url):
+                self.index.belong(object_id, belonging)
 
     def _replaced_by(self, stored: StoredObject) -> list[HotEntry]:
         """What a new object succeeds, and what must make room for it."""
@@ -237,6 +274,7 @@ class Residents:
                 now_s,
                 index_bytes=_index_bytes(stored),
                 is_restored=True,
+                belonging=self._belonging(stored.url),
             )
             self._left(admission.evicted, "evicted", now_s)
             if admission.is_admitted:
@@ -314,6 +352,11 @@ class Residents:
             self._effects.emit(SetInMemory(object_id=object_id, in_memory=True))
         self._unload(use.unloaded)
         return use.prefetched_bytes
+
+    def kept_s(self, probabilities: Sequence[float]) -> float:
+        """How long a prefetched object stays that is used with these probabilities per horizon."""
+        expects = self.index.expects
+        return expects.kept_s(probabilities) if expects is not None else self.prefetch_lifetime_s
 
     def extend(self, object_id: str, prefetch_until_s: float) -> None:
         """Somebody else is expected to want this prefetched object."""

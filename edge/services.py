@@ -74,6 +74,10 @@ class Service:
         host = authority if self._keeps_hosts_apart else self.target.authority
         return Destination(self.target, self._prefix + (rest or "/"), host)
 
+    def target_of(self, url: str) -> str:
+        """What clients ask for, of one of the service's own URLs."""
+        return url[len(self._start(_authority(url))) :]
+
     def claim(self, url: str) -> tuple[int, int] | None:
         """How closely a URL fits the service, in the order that requests are matched; None when
         it does not begin like the service's."""

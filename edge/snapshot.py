@@ -8,7 +8,7 @@ from edge.config import EdgeConfig
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
 from edge.residents import Residents
-from edge.status import Counters, EdgeStatus, SourceFigures, ratio
+from edge.status import Counters, EdgeStatus, SourceFigures, TitlesFigures, ratio
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +22,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     model_detail: str = ""
     prefetch_threshold: float = 0.0
     prefetch_sources: tuple[SourceFigures, ...] = ()
+    titles: TitlesFigures = TitlesFigures()
 
 
 def snapshot(
@@ -104,6 +105,7 @@ def snapshot(
         predictions_late=counters.late_answers,
         prefetch_threshold=watching.prefetch_threshold,
         prefetch_sources=watching.prefetch_sources,
+        titles=watching.titles,
         prefetch_wanted_by_model=counters.prefetch_wanted_by_model,
         prefetch_wanted_by_observation=counters.prefetch_wanted_by_observation,
         prefetch_wanted_by_rule=counters.prefetch_wanted_by_rule,

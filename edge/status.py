@@ -130,6 +130,20 @@ class SourceFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Share of its bytes that were used."""
 
 
+class TitlesFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How foreseeing titles goes."""
+
+    model_id: str | None = None
+    """None: nothing is foreseen; `detail` says why."""
+    detail: str = ""
+    asked_count: int = 0
+    failed_count: int = 0
+    head_count: int = 0
+    """Titles that any viewer may start soon."""
+    taken_shares: dict[str, float] = msgspec.field(default_factory=dict)
+    """How often a new title was taken up after a question, by situation."""
+
+
 class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an operator, a dashboard or a comparison asks of an edge, at one moment."""
 
@@ -205,6 +219,7 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     predictions_late: int
     prefetch_threshold: float
     prefetch_sources: tuple[SourceFigures, ...] = ()
+    titles: TitlesFigures = TitlesFigures()
     prefetch_wanted_by_model: int
     prefetch_wanted_by_observation: int
     prefetch_wanted_by_rule: int

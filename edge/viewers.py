@@ -239,6 +239,11 @@ class Viewers:
             return max(idle, key=lambda viewer: viewer.last_end_s or 0.0)
         return self._new(viewers)
 
+    def only(self, peer: str) -> Viewer | None:
+        """Whoever is known by this pseudonym, if that is one viewer."""
+        viewers = self._by_peer.get(peer, ())
+        return viewers[0] if len(viewers) == 1 else None
+
     def _new(self, viewers: list[Viewer]) -> Viewer:
         if len(viewers) >= PEER_VIEWERS_MAX:
             viewers.pop(0)

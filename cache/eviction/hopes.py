@@ -18,9 +18,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from cache.eviction.policy import GHOST_COUNT_MAX
 from nearcast.config import Section
 from nearcast.horizons import HORIZONS_S, within
+
+GROUPS_MAX: Final = 250_000
+"""About 300 bytes each; those told of longest ago go first."""
 
 VIEWERS_PER_GROUP: Final = 4
 """Those heard of last; beyond so many a group is popular anyway."""
@@ -80,7 +82,7 @@ class _Group:
 class Hopes:
     """What is expected, by group. Groups told of longest ago are forgotten beyond a bound."""
 
-    def __init__(self, params: ExpectedParams, *, count_max: int = GHOST_COUNT_MAX) -> None:
+    def __init__(self, params: ExpectedParams, *, count_max: int = GROUPS_MAX) -> None:
         self._of = params
         self._count_max = count_max
         self._groups: OrderedDict[Hashable, _Group] = OrderedDict()
@@ -188,6 +190,14 @@ class Hopes:
         return chance * RESUME_SOON, chance * RESUME_DAY, chance
 
     # -- what is expected
+
+    def has(self, group: Hashable, viewer: Hashable) -> bool:
+        """Whether anything is expected of this viewer here."""
+        return group in self._groups_of.get(viewer, ())
+
+    def groups_of(self, viewer: Hashable) -> tuple[Hashable, ...]:
+        """Of which anything is expected of this viewer."""
+        return tuple(self._groups_of.get(viewer, ()))
 
     def worth(self, group: Hashable, now_s: float) -> float:
         """P(asked for within the window)."""

@@ -8,6 +8,7 @@ Where to look, in the order of reading:
     ring                    hits on their way to the core
     admin, token            the operators' port; the word that changes something there
     metrics, model_metrics  the figures in the words of Prometheus
+    home                    the rows a client is shown
     forgetting              a viewer to be forgotten, from the call to its answer
     admin_client            who calls
     explain_client          who asks why an object is there

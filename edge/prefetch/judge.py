@@ -79,8 +79,11 @@ class Judge:
         counters: Counters,
         recorder: Recorder,
         asked: Asked,
+        kept_s: Callable[[tuple[float, ...]], float],
     ) -> None:
+        """`kept_s`: how long an object stays that is used with these probabilities."""
         self._asked = asked
+        self._kept_s = kept_s
         self._config = config.prefetch
         self._utc_offset_h = config.sessions.utc_offset_h
         self._epoch_s = epoch_s
@@ -190,7 +193,7 @@ class Judge:
     ) -> None:
         source = "rule" if answer is None else source
         probabilities = by_rule(question.share) if answer is None else answer
-        chance = within(probabilities, self._config.lifetime_s)
+        chance = within(probabilities, self._kept_s(probabilities))
         is_wanted = chance > self._least
         if not is_wanted:
             self._counters.prefetch_unwanted += 1

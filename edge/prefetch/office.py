@@ -12,6 +12,7 @@ from edge.prefetch.backhaul import Backhaul
 from edge.prefetch.book import Book
 from edge.prefetch.budget import Budget
 from edge.prefetch.displaced import Displaced
+from edge.prefetch.expectations import Expectations
 from edge.prefetch.heads import TitleHeads
 from edge.prefetch.hours import Hours
 from edge.prefetch.in_session import InSession
@@ -60,7 +61,8 @@ class Office:
             bytes_per_day=settings.bytes_per_day,
         )
         self.trust = Trust(bytes_per_s_from_kbps(settings.rate_kbps))
-        self.displaced = Displaced(settings.lifetime_s)
+        self.displaced = Displaced(residents.prefetch_lifetime_s)
+        self.expectations = Expectations(residents, media_map)
         self.backhaul = Backhaul()
         self.book = Book(settings.explained_max)
         self.market = Market(
@@ -95,6 +97,7 @@ class Office:
             market=self.market,
             budget=self.budget,
             accounts=self.accounts,
+            expectations=self.expectations,
             ledger=ledger,
             open_fills=open_fills,
             fills=fills,

@@ -27,6 +27,7 @@ from edge.ledger import Ledger
 from edge.open_fills import OpenFills
 from edge.prefetch.accounts import Accounts
 from edge.prefetch.budget import Budget
+from edge.prefetch.expectations import Expectations
 from edge.prefetch.market import Market, Offer
 from edge.prefetch.plans import Plan
 from edge.prefetch.running import Running
@@ -48,6 +49,7 @@ class Planner:
         market: Market,
         budget: Budget,
         accounts: Accounts,
+        expectations: Expectations,
         ledger: Ledger,
         open_fills: OpenFills,
         fills: Fills,
@@ -57,6 +59,7 @@ class Planner:
         self._market = market
         self._budget = budget
         self._accounts = accounts
+        self._expectations = expectations
         self._ledger = ledger
         self._open = open_fills
         self._fills = fills
@@ -236,10 +239,10 @@ class Planner:
 
     def _start(self, offer: Offer, runner_up: Offer | None, now_s: float) -> None:
         plan, _ = offer.first
-        fill_id = self._fills.prefetch(
-            offer.url, plan.headers, now_s + self._config.lifetime_s, now_s
-        )
+        until_s = self._shelf.until_s(now_s)
+        fill_id = self._fills.prefetch(offer.url, plan.headers, until_s, now_s)
         self._running.started(fill_id, offer)
+        self._expectations.fetching(offer, now_s)
         self._accounts.started(offer, runner_up, now_s)
         for name in tuple(offer.wants):
             self._market.withdraw(name)

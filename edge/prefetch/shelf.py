@@ -53,7 +53,7 @@ class Shelf:
         is_recent = entry.stored.received_wall_s + self._config.retry_s > wall_s
         if not (is_fresh or is_recent):
             return False
-        self._residents.extend(entry.stored.object_id, now_s + self._config.lifetime_s)
+        self._residents.extend(entry.stored.object_id, self.until_s(now_s))
         if self._texts.want(url, headers):
             # A manifest that is here but not on the map: once read it is, or it never will be.
             self.leave_alone(url, now_s)
@@ -64,8 +64,11 @@ class Shelf:
 
     def has_room(self, size_bytes: int) -> bool:
         """Within what prefetched objects may take of the store."""
-        index = self._residents.index
-        return index.prefetched_bytes + size_bytes <= index.prefetch_bytes_max
+        return self._residents.index.has_prefetch_room(size_bytes)
+
+    def until_s(self, now_s: float) -> float:
+        """How long what is fetched ahead now is kept at most."""
+        return now_s + self._residents.prefetch_lifetime_s
 
     def leave_alone(self, url: str, now_s: float) -> None:
         """It could not be had: not again for a while."""

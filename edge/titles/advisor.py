@@ -26,13 +26,13 @@ from edge.config import EdgeConfig
 from edge.effects import Effect
 from edge.prefetch.judge import Verdict
 from edge.sessions import Checkpoint, Session
+from edge.status import TitlesFigures
 from edge.successors import Successors
 from edge.titles.events import (
     NotRecommended,
     Recommend,
     Recommended,
     TitlesEvent,
-    TitlesFigures,
     TitlesModelChanged,
 )
 from edge.titles.histories import Histories
@@ -47,6 +47,10 @@ from predictor.recommend.recommendations import Recommendation
 
 DOUBTFUL_BELOW: Final = 0.5
 """Whoever will go on to the successor less likely than this may look for something else."""
+
+
+POPULAR_MAX: Final = 500
+"""Popular titles that home rows choose from: some belong to another service, or were watched."""
 
 
 class Beginning(msgspec.Struct, frozen=True):
@@ -81,7 +85,7 @@ class Advisor:
         self._effects = effects
         self.is_on = bool(config.titles.model) or config.titles.home_rows
         self.histories = Histories(config.sessions.history_s)
-        self.popular = Popular()
+        self.popular = Popular(POPULAR_MAX)
         self._heads = Heads(
             lifetime_s=config.prefetch.lifetime_s, viewers_max=config.sessions.viewers_max
         )
@@ -89,7 +93,11 @@ class Advisor:
         self._beginnings: dict[str, Beginning] = {}
         self._likes: WeakKeyDictionary[Viewer, tuple[str, ...]] = WeakKeyDictionary()
         self._model_id: str | None = None
-        self._detail = "no model of titles has been loaded yet"
+        self._detail = (
+            "no model of titles has been loaded yet"
+            if config.titles.model
+            else "titles.model is empty"
+        )
         self._known: frozenset[str] = frozenset()
         self._questions: OrderedDict[int, _Question] = OrderedDict()
         self._next_id = 1

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from edge.effects import Effect
 from edge.events import Event
 from predictor.recommend.recommendations import Recommendation
@@ -46,16 +44,3 @@ class Recommend(Effect, frozen=True, kw_only=True):
     question_id: int
     history: tuple[str, ...]
     count: int
-
-
-class TitlesFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """How foreseeing titles goes."""
-
-    model_id: str | None
-    detail: str
-    asked_count: int
-    failed_count: int
-    head_count: int
-    """Titles that any viewer may start soon."""
-    taken_shares: dict[str, float]
-    """How often another title was taken up after a question, by situation."""

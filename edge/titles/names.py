@@ -20,11 +20,13 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from edge.events import CatalogLearned
+from edge.media_map import StreamFormat
 from edge.numbered import Numbers
 from edge.services import Services
 from edge.successors import TITLES_MAX
 
 SERIES: Final = "series:"
+FORMATS: Final[tuple[StreamFormat, ...]] = ("dash", "hls")
 WATCHED_MAX: Final = 20_000
 """Titles without a catalogue, by name; those watched longest ago make room."""
 
@@ -32,10 +34,11 @@ WATCHED_MAX: Final = 20_000
 class _Work:
     """A series or a film of one catalogue."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, shown: str) -> None:
         self.names = [name]
+        self.shown = shown
         self.urls: tuple[list[str], list[str]] = ([], [])
-        """DASH and HLS manifests in the order of watching."""
+        """Manifests by format, in the order of watching."""
 
 
 class _Catalog:
@@ -66,15 +69,15 @@ class Names:
             name = SERIES + title.series if title.series is not None else title.id
             work = catalog.works.get(name)
             if work is None:
-                work = catalog.works[name] = _Work(name)
+                work = catalog.works[name] = _Work(name, title.series or title.name)
             if title.series is None and title.name not in catalog.works:
                 catalog.works[title.name] = work
                 work.names.append(title.name)
-            for form, path in enumerate((title.dash, title.hls)):
+            for index, path in enumerate((title.dash, title.hls)):
                 url = self._services.canonical(urljoin(event.base_url, path))
                 if url is not None and url not in catalog.places:
-                    catalog.places[url] = work, form, len(work.urls[form])
-                    work.urls[form].append(url)
+                    catalog.places[url] = work, index, len(work.urls[index])
+                    work.urls[index].append(url)
 
     def keep_only(self, catalog_urls: Collection[str]) -> None:
         """Forget what other catalogues said."""
@@ -97,11 +100,29 @@ class Names:
         place = self._place(manifest_url)
         return (self._uncatalogued(manifest_url),) if place is None else tuple(place[0].names)
 
-    def manifest(self, name: str, like_url: str, after_url: str | None = None) -> str | None:
+    def shown(self, name: str) -> str:
+        """What people call it."""
+        for catalog in self._catalogs.values():
+            if name in catalog.works:
+                return catalog.works[name].shown
+        return name.removeprefix(SERIES)
+
+    def manifest(
+        self,
+        name: str,
+        like_url: str | None,
+        after_url: str | None = None,
+        *,
+        form: StreamFormat | None = None,
+    ) -> str | None:
         """What a viewer who watches `like_url` would start of this title, and who has taken up
-        `after_url` of it. None: nothing here is called so, or all of it was watched."""
-        here = self._place(like_url)
-        form = here[1] if here is not None else 0
+        `after_url` of it; in the same format if `form` is None. None: nothing here is called so,
+        or all of it was watched."""
+        here = self._place(like_url) if like_url is not None else None
+        if form is not None:
+            format_index = FORMATS.index(form)
+        else:
+            format_index = here[1] if here is not None else 0
         catalogs = list(self._catalogs.values())
         if here is not None:  # what is named alike elsewhere may be something else
             catalogs.sort(key=lambda one: like_url not in one.places)
@@ -111,7 +132,7 @@ class Names:
                 continue
             place = catalog.places.get(after_url) if after_url is not None else None
             index = place[2] + 1 if place is not None and place[0] is work else 0
-            urls = work.urls[form]
+            urls = work.urls[format_index]
             return urls[index] if index < len(urls) else None
         if after_url is not None and name in self.names(after_url):
             numbered = self._numbers.read(after_url)

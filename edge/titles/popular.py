@@ -12,25 +12,31 @@ from typing import Final
 
 HALF_LIFE_S: Final = 7 * 86_400.0
 TITLES_MAX: Final = 20_000
+LISTED_S: Final = 10.0
+"""How long a list holds: sorting all titles for each client would take milliseconds."""
 
 
 class Popular:
     """Titles by how often they were taken up of late."""
 
-    def __init__(self) -> None:
-        self._counts: OrderedDict[str, tuple[float, float]] = OrderedDict()  # count, as of when
+    def __init__(self, listed_max: int) -> None:
+        self._listed_max = listed_max
+        # A later play weighs more instead of all earlier ones less, so that the order stands still
+        # between plays. In a float the weight doubles for a thousand weeks.
+        self._weights: OrderedDict[str, float] = OrderedDict()
+        self._listed: tuple[str, ...] = ()
+        self._listed_until_s = float("-inf")
 
     def taken(self, name: str, now_s: float) -> None:
-        count, at_s = self._counts.pop(name, (0.0, now_s))
-        self._counts[name] = _aged(count, at_s, now_s) + 1.0, now_s
-        if len(self._counts) > TITLES_MAX:
-            self._counts.popitem(last=False)
+        weight = self._weights.pop(name, 0.0)
+        self._weights[name] = weight + 2.0 ** (now_s / HALF_LIFE_S)
+        if len(self._weights) > TITLES_MAX:
+            self._weights.popitem(last=False)
 
-    def most(self, count: int, now_s: float) -> tuple[str, ...]:
-        """The most popular first; of equal ones by name."""
-        aged = ((-_aged(*known, now_s), name) for name, known in self._counts.items())
-        return tuple(name for _, name in heapq.nsmallest(count, aged))
-
-
-def _aged(count: float, at_s: float, now_s: float) -> float:
-    return float(count * 0.5 ** ((now_s - at_s) / HALF_LIFE_S))
+    def most(self, now_s: float) -> tuple[str, ...]:
+        """The most popular first, at most `listed_max`; of equal ones by name."""
+        if now_s >= self._listed_until_s:
+            self._listed_until_s = now_s + LISTED_S
+            ordered = ((-weight, name) for name, weight in self._weights.items())
+            self._listed = tuple(name for _, name in heapq.nsmallest(self._listed_max, ordered))
+        return self._listed

@@ -2,86 +2,199 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edge.config import PrefetchConfig, TitlesConfig
-from edge.effects import ServeObject
-from edge.events import CatalogLearned
-from edge.titles.events import (
-    Recommend,
-    Recommended,
-    TitlesFigures,
-    TitlesModelChanged,
-)
-from nearcast.messages import Catalog, TitleEntry
-from predictor.recommend.recommendations import Recommendation
-from tests.edge_world import CATALOG_URL, World
+from edge.effects import CancelFill, ServeObject
+from edge.events import CatalogLearned, ForgetViewer, ModelChanged, Predicted
+from edge.titles.events import NotRecommended, TitlesModelChanged
+from tests.edge_world import CATALOG_URL, World, episode_catalog
+from tests.titles_world import FILMS, Cinema
 
-FILMS = ("e1", "e2", "e3")
-TITLES = TitlesConfig(model="model")
-HEAD = PrefetchConfig(head_s=8.0)
+LOW_START = [
+    "manifest.mpd",
+    "low/init.mp4",
+    "sound/init.mp4",
+    "low/1.m4s",
+    "sound/1.m4s",
+]
 
 
-def films() -> Catalog:
-    """The three titles of the world, each a film."""
-    return Catalog(
-        revision="films",
-        titles=tuple(
-            TitleEntry(
-                id=film,
-                name=f"Film {film}",
-                duration_s=40.0,
-                dash=f"/base/media/{film}/manifest.mpd",
-                hls=f"/base/media/{film}/master.m3u8",
-            )
-            for film in FILMS
-        ),
-    )
-
-
-class Cinema(World):
-    """A world of films, and a model of titles that says what the test has it say."""
-
-    def __init__(self, **settings: object) -> None:
-        super().__init__(**{"prefetch": HEAD, "titles": TITLES, **settings})
-        self.run(CatalogLearned(base_url=CATALOG_URL, catalog=films()))
-        self.run(TitlesModelChanged(model_id="t1", titles=FILMS))
-        self.asked: list[Recommend] = []
-
-    def _follow(self, effects):  # type: ignore[no-untyped-def]
-        seen = super()._follow(effects)
-        if hasattr(self, "asked"):
-            self.asked += [one for one in seen if isinstance(one, Recommend)]
-        return seen
-
-    def say(self, **chances: float) -> None:
-        """Answer the last question."""
-        self.run(
-            Recommended(
-                question_id=self.asked[-1].question_id,
-                titles=tuple(
-                    Recommendation(title=title, probability=chance)
-                    for title, chance in chances.items()
-                ),
-            )
-        )
-
-    def figures(self) -> TitlesFigures:
-        return self.core.titles()
+def start_of(film: str) -> list[str]:
+    return [f"/media/{film}/{name}" for name in LOW_START]
 
 
 def test_towards_the_end_of_a_film_the_beginning_of_the_likeliest_is_fetched() -> None:
     world = Cinema()
-    world.watch(1, 29.0)
-    world.watch_on(1, 31.0)
+    world.watch(1, 31.0)
     assert world.asked[-1].history == ("e1",)
     assert world.prefetched() == []
     world.say(e3=0.9, e2=0.01)
-    assert world.prefetched() == [
-        "/media/e3/manifest.mpd",
-        "/media/e3/low/init.mp4",
-        "/media/e3/sound/init.mp4",
-        "/media/e3/low/1.m4s",
-        "/media/e3/sound/1.m4s",
-    ]
+    assert world.prefetched() == start_of("e3")
     world.watch_on(1, 40.0)
-    for path in ("manifest.mpd", "low/init.mp4", "low/1.m4s", "sound/1.m4s"):
+    for path in LOW_START:
         assert isinstance(world.get(f"/media/e3/{path}")[0], ServeObject)
+    (source,) = world.core.status(world.now_s).prefetch_sources
+    assert (source.source, source.precision) == ("titles", 1.0)
+
+
+def test_what_is_surer_is_fetched_further_and_no_further_than_the_head() -> None:
+    world = Cinema(prefetch=PrefetchConfig(head_s=8.0, startup_value=3.0))
+    world.watch(1, 31.0)
+    world.say(e3=1.0)
+    assert world.prefetched() == [*start_of("e3"), "/media/e3/low/2.m4s", "/media/e3/sound/2.m4s"]
+
+
+def test_what_is_unlikely_for_one_viewer_is_fetched_for_several() -> None:
+    world = Cinema(prefetch=PrefetchConfig())
+    for client in ("one", "two", "three", "four"):
+        world.watch(1, 31.0, client=client)
+        world.say(e3=0.1)  # 0.4 of viewers take up anything: 0.04, then 0.08, 0.115...
+        if client in ("one", "two"):
+            world.move_to(world.now_s + 2.0)
+            assert world.prefetched() == []
+    world.move_to(world.now_s + 2.0)
+    assert world.prefetched() == start_of("e3")
+
+
+def test_a_sitting_begins_with_a_question_and_the_next_title_without() -> None:
+    world = Cinema()
+    world.watch(1, 3.0)
+    assert world.asked == []
+    world.watch_on(1, 5.0)  # a tenth of it
+    assert [one.history for one in world.asked] == [("e1",)]
+    world.watch_on(1, 40.0)
+    asked = len(world.asked)
+    world.watch(2, 10.0)
+    assert len(world.asked) == asked
+    world.watch_on(2, 31.0)
+    assert world.asked[-1].history == ("e1", "e2")
+
+
+def test_who_goes_on_to_the_successor_is_not_asked_about_and_who_will_not_is() -> None:
+    world = Cinema()
+    world.run(CatalogLearned(base_url=CATALOG_URL, catalog=episode_catalog()))
+    world.run(TitlesModelChanged(model_id="t1", titles=("series:Series", "series:Other")))
+    world.run(ModelChanged(model_id="m1"))
+    world.watch(1, 31.0)
+    before = len(world.asked)  # of the sitting
+    first = world.predicts[-1].prediction_id
+    world.run(Predicted(prediction_id=first, probabilities=((0.9, 0.95, 0.97),)))
+    assert len(world.asked) == before
+    world.watch_on(1, 36.5)
+    later = world.predicts[-1].prediction_id
+    assert later != first
+    world.run(Predicted(prediction_id=later, probabilities=((0.05, 0.3, 0.4),)))
+    assert len(world.asked) == before + 1
+    assert world.asked[-1].history == ("series:Series",)
+
+
+def test_without_a_model_nothing_is_asked_and_nothing_foreseen() -> None:
+    world = Cinema(titles=TitlesConfig())
+    world.watch(1, 40.0)
+    assert world.asked == []
+    world = Cinema()
+    world.run(TitlesModelChanged(model_id=None, detail="gone"))
+    world.watch(1, 40.0)
+    assert world.asked == []
+    assert world.titles().detail == "gone"
+
+
+def test_unanswered_questions_are_bounded_and_a_failed_one_makes_room() -> None:
+    world = Cinema(titles=TitlesConfig(model="model", pending_max=1))
+    world.watch(1, 5.0)
+    world.watch_on(1, 31.0)
+    assert len(world.asked) == 1
+    world.run(NotRecommended(question_id=world.asked[0].question_id, detail="lost"))
+    world.watch_on(1, 36.5)
+    assert len(world.asked) == 2
+    assert (world.titles().asked_count, world.titles().failed_count) == (2, 1)
+
+
+def test_plans_end_when_the_viewer_chooses_or_the_time_is_over() -> None:
+    world = Cinema()
+    world.hold = ("prefetch",)
+    world.watch(1, 31.0)
+    world.say(e3=0.9)
+    assert world.titles().head_count == 1
+    effects = world.move_to(world.now_s + 2_000.0)
+    assert [one for one in effects if isinstance(one, CancelFill)]
+    assert world.titles().head_count == 0
+    world.watch(2, 40.0)
+    world.say(e3=0.9)
+    world.move_to(world.now_s + 2.0)
+    assert world.titles().head_count == 1
+    world.watch(1, 5.0)
+    world.move_to(world.now_s + 2.0)
+    assert world.titles().head_count == 0
+
+
+def test_a_forgotten_viewer_leaves_no_history_and_no_plan() -> None:
+    world = Cinema()
+    world.hold = ("prefetch",)
+    world.watch(1, 31.0)
+    world.say(e3=0.9)
+    world.run(ForgetViewer(forget_id=1, client="c"))
+    world.move_to(world.now_s + 2.0)
+    assert world.titles().head_count == 0
+    world.watch(2, 31.0)
+    assert world.asked[-1].history == ("e2",)
+
+
+def test_an_answer_that_comes_when_the_viewer_has_chosen_moves_nothing() -> None:
+    world = Cinema()
+    world.watch(1, 31.0)
+    asked = world.asked[-1]
+    world.watch_on(1, 40.0)
+    world.watch(2, 2.0)
+    world.asked.append(asked)
+    world.say(e3=0.9)
+    assert world.prefetched() == []
+
+
+def test_how_often_viewers_take_up_anything_is_learnt() -> None:
+    world = Cinema()
+    guess = world.titles().taken_shares["over"]
+    for number in range(40):
+        world.watch(1, 36.5, client=f"c{number}")
+    world.move_to(world.now_s + 2_000.0)
+    nobody = world.titles().taken_shares["over"]
+    assert nobody < guess / 2
+    for number in range(40, 80):
+        world.watch(1, 36.5, client=f"c{number}")
+        world.watch(2, 5.0, client=f"c{number}")
+    assert world.titles().taken_shares["over"] > nobody
+
+
+def test_a_model_of_titles_that_is_wrong_is_believed_less() -> None:
+    # So slow a budget that a few heads are a great part of what may be wasted before doubt.
+    settings = PrefetchConfig(
+        head_s=4.0, startup_value=9.0, lifetime_s=60.0, rate_kbps=8.0, burst_s=300.0
+    )
+    world = Cinema(prefetch=settings)
+    for number in range(6):
+        world.watch(1, 31.0, client=f"c{number}")
+        world.say(e3=1.0)
+        world.move_to(world.now_s + 400.0)
+    (source,) = world.core.status(world.now_s).prefetch_sources
+    assert source.source == "titles"
+    assert source.precision == 0.0
+    assert source.trust < 0.8
+
+
+def test_the_demo_world_is_as_it_was_when_titles_are_off() -> None:
+    world = World()
+    world.watch(1, 40.0)
+    titles = world.core.status(world.now_s).titles
+    assert (titles.model_id, titles.asked_count) == (None, 0)
+    assert titles.detail == "titles.model is empty"
+    assert set(FILMS) == {"e1", "e2", "e3"}
+
+
+@pytest.mark.parametrize("rung", ["low", "high"])
+def test_it_is_the_rung_that_the_viewer_began_with(rung: str) -> None:
+    world = Cinema()
+    world.watch(1, 10.0, rung=rung)
+    world.watch_on(1, 31.0, rung="low")
+    world.say(e3=0.9)
+    assert f"/media/e3/{rung}/1.m4s" in world.prefetched()

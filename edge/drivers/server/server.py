@@ -11,6 +11,7 @@ from edge.config import EdgeConfig
 from edge.drivers.bodies import Bodies
 from edge.drivers.body import MemoryBody
 from edge.drivers.held import HeldFile
+from edge.drivers.home import Home
 from edge.drivers.ring import HitRing
 from edge.drivers.server.connection import Connection, Sent
 from edge.drivers.server.direct import STILL_BYTES, FileSource, MemorySource, Writables
@@ -30,6 +31,7 @@ from edge.drivers.server.upload import Upload
 from edge.drivers.server.wheel import TimerWheel
 from edge.effects import AbortResponse, ServeInterim
 from edge.events import ClientLeft, Event, Headers, Requested, ResponseEnded
+from edge.titles.home import PROXIED
 from nearcast.clock import Clock
 from nearcast.http1 import Limits, RequestHead
 from nearcast.units import bytes_per_s_from_kbps
@@ -38,9 +40,6 @@ WARM_S: Final = 1.0
 """How long a file that was found in the page cache is taken to be there."""
 WARM_BYTES_MAX: Final = 8 << 20
 """Of a file that is probed all at once."""
-
-_PROXIED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
-"""A request that a proxy on this machine passes on is not from this machine."""
 
 
 class Special(Protocol):
@@ -71,6 +70,7 @@ class EdgeServer:
         forwarder: Forwarder,
         ring: HitRing,
         special: Special,
+        home: Home,
     ) -> None:
         self._apply(config)
         self.core = core
@@ -82,7 +82,8 @@ class EdgeServer:
         self.forwarder = forwarder
         self.ring = ring
         self._special = special
-        self.special_paths = special.paths
+        self._home = home
+        self.special_paths = special.paths | home.paths
         self.heads = Heads(clock, config.name)
         self.wheel = TimerWheel(clock.now_s)
         self.writables = Writables()
@@ -156,7 +157,10 @@ class EdgeServer:
         path = requested.target.partition("?")[0]
         if path not in self.special_paths:
             return None
-        if not _PROXIED.isdisjoint(name for name, _ in requested.headers):
+        if path in self._home.paths:
+            return self._home.answer(requested)
+        # A request that a proxy on this machine passes on is not from this machine.
+        if not PROXIED.isdisjoint(name for name, _ in requested.headers):
             return None
         return self._special.answer(requested.method, requested.target, requested.client)
 

@@ -25,7 +25,7 @@ def replay_expected(
     drawn_count: int,
 ) -> tuple[int, int]:
     """Requests and bytes missed after the warm-up. Unlike the plain policy it forgets no object's
-    requests; that one does where there are more than GHOST_COUNT_MAX."""
+    requests; that one does where there are more than cache.eviction.hopes.GROUPS_MAX."""
     count = len(sizes_bytes)
     uses = np.zeros(count)
     place = np.full(count, -1)
