@@ -13,6 +13,8 @@ import typer
 
 from nearcast.errors import ConfigError
 from nearcast.json_file import JsonFile, check_json_file, write_json
+from simulation.prefetch.plot import check_plot
+from simulation.prefetch.plot import plot as draw
 
 SEED_COUNT = 3
 SEEDS_MAX = 100
@@ -52,7 +54,7 @@ def prefetch(
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="PNG", help="Draw hit ratio against waste at each gate."),
+        typer.Option(metavar="FILE", help="Draw hit ratio against waste at each gate."),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -65,7 +67,9 @@ def prefetch(
     Example: nearcast simulate prefetch --seed 7 --json prefetch.json
     """
     check_json_file(json_file)
-    check_json_file(plot)
+    check_plot(plot)
+    if segments is not None and (plot is not None or requests is not None):
+        raise ConfigError("--segments stands alone: it takes no --plot and no --requests")
     if find_spec("numba") is None:
         raise ConfigError("this replay is compiled by numba: pip install 'nearcast[sim]'")
     if segments is not None:
@@ -90,25 +94,25 @@ def prefetch(
         source = "generated viewers"
     with _progress(run_count(len(logs), capacities=len(shares))) as on_run:
         found = study(logs, model=model, capacities=shares, on_run=on_run)
+    write_json(json_file, found)
     for line in lines(found, source):
         print(line)
     if plot is not None:
-        from simulation.prefetch.plot import plot as draw
-
         draw(found, plot)
-    write_json(json_file, found)
 
 
 def _on_segments(folder: Path, *, seed: int, model: str, json_file: Path | None) -> None:
+    from simulation.prefetch.answers import check_model
     from simulation.prefetch.segment_report import files_of, lines
     from simulation.prefetch.segment_study import MODELS, study
     from simulation.prefetch.segments import read_segment_log
 
     log = read_segment_log(*files_of(folder))
+    check_model(model)
     found = study(log, seed=seed, models=tuple(dict.fromkeys((model, *MODELS))))
+    write_json(json_file, found)
     for line in lines(found, folder.resolve().name):
         print(line)
-    write_json(json_file, found)
 
 
 @contextmanager

@@ -112,6 +112,9 @@ def test_the_same_seed_gives_the_same_table_and_a_log_of_ones_own_is_taken(
         (["--requests", "nowhere.csv"], "nowhere.csv"),
         (["--segments", "nowhere"], "holds no sessions.csv"),
         (["--model", "nowhere"], "nowhere"),
+        (["--plot", "gates.txt"], "must end in"),
+        (["--plot", "nowhere/gates.png"], "its folder does not exist"),
+        (["--segments", ".", "--plot", "gates.png"], "stands alone"),
     ],
 )
 def test_bad_input_is_refused_with_its_reason(
