@@ -12,7 +12,13 @@ from nearcast.seeds import Seeds
 from predictor.columns import Plays
 from predictor.features import FEATURE_NAMES
 from predictor.logs.plays import write_plays
-from predictor.train.next_episode_data import Data, fold_of, read_data, read_real
+from predictor.train.next_episode_data import (
+    Data,
+    fold_of,
+    followed_weights,
+    read_data,
+    read_real,
+)
 from predictor.train.next_episode_rows import training_rows
 from predictor.viewing.draw import draw_log
 from predictor.viewing.fitted import fitted_behaviour
@@ -61,7 +67,6 @@ def test_an_operators_log_gives_plays_by_viewer(tmp_path: Path) -> None:
     write_plays(path, log)
     data = read(path)
     assert data.source == "log"
-    assert not data.is_drawn
     assert 30 < len(np.unique(data.plays.viewer)) <= 60
     assert read_real(path)[1] == "log"
 
@@ -88,3 +93,14 @@ def test_folds_keep_groups_whole_and_are_of_like_size() -> None:
     sizes = np.bincount(fold)
     assert len(sizes) == 4
     assert sizes.max() - sizes.min() <= 40
+
+
+def test_finished_plays_are_taken_as_often_followed_as_the_statistics_say(drawn: Plays) -> None:
+    said = {"30min": 0.6, "24h": 0.9, "7d": 0.95}
+    weights = followed_weights(drawn, said)
+    finished = drawn.completion >= 0.9
+    for at, share in enumerate(said.values()):
+        followed = np.average(drawn.labels[finished, at], weights=weights[finished])
+        assert followed == pytest.approx(share, abs=1e-6)
+    assert (weights[~finished] == 1.0).all()
+    assert weights.mean() == pytest.approx(1.0)
