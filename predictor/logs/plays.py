@@ -18,11 +18,15 @@ with a header) or Parquet, rows in any order:
 | `genre` | one name | |
 | `utc_offset_h` | of the viewer's clock | |
 
-A title has one series; where rows differ in that, the file is refused.
+A title has one series; where rows differ in that, the file is refused. Rows that say the same of
+viewer, title, start and time watched are one play, logged twice: it counts once. Plays of one
+viewer that overlap are kept, as two may share an account: the wait between them counts as none.
+Both are told of in the log, with their number.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +37,9 @@ from numpy.typing import NDArray
 from nearcast.errors import InputError
 from predictor.logs.columns import Column, Gathered
 from predictor.logs.tables import pieces_of, write_table
+
+_logger = logging.getLogger(__name__)
+_OVERLAP_S_MIN = 60.0  # less is how clocks and players round
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -113,7 +120,7 @@ def read_plays(path: Path) -> PlaysLog:
     _check_one_series(columns["title"], columns["series"], names["title"], path)
     devices = [DEVICES.index(name) if name in DEVICES else 2 for name in names["device"]]
     columns["device"] = np.array([*devices, 2], dtype=np.int64)[columns["device"]]
-    order = np.argsort(columns["start_s"], kind="stable")
+    order = _once(columns, path)
     arrays: dict[str, Any] = {name: column[order] for name, column in columns.items()}
     tables: dict[str, Any] = {}
     for name, table in _NAMES.items():
@@ -122,6 +129,25 @@ def read_plays(path: Path) -> PlaysLog:
         tables["regions"] = ("",)
     arrays["region"] = np.maximum(arrays["region"], 0)
     return PlaysLog(**arrays, **tables)
+
+
+def _once(columns: dict[str, NDArray[Any]], path: Path) -> Ints:
+    """Positions of the plays by start, without those that repeat another."""
+    keys = [columns[name] for name in ("watched_s", "title", "start_s", "viewer")]
+    order = np.lexsort(keys)
+    same = np.all([np.diff(key[order]) == 0 for key in keys], axis=0)
+    order = order[np.append(True, ~same)]
+    if same.any():
+        _logger.warning("plays.repeated file=%s dropped=%d", path, int(same.sum()))
+    start_s, viewer = columns["start_s"][order], columns["viewer"][order]
+    ends_s = start_s + columns["watched_s"][order]
+    overlap = (np.diff(viewer) == 0) & (start_s[1:] < ends_s[:-1] - _OVERLAP_S_MIN)
+    if overlap.any():
+        _logger.warning(
+            "plays.overlap file=%s plays=%d of=%d", path, int(overlap.sum()), len(order)
+        )
+    order = np.sort(order)
+    return np.asarray(order[np.argsort(columns["start_s"][order], kind="stable")])
 
 
 def write_plays(path: Path, log: PlaysLog) -> None:

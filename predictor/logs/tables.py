@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import gzip
+import io
 import itertools
 import lzma
 import zlib
@@ -55,6 +56,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _check_columns(found: Sequence[str], needed: Sequence[str], path: Path) -> None:
+    _check_once(found, path)
     missing = [name for name in needed if name not in found]
     if missing:
         raise InputError(f"{path} lacks the columns {', '.join(missing)}")
@@ -72,10 +74,29 @@ def _reading(path: Path) -> Iterator[IO[str]]:
 
 
 def open_text(path: Path, mode: str) -> IO[str]:
-    """Text, packed or not by the name's ending."""
+    """Text, packed or not by the name's ending; a byte order mark at its start is no part of it.
+
+    The same text makes the same file.
+    """
+    is_written = "w" in mode
+    if is_written and path.suffix == ".gz":
+        return io.TextIOWrapper(_Gzip(path), encoding="utf-8", newline="")
     openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
     opener = openers.get(path.suffix, open)
-    return opener(path, mode, encoding="utf-8", newline="")  # type: ignore[no-any-return]
+    encoding = "utf-8" if is_written else "utf-8-sig"
+    return opener(path, mode, encoding=encoding, newline="")  # type: ignore[no-any-return]
+
+
+class _Gzip(gzip.GzipFile):
+    """A file to write whose header holds neither a time nor a name."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        super().__init__(filename="", mode="wb", fileobj=self._file, mtime=0)
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
 
 
 def _header(lines: IO[str], path: Path) -> tuple[str, ...]:
@@ -83,6 +104,12 @@ def _header(lines: IO[str], path: Path) -> tuple[str, ...]:
     if not names:
         raise InputError(f"{path} is empty")
     return names
+
+
+def _check_once(found: Sequence[str], path: Path) -> None:
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise InputError(f"{path} has more than one column {', '.join(twice)}: keep one of each")
 
 
 def _csv_pieces(

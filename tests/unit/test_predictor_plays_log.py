@@ -118,3 +118,51 @@ def test_a_bad_row_of_parquet_is_named_by_its_line(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table(table), tmp_path / "p.parquet")
     with pytest.raises(InputError, match=r"p.parquet, line 3: watched_s is empty"):
         read_plays(tmp_path / "p.parquet")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "plays.csv"
+    path.write_text(TEXT, encoding="utf-8-sig")
+    assert named(read_plays(path)) == [
+        ("ann", "film", "", "south"),
+        ("bo", "show/2", "show", "north"),
+        ("ann", "show/1", "show", "south"),
+    ]
+
+
+def test_a_column_given_twice_is_refused(tmp_path: Path) -> None:
+    text = TEXT.replace("genre", "viewer", 1)
+    with pytest.raises(InputError, match="more than one column viewer"):
+        read_plays(written(tmp_path, text))
+
+
+def test_a_play_logged_twice_counts_once_and_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    last = TEXT.splitlines()[-1]
+    log = read_plays(written(tmp_path, TEXT + last + "\n"))
+    assert len(log) == 3
+    assert "plays.repeated" in caplog.text
+    assert "dropped=1" in caplog.text
+
+
+def test_plays_of_one_viewer_that_overlap_are_kept_and_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_plays(written(tmp_path))
+    assert caplog.text == ""
+    log = read_plays(written(tmp_path, TEXT + "bo,1000,60,6000,film,,,,tv,north,,comedy\n"))
+    assert len(log) == 4
+    assert "plays.overlap" in caplog.text
+    assert "plays=1 of=4" in caplog.text
+
+
+@pytest.mark.parametrize("ending", [".csv.gz", ".csv.xz", ".csv"])
+def test_the_same_log_makes_the_same_file(tmp_path: Path, ending: str) -> None:
+    log = read_plays(written(tmp_path))
+    one, other = tmp_path / f"one{ending}", tmp_path / f"other{ending}"
+    write_plays(one, log)
+    write_plays(other, log)
+    assert one.read_bytes() == other.read_bytes()
+    if ending == ".csv.gz":
+        assert one.read_bytes()[4:8] == bytes(4)  # RFC 1952: MTIME 0, no time
