@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.config import PrefetchConfig
 from edge.events import ModelChanged
 from edge.progress import END_TOLERANCE_S
-from predictor.columns import reached, rows_at
+from predictor.columns import reached, rows_at, rows_at_end
 from predictor.features import FEATURE_NAMES
 from predictor.logs.plays import PlaysLog
 from predictor.viewing.episodes import episodes_of
@@ -28,7 +29,7 @@ EVENING = (
 
 def played() -> tuple[World, list[float]]:
     """The world in which it was watched, and when each play began."""
-    world = World()
+    world = World(prefetch=PrefetchConfig(head_at=0.1))
     world.run(ModelChanged(model_id="m1"))
     begins = []
     for pause_s, no, stop_s in EVENING:
@@ -80,9 +81,15 @@ def test_a_recorded_evening_gives_the_same_rows_in_training_and_on_an_edge() -> 
     progress = served[:, FEATURE_NAMES.index("progress")]
     plays = episodes_of(log_of(begins))
     asked = plays.take(plays.episode_no < 3)  # nothing follows the third, so nothing is asked
-    for checkpoint, count in ((0.5, 6), (0.75, 5), (0.9, 5)):
+    for checkpoint, count in ((0.1, 6), (0.25, 6), (0.5, 6), (0.75, 5), (0.9, 5)):
         trained = rows_at(reached(asked, checkpoint), checkpoint)
         assert len(trained) == count
         np.testing.assert_allclose(
             served[np.abs(progress - checkpoint) < 1e-6], trained, rtol=1e-6, atol=1e-6
         )
+
+    # At the end the log is up to the tolerance short of the manifest's run time, the edge is not.
+    ended = rows_at_end(asked.take(asked.completion > 0.99))
+    np.testing.assert_allclose(
+        served[progress >= 1.0], ended, rtol=1e-6, atol=1.01 * END_TOLERANCE_S / RUNTIME_S
+    )
