@@ -142,6 +142,8 @@ class TitlesFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Titles that any viewer may start soon."""
     taken_shares: dict[str, float] = msgspec.field(default_factory=dict)
     """How often a new title was taken up after a question, by situation."""
+    belief: float = 1.0
+    """How often it was one that the model had named, over how often that should have been."""
 
 
 class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,8 +13,9 @@ Where to look, in the order of reading:
     edge_node, edge_serving     the same for an edge; what it is to its clients
     edge_transfers, edge_disk   its fills; its store
     edge_models                 its models, and a registry of them
+    edge_titles                 its model of titles
     faults, injector            what may go wrong; doing it
-    prediction                  its model
+    prediction                  the models it runs
 
     report, figure_text, show   figures; how they look; a run for a person
     records, checks             what is written down; what must always hold

@@ -22,6 +22,7 @@ from nearcast.record import Recorder
 from simulation.edge_disk import EdgeDisk, Held
 from simulation.edge_models import EdgeModels, Predictor
 from simulation.edge_serving import Serving
+from simulation.edge_titles import EdgeTitles
 from simulation.edge_transfers import CatalogReader, Fill
 from simulation.scenario import Costs
 from simulation.scheduler import Scheduler, SimulatedPump
@@ -57,6 +58,7 @@ class EdgeNode:
         )
         self._recorder = recorder
         self._costs = costs
+        self.titles = EdgeTitles(lambda: self.feed, scheduler, costs)
         self.models = EdgeModels(lambda: self.feed, scheduler, costs, predictor, why_none)
         self._begin_process(scheduler.clock.epoch_s)
         self._handlers: dict[type[effects.Effect], Callable[..., object]] = {
@@ -84,6 +86,7 @@ class EdgeNode:
             effects.ReadManifest: lambda effect: self.feed(read_manifest(effect)),
             effects.FetchCatalog: lambda effect: self._catalogs.fetch(effect),
             **self.models.handlers,
+            **self.titles.handlers,
             effects.PurgeDone: lambda effect: None,
         }
 
@@ -100,6 +103,7 @@ class EdgeNode:
         """Take up what the disk holds, and a model or none."""
         self.feed(events.Restored(objects=self.disk.restart()))
         self.models.start()
+        self.titles.start()
         self._pump.wake()
 
     def kill(self) -> None:

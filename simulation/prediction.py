@@ -1,4 +1,4 @@
-"""The next-episode model inside a simulation: the shipped one, in process, row by row."""
+"""The models inside a simulation, in process: the next-episode model row by row, that of titles."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from nearcast.errors import ModelError
 from nearcast.horizons import HORIZONS
+from predictor.recommend.served import TitleModel
 from predictor.runtime import NextEpisodeModel, default_model_folder
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,15 @@ class ModelPredictor:
             batch = np.asarray([row], dtype=np.float32)
             answers.append(tuple(self._model.probabilities(batch)[0].tolist()))
         return tuple(answers)
+
+
+def load_titles(folder: str) -> TitleModel | None:
+    """The model of titles an edge's `titles.model` names; None when it cannot be used."""
+    try:
+        return TitleModel.load(Path(folder))
+    except ModelError as error:
+        logger.warning("simulate.no_titles cause=%s", error)
+        return None
 
 
 def load_predictor(setting: str) -> tuple[ModelPredictor | None, str]:

@@ -29,7 +29,7 @@ from simulation.edge_node import EdgeNode
 from simulation.faults import draw_faults
 from simulation.injector import Injector
 from simulation.origin_node import OriginNode
-from simulation.prediction import load_predictor
+from simulation.prediction import load_predictor, load_titles
 from simulation.report import Figures, figures
 from simulation.scenario import EVERY_EDGE, EdgeSpec, Scenario, Setting, ViewerSpec
 from simulation.scheduler import Scheduler
@@ -199,7 +199,7 @@ class World:
         predictor, why_none = None, "prefetch is off"
         if settings.prefetch.enabled:
             predictor, why_none = load_predictor(settings.prefetch.model)
-        return EdgeNode(
+        node = EdgeNode(
             spec.name,
             settings,
             path,
@@ -210,6 +210,9 @@ class World:
             predictor,
             why_none,
         )
+        if settings.titles.model and (titles := load_titles(settings.titles.model)) is not None:
+            node.titles.use(titles, titles.numbers.titles, model_id=titles.manifest.model_id)
+        return node
 
     def _viewer(self, spec: ViewerSpec, edge: EdgeNode) -> ViewerNode:
         up, down = spec.last_mile.build(folder=self._folder)

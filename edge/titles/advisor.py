@@ -8,8 +8,9 @@ Asked once a viewer is likely to look for something else:
 
 and, where clients are shown home rows, whenever a title is taken up. An answer holds as long as
 prefetched objects are kept, until the viewer begins something, or the next one comes. Probabilities
-are those of the model times the share of viewers who take up anything in that situation
-(edge.titles.turns). All viewers' together are the heads worth offering (predictor.recommend.heads).
+are those of the model, times how often viewers take up anything in that situation, times how often
+it was something the model had named, over how often it should be (edge.titles.turns). Those of all
+viewers put together are the heads worth offering (predictor.recommend.heads).
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ class Advisor:
                 self._model_id, self._detail = event.model_id, event.detail
                 self._known = frozenset(event.titles)
                 self._questions.clear()
+                self._turns.model_changed()
             case Recommended():
                 question = self._questions.pop(event.question_id, None)
                 if question is not None:
@@ -132,7 +134,7 @@ class Advisor:
         key = self._key(session.viewer)
         taken = self.histories.of(session.viewer, now_s)
         is_new = not any(name in taken for name in self._names.names(session.title_url))
-        self._turns.began(key, now_s, is_new=is_new)
+        self._turns.began(key, session.title_url, now_s, is_new=is_new)
         self._heads.forget(key)
         self.has_news = True
 
@@ -202,6 +204,7 @@ class Advisor:
             failed_count=self._failed_count,
             head_count=len(self._beginnings),
             taken_shares=self._turns.shares(),
+            belief=self._turns.belief(),
         )
 
     def advance(self, now_s: float) -> None:
@@ -239,19 +242,24 @@ class Advisor:
         self._likes[session.viewer] = tuple(one.title for one in titles)
         if situation is None or session.viewer.last_title_url != session.title_url:
             return  # the viewer has chosen meanwhile
-        share = self._turns.share(situation)
+        factor = self._turns.share(situation) * self._turns.belief()
         taken = self.histories.of(session.viewer, now_s)
-        found: dict[str, Recommendation] = {}
+        named: dict[str, float] = {}
         for one in titles:
             before = taken.get(one.title)
             url = self._names.manifest(
                 one.title, session.title_url, before.url if before is not None else None
             )
-            if url is not None and url not in found:
-                found[url] = Recommendation(title=url, probability=one.probability * share)
-        beginning = _beginning(session)
-        self._beginnings.update(dict.fromkeys(found, beginning))
-        self._heads.recommended(self._key(session.viewer), tuple(found.values()), now_s)
+            if url is not None:
+                named.setdefault(url, one.probability)
+        key = self._key(session.viewer)
+        self._turns.answered(key, named)
+        self._beginnings.update(dict.fromkeys(named, _beginning(session)))
+        likely = (
+            Recommendation(title=url, probability=probability * factor)
+            for url, probability in named.items()
+        )
+        self._heads.recommended(key, tuple(likely), now_s)
         self.has_news = True
 
     def _key(self, viewer: Viewer) -> str:

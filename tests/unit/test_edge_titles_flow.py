@@ -166,7 +166,18 @@ def test_how_often_viewers_take_up_anything_is_learnt() -> None:
     assert world.titles().taken_shares["over"] > nobody
 
 
-def test_a_model_of_titles_that_is_wrong_is_believed_less() -> None:
+def test_a_model_that_names_what_nobody_takes_up_is_found_out_by_a_few_viewers() -> None:
+    world = Cinema()
+    for number in range(20):
+        world.watch(1, 36.5, client=f"c{number}")
+        world.say(e3=0.8)
+        world.watch(2 if number < 10 else 3, 5.0, client=f"c{number}")
+        if number == 9:
+            assert world.titles().belief == pytest.approx(10 / (10 + 10 * 0.8))
+    assert world.titles().belief == pytest.approx((10 + 10) / (10 + 20 * 0.8))
+
+
+def test_bytes_that_nobody_asked_for_count_against_the_source() -> None:
     # So slow a budget that a few heads are a great part of what may be wasted before doubt.
     settings = PrefetchConfig(
         head_s=4.0, startup_value=9.0, lifetime_s=60.0, rate_kbps=8.0, burst_s=300.0
