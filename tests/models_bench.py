@@ -44,8 +44,8 @@ DAY_S = 86_400.0
 
 EffectT = TypeVar("EffectT", bound=Effect)
 
-Answer = Callable[[float], float]
-"""What a model says of a viewer whose true probability is given."""
+Answer = Callable[[float], float | tuple[float, ...]]
+"""What a model says of a viewer whose true probability is given, of all horizons or of each."""
 
 
 def honest(truth: float) -> float:
@@ -154,13 +154,14 @@ class ModelsBench:
     # -- the viewers
 
     def watch(self, count: int) -> None:
-        """So many viewers come, are asked about, leave; then half an hour passes."""
+        """So many viewers come, are asked about, leave; then a day passes."""
         ended = self.ask(count)
         self.now_s += 60.0
         for viewer, is_followed in ended:
             if is_followed:
                 self.outcomes.started(self._session(SUCCESSOR, viewer), self.now_s)
         self.pass_time(HALF_HOUR_S)
+        self.pass_time(DAY_S - HALF_HOUR_S)
 
     def ask(self, count: int) -> list[tuple[Viewer, bool]]:
         """So many viewers, and whether they will go on."""
@@ -191,7 +192,7 @@ class ModelsBench:
             said = {
                 "prediction_id": prediction_id,
                 "run_id": run_id,
-                "probabilities": ((value, value, value),),
+                "probabilities": (value if isinstance(value, tuple) else (value,) * 3,),
                 "took_s": self.took_s.get(name, 1e-5),
             }
             if run_id == self.active:

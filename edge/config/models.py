@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import msgspec
-
-from edge.config.ranges import Count, NotNegative, Positive
+from edge.config.ranges import Count, CountOrNone, NotNegative, Positive
 from nearcast.config import Section
 
 
@@ -27,7 +23,9 @@ class ModelsConfig(Section, frozen=True, kw_only=True):
     """A new model answers beside the active one until it is known of so many plays that both were
     asked about whether the viewer went on."""
     shadow_s_max: Positive = 7 * 86_400.0
-    """On a quiet node what is known after this time decides."""
+    """On a quiet node fewer decide after this time..."""
+    quiet_outcomes: CountOrNone = 100
+    """...but so many it must be; until then a new model stays a shadow. 0: time alone decides."""
     probation_outcomes: Count = 500
     """After the switch the model before goes on answering beside the new one for so many."""
     log_loss_margin: NotNegative = 0.01
@@ -37,9 +35,13 @@ class ModelsConfig(Section, frozen=True, kw_only=True):
     decline_margin: NotNegative = 0.15
     """A model whose log-loss has grown by this much since it was new, and is above that of knowing
     the base rate alone, is given up."""
+    base_margin: NotNegative = 0.05
+    """How far above that of the base rate a log-loss may be at all, beyond chance."""
+    ece_max: NotNegative = 0.15
+    """How large a calibration error may be at all, beyond chance."""
     latency_s_max: Positive = 0.05
     """The slowest answer in a hundred, measured around the model."""
-    errors_max: Annotated[int, msgspec.Meta(ge=0)] = 3
+    errors_max: CountOrNone = 3
     """Answers in a row that are none; one more and the model is given up."""
     window: Count = 1_000
     """Outcomes that the figures of a model are made of, and plays that a comparison is."""

@@ -56,13 +56,15 @@ class Book:
 
 def why(run: Run) -> str:
     """In figures, for whoever reads that a model was given up."""
-    figures, p99_s = run.windows[0].figures(), run.p99_s()
+    p99_s = run.p99_s()
     parts = [f"{run.errors_in_a_row} errors in a row"] if run.errors_in_a_row else []
-    if figures is not None:
-        parts.append(
-            f"log-loss {figures.log_loss:.3f}, calibration error {figures.ece:.3f}, "
-            f"{figures.outcome_count} outcomes"
-        )
+    for words, window in zip(("30 min", "24 h", "7 d"), run.windows, strict=True):
+        figures = window.figures()
+        if figures is not None:
+            parts.append(
+                f"{words}: log-loss {figures.log_loss:.3f} (base {figures.base_log_loss:.3f}), "
+                f"calibration error {figures.ece:.3f}, {figures.outcome_count} outcomes"
+            )
     if p99_s is not None:
         parts.append(f"p99 {p99_s * 1e3:.1f} ms")
     return ", ".join(parts)

@@ -25,6 +25,7 @@ class ModelFigures(msgspec.Struct, frozen=True, kw_only=True):
     p99_s: float | None
     within_30min: Figures | None
     within_24h: Figures | None
+    within_7d: Figures | None
     drift_row_count: int
     drift: tuple[FeatureDrift, ...]
     """The features that are furthest from the training rows; none: too few rows, or the model
@@ -37,7 +38,10 @@ class ModelsFigures(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelFigures, ...]
     fetching: str | None
     compared_count: int
-    """Outcomes on which the two that answer have been compared."""
+    """Plays on which the two that answer have been compared, within the horizon (half an hour or a
+    day) of which less is known."""
+    decides_count: int
+    """Plays after which it is decided; with fewer both go on answering. 0: nothing to decide."""
     pending_count: int
     """Questions whose outcome is not known yet."""
     lost_count: int
@@ -59,6 +63,7 @@ def figures_of(run: Run, now_s: float) -> ModelFigures:
         p99_s=run.p99_s(),
         within_30min=run.windows[0].figures(),
         within_24h=run.windows[1].figures(),
+        within_7d=run.windows[2].figures(),
         drift_row_count=run.drift.row_count,
         drift=run.drift.figures()[:DRIFT_SHOWN],
     )

@@ -6,12 +6,15 @@
 
 There is one active model, or none: then the rule serves. Beside it runs at most one other. A new
 model first answers as a shadow: its answers are compared and scored, and nothing is done by them.
-If it is not worse, the two swap roles in one step, and the model before goes on answering beside
-it until the new one has proved itself: going back is then a swap as well. What was rolled back or
+If enough is known and it is not worse, the two swap roles in one step, and the model before goes
+on answering beside it until the new one has proved itself: going back is then a swap as well. As
+long as too little is known, as on a quiet node, everything stays as it is. What was rolled back or
 refused is remembered, and not tried again. A model that fails leaves whatever was active as it was.
 """
 
 from __future__ import annotations
+
+import math
 
 from edge.config import EdgeConfig
 from edge.effects import Effect
@@ -83,6 +86,7 @@ class Lifecycle:
         self._contest: Contest | None = None
         """While two models answer."""
         self._outcome_count = 0
+        self._advanced_s = -math.inf
         self._switch_count = 0
 
     # -- what happens
@@ -133,17 +137,18 @@ class Lifecycle:
 
     def advance(self, now_s: float) -> None:
         self._outcomes.advance(now_s)
-        before = self._outcome_count
+        before, last_s = self._outcome_count, self._advanced_s
+        self._advanced_s = now_s
         for scored in self._outcomes.take():
             self._score(scored)
-        is_due = self._contest is not None and now_s >= self._contest.until_s
+        is_due = self._contest is not None and last_s < self._contest.until_s <= now_s
         if is_due or self._outcome_count // JUDGED_EVERY > before // JUDGED_EVERY:
             self._judge(now_s)
         self._consider(now_s)
 
     def deadline_s(self, now_s: float) -> float | None:
         deadlines = [self._outcomes.deadline_s(), self._choice.deadline_s(now_s)]
-        if self._contest is not None:
+        if self._contest is not None and self._contest.until_s > now_s:
             deadlines.append(self._contest.until_s)
         return min([one for one in deadlines if one is not None], default=None)
 
@@ -287,8 +292,6 @@ class Lifecycle:
             if run is not None and run.run_id in scored.answers:
                 window = run.windows[scored.horizon_index]
                 window.add(scored.answers[run.run_id], scored.is_followed)
-        if scored.horizon_index > 0:
-            return  # half an hour is what prefetches live for
         self._outcome_count += 1
         if self._contest is not None:
             self._contest.score(scored)
@@ -400,6 +403,7 @@ class Lifecycle:
             models=tuple(figures_of(run, now_s) for run in runs),
             fetching=self._fetching.model_id if self._fetching is not None else None,
             compared_count=len(self._contest) if self._contest is not None else 0,
+            decides_count=self._contest.decides(now_s) if self._contest is not None else 0,
             pending_count=len(self._outcomes),
             lost_count=self._outcomes.lost_count,
             switch_count=self._switch_count,

@@ -4,11 +4,15 @@ A question was about a viewer in a title: does the successor start within a hori
 play ends? The truth is known when the play has ended and the horizon has passed. It is told only
 then, also when the successor started at once: what came true is known sooner than what did not, so
 telling each as soon as it is known would show a new model a world in which everybody goes on.
+
+Half an hour's truth is told of every play. A day and a week are waited for by at most a quarter of
+`count_max` questions each: where there are more, one play in a while stays, evenly over the time.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
@@ -19,9 +23,9 @@ from edge.sessions import Session
 from edge.viewers import Viewer
 from nearcast.horizons import HORIZONS_S
 
-SCORED: Final = 2
-"""Of the horizons, those that are waited for: half an hour and a day. A week of questions would
-have to be kept for the third, and it would tell of a model long after it did its damage."""
+WAITING_SHARE: Final = 0.25
+"""Of the questions there is room for, those that may wait for one of the longer horizons. The
+first half of it is given to whoever comes, as on a quiet node; the second is spread."""
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,13 +59,21 @@ class _Play:
         self.questions: list[int] = []
         self.ended_s: float | None = None
         self.followed_s: float | None = None
+        self.waits_for = 0
+        """The horizon whose truth is told next."""
 
 
 class Outcomes:
     """Questions on their way to an outcome; at most `count_max`, the oldest make room."""
 
-    def __init__(self, count_max: int) -> None:
+    def __init__(self, count_max: int, *, history_s: float = math.inf) -> None:
+        """Viewers who do not come for `history_s` are not known again when they do, so what they
+        started cannot be told of longer horizons."""
         self._count_max = count_max
+        self._horizons_s = tuple(one for one in HORIZONS_S if one <= history_s)
+        self._waiting_max = max(int(WAITING_SHARE * count_max), 1)
+        self._waiting = [0] * len(HORIZONS_S)
+        self._spaced_until_s = [0.0] * len(HORIZONS_S)
         self._questions: OrderedDict[int, _Question] = OrderedDict()
         self._plays: dict[int, _Play] = {}
         self._open: dict[str, int] = {}  # session -> play
@@ -108,8 +120,10 @@ class Outcomes:
             return
         ended_s = max(session.last_seen_s, session.progress.played_out_s())
         self._plays[play_no].ended_s = ended_s
-        for index, horizon_s in enumerate(HORIZONS_S[:SCORED]):
-            heapq.heappush(self._due, (ended_s + horizon_s, index, play_no))
+        if not self._horizons_s:
+            self._forget_play(play_no)
+            return
+        heapq.heappush(self._due, (ended_s + self._horizons_s[0], 0, play_no))
         if len(self._due) > 4 * len(self._plays) + 64:
             self._due = [due for due in self._due if due[2] in self._plays]
             heapq.heapify(self._due)
@@ -123,7 +137,7 @@ class Outcomes:
             _, index, play_no = heapq.heappop(self._due)
             if play_no in self._plays:
                 self._score(play_no, index)
-                if index == SCORED - 1:
+                if not self._waits_on(play_no, index + 1):
                     self._forget_play(play_no)
 
     def deadline_s(self) -> float | None:
@@ -134,11 +148,32 @@ class Outcomes:
         scored, self._scored = self._scored, []
         return scored
 
+    def _waits_on(self, play_no: int, index: int) -> bool:
+        """Keep a play for the next horizon, if there is one and room to wait for it."""
+        if index >= len(self._horizons_s):
+            return False
+        play = self._plays[play_no]
+        assert play.ended_s is not None
+        due_s = play.ended_s + self._horizons_s[index]
+        count = len(play.questions)
+        half = self._waiting_max / 2.0
+        if self._waiting[index] + count > half:
+            is_full = self._waiting[index] + count > self._waiting_max
+            if is_full or due_s < self._spaced_until_s[index]:
+                return False
+            self._spaced_until_s[index] = due_s + count * self._horizons_s[index] / half
+        self._waiting[play.waits_for] -= count if play.waits_for else 0
+        self._waiting[index] += count
+        play.waits_for = index
+        heapq.heappush(self._due, (due_s, index, play_no))
+        return True
+
     def _score(self, play_no: int, index: int) -> None:
         play = self._plays[play_no]
         assert play.ended_s is not None
         is_followed = (
-            play.followed_s is not None and play.followed_s - play.ended_s <= HORIZONS_S[index]
+            play.followed_s is not None
+            and play.followed_s - play.ended_s <= self._horizons_s[index]
         )
         for prediction_id in play.questions:
             answers = self._questions[prediction_id].answers
@@ -155,6 +190,8 @@ class Outcomes:
     def _forget_play(self, play_no: int) -> int:
         """How many questions there were about it."""
         play = self._plays.pop(play_no)
+        if play.waits_for:
+            self._waiting[play.waits_for] -= len(play.questions)
         of_viewer = self._by_viewer[play.viewer]
         of_viewer.remove(play_no)
         if not of_viewer:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from edge.models.drift import Drift
-from edge.models.outcomes import SCORED
 from edge.models.score import Window
-from nearcast.horizons import are_probabilities
+from nearcast.horizons import HORIZONS_S, are_probabilities
 
 Source = Literal["local", "registry"]
 State = Literal["starting", "shadow", "active", "probation", "previous"]
@@ -42,13 +41,13 @@ class Run:
         """None: a local one that has not been read yet."""
         self.state: State = "starting"
         self.since_s = now_s
-        self.windows = tuple(Window(window) for _ in range(SCORED))
+        self.windows = tuple(Window(window) for _ in HORIZONS_S)
         self.drift = Drift((), {})
         self.answer_count = 0
         self.error_count = 0
         self.errors_in_a_row = 0
-        self.log_loss_when_new: float | None = None
-        """As the active model, over its first full window."""
+        self.log_loss_when_new: dict[int, float] = {}
+        """As the active model, by horizon, over its first full window."""
         self._latencies_s: deque[float] = deque(maxlen=LATENCIES)
 
     @property

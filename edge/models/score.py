@@ -14,6 +14,8 @@ from typing import Final
 import msgspec
 
 BINS: Final = 10
+QUESTIONS_PER_PLAY: Final = 4
+"""A model is asked about a play so often; together these are one piece of evidence."""
 _PROBABILITY_MIN: Final = 1e-6
 """A certainty that turns out wrong costs 13.8, not infinity."""
 
@@ -29,6 +31,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     log_loss: float
     base_log_loss: float
     """Of knowing the share alone."""
+    base_error: float
+    """Standard error of the difference of the two, if four questions are about one play."""
     brier: float
     ece: float
     """Expected calibration error, in ten bins of equal width."""
@@ -81,12 +85,9 @@ class Comparison:
             )
             for rows in self._plays.values()
         ]
-        count = len(differences)
-        if count < 2:
+        if len(differences) < 2:
             return 0.0, math.inf
-        mean = math.fsum(differences) / count
-        variance = math.fsum((value - mean) ** 2 for value in differences) / (count - 1)
-        return mean, math.sqrt(variance / count)
+        return _mean(differences), _error(differences)
 
     def ece_worse_by(self) -> float:
         """How much larger this one's calibration error is. Few outcomes make every model look
@@ -99,12 +100,16 @@ class Comparison:
 def _figures(pairs: Sequence[tuple[float, bool]] | deque[tuple[float, bool]]) -> Figures:
     count = len(pairs)
     share = sum(is_followed for _, is_followed in pairs) / count
+    losses = [_log_loss(*pair) for pair in pairs]
+    base_losses = [_log_loss(share, is_followed) for _, is_followed in pairs]
     return Figures(
         outcome_count=count,
         share=share,
         mean_probability=math.fsum(probability for probability, _ in pairs) / count,
-        log_loss=_mean(_log_loss(*pair) for pair in pairs),
-        base_log_loss=_mean(_log_loss(share, is_followed) for _, is_followed in pairs),
+        log_loss=_mean(losses),
+        base_log_loss=_mean(base_losses),
+        base_error=_error([one - base for one, base in zip(losses, base_losses, strict=True)])
+        * math.sqrt(QUESTIONS_PER_PLAY),
         brier=_mean((probability - is_followed) ** 2 for probability, is_followed in pairs),
         ece=_ece(pairs),
     )
@@ -125,6 +130,15 @@ def _ece(pairs: Iterable[tuple[float, bool]]) -> float:
         one[2] += is_followed
         count += 1
     return math.fsum(abs(said - true) for _, said, true in sums) / count if count else 0.0
+
+
+def _error(values: Sequence[float]) -> float:
+    """Standard error of the mean; of fewer than two values it is not known."""
+    count = len(values)
+    if count < 2:
+        return math.inf
+    mean = _mean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1) / count)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -2,22 +2,28 @@
 
 A model is worse than another when its log-loss or its calibration error is larger by a margin on
 the questions that both answered, and the difference is no chance. Two standard errors are asked for
-at the end, more before: who looks fifty times finds chance the more often.
+at the end, more before: who looks fifty times finds chance the more often. Whatever the other one
+is like, a model is useless when the share of viewers who go on, said of everybody, does better.
+All of this is asked of every horizon, each by itself: what is fetched hangs on all three.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from edge.config import ModelsConfig
 from edge.models.events import Refusal
 from edge.models.run import Run
-from edge.models.score import Comparison
+from edge.models.score import QUESTIONS_PER_PLAY, Comparison, Figures
 
 EVIDENCE_MIN: Final = 100
 """Plays below which nobody is called worse before the end..."""
-EVIDENCE_AT_LAST: Final = 10
-"""...and at the end, when a quiet node has no more."""
+EVIDENCE_AT_LAST: Final = 30
+"""...and at the end, if a node settles for so few (`models.quiet_outcomes`)."""
+ERRORS_OF_BASE: Final = 3.0
+"""Standard errors by which a model must be useless, since it is looked at for ever."""
 ERRORS_AT_LAST: Final = 2.0
 ERRORS_BEFORE: Final = 3.5
 SLOWER: Final = 3.0
@@ -26,22 +32,29 @@ asked, and this one be slower by so many times."""
 
 
 def of_newer(
-    run: Run, older: Run, beside: Comparison, config: ModelsConfig, *, is_last: bool
+    run: Run,
+    older: Run,
+    beside: Sequence[Comparison],
+    config: ModelsConfig,
+    *,
+    is_last: bool,
 ) -> Refusal | None:
     """Why a model should not become the active one, or not remain it, where the older one still
-    answers the same questions. None: nothing is known against it. `is_last`: there will be no
-    further look."""
-    slow = _slow(run, older, config.latency_s_max)
-    return slow or _errors(run, config) or _worse(beside, config, is_last=is_last)
+    answers the same questions. None: nothing is known against it. `beside`: by horizon; `is_last`:
+    there will be no further look."""
+    reason = _slow(run, older, config.latency_s_max) or _errors(run, config)
+    for comparison in beside:
+        reason = reason or _worse(comparison, config, is_last=is_last)
+    return reason or _useless(run, config)
 
 
 def of_active(run: Run, config: ModelsConfig, *, late_s: float) -> Refusal | None:
-    """Why the only model should be given up. It has nothing to be compared with but itself when
-    it was new. `late_s`: answers that took longer were not waited for."""
+    """Why the only model should be given up: it is compared with itself when it was new, and with
+    what anybody could say. `late_s`: answers that took longer were not waited for."""
     p99_s = run.p99_s()
     if p99_s is not None and p99_s > late_s:
         return "slow"
-    return _errors(run, config) or _declined(run, config)
+    return _errors(run, config) or _useless(run, config) or _declined(run, config)
 
 
 def _slow(run: Run, other: Run, latency_s_max: float) -> Refusal | None:
@@ -62,18 +75,38 @@ def _worse(beside: Comparison, config: ModelsConfig, *, is_last: bool) -> Refusa
     worse_by, error = beside.worse_by()
     if worse_by > max(config.log_loss_margin, errors * error):
         return "worse"
-    # The calibration error is no mean of outcomes; its spread is about that of a share.
-    error = 0.5 / len(beside) ** 0.5
-    return "worse" if beside.ece_worse_by() > max(config.ece_margin, errors * error) else None
+    margin = max(config.ece_margin, errors * _ece_error(len(beside)))
+    return "worse" if beside.ece_worse_by() > margin else None
+
+
+def _useless(run: Run, config: ModelsConfig) -> Refusal | None:
+    for _, figures in _known(run, config):
+        above = figures.log_loss - figures.base_log_loss
+        if above > max(config.base_margin, ERRORS_OF_BASE * figures.base_error):
+            return "worse"
+        if figures.ece > config.ece_max + _ece_error(figures.outcome_count / QUESTIONS_PER_PLAY):
+            return "worse"
+    return None
 
 
 def _declined(run: Run, config: ModelsConfig) -> Refusal | None:
-    window = run.windows[0]
-    if len(window) < min(config.shadow_outcomes, config.window):
-        return None
-    figures = window.figures()
-    assert figures is not None
-    if run.log_loss_when_new is None:
-        run.log_loss_when_new = figures.log_loss
-    is_declined = figures.log_loss > run.log_loss_when_new + config.decline_margin
-    return "worse" if is_declined and figures.log_loss > figures.base_log_loss else None
+    for horizon_index, figures in _known(run, config):
+        when_new = run.log_loss_when_new.setdefault(horizon_index, figures.log_loss)
+        is_declined = figures.log_loss > when_new + config.decline_margin
+        if is_declined and figures.log_loss > figures.base_log_loss:
+            return "worse"
+    return None
+
+
+def _known(run: Run, config: ModelsConfig) -> Iterator[tuple[int, Figures]]:
+    """The horizons of which enough is known to look at a model alone."""
+    for horizon_index, window in enumerate(run.windows):
+        if len(window) >= min(config.shadow_outcomes, config.window):
+            figures = window.figures()
+            assert figures is not None
+            yield horizon_index, figures
+
+
+def _ece_error(play_count: float) -> float:
+    """The calibration error is no mean of outcomes; its spread is about that of a share."""
+    return 0.5 / math.sqrt(play_count)

@@ -25,8 +25,11 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield from _model(model)
     if report["fetching"]:
         yield f"being fetched: {report['fetching']}"
-    if any(model["state"] in ("shadow", "previous") for model in report["models"]):
-        yield f"compared on {report['compared_count']} outcomes"
+    if report["decides_count"]:
+        yield (
+            f"compared on {report['compared_count']} plays, half an hour and a day after them; "
+            f"{report['decides_count']} decide"
+        )
     yield f"outcomes waited for: {report['pending_count']}"
     for name, title in (("refusals", "refused"), ("rollbacks", "rolled back")):
         counts = ", ".join(f"{reason} {count}" for reason, count in report[name].items())
@@ -42,7 +45,7 @@ def _model(model: Mapping[str, Any]) -> Iterator[str]:
     yield f"{model['model_id'] or '(not read yet)'}: {_STATES[model['state']]}"
     tail = f", slowest in a hundred {model['p99_s'] * 1e3:.2f} ms" if model["p99_s"] else ""
     yield f"    from: {model['source']}, answers {model['answer_count']}{tail}"
-    for name, title in (("within_30min", "30 min"), ("within_24h", "24 h")):
+    for name, title in (("within_30min", "30 min"), ("within_24h", "24 h"), ("within_7d", "7 d")):
         scores = model[name]
         if scores is not None:
             yield (

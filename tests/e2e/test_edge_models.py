@@ -123,7 +123,9 @@ def test_a_signed_model_becomes_active_and_stays_so_over_a_restart(
 ) -> None:
     shipped = SHIPPED.manifest.model_id
     store = ("--store", str(tmp_path / "store"))
-    with start_edge(origin.url, *store, *settings(shadow_s_max=0.4), prefetch=True) as edge:
+    with start_edge(
+        origin.url, *store, *settings(shadow_s_max=0.4, quiet_outcomes=0), prefetch=True
+    ) as edge:
         eventually(lambda: states(edge) == {shipped: "active"})
         registry.add("next")
         registry.publish()
@@ -209,7 +211,9 @@ def test_whichever_process_is_killed_a_model_goes_on_answering(
     shipped = SHIPPED.manifest.model_id
     registry.add("first")
     registry.publish()
-    with start_edge(origin.url, *settings(shadow_s_max=2.0), prefetch=True) as edge:
+    with start_edge(
+        origin.url, *settings(shadow_s_max=2.0, quiet_outcomes=0), prefetch=True
+    ) as edge:
         eventually(lambda: states(edge).get("first") == "shadow")
         before = edge.status()["inference"]
         os.kill(before["shadow_pid"], signal.SIGKILL)

@@ -17,8 +17,8 @@ from simulation.world import World
 
 LINK = {"rate_kbps": 50_000, "delay_ms": 5}
 VIEWERS_PER_WAVE = 18
-WAVE_S = 4_000.0
-"""A wave of viewers, and the half hour after which what became of them is known."""
+WAVE_S = 90_000.0
+"""A wave of viewers, and the day after which what became of them is known."""
 
 
 class Says:
@@ -54,11 +54,12 @@ class Life:
             "prefetch.enabled": True,
             "models.shadow_outcomes": 30,
             "models.probation_outcomes": 30,
-            "models.poll_s": 100.0,
+            "models.poll_s": 1_000.0,
         }
         scenario = scenario_of(
             {
                 "seed": 3,
+                "duration_s_max": WAVE_S * (wave_count + 1),
                 "catalog": {
                     "series_count": 1,
                     "episode_count": 2,
@@ -86,7 +87,7 @@ class Life:
         outcome = self.world.run()
         Checker().end(self.world)
         assert not [one for one in outcome.edges["edge"].sessions if one.failure_count]
-        self.world.scheduler.run(until_s=self.world.scheduler.now_s() + 2_000.0)
+        self.world.scheduler.run(until_s=self.world.scheduler.now_s() + WAVE_S)
         status = self.edge.core.status(self.world.scheduler.now_s())
         assert status.predictions_asked > 0
         assert status.predictions_failed == 0  # somebody answered every time
@@ -129,7 +130,7 @@ def test_a_good_model_takes_over_and_goes_when_it_turns_wrong() -> None:
 
 
 def test_bad_candidates_of_every_kind_leave_the_active_model_answering() -> None:
-    life = Life(5)
+    life = Life(3)
     models = life.models
     models.slow_s["slow"] = 0.3
     reasons: tuple[Refusal, ...] = ("unsigned", "truncated", "schema")
@@ -149,8 +150,8 @@ def test_bad_candidates_of_every_kind_leave_the_active_model_answering() -> None
         (run_id,) = [one for one, name in models.running().items() if name == "dies"]
         models.kill(run_id, is_final=True)
 
-    life.at_wave(4, lambda: models.offer((offer("dies", 5), Says("dies", 0.65))))
-    life.world.scheduler.at(4 * WAVE_S + 5.0, kill)
+    life.at_wave(2, lambda: models.offer((offer("dies", 5), Says("dies", 0.65))))
+    life.world.scheduler.at(2 * WAVE_S + 5.0, kill)
     figures = life.run()
     assert figures.models[0].model_id == "local"
     assert figures.models[0].error_count == 0

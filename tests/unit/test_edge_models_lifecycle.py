@@ -18,7 +18,7 @@ from edge.models.events import (
     Refusal,
     Remembered,
 )
-from tests.models_bench import ModelsBench, held, honest, inverted, offer
+from tests.models_bench import DAY_S, ModelsBench, held, honest, inverted, offer
 
 
 def test_a_new_model_goes_through_every_state_and_the_one_before_retires() -> None:
@@ -269,8 +269,38 @@ def test_without_any_model_the_first_that_is_good_serves_at_once() -> None:
     assert bench.active_name == "m2"
 
 
-def test_on_a_quiet_node_time_decides() -> None:
-    bench = ModelsBench(shadow_s_max=1000.0)
+def test_of_whom_nothing_is_known_stays_a_shadow_however_long_it_takes() -> None:
+    bench = ModelsBench(shadow_s_max=1000.0, quiet_outcomes=100)
+    bench.begin()
+    bench.shadow(offer("m2"))
+    for _ in range(20):
+        bench.pass_time(1000.0)
+        deadline_s = bench.lifecycle.deadline_s(bench.now_s)
+        assert deadline_s is None or deadline_s > bench.now_s
+    bench.watch(90)
+    assert bench.active_name == "local"
+    figures = bench.lifecycle.figures(bench.now_s)
+    assert (figures.compared_count, figures.decides_count) == (90, 100)
+
+
+def test_on_a_quiet_node_fewer_outcomes_decide_once_time_is_over() -> None:
+    bench = ModelsBench(shadow_s_max=3.5 * DAY_S, quiet_outcomes=100)
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.watch(60)
+    bench.watch(60)
+    assert bench.active_name == "local"
+    bench.pass_time(2 * DAY_S)
+    assert bench.active_name == "m2"
+    bench.pass_time(30 * DAY_S)  # the one before is not let go for nothing
+    assert sorted(bench.running.values()) == ["local", "m2"]
+    bench.watch(60)
+    bench.watch(60)
+    assert list(bench.running.values()) == ["m2"]
+
+
+def test_who_says_so_lets_time_alone_decide() -> None:
+    bench = ModelsBench(shadow_s_max=1000.0, quiet_outcomes=0)
     bench.begin()
     bench.shadow(offer("m2"))
     bench.pass_time(999.0)
@@ -279,6 +309,66 @@ def test_on_a_quiet_node_time_decides() -> None:
     assert bench.active_name == "m2"
     bench.pass_time(1000.0)
     assert list(bench.running.values()) == ["m2"]
+
+
+@pytest.mark.parametrize("horizon_index", [0, 1])
+def test_a_shadow_that_is_wrong_about_one_horizon_is_refused(horizon_index: int) -> None:
+    def wrong(truth: float) -> tuple[float, ...]:
+        return tuple(1.0 - truth if index == horizon_index else truth for index in range(3))
+
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"), wrong)
+    bench.watch(200)
+    assert bench.active_name == "local"
+    assert bench.remembered.refused[0].reason == "worse"
+
+
+def test_what_a_model_says_of_the_week_is_found_out_after_a_week() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"), lambda truth: (truth, truth, 1.0 - truth))
+    bench.watch(200)
+    bench.watch(200)
+    assert bench.active_name == "m2"
+    for _ in range(6):
+        bench.pass_time(DAY_S)
+    assert bench.remembered.refused[0].reason == "worse"
+    assert "7 d" in bench.remembered.refused[0].detail
+
+
+@pytest.mark.parametrize("said", [0.01, 0.05, 0.1, 0.95, 0.99])
+def test_the_only_model_is_given_up_when_it_never_was_any_good(said: float) -> None:
+    """Half of the viewers go on."""
+    bench = ModelsBench()
+    bench.answers["local"] = lambda _: said
+    bench.begin()
+    bench.watch(199)
+    assert bench.active_name == "local"
+    bench.watch(201)
+    assert bench.active_name is None
+    assert bench.lifecycle.figures(bench.now_s).rollbacks == {"worse": 1}
+    assert "log-loss" in bench.last(SwitchModel).detail
+
+
+def test_a_model_no_better_than_the_share_alone_may_go_on() -> None:
+    bench = ModelsBench()
+    bench.answers["local"] = lambda _: 0.55
+    bench.begin()
+    for _ in range(20):
+        bench.watch(100)
+    assert bench.active_name == "local"
+
+
+def test_of_two_that_are_no_good_neither_stays() -> None:
+    bench = ModelsBench()
+    bench.answers["local"] = lambda _: 0.02
+    bench.begin()
+    bench.shadow(offer("m2"), lambda _: 0.02)
+    bench.watch(200)
+    bench.watch(200)
+    assert bench.active_name is None
+    assert not bench.running
 
 
 def test_another_kind_and_an_older_model_are_left_alone() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from edge.viewers import Viewer
 
 RUN = {"source": "registry", "folder": "", "manifest_sha256": "", "now_s": 0.0, "window": 9}
 TITLE, NEXT, OTHER = "http://o/e1", "http://o/e2", "http://o/film"
-HALF_HOUR_S, DAY_S = 1800.0, 86_400.0
+HALF_HOUR_S, DAY_S, WEEK_S = 1800.0, 86_400.0, 604_800.0
 
 
 def session(viewer: Viewer, title_url: str = TITLE, at_s: float = 0.0, name: str = "s") -> Session:
@@ -37,7 +39,7 @@ def outcomes_after(gap_s: float | None, title_url: str = NEXT) -> list[tuple[int
     outcomes.ended(first)
     if gap_s is not None:
         outcomes.started(session(viewer, title_url, gap_s), gap_s)
-    outcomes.advance(2 * DAY_S)
+    outcomes.advance(2 * WEEK_S)
     assert len(outcomes) == 0
     return [(one.horizon_index, one.is_followed) for one in outcomes.take()]
 
@@ -45,10 +47,11 @@ def outcomes_after(gap_s: float | None, title_url: str = NEXT) -> list[tuple[int
 @pytest.mark.parametrize(
     ("gap_s", "expected"),
     [
-        (10.0, [(0, True), (1, True)]),
-        (HALF_HOUR_S + 1.0, [(0, False), (1, True)]),
-        (DAY_S + 1.0, [(0, False), (1, False)]),
-        (None, [(0, False), (1, False)]),
+        (10.0, [(0, True), (1, True), (2, True)]),
+        (HALF_HOUR_S + 1.0, [(0, False), (1, True), (2, True)]),
+        (DAY_S + 1.0, [(0, False), (1, False), (2, True)]),
+        (WEEK_S + 1.0, [(0, False), (1, False), (2, False)]),
+        (None, [(0, False), (1, False), (2, False)]),
     ],
 )
 def test_the_truth_depends_on_the_horizon(
@@ -70,7 +73,7 @@ def test_who_starts_the_successor_again_later_started_it_at_once() -> None:
 
 
 def test_another_title_is_no_successor() -> None:
-    assert outcomes_after(10.0, OTHER) == [(0, False), (1, False)]
+    assert outcomes_after(10.0, OTHER) == [(0, False), (1, False), (2, False)]
 
 
 def test_what_came_true_at_once_is_not_told_sooner_than_what_did_not() -> None:
@@ -116,6 +119,39 @@ def test_a_forgotten_viewer_leaves_no_question() -> None:
     assert outcomes.forget(one) == 0
 
 
+def test_of_many_plays_a_part_is_waited_for_evenly_over_the_time() -> None:
+    outcomes, hour_s = Outcomes(400), 3600.0
+    for number in range(24 * 7 * 30):  # one every two minutes, for a week
+        at_s = number * 120.0
+        outcomes.advance(at_s)
+        play = session(Viewer(), at_s=at_s, name=str(number))
+        outcomes.asked(number, play, NEXT)
+        outcomes.answered(number, 7, (0.5, 0.5, 0.5))
+        outcomes.ended(play)
+        assert len(outcomes) <= 15 + 100 + 100 + 1
+    counts = Counter(one.horizon_index for one in outcomes.take())
+    assert outcomes.lost_count == 0
+    assert counts[0] == 24 * 7 * 30 - 15  # those of the last half hour are not known yet
+    assert 6 * 50 <= counts[1] <= 6 * 100 + 50  # of a quarter of 400, half is for the spread
+    outcomes.advance(14 * DAY_S)
+    told = [one for one in outcomes.take() if one.horizon_index == 2]
+    assert 80 <= len(told) <= 120
+    plays = sorted(one.play_no for one in told)
+    assert max(b - a for a, b in itertools.pairwise(plays)) * 120.0 < 12 * hour_s
+    assert len(outcomes) == 0
+
+
+def test_a_horizon_longer_than_the_history_is_not_told_of() -> None:
+    outcomes, viewer = Outcomes(10, history_s=2 * DAY_S), Viewer()
+    first = session(viewer)
+    outcomes.asked(1, first, NEXT)
+    outcomes.answered(1, 7, (0.5, 0.6, 0.7))
+    outcomes.ended(first)
+    outcomes.advance(2 * WEEK_S)
+    assert [one.horizon_index for one in outcomes.take()] == [0, 1]
+    assert len(outcomes) == 0
+
+
 # -- scores
 
 
@@ -150,8 +186,10 @@ def test_promising_too_much_is_worse_though_the_log_loss_hardly_shows_it() -> No
         comparison.add(number, 0.565, 0.5, number % 2 == 0)
     assert comparison.worse_by()[0] < config.log_loss_margin
     promising, level = Run(1, **RUN), Run(2, **RUN)  # type: ignore[arg-type]
-    assert verdicts.of_newer(promising, level, comparison, config, is_last=True) == "worse"
-    assert verdicts.of_newer(promising, level, Comparison(9), config, is_last=True) is None
+    unknown = Comparison(9)
+    for beside in ((comparison, unknown, unknown), (unknown, unknown, comparison)):
+        assert verdicts.of_newer(promising, level, beside, config, is_last=True) == "worse"
+    assert verdicts.of_newer(promising, level, (unknown,) * 3, config, is_last=True) is None
 
 
 def test_a_window_forgets_the_oldest_and_a_wrong_certainty_costs_much_but_not_all() -> None:
