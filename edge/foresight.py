@@ -98,7 +98,7 @@ class Foresight:
         self.observe = self._sessions.observe
         """A client asked for this URL: (url, target, headers, client, at_s). Bound here and asked
         directly: it is called for every hit."""
-        self._outcomes = Outcomes(config.models.pending_max)
+        self._outcomes = Outcomes(config.models.pending_max, history_s=config.sessions.history_s)
         self._models = Lifecycle(
             config, outcomes=self._outcomes, effects=effects, recorder=recorder
         )
