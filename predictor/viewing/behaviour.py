@@ -25,7 +25,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """(20,) Of the plays that reach a twentieth of an episode, the share that stops within it;
     whoever passes the last one watches past the estimated end."""
     by_completion: tuple[float, ...]
-    """(7,) Log-odds of going on to the successor within half an hour, by COMPLETION_BUCKETS."""
+    """(7,) Log-odds of going on to the successor within half an hour, in the middle of each of
+    COMPLETION_BUCKETS; linear between."""
     by_run: tuple[float, ...]  # (8,) added, at the lengths RUNS
     by_hour: tuple[float, ...]  # (12,) added, by two local hours
     eager_share: float = 0.75
@@ -49,6 +50,9 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     mood_stays: float = 1.2  # what a mood adds to the log-odds of going on with something else
     soon_shares: tuple[float, float, float] = (0.675, 0.176, 0.149)
     """Of successors within half an hour: within a minute, five minutes, or later."""
+    eager_at_once: float = 0.5
+    """How much sooner eager viewers are there, within that half hour: log-odds of a later share
+    taken per log-odds of going on."""
     stays_finished: float = 0.19
     """Chance that the sitting goes on with something else, after a finished episode."""
     stays_unfinished: float = 0.1
@@ -64,6 +68,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """Of turns to another series, those back to one that is open already."""
     resume_back_share: float = 0.9
     """Of returns to a series left within an episode, those that take up that episode."""
+    jump_back_share: float = 0.7  # of turns to another episode, those a little back; assumed
     fresh_share: float = 0.6  # of series taken up, those from the first episode; assumed
     gap_at: tuple[float, ...]
     """Probabilities of a distribution function of the gap between sittings, from 0 to 1."""

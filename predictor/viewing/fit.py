@@ -15,7 +15,7 @@ from nearcast.seeds import Seeds
 from predictor.viewing.behaviour import Behaviour, Kinds
 from predictor.viewing.course import Floats
 from predictor.viewing.draw import draw_log
-from predictor.viewing.measure import KINDS, measure
+from predictor.viewing.measure import KINDS, LAST_SERIES, measure
 from predictor.viewing.shelf import Shelf
 from predictor.viewing.statistics import ViewingStatistics
 
@@ -23,8 +23,9 @@ ROUNDS = 8
 FIT_VIEWERS = 1700
 FIT_DAYS = 180.0
 _DAMPING = 0.5
+_GAP_DAMPING = 0.25  # a quantile where few gaps are moves far for a small correction
 _GAP_H_MIN = 0.5
-_BACK_WEIGHT = 0.2
+_AGAIN_WEIGHT = 4.0
 _SHRINKAGE = 400  # plays; rows with few of them follow their noise less
 _RATIO_MAX = 1.5  # of one correction, so that a bad start cannot run away
 
@@ -83,6 +84,7 @@ def corrected(
         soon_shares=_tuple(soon / soon.sum()),
         start_hour=_tuple(hours / hours.sum()),
         gap_h=_gaps(behaviour, target, drawn),
+        successor_sooner=behaviour.successor_sooner + _DAMPING * _sooner(target, drawn),
         **_kinds(behaviour, target, drawn),
     )
 
@@ -96,7 +98,7 @@ def _gaps(
     found = np.log([drawn.intersession_h[name] for name in names])
     off = np.log([target.intersession_h[name] for name in names]) - found
     log_h = np.log(behaviour.gap_h)
-    moved = log_h + _DAMPING * np.interp(log_h, found, off) * (
+    moved = log_h + _GAP_DAMPING * np.interp(log_h, found, off) * (
         np.arange(len(log_h)) < len(log_h) - 1
     )
     return _tuple(np.exp(np.maximum.accumulate(np.maximum(moved, np.log(_GAP_H_MIN)))))
@@ -107,18 +109,23 @@ def _kinds(
 ) -> dict[str, object]:
     soon = _kind_ratio(target.next_kind_soon, drawn.next_kind_soon)
     later = _kind_ratio(target.next_kind_any, drawn.next_kind_any)
-    # What is played next and how soon the successor comes tell of the same thing, and in a measured
-    # log not quite alike: some of either.
-    later_at = [
-        each.next_within_finished["7d"] - each.next_within_finished["30min"]
-        for each in (target, drawn)
-    ]
-    comes_back = float(_ratio(np.array(later_at[0]), np.array(later_at[1])))
-    later[0] = later[0] ** (1.0 - _BACK_WEIGHT) * comes_back**_BACK_WEIGHT
     if target.resume_all and drawn.resume_all:
         # Likewise episodes taken up again: at once, or after something else.
         resumed = [np.array(list(each.resume_all.values())).mean() for each in (target, drawn)]
         later[2] = np.sqrt(later[2] * _ratio(resumed[0], resumed[1]))
+    # Who comes back for the successor of a finished episode is told by how many start it within a
+    # week; what is left of all successors played next follows an unfinished one.
+    # Else whoever left an episode would turn to other things as often as the sum wants it.
+    after_unfinished = np.append(later[:3], [1.0, 1.0])
+    after_finished = later.copy()
+    after_finished[0] = np.exp(_DAMPING * _returns(target, drawn))
+    if target.coverage_episodes and drawn.coverage_episodes:
+        # An episode that is finished twice has one successor: where too many plays are successors,
+        # finished episodes are taken up again too seldom.
+        farthest = str(LAST_SERIES[-1])
+        found = [each.coverage_episodes[farthest] for each in (target, drawn)]
+        step = float(np.diff(_log_odds(found))[0])
+        after_finished[2] = np.exp(np.clip(_DAMPING * _AGAIN_WEIGHT * step, -0.4, 0.4))
     # Whoever goes on within the sitting otherwise than to the successor decides how often it stays.
     leaves = [1.0 - each.next_kind_soon["successor"] for each in (target, drawn)]
     stays = behaviour.stays_finished * float(_ratio(np.array(leaves[0]), np.array(leaves[1])))
@@ -129,9 +136,29 @@ def _kinds(
         "stays_unfinished": min(0.9, behaviour.stays_unfinished * stays_else),
         "stays_film": min(0.9, behaviour.stays_film * stays_else),
         "next_soon_finished": _scaled(behaviour.next_soon_finished, soon),
-        "next_later_finished": _scaled(behaviour.next_later_finished, later),
-        "next_later_unfinished": _scaled(behaviour.next_later_unfinished, later),
+        "next_later_finished": _scaled(behaviour.next_later_finished, after_finished),
+        "next_later_unfinished": _scaled(behaviour.next_later_unfinished, after_unfinished),
     }
+
+
+def _returns(target: ViewingStatistics, drawn: ViewingStatistics) -> float:
+    """By how much the log-odds of a late return should move: after half an hour, within a week."""
+    found = []
+    for each in (target, drawn):
+        within = each.next_within_finished
+        found.append((within["7d"] - within["30min"]) / (1.0 - within["30min"]))
+    steps = _log_odds(found)
+    return float(steps[0] - steps[1])
+
+
+def _sooner(target: ViewingStatistics, drawn: ViewingStatistics) -> float:
+    """Likewise of coming within a day, for those who come within a week."""
+    found = []
+    for each in (target, drawn):
+        within = each.next_within_finished
+        found.append((within["24h"] - within["30min"]) / (within["7d"] - within["30min"]))
+    steps = _log_odds(found)
+    return float(steps[0] - steps[1])
 
 
 def _kind_ratio(target: Mapping[str, float], drawn: Mapping[str, float]) -> Floats:

@@ -22,11 +22,14 @@ class Gaps:
         self._log_gap = np.log(np.array(behaviour.gap_h) * _S_PER_H)
         self._hour_weights = np.array(behaviour.start_hour)
 
-    def within_sitting(self, is_soon: Bools) -> Floats:
-        """To the successor by measured shares, else a while to choose."""
+    def within_sitting(self, is_soon: Bools, eager: Floats) -> Floats:
+        """To the successor by measured shares, sooner for the `eager` (log-odds); else a while to
+        choose."""
         rng, count = self._rng, len(is_soon)
         edges = np.array([5.0, *WITHIN_S[:3]])
-        bucket = np.searchsorted(np.cumsum(self._behaviour.soon_shares)[:2], rng.random(count))
+        late = rng.logistic(size=count) - self._behaviour.eager_at_once * eager
+        shares = np.cumsum(self._behaviour.soon_shares)[:2]
+        bucket = np.searchsorted(np.log(shares / (1.0 - shares)), late)
         draw = rng.random(count)
         soon = edges[bucket] + (edges[bucket + 1] - edges[bucket]) * draw
         low, high = np.log(_BREAK_S)

@@ -15,7 +15,7 @@ from predictor.viewing.course import Floats, Ints
 
 # Assumed (half-hour comedies, dramas, long ones), so that sittings last as measured: shares,
 # minutes, spread of the log.
-RUNTIME_KINDS = ((0.15, 11.5, 0.15), (0.46, 21.0, 0.10), (0.33, 40.0, 0.15), (0.06, 53.0, 0.12))
+RUNTIME_KINDS = ((0.17, 11.0, 0.12), (0.46, 22.0, 0.06), (0.31, 37.5, 0.12), (0.06, 51.0, 0.12))
 EPISODES_PER_SEASON = (8, 14)
 FILM_MIN = 92.0
 FILM_SPREAD = 0.2
@@ -59,8 +59,23 @@ class PlainShelf:
         return rng.integers(0, len(self.film_s), len(start_s))
 
 
-def draw_episode_s(rng: np.random.Generator, count: int) -> Floats:
-    kinds = rng.choice(len(RUNTIME_KINDS), count, p=[share for share, _, _ in RUNTIME_KINDS])
+def draw_episode_s(rng: np.random.Generator, count: int, weights: Floats | None = None) -> Floats:
+    """Run times of the episodes of each series.
+
+    Where `weights` say how much of it is watched, RUNTIME_KINDS are shares of what is watched: else
+    the few most watched series would decide how long sittings last.
+    """
+    shares = np.array([share for share, _, _ in RUNTIME_KINDS])
+    if weights is None:
+        kinds = rng.choice(len(shares), count, p=shares)
+    else:
+        # Each in turn gets the kind that lacks most, from a random state.
+        lacking = shares * rng.uniform(0.0, weights.mean(), len(shares))
+        kinds = np.empty(count, dtype=np.int64)
+        for at in np.argsort(-weights, kind="stable").tolist():
+            lacking += shares * weights[at]
+            kinds[at] = kind = int(lacking.argmax())
+            lacking[kind] -= weights[at]
     middle = np.array([minutes for _, minutes, _ in RUNTIME_KINDS])[kinds]
     spread = np.array([sd for _, _, sd in RUNTIME_KINDS])[kinds]
     return np.asarray(_S_PER_MIN * middle * np.exp(spread * rng.normal(size=count)))

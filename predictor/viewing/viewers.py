@@ -39,7 +39,8 @@ from predictor.viewing.statistics import COMPLETION_EDGES
 _S_PER_H = 3600.0
 _RUNTIME_S = 1500.0  # where by_log_runtime adds nothing
 _PLAY_S_MIN = 60.5
-_RUN_EAGER = (2.0, 6.0)  # run lengths between which viewers turn eager
+_RUN_EAGER = (1.0, 5.0)  # run lengths between which viewers turn eager
+_JUMP_BACK_MAX = 3  # episodes
 _FINISHED_BIN = 18  # of twentieths of the run time
 _PROBE_S = (3.0, 90.0)
 _ACTIVITY_MIN = 0.15
@@ -152,7 +153,7 @@ class Viewers:
         stays |= is_soon
         gap_s = np.where(
             stays,
-            self._gaps.within_sitting(is_soon),
+            self._gaps.within_sitting(is_soon, self._eager()),
             self._gaps.between_sittings(end_s, kind, self._activity, self._open.liking[:, 0]),
         )
         self._open.is_left[:, 0] = np.where(is_film, self._open.is_left[:, 0], ~is_finished)
@@ -191,18 +192,19 @@ class Viewers:
 
     def _goes_on(self, completion: Floats, runtime_s: Floats) -> Bools:
         behaviour = self.behaviour
-        bucket = np.searchsorted(_COMPLETION_INNER, completion, side="right")
         hour = (self.start_s / _S_PER_H % 24.0).astype(np.int64) // 2
         odds = (
-            np.array(behaviour.by_completion)[bucket]
+            np.interp(completion, _COMPLETION_MIDDLE, behaviour.by_completion)
             + np.interp(self._run, RUN_LENGTHS, behaviour.by_run)
             + np.array(behaviour.by_hour)[hour]
-            + self._log_odds
-            + self._open.liking[:, 0]
-            + self._mood
+            + self._eager()
             + behaviour.by_log_runtime * np.log(runtime_s / _RUNTIME_S)
         )
         return np.asarray(self.rng.random(len(odds)) < 1.0 / (1.0 + np.exp(-odds)))
+
+    def _eager(self) -> Floats:
+        """Log-odds that the viewer, the liking of the series and the mood of the sitting add."""
+        return np.asarray(self._log_odds + self._open.liking[:, 0] + self._mood)
 
     def _draw_completion(self) -> Floats:
         rng, count = self.rng, len(self.viewer)
@@ -242,6 +244,10 @@ class Viewers:
         length = self.shelf.episode_count[self._open.series[:, 0]]
         jump = np.floor(rng.random(count) * length).astype(np.int64)
         episode = self._open.episode[:, 0]
+        # Most go back a little, as after having slept through it or to watch with another.
+        near = episode - 1 - np.floor(_JUMP_BACK_MAX * rng.random(count)).astype(np.int64)
+        is_near = (rng.random(count) < behaviour.jump_back_share) & (near >= 0)
+        jump = np.where(is_near, near, jump)
         episode = np.where(kind == SUCCESSOR, episode + 1, episode)
         episode = np.where(kind == OTHER_EPISODE, jump, episode)
         is_over = episode >= length
@@ -249,7 +255,12 @@ class Viewers:
         turns = (kind == OTHER_SERIES) | (is_over & ~self.is_film)
         back = turns & (rng.random(count) < behaviour.back_share)
         slot = np.minimum(rng.geometric(0.5, count), SERIES_OPEN - 1)
-        back &= self._open.series[np.arange(count), slot] >= 0
+        who = np.arange(count)
+        behind = self._open.series[who, slot]
+        # A series that was watched to its end is nothing to come back to.
+        is_done = ~self._open.is_left[who, slot]
+        is_done &= self._open.episode[who, slot] + 1 >= self.shelf.episode_count[behind]
+        back &= (behind >= 0) & ~is_done
         self._go_back(back, slot)
         self._take_up(turns & ~back)
         self._choose_film(self.is_film, was_film)
@@ -309,5 +320,5 @@ class Viewers:
         return np.where(is_usual, self._favourite, self._draw_devices(len(self._favourite)))
 
 
-_COMPLETION_INNER = np.array(COMPLETION_EDGES[1:-1])
+_COMPLETION_MIDDLE = (np.array(COMPLETION_EDGES[:-1]) + COMPLETION_EDGES[1:]) / 2.0
 _TABLES = frozenset({"_completion_cdf", "_kinds", "_stay_odds"})

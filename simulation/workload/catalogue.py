@@ -49,7 +49,7 @@ class CatalogueSpec(Section, frozen=True, kw_only=True):
     """Of the titles, those that appear within the drawn time."""
     region_spread: float = 0.5
     """Of the log of a region's liking of a title."""
-    seasons_mean: float = 2.2
+    seasons_mean: float = 4.0
     """Per series."""
 
     def __post_init__(self) -> None:
@@ -92,7 +92,10 @@ class Catalogue:
         self.season_count: Ints = np.bincount(self.series_of_season, minlength=series_count)
         self.season_length: Ints = rng.integers(*EPISODES_PER_SEASON, series_count)
         self.episode_count: Ints = self.season_count * self.season_length
-        self.episode_s = draw_episode_s(rng, series_count)
+        hours: Floats = np.bincount(
+            self.series_of_season, self.season_weights, minlength=series_count
+        ).astype(np.float64)
+        self.episode_s = draw_episode_s(rng, series_count, hours)
         self.film_s = draw_film_s(rng, len(self.film_weights))
         self.series_genre: Ints = rng.integers(0, len(GENRES), series_count)
         self.film_genre: Ints = rng.integers(0, len(GENRES), len(self.film_s))
@@ -101,7 +104,6 @@ class Catalogue:
         # Shares to starts: of a longer series one start makes more plays. Run times are left out:
         # else short episodes would be watched more often than the viewers' statistics say.
         plays_per_start = (1.0 - _GOES_ON**self.episode_count) / (1.0 - _GOES_ON)
-        hours = np.bincount(self.series_of_season, self.season_weights, minlength=series_count)
         # Where nothing appears, one week is as the other.
         self.weeks, self.regions = weeks if spec.new_share else 1, regions
         self._series = self._table(hours / plays_per_start, self.series_release_s, spec, rng)
