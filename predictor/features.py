@@ -44,7 +44,9 @@ FEATURE_NAMES: Final = (
 )
 FEATURE_COUNT: Final = len(FEATURE_NAMES)
 
-# Where a viewer's past is asked about: going on within 30 minutes of a finished episode.
+# Where a viewer's past is asked about: going on within 30 minutes of a finished episode, as far
+# back as an edge remembers: at least half of this, at most all of it.
+HISTORY_S: Final = 30 * 86_400.0
 CONTINUE_WITHIN_S: Final = 30 * 60.0
 FINISHED_PROGRESS: Final = 0.9
 RATE_PRIOR: Final = 0.70  # share of finished episodes followed within 30 minutes, all viewers

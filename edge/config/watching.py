@@ -9,6 +9,7 @@ import msgspec
 
 from edge.config.ranges import Count, NotNegative, Positive, Share
 from nearcast.config import Section
+from predictor.features import HISTORY_S
 
 
 class SessionsConfig(Section, frozen=True, kw_only=True):
@@ -18,8 +19,8 @@ class SessionsConfig(Section, frozen=True, kw_only=True):
     """A session is over this long after its last request and after its buffer has played out."""
     count_max: Count = 20_000
     viewers_max: Count = 50_000
-    history_s: Positive = 30 * 86_400.0
-    """What viewers watched longer ago is forgotten."""
+    history_s: Positive = HISTORY_S
+    """What viewers watched longer ago is forgotten. Models learn from rates over the default."""
     pseudonym_key_file: str | None = None
     """Where the key of the viewers' pseudonyms is kept, made when it is not there; None: a new one
     with each start, in memory alone."""

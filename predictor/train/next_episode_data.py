@@ -11,7 +11,7 @@ none, the run time, which keeps a season together.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +34,12 @@ from predictor.viewing.fit import fit
 from predictor.viewing.fitted import fitted_behaviour
 from predictor.viewing.measure import measure
 from predictor.viewing.shelf import PlainShelf
-from predictor.viewing.statistics import ViewingStatistics, read_statistics
+from predictor.viewing.statistics import (
+    COMPLETION_BUCKETS,
+    COMPLETION_EDGES,
+    ViewingStatistics,
+    read_statistics,
+)
 
 PLAYS_MIN = 400
 _DRAWN_DAYS = 120.0
@@ -125,7 +130,7 @@ def _drawn(
     rng = seeds.stream("predictor/taken")
     weights = np.ones(len(plays))
     if statistics is not None:
-        weights = followed_weights(plays, statistics[0].next_within_finished)
+        weights = followed_weights(plays, statistics[0])
     plays = plays.take(_drawn_by(weights, play_count, rng))
     plays = replace(
         plays, **{name: getattr(plays, name)[rng.permutation(len(plays))] for name in _ASSUMED}
@@ -133,22 +138,33 @@ def _drawn(
     return Data(plays=plays, source=source, sha256=sha256, agreement=agreement)
 
 
-def followed_weights(plays: Plays, within: Mapping[str, float]) -> Floats:
-    """What finished plays must weigh for the shares followed within each horizon to be `within`.
+def followed_weights(plays: Plays, statistics: ViewingStatistics) -> Floats:
+    """What drawn plays must weigh to be followed as often as the statistics say.
 
     Viewers are fitted to a hundred statistics at once and come near these. But a tenth off a share
     of .9 is twice as many who do not come back, and what is foretold would be off by as much.
+    Of finished plays the statistics tell all horizons; of others the shortest, by completion, and
+    whether they are followed later is corrected by the odds that the finished ones need.
     """
     finished = plays.completion >= FINISHED_PROGRESS
     # 0 not within the longest horizon, up to 3 within the shortest.
     outcome = plays.labels.sum(axis=1).astype(np.int64)
-    reached = [1.0, *(within[name] for name in reversed(HORIZONS)), 0.0]
-    wanted = -np.diff(reached)
-    counts = np.bincount(outcome[finished], minlength=len(wanted))
-    weights = np.ones(len(plays))
-    by_outcome = wanted * counts.sum() / np.maximum(counts, 1)
-    weights[finished] = by_outcome[outcome[finished]]
-    return weights
+    within = [statistics.next_within_finished[name] for name in reversed(HORIZONS)]
+    by_outcome = -np.diff([1.0, *within, 0.0]) / _shares(outcome[finished])
+    weights = by_outcome[outcome]
+    bucket = np.searchsorted(COMPLETION_EDGES[1:-1], plays.completion, side="right")
+    soon = outcome == len(HORIZONS)
+    for at in np.unique(bucket[~finished]):
+        share = statistics.next30_by_completion[COMPLETION_BUCKETS[at]][0]
+        inside = (bucket == at) & ~finished
+        for chosen, part in ((inside & soon, share), (inside & ~soon, 1.0 - share)):
+            weights[chosen] *= part * np.count_nonzero(inside) / max(weights[chosen].sum(), 1e-9)
+    return np.asarray(weights)
+
+
+def _shares(outcome: Ints) -> Floats:
+    counts = np.bincount(outcome, minlength=len(HORIZONS) + 1)
+    return np.asarray(np.maximum(counts, 1) / max(1, len(outcome)))
 
 
 def _drawn_by(weights: Floats, count: int, rng: np.random.Generator) -> Ints:

@@ -1,8 +1,8 @@
 """Rows of ended episode plays from any log: what the next-episode model is trained on.
 
 Features are made from a viewer's past alone, as an edge would have had them (`edge.viewers`):
-rates count finished episodes and which of them were followed by their successor within half an
-hour. Labels look ahead: plays too near the end of the log to tell are left out.
+rates count finished episodes of the last weeks and which of them were followed by their successor
+within half an hour. Labels look ahead: plays too near the end of the log to tell are left out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from predictor.columns import Floats, Plays
-from predictor.features import CONTINUE_WITHIN_S, SERIES_PRIOR_WEIGHT, smoothed_rate
+from predictor.features import (
+    CONTINUE_WITHIN_S,
+    HISTORY_S,
+    SERIES_PRIOR_WEIGHT,
+    smoothed_rate,
+)
 from predictor.logs.plays import PlaysLog
 from predictor.viewing.course import Bools, Course, Ints, course_of
 
@@ -62,16 +67,25 @@ def episodes_in(course: Course) -> Plays:
 
 
 def rates_before(course: Course) -> tuple[Floats, Floats]:
-    """Each play's viewer's rate of going on, over all series and in this one, before the play."""
+    """Each play's viewer's rate of going on, over all series and in this one, before the play.
+
+    Counted as an edge does (`edge.viewers.Viewer`), which forgets: what was known when a play
+    began, of the stretch of HISTORY_S / 2 that it lies in and the one before; stretches begin with
+    the viewer's first play. That an edge keeps only the latest thirty series is not followed.
+    """
     log = course.log
-    goes_on = course.next_of(course.follows, 0).astype(bool) & (
+    follows_soon = course.next_of(course.follows, 0).astype(bool) & (
         course.next_of(course.gap_s, np.inf) <= CONTINUE_WITHIN_S
     )
+    # After a longer pause an edge knows nothing of the play before.
     finished = course.is_episode & course.is_finished
-    continued = finished & goes_on
-    by_viewer = _counted_before(log.viewer, finished, continued)
+    finished &= course.next_of(course.gap_s, np.inf) <= HISTORY_S
+    continued = finished & follows_soon
+    # A play's outcome is known when the next one begins, and belongs to that one's stretch.
+    since = _remembered_from(course) - 1
+    by_viewer = _counted_between(log.viewer, since, finished, continued)
     series = log.viewer * np.int64(len(log.series_names) + 1) + log.series + 1
-    by_series = _counted_before(series, finished, continued)
+    by_series = _counted_between(series, since, finished, continued)
     viewer_rate = np.asarray(smoothed_rate(by_viewer[1], by_viewer[0]))  # type: ignore[arg-type]
     series_rate = smoothed_rate(
         by_series[1],  # type: ignore[arg-type]
@@ -82,17 +96,28 @@ def rates_before(course: Course) -> tuple[Floats, Floats]:
     return viewer_rate, np.asarray(series_rate)
 
 
-def _counted_before(group: Ints, *outcomes: Bools) -> tuple[Floats, ...]:
-    """How often each outcome was true earlier in the same group."""
-    order = np.argsort(group, kind="stable")
-    sorted_group = group[order]
-    is_first = np.ones(len(group), dtype=bool)
-    is_first[1:] = sorted_group[1:] != sorted_group[:-1]
-    opened = np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
+def _remembered_from(course: Course) -> Ints:
+    """The position of the viewer's first play in each play's stretch or the one before."""
+    start_s = course.log.start_s
+    viewer = np.cumsum(course.is_first) - 1
+    first_s = start_s[course.is_first][viewer]
+    stretch = np.floor_divide(start_s - first_s, HISTORY_S / 2.0).astype(np.int64)
+    span = np.int64(stretch.max(initial=0) + 2)
+    earlier = viewer * span + np.maximum(stretch - 1, 0)
+    return np.asarray(np.searchsorted(viewer * span + stretch, earlier))
+
+
+def _counted_between(group: Ints, since: Ints, *outcomes: Bools) -> tuple[Floats, ...]:
+    """How often each outcome was true of the same group, at positions from `since` to before."""
+    count = np.int64(len(group) + 1)
+    position = np.arange(len(group))
+    named = np.unique(group, return_inverse=True)[1] * count
+    order = np.argsort(named, kind="stable")
+    keys = named[order] + order
+    low = np.searchsorted(keys, named + np.maximum(since, 0))
+    high = np.searchsorted(keys, named + position)
     found = []
     for outcome in outcomes:
-        before: Ints = np.cumsum(outcome[order]) - outcome[order]
-        counts = np.empty(len(group))
-        counts[order] = before - before[opened]
-        found.append(counts)
+        before = np.concatenate([[0], np.cumsum(outcome[order])])
+        found.append((before[high] - before[low]).astype(np.float64))
     return tuple(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -22,7 +23,9 @@ from predictor.train.next_episode_data import (
 from predictor.train.next_episode_rows import training_rows
 from predictor.viewing.draw import draw_log
 from predictor.viewing.fitted import fitted_behaviour
+from predictor.viewing.measure import measure
 from predictor.viewing.shelf import PlainShelf
+from predictor.viewing.statistics import COMPLETION_BUCKETS
 
 
 def read(path: Path | None, play_count: int = 500) -> Data:
@@ -95,12 +98,27 @@ def test_folds_keep_groups_whole_and_are_of_like_size() -> None:
     assert sizes.max() - sizes.min() <= 40
 
 
-def test_finished_plays_are_taken_as_often_followed_as_the_statistics_say(drawn: Plays) -> None:
-    said = {"30min": 0.6, "24h": 0.9, "7d": 0.95}
+def test_plays_are_taken_as_often_followed_as_the_statistics_say(drawn: Plays) -> None:
+    log = draw_log(
+        fitted_behaviour(), PlainShelf(Seeds(1).stream("s")), viewers=40, days=40.0, seeds=Seeds(1)
+    )
+    within = {"30min": 0.6, "24h": 0.9, "7d": 0.95}
+    by_completion = dict.fromkeys(COMPLETION_BUCKETS[:5], (0.2, 100))
+    said = msgspec.structs.replace(
+        measure(log),
+        next_within_finished=within,
+        next30_by_completion=by_completion | dict.fromkeys(COMPLETION_BUCKETS[5:], (0.6, 100)),
+    )
     weights = followed_weights(drawn, said)
     finished = drawn.completion >= 0.9
-    for at, share in enumerate(said.values()):
+    for at, share in enumerate(within.values()):
         followed = np.average(drawn.labels[finished, at], weights=weights[finished])
         assert followed == pytest.approx(share, abs=1e-6)
-    assert (weights[~finished] == 1.0).all()
-    assert weights.mean() == pytest.approx(1.0)
+    left = (drawn.completion >= 0.5) & (drawn.completion < 0.75)
+    assert np.average(drawn.labels[left, 0], weights=weights[left]) == pytest.approx(0.2)
+    # Those who come back later do so oftener, as after finished plays.
+    later = drawn.labels[left, 0] == 0
+    drawn_share = drawn.labels[left][later, 2].mean()
+    assert np.average(drawn.labels[left][later, 2], weights=weights[left][later]) > drawn_share
+    assert weights.mean() == pytest.approx(1.0)  # and no stage of plays is taken oftener
+    assert weights[left].mean() == pytest.approx(1.0)
