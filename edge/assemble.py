@@ -314,6 +314,7 @@ class EdgeNode:
             reload_failure_count=self._reload_failure_count,
             inference=self._inference.figures(),
             registry=self._models.figures(),
+            titles_inference=self._titles.figures(),
         )
 
     async def _let_go(self) -> None:

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from edge.drivers.inference import InferenceFigures
 from edge.drivers.model_metrics import model_metrics
 from edge.drivers.models import RegistryFigures
+from edge.drivers.titles import TitlesInferenceFigures
 from edge.drivers.upstream.failures import UpstreamFailure
 from edge.models.figures import ModelsFigures
 from edge.status import EdgeStatus
@@ -39,6 +40,7 @@ class DriverFigures(msgspec.Struct, frozen=True, kw_only=True):
     reload_failure_count: int
     inference: InferenceFigures
     registry: RegistryFigures
+    titles_inference: TitlesInferenceFigures | None = None
 
 
 class Figures(Protocol):

@@ -12,7 +12,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
+
 from edge.config import EdgeConfig
+from edge.drivers.inference import quantile
 from edge.drivers.inference_child import Child
 from edge.drivers.inference_worker import Failed, Orders, Ready
 from edge.effects import Predict
@@ -23,6 +26,18 @@ from predictor.kinds import RECOMMEND
 from predictor.recommend.recommendations import Recommendation
 
 logger = logging.getLogger(__name__)
+
+
+class TitlesInferenceFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the process that holds the model of titles."""
+
+    pid: int | None
+    restart_count: int
+    p50_s: float | None
+    """What the model took for an answer, the choice of the likeliest included."""
+    p99_s: float | None
+    round_trip_p99_s: float | None
+    """From the question to the answer."""
 
 
 class TitlesInference:
@@ -67,6 +82,19 @@ class TitlesInference:
         question = Predict(prediction_id=effect.question_id, rows=(row,))
         child.take(question)
         child.send([question])
+
+    def figures(self) -> TitlesInferenceFigures | None:
+        """None: there is no such model."""
+        child = self._child
+        if child is None:
+            return None
+        return TitlesInferenceFigures(
+            pid=child.pid,
+            restart_count=child.restart_count,
+            p50_s=quantile(child.run_times_s, 0.5),
+            p99_s=quantile(child.run_times_s, 0.99),
+            round_trip_p99_s=quantile(child.round_trips_s, 0.99),
+        )
 
     async def close(self) -> None:
         if self._child is not None:

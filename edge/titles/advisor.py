@@ -218,8 +218,9 @@ class Advisor:
         names = self._names.names(url)
         # The model may know a film by either of its names.
         name = next((one for one in names if one in self._known), names[0])
+        if name not in self.histories.of(session.viewer, now_s):
+            self.popular.taken(name, now_s)
         self.histories.take(session.viewer, name, url, now_s)
-        self.popular.taken(name, now_s)
 
     def _ask(self, session: Session, situation: Situation | None, now_s: float) -> None:
         if situation is not None:

@@ -15,8 +15,8 @@ from simulation.checks import Checker
 from simulation.scenario import scenario_of
 from simulation.world import Outcome, World
 
-FILMS = 48
-WATCHED = 24
+FILMS = 36
+WATCHED = 18
 IN_A_ROW = 3
 FAR = {"rate_kbps": 12_000, "delay_ms": 60}
 NEAR = {"rate_kbps": 30_000, "delay_ms": 5}
@@ -75,7 +75,7 @@ def play(*names: str, viewer_count: int = len(EVENINGS)) -> Outcome:
         "seed": 7,
         "catalog": {
             "film_count": FILMS,
-            "film_s": 40,
+            "film_s": 32,
             "segment_s": 4,
             "rungs_kbps": [600],
             "audio_kbps": 0,
@@ -114,7 +114,7 @@ def test_films_that_were_foreseen_start_from_the_edge() -> None:
     assert status.prefetch_precision is not None
     assert status.prefetch_precision > 0.8
     # Only beginnings: most of a film is fetched when it is watched.
-    assert status.prefetch_bytes < 0.8 * edges["off"].status.origin_bytes * 18 / 24
+    assert status.prefetch_bytes < 0.8 * edges["off"].status.origin_bytes * 2 / 3
 
 
 def test_a_wrong_model_of_titles_is_soon_believed_less_and_wastes_little() -> None:
