@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from edge.drivers.inference import InferenceFigures
 from edge.drivers.model_metrics import model_metrics
 from edge.drivers.models import RegistryFigures
+from edge.drivers.title_metrics import title_metrics
 from edge.drivers.titles import TitlesInferenceFigures
 from edge.drivers.upstream.failures import UpstreamFailure
 from edge.models.figures import ModelsFigures
@@ -195,6 +196,7 @@ class EdgeCollector(Collector):
             value=float(status.model_id is not None),
         )
         yield from _of_drivers(figures)
+        yield from title_metrics(status)
         yield from model_metrics(self._source.models(), figures.registry)
 
 

@@ -93,6 +93,13 @@ def _foreseen(explained: Explanation) -> Iterator[str]:
     title = explained.title
     if title is None:
         return
+    if title.source == "titles":
+        yield from _row(
+            "foreseen",
+            f"by {_SOURCES[title.source]} {_span(title.ago_s)} ago: {title.chance:.2f} that any "
+            "viewer takes it up while it would be kept",
+        )
+        return
     chances = ", ".join(
         f"{chance:.2f} within {horizon}"
         for chance, horizon in zip(title.probabilities, HORIZONS, strict=False)
@@ -112,7 +119,10 @@ def _decided(explained: Explanation) -> Iterator[str]:
     last = explained.story[-1]
     yield from _row("decision", f"{_STATES[last.state]}{_detail(last)}")
     yield from _row("why", f"wanted by {_SOURCES[grounds.source]}, as {_use(grounds.use)}")
-    viewers = "one viewer" if grounds.viewer_count == 1 else f"{grounds.viewer_count} viewers"
+    if grounds.source == "titles":
+        viewers = "whoever may take it up"
+    else:
+        viewers = "one viewer" if grounds.viewer_count == 1 else f"{grounds.viewer_count} viewers"
     trust = f", believed {grounds.trust:.2f}" if grounds.trust < 1 else ""
     yield from _row("probability", f"{grounds.chance:.3f} for {viewers}{trust}")
     yield from _row("threshold", f"{grounds.threshold:.3f}: from there on it pays")

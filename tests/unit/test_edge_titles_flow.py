@@ -7,6 +7,7 @@ import pytest
 from edge.config import PrefetchConfig, TitlesConfig
 from edge.effects import CancelFill, ServeObject
 from edge.events import CatalogLearned, ForgetViewer, ModelChanged, Predicted
+from edge.prefetch.wording import lines
 from edge.titles.events import NotRecommended, TitlesModelChanged
 from tests.edge_world import CATALOG_URL, World, episode_catalog
 from tests.titles_world import FILMS, Cinema
@@ -209,3 +210,16 @@ def test_it_is_the_rung_that_the_viewer_began_with(rung: str) -> None:
     world.watch_on(1, 31.0, rung="low")
     world.say(e3=0.9)
     assert f"/media/e3/{rung}/1.m4s" in world.prefetched()
+
+
+def test_an_explanation_says_that_anybody_may_take_it_up() -> None:
+    world = Cinema()
+    world.watch(1, 31.0)
+    world.say(e3=0.9)
+    explained = world.core.explain("/media/e3/low/1.m4s", world.now_s)
+    assert explained is not None
+    assert explained.grounds is not None
+    assert explained.grounds.chance == pytest.approx(0.9 * 0.4)
+    text = " ".join(" ".join(lines(explained)).split())
+    assert "by the recommender 0.0 s ago: 0.36 that any viewer takes it up" in text
+    assert "0.360 for whoever may take it up" in text
