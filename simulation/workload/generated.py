@@ -12,9 +12,8 @@ from nearcast.seeds import Seeds
 from predictor.logs.plays import PlaysLog
 from predictor.viewing.behaviour import Behaviour
 from predictor.viewing.draw import Region, draw_log
-from predictor.viewing.fit import fit
+from predictor.viewing.fit import FIT_DAYS, fit
 from predictor.viewing.fitted import fitted_behaviour
-from predictor.viewing.shelf import PlainShelf
 from predictor.viewing.statistics import ViewingStatistics
 from predictor.viewing.viewers import Crowd
 from simulation.workload.catalogue import Catalogue, CatalogueSpec
@@ -93,8 +92,9 @@ def generate(
 SERIES_VIEWERS = 613
 SERIES_DAYS = 364.0
 SERIES_CATALOGUE = CatalogueSpec(
-    title_count=77_000, popularity_power=1.27, level_share=0.0005, new_share=0.0
+    title_count=135_000, popularity_power=1.27, level_share=0.0005, new_share=0.0
 )
+_SERIES_ABSENCE_H_MAX = 1050.0
 
 
 def series_workload(
@@ -103,13 +103,17 @@ def series_workload(
     """A year of 613 viewers, made to repeat a measured replay's figures (docs/simulate.md).
 
     That replay folded many calendar years onto one, so it shows no releases and little of what
-    many watch at once; its viewers were spread over the world and over niches.
+    many watch at once; its viewers were spread over the world and over niches. A year in which
+    somebody was away for most of it counted for little: absences are cut.
     """
+    behaviour = fitted_behaviour()
+    gap_h = tuple(min(hours, _SERIES_ABSENCE_H_MAX) for hours in behaviour.gap_h)
     return generate(
         seed=seed,
         viewers=viewers,
         days=days,
         catalogue=SERIES_CATALOGUE,
+        behaviour=msgspec.structs.replace(behaviour, gap_h=gap_h),
     )
 
 
@@ -124,7 +128,8 @@ def behaviour_for(
     """The behaviour that comes with the package, or one fitted to statistics of one's own."""
     behaviour = fitted_behaviour()
     if statistics is not None:
-        shelf = PlainShelf(Seeds(seed).stream("workload/fit/shelf"))
+        # On a catalogue as it will be drawn of: what is popular decides a part of the figures.
+        shelf = shelf_of(seed=seed, days=FIT_DAYS, catalogue=CatalogueSpec(), regions=1)
         behaviour = fit(behaviour, statistics, shelf, seeds=Seeds(seed))
     return msgspec.structs.replace(behaviour, probe_share=probe_share)
 

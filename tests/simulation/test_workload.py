@@ -26,9 +26,8 @@ MEASURED = Path(__file__).parents[3] / "shared" / "watch" / "viewing_stats.json"
 
 @pytest.fixture(scope="module")
 def drawn() -> ViewingStatistics:
-    shelf = PlainShelf(np.random.default_rng(1))
-    log = draw_log(fitted_behaviour(), shelf, viewers=1700, days=180.0, seeds=Seeds(34))
-    return measure(log)
+    """What the command draws by default, of enough viewers and days that chance is small."""
+    return measure(generate(seed=3, viewers=2200, days=180.0))
 
 
 def test_every_row_of_the_measured_statistics_is_met(drawn: ViewingStatistics) -> None:
@@ -40,11 +39,22 @@ def test_every_row_of_the_measured_statistics_is_met(drawn: ViewingStatistics) -
     assert off == []
 
 
+def test_late_returns_are_met_more_closely(drawn: ViewingStatistics) -> None:
+    """A tenth of a rate near 1 is half of those who do not come: here 3 %."""
+    if not MEASURED.exists():
+        pytest.skip("the public viewing statistics are not here")
+    measured = read_statistics(MEASURED)[0].next_within_finished
+    for name in ("30min", "24h", "7d"):
+        assert drawn.next_within_finished[name] == pytest.approx(measured[name], rel=0.03)
+
+
 def test_viewers_do_what_the_package_says_of_them(drawn: ViewingStatistics) -> None:
     """The round figures of docs/simulate.md, which need no measured file."""
     for found, said in (
         (drawn.next_within_finished["1min"], 0.47),
         (drawn.next_within_finished["30min"], 0.70),
+        (drawn.next_within_finished["24h"], 0.86),
+        (drawn.next_within_finished["7d"], 0.90),
         (drawn.next_kind_any["successor"], 0.63),
         (drawn.next_kind_any["same_ep"], 0.16),
         (drawn.session_mean_plays, 2.3),
@@ -77,7 +87,7 @@ def test_caches_fare_on_a_year_of_series_as_they_did_on_a_measured_one() -> None
     assert len(log) == pytest.approx(255_000, rel=0.1)  # as measured
     titles = log.title.tolist()
     asked = len(set(titles))
-    assert asked == pytest.approx(54_000, rel=0.1)  # measured: 67,848
+    assert asked == pytest.approx(67_848, rel=0.1)  # likewise
     for share, measured in ((0.01, 0.244), (0.05, 0.396), (0.10, 0.496)):
         hits = lru_hits(titles, int(asked * share), len(titles) // 5)
         assert hits == pytest.approx(measured, abs=0.03)
@@ -182,7 +192,7 @@ def test_the_command_refuses_what_makes_no_sense(
 
 
 def test_a_fit_moves_viewers_towards_other_statistics() -> None:
-    """A service whose viewers go on less, and in other hours: four rounds close half the gap in going on."""
+    """A service whose viewers go on less, and in other hours: four rounds close half the gap."""
     ours = fitted_behaviour()
     theirs = msgspec.structs.replace(
         ours,
