@@ -20,6 +20,8 @@ class ModelFigures(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     state_s: float
     """For how long it has been in this state."""
+    is_answering: bool
+    """Not while its process is being started, for the first time or anew."""
     answer_count: int
     error_count: int
     p99_s: float | None
@@ -58,6 +60,7 @@ def figures_of(run: Run, now_s: float) -> ModelFigures:
         source=run.source,
         state=run.state,
         state_s=now_s - run.since_s,
+        is_answering=run.is_answering,
         answer_count=run.answer_count,
         error_count=run.error_count,
         p99_s=run.p99_s(),

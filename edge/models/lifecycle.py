@@ -235,6 +235,7 @@ class Lifecycle:
             self._end(run, "changed", f"it calls itself {event.model_id}", now_s)
             return
         is_new = run.state == "starting"
+        run.is_answering = True
         run.model_id = event.model_id
         if is_new:
             run.drift = Drift(event.feature_names, event.deciles)
@@ -268,6 +269,8 @@ class Lifecycle:
 
     def _lost(self, run_id: int, detail: str, *, is_final: bool, now_s: float) -> None:
         run = self._run(run_id)
+        if run is not None:
+            run.is_answering = False
         has_spare = self._other is not None and self._other.state == "previous"
         if run is not None and (is_final or run is self._other or has_spare):
             self._end(run, "failed", detail, now_s)

@@ -41,6 +41,8 @@ class Run:
         """None: a local one that has not been read yet."""
         self.state: State = "starting"
         self.since_s = now_s
+        self.is_answering = False
+        """Not while its process is being started, for the first time or anew."""
         self.windows = tuple(Window(window) for _ in HORIZONS_S)
         self.drift = Drift((), {})
         self.answer_count = 0

@@ -26,10 +26,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report["fetching"]:
         yield f"being fetched: {report['fetching']}"
     if report["decides_count"]:
-        yield (
-            f"compared on {report['compared_count']} plays, half an hour and a day after them; "
-            f"{report['decides_count']} decide"
-        )
+        yield f"compared on {report['compared_count']} plays of which a day is known"
+        yield f"    {report['decides_count']} decide; until then both go on answering"
     yield f"outcomes waited for: {report['pending_count']}"
     for name, title in (("refusals", "refused"), ("rollbacks", "rolled back")):
         counts = ", ".join(f"{reason} {count}" for reason, count in report[name].items())
@@ -43,6 +41,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _model(model: Mapping[str, Any]) -> Iterator[str]:
     yield f"{model['model_id'] or '(not read yet)'}: {_STATES[model['state']]}"
+    if not model["is_answering"] and model["state"] != "starting":
+        yield "    its process died and is started again; until then the rule decides"
     tail = f", slowest in a hundred {model['p99_s'] * 1e3:.2f} ms" if model["p99_s"] else ""
     yield f"    from: {model['source']}, answers {model['answer_count']}{tail}"
     for name, title in (("within_30min", "30 min"), ("within_24h", "24 h"), ("within_7d", "7 d")):
@@ -58,7 +58,8 @@ def _model(model: Mapping[str, Any]) -> Iterator[str]:
             )
     drifted = [one for one in model["drift"] if one["psi"] > DRIFTED]
     if drifted:
-        names = ", ".join(f"{one['feature']} {one['psi']:.2f}" for one in drifted)
-        yield f"    drifted (stability index above {DRIFTED}): {names}"
+        yield f"    drifted (stability index above {DRIFTED}):"
+        for one in drifted:
+            yield f"        {one['feature']} {one['psi']:.2f}"
     elif model["drift"]:
         yield f"    drift: none; {model['drift'][0]['feature']} {model['drift'][0]['psi']:.2f}"

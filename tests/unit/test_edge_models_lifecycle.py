@@ -187,7 +187,9 @@ def test_the_only_model_that_dies_is_switched_to_again_when_it_is_back() -> None
     bench.begin()
     bench.feed(ModelLost(run_id=1, detail="killed", is_final=False))
     assert 1 in bench.running
+    assert not bench.lifecycle.figures(0.0).models[0].is_answering
     bench.ready(1)
+    assert bench.lifecycle.figures(0.0).models[0].is_answering
     assert [one for one in bench.done if isinstance(one, SwitchModel)] == [
         SwitchModel(run_id=1),
         SwitchModel(run_id=1),
