@@ -62,7 +62,11 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: str
     manifest: Manifest
+    manifest_text: bytes
+    """What is signed."""
     manifest_sha256: str
+    signatures: bytes | None
+    """`manifest.sig`, checked only if `signed_by` says by whose key; None: there is none."""
     signed_by: str
     """The id of the trusted key that signed it; empty if none was asked for."""
     model: bytes
@@ -80,9 +84,8 @@ def load(folder: Path, *, kind: str | None = NEXT_EPISODE, trust: Trust | None =
     or its graph is not what the manifest says.
     """
     text = read_manifest_text(folder)
-    signed_by = ""
-    if trust is not None:
-        signed_by = trust.check(text, read_signatures(folder), str(folder))
+    signatures = read_signatures(folder)
+    signed_by = "" if trust is None else trust.check(text, signatures, str(folder))
     manifest = decode(text, str(folder / MANIFEST_FILE))
     found = check_schema(manifest, str(folder), kind=kind)
     own = FileEntry(sha256=manifest.sha256, size_bytes=manifest.size_bytes)
@@ -96,7 +99,9 @@ def load(folder: Path, *, kind: str | None = NEXT_EPISODE, trust: Trust | None =
     return Artifact(
         folder=str(folder),
         manifest=manifest,
+        manifest_text=text,
         manifest_sha256=digest(text),
+        signatures=signatures,
         signed_by=signed_by,
         model=model,
         graph=graph,
@@ -170,6 +175,8 @@ def _read(path: Path, size_bytes_max: int) -> bytes:
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited on
             raise ModelError(f"cannot read {path}: it is no file", reason="unreadable")
+        if not path.parent.is_dir():
+            raise ModelError(f"cannot read {path.parent}: it is no folder", reason="unreadable")
         with path.open("rb") as file:
             content = file.read(size_bytes_max + 1)
     except OSError as error:

@@ -85,6 +85,10 @@ class KeyPair:
         added to its name, which is returned. Raises InputError; replaces nothing."""
         from cryptography.hazmat.primitives import serialization
 
+        if path.is_dir() or not path.name:
+            raise InputError(
+                f"{path} is a folder; name a file in it, such as {path / 'models.key'}"
+            )
         public = path.with_name(path.name + ".pub")
         if public.exists() or path.exists():
             raise InputError(f"{path} or {public} is there already; choose another name")
@@ -116,17 +120,15 @@ def sign_folder(folder: Path, key: KeyPair, *, keep_others: bool = False) -> Sig
     """Sign a model folder whose bytes and schema are right; `keep_others` leaves what other keys
     signed. Raises NearcastError."""
     loaded = artifact.load(folder, kind=None)
-    text = artifact.read_manifest_text(folder)
-    if artifact.digest(text) != loaded.manifest_sha256:
-        raise InputError(f"{folder} changes while it is signed; sign it once it is written")
     others: tuple[Signature, ...] = ()
-    if keep_others and (before := artifact.read_signatures(folder)) is not None:
-        found = decode_signatures(before, str(folder)).signatures
+    if keep_others and loaded.signatures is not None:
+        found = decode_signatures(loaded.signatures, str(folder)).signatures
         others = tuple(one for one in found if one.key_id != key.key_id)
     if len(others) >= SIGNATURES_MAX:
         raise InputError(f"{folder} has {len(others)} signatures; no more than that are allowed")
     signed = SignatureFile(
-        format_version=SIGNATURE_FORMAT_VERSION, signatures=(*others, key.sign(text))
+        format_version=SIGNATURE_FORMAT_VERSION,
+        signatures=(*others, key.sign(loaded.manifest_text)),
     )
     content = msgspec.json.format(msgspec.json.encode(signed), indent=1) + b"\n"
     write_whole(folder / artifact.SIGNATURE_FILE, content)

@@ -70,7 +70,7 @@ class ModelStore:
     def add(self, source: Path, *, trust: Trust | None) -> Release:
         """Release a signed model; releasing it again changes nothing.
 
-        It is copied first and checked then, so that what is served is what was checked. Raises
+        It is read once: what is written and served are the bytes that were checked. Raises
         ModelError if it may not serve, InputError if there is no room for it.
         """
         with disk_errors(self.folder), self._library.changing():
@@ -98,13 +98,12 @@ class ModelStore:
             return gone
 
     def _add(self, source: Path, staged: Path, trust: Trust | None) -> Release:
-        staged.mkdir()
-        _copy(source, staged, trust)
-        loaded = artifact.load(staged, kind=None, trust=trust)
+        loaded = artifact.load(source, kind=None, trust=trust)
+        signatures = _needed(loaded.signatures, source)
+        signed_by = _key_ids(signatures, source)
+        contents = _contents(loaded, signatures)
         _try_golden(loaded)
-        signatures = _needed(artifact.read_signatures(staged), source)
-        manifest = artifact.read_manifest_text(staged)
-        name = release_name(loaded.manifest.model_id, manifest, signatures)
+        name = release_name(loaded.manifest.model_id, loaded.manifest_text, signatures)
         before = self.read()
         for release in before.find(name):
             return release
@@ -120,12 +119,12 @@ class ModelStore:
             released_no=before.released_no_last + 1,
             released_wall_s=time.time(),
             manifest_sha256=loaded.manifest_sha256,
-            signed_by=_key_ids(signatures, source),
-            files={
-                file.name: _offered(file.read_bytes())
-                for file in sorted(staged.iterdir(), key=lambda file: file.name)
-            },
+            signed_by=signed_by,
+            files={file: _offered(content) for file, content in sorted(contents.items())},
         )
+        staged.mkdir()
+        for file, content in contents.items():
+            (staged / file).write_bytes(content)
         self._sweep(before)
         staged.rename(self.folder / name)
         self._write(before.with_release(release))
@@ -173,13 +172,10 @@ class OnDisk:
         return self._store.folder / resource.file
 
 
-def _copy(source: Path, target: Path, trust: Trust | None) -> None:
-    """The files a manifest names and no other, each within its limit."""
-    signatures = _needed(artifact.read_signatures(source), source)
-    _key_ids(signatures, source)  # without keys to check with, its form is all there is to check
-    loaded = artifact.load(source, kind=None, trust=trust)
+def _contents(loaded: Artifact, signatures: bytes) -> dict[str, bytes]:
+    """The files a manifest names and no other, as they were checked."""
     contents = {
-        artifact.MANIFEST_FILE: artifact.read_manifest_text(source),
+        artifact.MANIFEST_FILE: loaded.manifest_text,
         artifact.SIGNATURE_FILE: signatures,
         artifact.MODEL_FILE: loaded.model,
         **loaded.files,
@@ -187,11 +183,10 @@ def _copy(source: Path, target: Path, trust: Trust | None) -> None:
     size_bytes = sum(len(content) for content in contents.values())
     if size_bytes > MODEL_SIZE_BYTES_MAX:
         raise InputError(
-            f"{source} has {size_bytes} bytes, edges take up to {MODEL_SIZE_BYTES_MAX}; "
+            f"{loaded.folder} has {size_bytes} bytes, edges take up to {MODEL_SIZE_BYTES_MAX}; "
             "make the model smaller"
         )
-    for name, content in contents.items():
-        (target / name).write_bytes(content)
+    return contents
 
 
 def _key_ids(signatures: bytes, source: Path) -> tuple[str, ...]:

@@ -116,6 +116,9 @@ def test_what_may_not_serve_is_not_added(
     model.write_bytes(model.read_bytes()[:-1])
     assert command(library, "add", str(signed)) == 2
     assert not list((library / "models").iterdir())
+    capsys.readouterr()
+    assert command(library, "add", str(tmp_path / "nowhere")) == 2
+    assert "nowhere: it is no folder" in capsys.readouterr().err
 
 
 def test_adding_twice_is_one_release_and_signing_anew_another(

@@ -239,5 +239,7 @@ def test_keygen_sign_and_verify_by_command(
     assert main([*verify, "--revoked", said["key_id"]]) == 2
     assert json.loads(report.read_text())["reason"] == "untrusted"
     assert main(["models", "keygen", "--out", str(key)]) == 2
+    assert main(["models", "keygen", "--out", str(tmp_path)]) == 2
+    assert main(["models", "keygen", "--out", "."]) == 2
     shown = capsys.readouterr()
     assert secret not in before.out + before.err + shown.out + shown.err
