@@ -45,7 +45,7 @@ def models(
 def forget(
     viewer: Annotated[
         str,
-        typer.Argument(metavar="VIEWER", help="An address as the node sees it, or a pseudonym."),
+        typer.Argument(metavar="VIEWER", help="An address as the node sees it."),
     ],
     admin: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where the node's --admin listens.")

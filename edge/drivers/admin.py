@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Annotated, Any, Final, Protocol
 from urllib.parse import parse_qs
 
@@ -104,10 +105,18 @@ class PurgeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class ForgetRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of POST /forget: an address, or a pseudonym."""
+    """The body of POST /forget."""
 
     viewer: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    """An address as the node sees it."""
     user_agent: str | None = None
+
+    def __post_init__(self) -> None:
+        # A slip of the pen would else look as if somebody had been forgotten.
+        try:
+            ip_address(self.viewer.strip())
+        except ValueError:
+            raise ValueError(f"{self.viewer.strip()!r} is no IP address") from None
 
 
 class Admin:

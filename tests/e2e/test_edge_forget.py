@@ -71,6 +71,8 @@ def test_nothing_tells_of_a_viewer_and_a_viewer_can_be_forgotten(
         words = ["forget", ADDRESS, "--admin", admin, "--token-file"]
         other = runner.invoke(commands, [*words, str(token), "--user-agent", "Another/1"])
         assert "forgotten: viewers 0" in other.output
+        for slip in ("nonsense", "127.0.0.7*", "127.0.0"):
+            assert main(["edge", "forget", slip, *words[2:], str(token)]) == 2
         done = runner.invoke(
             commands, [*words, str(token), "--json", str(tmp_path / "forgotten.json")]
         )
