@@ -237,6 +237,10 @@ class Models:
 
 def _trust(config: EdgeConfig) -> Trust:
     try:
+        Trust.read((), revoked=config.models.revoked_keys)
+    except NearcastError as error:
+        raise ConfigError(f"models.revoked_keys: {error}") from error
+    try:
         return Trust.read(config.models.public_keys, revoked=config.models.revoked_keys)
     except NearcastError as error:
         raise ConfigError(f"models.public_keys: {error}") from error

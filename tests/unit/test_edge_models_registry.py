@@ -133,6 +133,8 @@ def test_keys_that_are_none_and_services_that_are_not_there_stop_the_node_with_a
 
     with pytest.raises(ConfigError, match=r"models\.public_keys"):
         asyncio.run(main(ModelsConfig(public_keys=("nonsense",))))
+    with pytest.raises(ConfigError, match=r"models\.revoked_keys: 'zz'"):
+        asyncio.run(main(ModelsConfig(public_keys=(KEY,), revoked_keys=("zz",))))
     with pytest.raises(ConfigError, match=r"models\.service is 'vod'; there are default"):
         asyncio.run(main(ModelsConfig(public_keys=(KEY,), service="vod")))
 
