@@ -120,10 +120,13 @@ class _Writer:
             self._node("Mul", [factor, scale], f"{name}_large")
             factor = self._node("Mul", [f"{name}_large", "unit"], f"{name}_factor")
         self._node("Unsqueeze", [factor, "last_axis"], f"{name}_wide")
-        self._node("Mul", [weight, f"{name}_wide"], f"{name}_part")
+        part = self._node("Mul", [weight, f"{name}_wide"], f"{name}_part")
+        if tier.shared is not None:
+            self._tensor(f"{name}_places", tier.shared)
+            part = self._node("Gather", [part, f"{name}_places"], f"{name}_each", axis=2)
         return (
             self._node("Reshape", [to, "flat"], f"{name}_flat_to"),
-            self._node("Reshape", [f"{name}_part", "flat"], f"{name}_flat"),
+            self._node("Reshape", [part, "flat"], f"{name}_flat"),
         )
 
     def _popularity(self) -> None:
@@ -188,9 +191,9 @@ class _Writer:
 
         self._tensor(name, table)
         found = self._node("Gather", [name, rows], f"{name}_found", axis=0)
-        if table.dtype in (np.int64, np.float32):
+        if table.dtype in (np.int32, np.float32):
             return found
-        wanted = TensorProto.INT64 if is_number else TensorProto.FLOAT
+        wanted = TensorProto.INT32 if is_number else TensorProto.FLOAT
         return self._node("Cast", [found], f"{name}_read", to=wanted)
 
     def _cast(self, source: str, name: str) -> str:

@@ -3,12 +3,14 @@
 Row 0 of every table is padding: the title no. 0 of a graph is nobody's, title i has row i + 1.
 Transitions stand in tiers: every title has a few, the most watched titles have more, and the rows
 of a tier are equally long. Their weights span decades within a row, so what is rounded to eight
-bits is the square root, which keeps small ones apart; each row has its own scale.
+bits is the square root, which keeps small ones apart; each row has its own scale. Rows stand with
+the largest weight first, so neighbours are nearly equal, and past a row's first few they share one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -29,8 +31,10 @@ TITLES_MAX: Final = 65_000
 _KEPT_MIN: Final = 8
 _TIERS: Final = ((1.0, 0.45), (0.25, 0.28), (0.07, 0.27))
 _KEPT_MAX: Final = 400
-_ENTRY_BYTES: Final = 3
+_NUMBER_BYTES: Final = 2
 _TITLE_BYTES: Final = 12
+# (from this place of a row on, so many neighbours share a weight)
+_SHARED: Final = ((0, 1), (4, 2), (12, 4))
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +42,9 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
 
     title_count: int
     to: NDArray[Any]  # (title_count + 1, kept)
-    weight: NDArray[Any]  # (title_count + 1, kept); its square where packed
+    weight: NDArray[Any]  # (title_count + 1, kept or shared); its root where packed
     scale: NDArray[Any] | None  # (title_count + 1,)
+    shared: Ints | None = None  # (kept,) which of the weights is each transition's; None: its own
 
 
 def tiers_of(title_count: int, taste_rank: int) -> tuple[tuple[int, int], ...]:
@@ -48,11 +53,30 @@ def tiers_of(title_count: int, taste_rank: int) -> tuple[tuple[int, int], ...]:
     tiers: list[tuple[int, int]] = []
     for title_share, byte_share in _TIERS:
         titles = max(1, round(title_count * title_share))
-        kept = int(left * byte_share / (_ENTRY_BYTES * titles))
-        kept = max(_KEPT_MIN if not tiers else 0, min(kept, _KEPT_MAX, title_count - 1))
+        kept = _fitting(left * byte_share / titles, first=sum(count for _, count in tiers))
+        kept = max(_KEPT_MIN if not tiers else 0, min(kept, title_count - 1))
         if kept > 0:
             tiers.append((titles, kept))
     return tuple(tiers)
+
+
+def weight_places(first: int, kept: int) -> Ints:
+    """(kept,) which weight of a packed tier is each transition's; `first` is how many transitions
+    of a row stand in the tiers before."""
+    at = np.arange(first, first + kept)
+    place = np.zeros(kept, dtype=np.int64)
+    weights_before = 0
+    for (start, width), (end, _) in pairwise((*_SHARED, (first + kept, 1))):
+        place = np.where(at >= start, weights_before + (at - start) // width, place)
+        weights_before += max(0, end - start) // width
+    return np.asarray(place - place[:1], dtype=np.int64)
+
+
+def _fitting(row_bytes: float, first: int) -> int:
+    """How many transitions of a row, up to the most that are kept, go into so many bytes."""
+    places = weight_places(first, _KEPT_MAX)
+    sizes = _NUMBER_BYTES * np.arange(1, _KEPT_MAX + 1) + places + 1
+    return int(np.searchsorted(sizes, row_bytes, side="right"))
 
 
 def kept_counts(tiers: Sequence[tuple[int, int]], title_count: int) -> Ints:
@@ -84,17 +108,21 @@ def padded(
 
 
 def float_tiers(blend: Blend, tiers: Sequence[tuple[int, int]]) -> tuple[Tier, ...]:
-    """As an exporter would write them: 64-bit numbers, 32-bit weights."""
+    """32-bit numbers and weights: no wider than a runtime needs, for sizes to be compared."""
     return tuple(
-        Tier(title_count=len(to) - 1, to=to, weight=weight, scale=None)
+        Tier(title_count=len(to) - 1, to=to.astype(np.int32), weight=weight, scale=None)
         for to, weight in padded(blend.transitions, tiers)
     )
 
 
 def packed_tiers(blend: Blend, tiers: Sequence[tuple[int, int]]) -> tuple[Tier, ...]:
-    """16-bit numbers, 8-bit roots of weights, a 16-bit scale for each row."""
+    """16-bit numbers, 8-bit roots of shared weights, a 16-bit scale for each row."""
     found = []
-    for to, weight in padded(blend.transitions, tiers):
+    first = 0
+    for to, own in padded(blend.transitions, tiers):
+        shared = weight_places(first, to.shape[1])
+        first += to.shape[1]
+        weight = _means(own, shared)
         scale = weight.max(axis=1).astype(np.float16)
         root = np.sqrt(weight / np.maximum(scale.astype(np.float32), 1e-8)[:, None])
         found.append(
@@ -103,9 +131,18 @@ def packed_tiers(blend: Blend, tiers: Sequence[tuple[int, int]]) -> tuple[Tier, 
                 to=to.astype(np.uint16),
                 weight=np.clip(np.rint(255.0 * root), 0, 255).astype(np.uint8),
                 scale=(scale.astype(np.float32) / 255.0**2 * SCALE_UNIT).astype(np.float16),
+                shared=None if len(shared) == weight.shape[1] else shared,
             )
         )
     return tuple(found)
+
+
+def _means(own: NDArray[np.float32], shared: Ints) -> NDArray[np.float32]:
+    """(rows, shared weights) means over the transitions there are; the rest of a row is padding."""
+    starts = np.flatnonzero(np.diff(shared, prepend=-1))
+    sums = np.add.reduceat(own, starts, axis=1)
+    counts = np.add.reduceat((own > 0.0).astype(np.float32), starts, axis=1)
+    return np.asarray(sums / np.maximum(counts, 1.0), dtype=np.float32)
 
 
 SCALE_UNIT: Final = 65_536.0

@@ -10,7 +10,6 @@ until as many outcomes are covered as are said to be (split-conformal, per quant
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from nearcast.seeds import Seeds
 from predictor import artifact
-from predictor.artifact import Golden, Manifest, Reference, file_entry
+from predictor.artifact import Golden, Manifest, Reference
 from predictor.demand.causal import causal
 from predictor.demand.features import FEATURE_NAMES, FEATURE_VERSION, Rows, rows_at
 from predictor.demand.history import DemandHistory, Floats
@@ -39,6 +38,7 @@ from predictor.runtime import Graph
 from predictor.train.demand_boosting import Boosted, BoostSettings, fit_boosted
 from predictor.train.demand_onnx import trees_graph
 from predictor.train.demand_table import fit_table, outcomes, weighted_quantile
+from predictor.train.describing import deciles, describe
 
 OnProgress = Callable[[str, float], None]
 
@@ -168,29 +168,24 @@ def package(trees: Trees, learned: Learned, *, data_sha256: str, seed: int) -> T
     chosen = np.linspace(0, len(features) - 1, _GOLDEN_ROWS).astype(int)
     golden_rows = np.round(features[chosen].astype(np.float64), 4)
     answers = [graph.run(row[None, :].astype(np.float32))[0] for row in golden_rows]
-    sha256 = artifact.digest(model)
-    manifest = Manifest(
-        format_version=artifact.FORMAT_VERSION,
-        kind=DEMAND,
-        model_id=f"{DEMAND}-{trees.table.period}-{sha256[:12]}",
-        feature_version=FEATURE_VERSION,
-        feature_names=FEATURE_NAMES,
+    manifest = describe(
+        DEMAND,
+        model,
+        variant=trees.table.period,
+        features=(FEATURE_VERSION, FEATURE_NAMES),
         outputs=OUTPUTS,
         opset=OPSET,
         precision="float32",
-        sha256=sha256,
-        size_bytes=len(model),
-        files={TABLE_FILE: file_entry(table)},
+        files={TABLE_FILE: table},
         golden=Golden(
             inputs=tuple(tuple(float(v) for v in row) for row in golden_rows),
             outputs=tuple(tuple(round(float(v), 6) for v in row) for row in answers),
             tolerance=_GOLDEN_TOLERANCE,
         ),
         metrics={},
-        reference=Reference(deciles=_deciles(features)),
-        training_data_sha256=data_sha256,
+        reference=Reference(deciles=deciles(features, FEATURE_NAMES)),
+        data_sha256=data_sha256,
         seed=seed,
-        created_by=f"nearcast {version('nearcast')}",
     )
     return Trained(model=model, table=table, manifest=manifest, trees=trees)
 
@@ -237,11 +232,3 @@ def _shifts(trees: Trees, learned: Learned) -> tuple[float, ...]:
         else weighted_quantile(missing[:, at], learned.weight, quantile)
         for at, (name, quantile) in enumerate(zip(OUTPUTS, QUANTILES, strict=True))
     )
-
-
-def _deciles(features: NDArray[np.float32]) -> dict[str, tuple[float, ...]]:
-    found = np.quantile(features.astype(np.float64), np.arange(1, 10) / 10.0, axis=0)
-    return {
-        name: tuple(round(float(value), 5) for value in found[:, at])
-        for at, name in enumerate(FEATURE_NAMES)
-    }

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import numpy as np
 
-from predictor import artifact
 from predictor.artifact import Golden, Manifest, Reference
 from predictor.calibrate import Floats, Scores, reliability
 from predictor.columns import HORIZONS
 from predictor.export import OPSET
 from predictor.features import CHECKPOINTS, FEATURE_NAMES, FEATURE_VERSION
+from predictor.kinds import NEXT_EPISODE
 from predictor.runtime import Graph
+from predictor.train.describing import deciles, describe
 from predictor.train.network import Array
 from predictor.train.next_episode_rows import Rows
 
@@ -39,12 +39,8 @@ def reference_of(parts: list[Rows], unseen: list[Floats]) -> Reference:
     foretold = np.concatenate(
         [p[_is_reference(part)] for p, part in zip(unseen, parts, strict=True)]
     )
-    deciles = np.quantile(rows.astype(np.float64), np.arange(1, 10) / 10.0, axis=0)
     return Reference(
-        deciles={
-            name: tuple(round(float(v), 5) for v in deciles[:, at])
-            for at, name in enumerate(FEATURE_NAMES)
-        },
+        deciles=deciles(rows, FEATURE_NAMES),
         reliability={
             name: reliability(foretold[:, at], labels[:, at]) for at, name in enumerate(HORIZONS)
         },
@@ -81,22 +77,16 @@ def manifest_of(
     data_sha256: str,
     seed: int,
 ) -> Manifest:
-    sha256 = artifact.digest(model)
-    return Manifest(
-        format_version=artifact.FORMAT_VERSION,
-        kind=artifact.NEXT_EPISODE,
-        model_id=f"{artifact.NEXT_EPISODE}-{sha256[:12]}",
-        feature_version=FEATURE_VERSION,
-        feature_names=FEATURE_NAMES,
+    return describe(
+        NEXT_EPISODE,
+        model,
+        features=(FEATURE_VERSION, FEATURE_NAMES),
         outputs=HORIZONS,
         opset=OPSET,
         precision="int8",
-        sha256=sha256,
-        size_bytes=len(model),
         golden=golden,
         metrics=metrics,
         reference=reference,
-        training_data_sha256=data_sha256,
+        data_sha256=data_sha256,
         seed=seed,
-        created_by=f"nearcast {version('nearcast')}",
     )

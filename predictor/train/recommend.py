@@ -8,7 +8,6 @@ of each viewer, each with parts and settings of its own.
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -36,11 +35,12 @@ from predictor.recommend.served import (
     as_input,
 )
 from predictor.runtime import Graph
+from predictor.train.describing import describe, model_id
 from predictor.train.recommend_data import Listing
 from predictor.train.recommend_fit import OnProgress, Tried, choose, learn
 from predictor.train.recommend_queries import Known, known_of, queries, split_by_time
 from predictor.train.recommend_queries import split_last as last_of_each
-from predictor.train.recommend_report import Report, latency, measure
+from predictor.train.recommend_report import BASELINES, Report, latency, measure
 
 _TITLES_MIN: Final = 20
 _GOLDEN_ROWS: Final = 6
@@ -126,8 +126,11 @@ def _train(
             for which, some in chosen.items():
                 label = which if test is not None else name if name == which else f"{name}-{which}"
                 measured.append((label, measure(scorers(one), some, one.known.plays, seed)))
+    baselines = {
+        baseline: {name: one.quality[baseline] for name, one in measured} for baseline in BASELINES
+    }
     report = Report(
-        model_id=f"{RECOMMEND}-{artifact.digest(built.model)[:12]}",
+        model_id=model_id(RECOMMEND, built.model),
         seed=seed,
         titles=len(built.known.titles),
         plays=len(listing),
@@ -135,11 +138,12 @@ def _train(
         test={
             name: {kind: one.quality[kind] for kind in ("float", "int8")} for name, one in measured
         },
-        baselines={
-            baseline: {name: one.quality[baseline] for name, one in measured}
-            for baseline in ("markov", "popularity")
+        baselines=baselines,
+        above={name: one.above for name, one in measured},
+        best_baseline={
+            name: max(BASELINES, key=lambda who: baselines[who][name].ndcg_10)
+            for name, _ in measured
         },
-        above_markov={name: one.above_markov for name, one in measured},
         top_10_agreement={name: one.top_10_agreement for name, one in measured},
         calibration={name: one.calibration for name, one in measured},
         size_bytes=len(built.model),
@@ -155,11 +159,24 @@ def _train(
         settings=built.blend.settings,
         tried=built.tried,
     )
+    titles = msgspec.json.encode(built.known.titles)
     return Trained(
         model=built.model,
         model_float=built.model_float,
-        titles=msgspec.json.encode(built.known.titles),
-        manifest=_manifest(built, report, data_sha256, seed),
+        titles=titles,
+        manifest=describe(
+            RECOMMEND,
+            built.model,
+            features=(FEATURE_VERSION, FEATURE_NAMES),
+            outputs=OUTPUTS,
+            opset=OPSET,
+            precision="int8",
+            files={TITLES_FILE: titles},
+            golden=_golden(built),
+            metrics=_metrics(report),
+            data_sha256=data_sha256,
+            seed=seed,
+        ),
         report=report,
     )
 
@@ -206,31 +223,12 @@ def _splits(listing: Listing, test: Listing | None) -> tuple[tuple[str, Listing,
     return (("time", *split_by_time(listing, _TIME_SHARE)), ("last", *last_of_each(listing)))
 
 
-def _manifest(built: Built, report: Report, data_sha256: str, seed: int) -> Manifest:
-    metrics = {}
-    for name, rows in report.test.items():
-        for measure_name in ("ndcg_10", "recall_10"):
-            value = getattr(rows["int8"], measure_name)
-            metrics[f"{name}_{measure_name}"] = round(float(value), 5)
-    titles = msgspec.json.encode(built.known.titles)
-    return Manifest(
-        format_version=artifact.FORMAT_VERSION,
-        kind=RECOMMEND,
-        model_id=report.model_id,
-        feature_version=FEATURE_VERSION,
-        feature_names=FEATURE_NAMES,
-        outputs=OUTPUTS,
-        opset=OPSET,
-        precision="int8",
-        sha256=artifact.digest(built.model),
-        size_bytes=len(built.model),
-        files={TITLES_FILE: artifact.file_entry(titles)},
-        golden=_golden(built),
-        metrics=metrics,
-        training_data_sha256=data_sha256,
-        seed=seed,
-        created_by=f"nearcast {version('nearcast')}",
-    )
+def _metrics(report: Report) -> dict[str, float]:
+    return {
+        f"{name}_{measure_name}": round(float(getattr(rows["int8"], measure_name)), 5)
+        for name, rows in report.test.items()
+        for measure_name in ("ndcg_10", "recall_10")
+    }
 
 
 def _golden(built: Built) -> Golden:

@@ -14,7 +14,7 @@ from predictor.recommend.blend import Blend, BlendSettings, learn_blend
 from predictor.recommend.graph import to_onnx
 from predictor.recommend.history import Ints
 from predictor.recommend.markov import Markov
-from predictor.recommend.packing import SIZE_BYTES_MAX, kept_counts, tiers_of
+from predictor.recommend.packing import SIZE_BYTES_MAX, kept_counts, tiers_of, weight_places
 from predictor.recommend.popularity import Popularity
 from predictor.recommend.rows import ScoredRecommender, TitleNumbers
 from predictor.recommend.served import TITLES_FILE, TitleModel, as_input
@@ -151,8 +151,8 @@ def test_the_int8_graph_keeps_probabilities_and_order(blend: Blend) -> None:
     for history, answer in zip(histories, answers, strict=True):
         exact = blend.probabilities(history)
         likely = exact >= 0.02
-        assert answer[likely] == pytest.approx(exact[likely], rel=0.03)
-        assert answer == pytest.approx(exact, abs=1e-3)
+        assert answer[likely] == pytest.approx(exact[likely], rel=0.1)  # neighbours share a weight
+        assert answer == pytest.approx(exact, abs=4e-3)
         assert exact[int(np.argmax(answer))] == pytest.approx(exact.max(), rel=0.02)
 
 
@@ -167,9 +167,21 @@ def test_a_batch_answers_as_one_by_one(blend: Blend) -> None:
 def test_tables_fit_their_bytes(titles: int) -> None:
     for rank in (0, 16):
         tiers = tiers_of(titles, rank)
-        size = sum((count + 1) * (3 * kept + 2) for count, kept in tiers) + titles * (rank + 6)
+        size, first = titles * (rank + 6), 0
+        for count, kept in tiers:
+            weights = int(weight_places(first, kept)[-1]) + 1
+            size += (count + 1) * (2 * kept + weights + 2)
+            first += kept
         assert 0.7 * SIZE_BYTES_MAX < size <= 1.02 * SIZE_BYTES_MAX
         assert tiers[0][0] == titles
+
+
+def test_past_a_rows_first_transitions_neighbours_share_a_weight() -> None:
+    places = [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 8, 8, 9]
+    assert weight_places(0, 17).tolist() == places
+    assert weight_places(5, 4).tolist() == [0, 1, 1, 2]
+    assert weight_places(13, 6).tolist() == [0, 0, 0, 1, 1, 1]
+    assert weight_places(2, 1).tolist() == [0]
 
 
 def test_a_title_nobody_watched_yet_is_near_its_genre() -> None:
@@ -258,6 +270,13 @@ def test_a_trained_model_beats_the_chain_where_pairs_tell_both_ways(
     for name, rows in report.test.items():
         assert rows["int8"].ndcg_10 > report.baselines["popularity"][name].ndcg_10
         assert report.top_10_agreement[name] >= 0.97
+        above = report.above[name]["int8"]
+        for other in ("markov", "popularity"):
+            apart = rows["int8"].ndcg_10 - report.baselines[other][name].ndcg_10
+            assert above[other].mean == pytest.approx(apart)
+            assert above[other].low <= above[other].mean <= above[other].high
+        best = report.baselines[report.best_baseline[name]][name].ndcg_10
+        assert best == max(row[name].ndcg_10 for row in report.baselines.values())
     recommend.write(tmp_path / "m", trained)
     model = TitleModel.load(tmp_path / "m")
     (first, *_) = model.top(["t7", "t8", "t10"], 3)
