@@ -19,7 +19,7 @@ from nearcast.errors import InputError
 from nearcast.seeds import Seeds
 from predictor.demand.history import Floats, Ints
 from predictor.train.demand_boosting import Boosted, BoostSettings, fit_boosted
-from predictor.train.demand_data import WeeklyRows
+from predictor.train.demand_data import WeeklyRows, check_once
 
 REPEAT: Final = "this week's list"
 WIDESPREAD: Final = "and the most widespread"
@@ -65,9 +65,10 @@ def foresee_lists(
 ) -> CountryReport:
     """Fitted on the weeks before those measured: the test's, or the last of the data.
 
-    Raises InputError if too few weeks are left to learn from.
+    Raises InputError if too few weeks are left to learn from, or a list has a title twice.
     """
     parts = [*data, *test]
+    check_once(parts)
     weeks = np.unique(np.concatenate([part.week for part in parts]))
     if test:
         first = int(np.searchsorted(weeks, min(int(part.week.min()) for part in test)))

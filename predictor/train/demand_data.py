@@ -50,6 +50,8 @@ _EDGE_H: Final = 2.0
 class WeeklyRows(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of weekly lists, in the order of the file."""
 
+    source: str
+    line: Ints
     week: Ints  # days since 1970 of the day that ends it
     category: tuple[str, ...]
     title: tuple[str, ...]
@@ -78,11 +80,13 @@ def kind_of_file(path: Path) -> str:
 def read_weekly(path: Path, columns: Sequence[Column]) -> WeeklyRows:
     """A list of `TOP_LIST` or `COUNTRIES`. Raises InputError naming file and line."""
     gathered = Gathered(columns, str(path))
+    lines = [np.zeros(0, dtype=np.int64)]
     needed = [column.name for column in columns if column.needed]
     for first_line, piece in pieces_of(path, [column.name for column in columns], needed=needed):
         if "week" in piece:
             _check_weeks(piece["week"], path, first_line)
         gathered.add(piece, first_line)
+        lines.append(first_line + np.arange(len(piece["week"])))
     found, names = gathered.columns()
     count = len(found["week"])
     if count == 0:
@@ -94,6 +98,8 @@ def read_weekly(path: Path, columns: Sequence[Column]) -> WeeklyRows:
     weeks = [date.fromisoformat(name[:10]).toordinal() - _EPOCH for name in names["week"]]
     nothing = np.full(count, np.nan)
     return WeeklyRows(
+        source=str(path),
+        line=np.concatenate(lines),
         week=np.array(weeks, dtype=np.int64)[found["week"]],
         category=texts("category"),
         title=texts("title_id"),
@@ -105,11 +111,30 @@ def read_weekly(path: Path, columns: Sequence[Column]) -> WeeklyRows:
     )
 
 
+def check_once(parts: Sequence[WeeklyRows]) -> None:
+    """A list has every title once, and every rank. Raises InputError naming both lines."""
+    before: dict[tuple[object, ...], tuple[int, int]] = {}
+    for at, part in enumerate(parts):
+        lists = zip(part.week.tolist(), part.category, part.region, strict=True)
+        entries = zip(lists, part.title, part.rank.tolist(), part.line.tolist(), strict=True)
+        for which, title, rank, line in entries:
+            for what in (f"title {title!r}", f"rank {rank}"):
+                other, first = before.setdefault((which, what), (at, line))
+                if (other, first) != (at, line):
+                    day = date.fromordinal(which[0] + _EPOCH)
+                    named = ", ".join(each for each in (*which[1:], str(day)) if each)
+                    raise InputError(
+                        f"{part.source}, line {line}: {what} of the list {named} is there "
+                        f"already ({parts[other].source}, line {first}); leave one out"
+                    )
+
+
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 def top_list_history(parts: Sequence[WeeklyRows]) -> DemandHistory:
-    """One weekly history of all rows; where two name the same title and week, the later counts."""
+    """One weekly history of all rows. Raises InputError for rows that are there twice."""
+    check_once(parts)
     first = min(int(part.week.min()) for part in parts)
     last = max(int(part.week.max()) for part in parts)
     keys: dict[tuple[str, str], int] = {}

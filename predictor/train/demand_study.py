@@ -33,7 +33,7 @@ TABLE: Final = "decay table"
 PERSISTENCE: Final = "persistence"
 AVERAGE: Final = "moving average"
 SAME_WEEKDAY: Final = "same weekday"
-_AVERAGE_WEIGHTS: Final = (1.0, 0.7, 0.5, 0.3, 0.15, 0.07)
+_AVERAGE_WEIGHTS: Final = (0.85, 0.7, 0.5, 0.3, 0.15, 0.07)  # 1 would be persistence
 _AGE_SHOWN_MAX: Final = 8
 
 

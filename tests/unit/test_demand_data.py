@@ -73,6 +73,29 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path, row: str, said: str) -> 
         read_weekly(path, TOP_LIST)
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (f"{WEEKS[0]},TV,2,a,5,", "list.csv, line 3: title 'a' of the list TV, 2024-01-07.*line 2"),
+        (f"{WEEKS[0]},TV,1,b,5,", "list.csv, line 3: rank 1 of the list TV, 2024-01-07.*line 2"),
+    ],
+)
+def test_a_list_has_a_title_and_a_rank_once(tmp_path: Path, row: str, said: str) -> None:
+    path = top_list(tmp_path / "list.csv", [f"{WEEKS[0]},TV,1,a,5,", row])
+    with pytest.raises(InputError, match=said):
+        top_list_history([read_weekly(path, TOP_LIST)])
+
+
+def test_the_same_list_in_two_files_is_refused(tmp_path: Path) -> None:
+    path = top_list(tmp_path / "list.csv", [f"{WEEKS[at]},TV,1,a,5," for at in range(4)])
+    rows = read_weekly(path, TOP_LIST)
+    with pytest.raises(InputError, match="line 2: title 'a'"):
+        top_list_history([rows, rows])
+    everywhere = read_weekly(countries(tmp_path / "countries.csv", 10), COUNTRIES)
+    with pytest.raises(InputError, match="list Films, C0, 2024-01-07"):
+        foresee_lists([everywhere], [everywhere], seed=1)
+
+
 def test_files_are_told_apart_by_their_columns(tmp_path: Path) -> None:
     log = plays(tmp_path / "log.csv", ["v,0,60,60,t,,r,"])
     assert kind_of_file(log) == "plays"
@@ -150,7 +173,7 @@ def test_the_command_trains_measures_and_writes(tmp_path: Path) -> None:
     weeks = [str(np.datetime64("2024-01-07") + 7 * at) for at in range(16)]
     rng = np.random.default_rng(4)
     rows = [
-        f"{week},Films,{rank + 1},{at - age}-{rank},"
+        f"{week},Films,{10 * age + rank + 1},{at - age}-{rank},"
         f"{100.0 / (rank + 1) / 2**age * rng.uniform(0.9, 1.1)},2"
         for at, week in enumerate(weeks)
         for age in range(3)
