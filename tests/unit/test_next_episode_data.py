@@ -56,7 +56,7 @@ def test_invented_viewers_are_many_and_what_is_assumed_of_them_teaches_nothing(
     assert len(plays) == 4000
     assert len(np.unique(plays.viewer)) > 150
     went_on = plays.labels[:, 0].astype(np.float64)
-    for name in ("episode_no", "season_no", "device_tv", "weekend"):
+    for name in ("episode_no", "season_no", "device_tv", "weekend", "runtime_s"):
         assert abs(np.corrcoef(getattr(plays, name), went_on)[0, 1]) < 0.06
     assert np.corrcoef(plays.completion, went_on)[0, 1] > 0.3
 
