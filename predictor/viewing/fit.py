@@ -6,6 +6,7 @@ no table speaks of (spreads between viewers, devices, run times) stays as it was
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -94,7 +95,11 @@ def _gaps(
 ) -> tuple[float, ...]:
     """Hours mapped by how the drawn quantiles lie against the measured ones, in between by
     interpolation; the shortest gap that ends a sitting stays."""
-    names = [name for name in target.intersession_h if name in drawn.intersession_h]
+    names = [
+        name
+        for name in target.intersession_h
+        if not math.isnan(drawn.intersession_h.get(name, math.nan))
+    ]
     found = np.log([drawn.intersession_h[name] for name in names])
     off = np.log([target.intersession_h[name] for name in names]) - found
     log_h = np.log(behaviour.gap_h)

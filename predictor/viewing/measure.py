@@ -144,14 +144,16 @@ def _sittings(course: Course) -> dict[str, object]:
     minutes = (ends_s - course.log.start_s[opened]) / 60.0
     runs = np.maximum.reduceat(np.where(course.is_episode, course.run_length, 0), opened)
     runs = runs[runs > 0]  # sittings with films alone have no run
-    gaps_h = course.gap_s[opened] / 3600.0
-    gaps_h = gaps_h[~np.isnan(gaps_h)]
+    gaps_s = course.gap_s[opened]
+    gaps_s = gaps_s[~np.isnan(gaps_s)]
+    is_last = np.append(np.diff(course.log.viewer[opened]) != 0, True)
+    away_s = course.end_s.max() - ends_s[is_last]
     return {
         "session_plays": _quantiles(plays, _PLAY_QUANTILES),
         "session_min": _quantiles(minutes, _MINUTE_QUANTILES),
         "session_mean_plays": float(plays.mean()),
         "max_run_dist": {str(run): _share(runs >= run) for run in RUNS},
-        "intersession_h": _quantiles(gaps_h, _GAP_QUANTILES),
+        "intersession_h": _waits(gaps_s / 3600.0, away_s / 3600.0),
     }
 
 
@@ -159,6 +161,23 @@ def _quantiles(values: Floats | Ints, names: tuple[str, ...]) -> dict[str, float
     if not len(values):
         return dict.fromkeys(names, float("nan"))
     return {name: float(np.quantile(values, float(name))) for name in names}
+
+
+def _waits(gaps_h: Floats, away_h: Floats) -> dict[str, float]:
+    """Quantiles of gaps, of which those that last beyond the log's end are known to be longer than
+    `away_h`: without these a log of weeks would show no long ones (Kaplan and Meier, 1958). NaN
+    where the log is too short to tell."""
+    lasted_h = np.concatenate([gaps_h, away_h])
+    is_over = np.arange(len(lasted_h)) < len(gaps_h)
+    order = np.lexsort((~is_over, lasted_h))
+    waiting = np.arange(len(lasted_h), 0, -1)
+    goes_on = np.cumprod(1.0 - is_over[order] / waiting)
+    found = {}
+    for name in _GAP_QUANTILES:
+        is_reached = goes_on <= 1.0 - float(name)
+        at = int(np.argmax(is_reached))
+        found[name] = float(lasted_h[order][at]) if is_reached.any() else float("nan")
+    return found
 
 
 def _share(outcomes: Bools) -> float:

@@ -8,7 +8,7 @@ import pytest
 from predictor.logs.plays import PlaysLog
 from predictor.viewing.course import course_of, successors
 from predictor.viewing.episodes import episodes_of, rates_before
-from predictor.viewing.measure import KINDS, depths, next_kinds
+from predictor.viewing.measure import KINDS, depths, measure, next_kinds
 
 MIN = 60.0
 HOUR = 3600.0
@@ -129,3 +129,29 @@ def test_plays_whose_horizon_is_not_over_give_no_rows() -> None:
 def test_hours_are_those_of_the_viewer(hour: int) -> None:
     log = log_of([("ann", hour * 60, 20, "a1.1")])
     assert episodes_of(log).local_hour[0] == hour
+
+
+def test_who_is_still_away_at_the_end_counts_as_waiting_longer() -> None:
+    log = log_of(
+        [
+            ("ann", 0, 20, "a1.1"),
+            ("ann", 80, 20, "a1.2"),  # after an hour
+            ("ann", 220, 20, "a2.1"),  # after two; then away for 130 minutes
+            ("bob", 0, 20, "a1.1"),
+            ("bob", 200, 20, "a1.2"),  # after three; then away for 150 minutes
+            ("cat", 0, 20, "b1.1"),
+            ("cat", 350, 20, "a1.1"),  # after five and a half
+        ]
+    )
+    found = measure(log).intersession_h
+    assert found["0.1"] == pytest.approx(1.0)
+    assert found["0.25"] == pytest.approx(2.0)
+    assert found["0.5"] == pytest.approx(3.0)  # of the four that are over it would be 2.5
+    assert found["0.9"] == pytest.approx(5.5)
+
+
+def test_a_log_too_short_for_a_long_wait_does_not_invent_one() -> None:
+    plays = [("ann", 0.0, 20.0, "a1.1"), ("ann", 80.0, 20.0, "a1.2"), ("bob", 0.0, 20.0, "a1.1")]
+    found = measure(log_of(plays)).intersession_h
+    assert found["0.25"] == pytest.approx(1.0)
+    assert np.isnan(found["0.9"])
