@@ -36,7 +36,7 @@ class Cinema(World):
 
     def __init__(self, **settings: object) -> None:
         self.asked: list[Recommend] = []
-        defaults = {"prefetch": PrefetchConfig(head_s=8.0), "titles": TitlesConfig(model="model")}
+        defaults = {"prefetch": PrefetchConfig(), "titles": TitlesConfig(model="model")}
         super().__init__(**{**defaults, **settings})
         self.run(CatalogLearned(base_url=CATALOG_URL, catalog=films()))
         self.run(TitlesModelChanged(model_id="t1", titles=FILMS))

