@@ -283,12 +283,17 @@ class Index:
                     return outlived
         return None
 
-    def has_prefetch_room(self, size_bytes: int) -> bool:
-        """Whether so much could be taken in before anyone has asked, with nothing useful going
-        for it: what is less likely used may, if that is known."""
-        if self.expects is not None:
-            return size_bytes <= self.prefetch_bytes_max
-        return self.prefetched_bytes + size_bytes <= self.prefetch_bytes_max
+    def has_prefetch_room(
+        self, size_bytes: int, now_s: float, belonging: Belonging | None = None
+    ) -> bool:
+        """Whether so much could be taken in before anyone has asked, without anything going that
+        is as likely used."""
+        if self.prefetched_bytes + size_bytes <= self.prefetch_bytes_max:
+            return True
+        if self.expects is None or belonging is None or size_bytes > self.prefetch_bytes_max:
+            return False
+        self.expects.now_s = now_s
+        return self.expects.surpasses(belonging.group)
 
     def _make_room(self, size_bytes: int, index_bytes: int, evicted: list[str]) -> bool:
         """Evict until one more object of this size fits. False: everything left is pinned."""

@@ -353,6 +353,12 @@ class Residents:
         self._unload(use.unloaded)
         return use.prefetched_bytes
 
+    def has_prefetch_room(self, url: str, size_bytes: int, now_s: float) -> bool:
+        """Whether so much of this URL could be taken in before anyone has asked, without anything
+        going that is as likely used."""
+        belonging = self.belonging_of(url) if self.index.expects is not None else None
+        return self.index.has_prefetch_room(size_bytes, now_s, belonging)
+
     def kept_s(self, probabilities: Sequence[float]) -> float:
         """How long a prefetched object stays that is used with these probabilities per horizon."""
         expects = self.index.expects

@@ -104,6 +104,9 @@ class Viewer:
         self._past = _Past()
         self._earlier = _Past()
         self._since_s: float | None = None
+        self.no = 0
+        """Tells it apart from others of its time, and says nothing else; given by Viewers, and 0
+        once it is let go of."""
         self.active_count = 0
         """Sessions that are open."""
         self.last_title_url: str | None = None
@@ -197,6 +200,8 @@ class Viewers:
         self._addresses: dict[str, bytes] = {}
         self._by_peer: OrderedDict[str, list[Viewer]] = OrderedDict()
         self._count = 0
+        self._last_no = 0
+        self._gone: list[int] = []
 
     def __len__(self) -> int:
         return self._count
@@ -246,15 +251,28 @@ class Viewers:
 
     def _new(self, viewers: list[Viewer]) -> Viewer:
         if len(viewers) >= PEER_VIEWERS_MAX:
-            viewers.pop(0)
+            self._let_go(viewers.pop(0))
             self._count -= 1
         viewer = Viewer(self._history_s)
+        self._last_no += 1
+        viewer.no = self._last_no
         viewers.append(viewer)
         self._count += 1
         while self._count > self._count_max and len(self._by_peer) > 1:
             _, forgotten = self._by_peer.popitem(last=False)
             self._count -= len(forgotten)
+            for one in forgotten:
+                self._let_go(one)
         return viewer
+
+    def _let_go(self, viewer: Viewer) -> None:
+        self._gone.append(viewer.no)
+        viewer.no = 0
+
+    def take_gone(self) -> list[int]:
+        """The numbers of those who were let go of since this was last asked."""
+        gone, self._gone = self._gone, []
+        return gone
 
     def forget(self, client: str, user_agent: str | None) -> tuple[Viewer, ...]:
         """Drop all viewers of an address, or those of one User-Agent there; `client` may be a
@@ -269,6 +287,8 @@ class Viewers:
         peers = [peer for peer in self._by_peer if peer.startswith(wanted)]
         forgotten = tuple(viewer for peer in peers for viewer in self._by_peer.pop(peer))
         self._count -= len(forgotten)
+        for viewer in forgotten:
+            self._let_go(viewer)
         return forgotten
 
     def advance(self, now_s: float) -> None:
@@ -283,6 +303,9 @@ class Viewers:
         for peer, viewers in tuple(self._by_peer.items()):
             staying = [one for one in viewers if self._is_recent(one, now_s)]
             self._count -= len(viewers) - len(staying)
+            for one in viewers:
+                if one not in staying:
+                    self._let_go(one)
             if staying:
                 self._by_peer[peer] = staying
             else:

@@ -111,6 +111,8 @@ class AudienceSpec(Section, frozen=True, kw_only=True):
     """`generated`: each watches one sitting of the workload generator's viewers, who go on, leave
     and choose as measured ones do; the two shares below and mostly `gap_s` are then not used."""
     arrival_s: float = 60.0  # they begin evenly spread over this time
+    days: float = 0.0
+    """Above 0, of `generated` viewers: all that they watch within so many days, when they do."""
     series_share: float = 0.8  # who watches a series; the others a film
     abandon_probability: float = 0.1  # of giving up within an episode
     gap_s: float = 3.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from cache.eviction.hopes import ExpectedParams, Hopes
@@ -15,6 +15,9 @@ LCG_MASK: Final = 0x7FFFFFFF
 
 _BAR_WEIGHT: Final = 1 / 256
 """Of the last victim, in what has to be surpassed to stay."""
+
+_CLEARLY: Final = 0.8
+"""One prefetch pushes out another for this much of its worth: equals must not chase each other."""
 
 
 class _Draw:
@@ -69,6 +72,7 @@ class Expected:
         self._unused = _Draw()
         self._state = 1
         self._bar = 0.0
+        self._least_unused = -math.inf, 0.0
 
     def takes(self, size_bytes: int, room_bytes: int) -> bool:
         return True
@@ -117,6 +121,15 @@ class Expected:
         victim, _ = self._least(self._unused)
         self._let_go(victim)
         return victim
+
+    def surpasses(self, group: Hashable) -> bool:
+        if not self._unused:
+            return False
+        at_s, least = self._least_unused
+        if at_s != self.now_s:  # asked for each candidate of a moment
+            _, least = self._least(self._unused)
+            self._least_unused = self.now_s, least
+        return least < _CLEARLY * self._spare * self.hopes.worth(group, self.now_s)
 
     def __len__(self) -> int:
         return len(self._held)

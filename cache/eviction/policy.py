@@ -75,6 +75,10 @@ class Expecting(EvictionPolicy, Protocol):
     def unused_victim(self) -> str | None:
         """As `victim`, of the prefetched objects that nobody has used; None: there is none."""
 
+    def surpasses(self, group: Hashable) -> bool:
+        """Whether some prefetched object that nobody has used is worth clearly less than one of
+        this group would be."""
+
     def kept_s(self, probabilities: Sequence[float]) -> float:
         """How long an unused prefetch stays that is asked for with these probabilities per horizon
         (nearcast.horizons), as far as the last victims tell."""

@@ -78,7 +78,7 @@ class Expectations:
 
     def watched(self, session: Session, now_s: float) -> None:
         """A session has begun, got on, or switched."""
-        if self._hopes is None:
+        if self._hopes is None or not session.viewer.no:
             return
         told = self._told.get(session.name)
         if told is None:
@@ -95,7 +95,8 @@ class Expectations:
     def decided(self, verdict: Verdict, now_s: float) -> None:
         """It is known anew how likely a viewer goes on."""
         told = self._told.get(verdict.session.name)
-        if told is None or verdict.session.viewer.last_title_url == verdict.successor_url:
+        viewer = verdict.session.viewer
+        if told is None or not viewer.no or viewer.last_title_url == verdict.successor_url:
             return
         told.verdict = verdict
         progress = verdict.session.progress
@@ -105,9 +106,10 @@ class Expectations:
     def ended(self, session: Session, now_s: float) -> None:
         """A session is over; when it ended was seen earlier."""
         told = self._told.pop(session.name, None)
-        if self._hopes is None or told is None:
+        viewer = session.viewer
+        if self._hopes is None or told is None or not viewer.no:
             return
-        viewer, verdict = session.viewer, told.verdict
+        verdict = told.verdict
         ended_s = min(max(session.last_seen_s, session.progress.played_out_s()), now_s)
         is_finished = session.progress.share(ended_s) >= FINISHED_PROGRESS
         staying = self._groups(session.title_url, session)

@@ -226,7 +226,9 @@ class Planner:
     def _start_next(self, now_s: float) -> bool:
         self._look_around(now_s)
         while True:
-            offer, runner_up = self._market.best(now_s, self._is_possible)
+            offer, runner_up = self._market.best(
+                now_s, lambda offer: self._is_possible(offer, now_s)
+            )
             if offer is None:
                 return False
             # What it was wanted for may have happened meanwhile, or its viewer may have switched.
@@ -248,10 +250,10 @@ class Planner:
             self._market.withdraw(name)
             self.look_at(name)
 
-    def _is_possible(self, offer: Offer) -> bool:
+    def _is_possible(self, offer: Offer, now_s: float) -> bool:
         _, want = offer.first
         return self._open.upstreams.is_well(offer.url) and self._shelf.has_room(
-            self._running.expected_bytes + want.size_bytes
+            offer.url, self._running.expected_bytes + want.size_bytes, now_s
         )
 
     def _look_around(self, now_s: float) -> None:

@@ -62,9 +62,10 @@ class Shelf:
     def is_coming(self, url: str) -> bool:
         return bool(self._open.of_url(url)) or self._texts.is_coming(url)
 
-    def has_room(self, size_bytes: int) -> bool:
-        """Within what prefetched objects may take of the store."""
-        return self._residents.index.has_prefetch_room(size_bytes)
+    def has_room(self, url: str, size_bytes: int, now_s: float) -> bool:
+        """Within what prefetched objects may take of the store, or for it in place of less likely
+        ones."""
+        return self._residents.has_prefetch_room(url, size_bytes, now_s)
 
     def until_s(self, now_s: float) -> float:
         """How long what is fetched ahead now is kept at most."""

@@ -1,6 +1,7 @@
 """Viewers of a scenario who behave as measured ones do, on the scenario's own titles.
 
-Each one watches one sitting of the generator's, begun somewhere within the arrival time. A player
+Each one watches one sitting of the generator's, begun somewhere within the arrival time; or with
+`days` all their sittings of so many days, each as a player of its own. A player
 of the simulator watches titles to their end but for the last one, so a sitting goes on as another
 session after a title that was left early, and the gap to it is kept.
 """
@@ -69,17 +70,22 @@ def generated_audience(
     log = draw_log(
         fitted_behaviour(),
         shelf,
-        viewers=audience.viewer_count * _SPARE,
-        days=_DAYS,
+        viewers=audience.viewer_count * (1 if audience.days else _SPARE),
+        days=audience.days or _DAYS,
         seeds=seeds,
         stream="audience/plays",
     )
     course = course_of(log)
-    first = np.flatnonzero(course.is_first)[: audience.viewer_count]
+    if audience.days:
+        first = np.flatnonzero(np.diff(course.sitting, prepend=-1))
+    else:
+        first = np.flatnonzero(course.is_first)[: audience.viewer_count]
     draw = seeds.stream("audience/links")
     specs: list[ViewerSpec] = []
     for number, at in enumerate(first.tolist(), start=1):
         start_s = float(draw.uniform(0, audience.arrival_s))
+        if audience.days:
+            start_s = float(course.log.start_s[at] - course.log.start_s.min())
         link = audience.last_miles[int(draw.integers(len(audience.last_miles)))]
         parts = list(_parts(course, at))
         for part_no, plays in enumerate(parts, start=1):
