@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge.operator_commands import forget, models
+from edge.operator_commands import explain, forget, models, purge
 from nearcast.config import Loaded, load
-from nearcast.errors import ConfigError
 from nearcast.json_file import JsonFile, check_json_file, write_json
 
 if TYPE_CHECKING:
@@ -137,91 +136,8 @@ def run_node(
     return status
 
 
-@edge.command("purge")
-def purge(
-    admin: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where the node's --admin listens.")
-    ],
-    token_file: Annotated[
-        Path, typer.Option(metavar="FILE", help="The node's --admin-token-file.")
-    ],
-    url: Annotated[
-        str | None, typer.Option(metavar="URL", help="One URL, as clients ask for it.")
-    ] = None,
-    prefix: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="All URLs with this beginning; / is everything."),
-    ] = None,
-    tag: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WORD", help="All that upstream marked so in Surrogate-Key or Cache-Tag."
-        ),
-    ] = None,
-    soft: Annotated[
-        bool,
-        typer.Option(
-            "--soft", help="Ask upstream next time, instead of dropping it; it may stand in."
-        ),
-    ] = False,
-    json_file: JsonFile = None,
-) -> int:
-    """Let a node not serve again what is outdated.
-
-    What is being fetched at the moment goes to those who wait for it and is not kept.
-
-    Example: nearcast edge purge --admin 127.0.0.1:8082 --token-file token --tag series-7 --soft
-    """
-    from edge.drivers.purge_client import purge as ask
-
-    check_json_file(json_file)
-    given = {"url": url, "prefix": prefix, "tag": tag}
-    wanted = {kind: value for kind, value in given.items() if value is not None}
-    if len(wanted) != 1:
-        raise ConfigError("give one of --url, --prefix and --tag")
-    ((kind, value),) = wanted.items()
-    count = ask(admin, token_file, kind, value, is_soft=soft)
-    typer.echo(f"{'made stale' if soft else 'purged'}: {count}")
-    write_json(json_file, {"count": count, "soft": soft, kind: value})
-    return 0
-
-
-@edge.command("explain")
-def explain(
-    url: Annotated[
-        str, typer.Argument(metavar="URL", help="As clients ask for it, or its path alone.")
-    ],
-    node: Annotated[
-        str,
-        typer.Option(
-            "--edge",
-            metavar="HOST:PORT",
-            help="The node's --admin address; without --admin, where it listens.",
-        ),
-    ] = LISTEN_DEFAULT,
-    json_file: JsonFile = None,
-) -> int:
-    """Say why an object was, is or was not fetched ahead.
-
-    The source that foresaw it and how likely it said it was, what a byte of it is worth and costs,
-    the budget at that time, what would have been fetched instead, and what became of it. A node
-    remembers the last few thousand objects; no viewer is named.
-
-    Example: nearcast edge explain /media/e2/manifest.mpd --edge 127.0.0.1:8082
-    """
-    import msgspec
-
-    from edge.drivers.explain_client import explain as ask
-    from edge.prefetch.wording import lines
-
-    check_json_file(json_file)
-    explained = ask(node, url)
-    for line in lines(explained):
-        typer.echo(line)
-    write_json(json_file, msgspec.to_builtins(explained))
-    return 0
-
-
+edge.command("purge")(purge)
+edge.command("explain")(explain)
 edge.command("models")(models)
 edge.command("forget")(forget)
 

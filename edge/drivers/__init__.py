@@ -12,7 +12,6 @@ Where to look, in the order of reading:
     home                    the rows a client is shown
     forgetting              a viewer to be forgotten, from the call to its answer
     admin_client            who calls
-    explain_client          who asks why an object is there
     purging, purge_client   a purge from its call to its answer; who calls
 
     towards upstream

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from edge.drivers.admin import PURGE_PATH
 from edge.drivers.admin_client import change
 from nearcast.errors import RemoteProtocolError
 
@@ -15,7 +16,7 @@ TIMEOUT_S: Final = 300.0
 def purge(admin: str, token_file: Path, kind: str, value: str, *, is_soft: bool) -> int:
     """How many objects the node purged. Raises ConfigError or InputError when it refuses."""
     body = {kind: value, "soft": is_soft}
-    done = change(admin, token_file, "/purge", body, timeout_s=TIMEOUT_S)
+    done = change(admin, token_file, PURGE_PATH, body, timeout_s=TIMEOUT_S)
     try:
         return int(done["count"])
     except (ValueError, KeyError, TypeError) as error:
