@@ -120,6 +120,7 @@ class Foresight:
         self._home = HomeRows(
             self._advisor, names=self._names, viewers=self._viewers, services=services
         )
+        self._needs_catalogs = self._config.enabled or self._advisor.is_on
         self._office = office = Office(
             config,
             epoch_s=epoch_s,
@@ -136,14 +137,14 @@ class Foresight:
             office=office, media_map=self._map, residents=residents, open_fills=open_fills
         )
         self._news = residents.news
-        if self._config.enabled:
+        if self._needs_catalogs:
             self._ask_for_catalogs()
 
     def reconfigure(self, config: EdgeConfig) -> None:
         """Of the settings only where the catalogues are changes while a node runs."""
         self._successors.keep_only(self._services.catalog_urls())
         self._names.keep_only(self._services.catalog_urls())
-        if self._config.enabled:
+        if self._needs_catalogs:
             self._ask_for_catalogs()
 
     # -- what happens
@@ -153,7 +154,7 @@ class Foresight:
         needs them."""
         if self._catalog_asked_s is None:
             self._catalog_asked_s = now_s
-        elif self._config.enabled and (
+        elif self._needs_catalogs and (
             now_s - self._catalog_asked_s >= self._config.catalog_refresh_s
         ):
             self._catalog_asked_s = now_s
@@ -211,7 +212,7 @@ class Foresight:
         self._models.handle(event, now_s)
 
     def titles_event(self, event: TitlesEvent, now_s: float) -> None:
-        if isinstance(event, TitlesModelChanged):
+        if isinstance(event, TitlesModelChanged) and self._advisor.is_another(event):
             self._office.trust.forget("titles")  # what another one was worth says nothing of it
         self._advisor.handle(event, now_s)
 

@@ -78,7 +78,8 @@ class TitlesInference:
         if child is None or child.model_id is None:
             self._tell(NotRecommended(question_id=effect.question_id, detail="no model is running"))
             return
-        row = tuple(float(self._numbers[name]) for name in effect.history)
+        numbers = self._numbers
+        row = tuple(float(numbers[name]) for name in effect.history if name in numbers)
         question = Predict(prediction_id=effect.question_id, rows=(row,))
         child.take(question)
         child.send([question])

@@ -94,6 +94,7 @@ class Advisor:
         self._beginnings: dict[str, Beginning] = {}
         self._likes: WeakKeyDictionary[Viewer, tuple[str, ...]] = WeakKeyDictionary()
         self._model_id: str | None = None
+        self._last_model_id: str | None = None
         self._detail = (
             "no model of titles has been loaded yet"
             if config.titles.model
@@ -118,7 +119,9 @@ class Advisor:
                 self._model_id, self._detail = event.model_id, event.detail
                 self._known = frozenset(event.titles)
                 self._questions.clear()
-                self._turns.model_changed()
+                if self.is_another(event):
+                    self._turns.model_changed()
+                self._last_model_id = event.model_id or self._last_model_id
             case Recommended():
                 question = self._questions.pop(event.question_id, None)
                 if question is not None:
@@ -126,6 +129,10 @@ class Advisor:
             case NotRecommended(question_id=question_id):
                 self._failed_count += 1
                 self._questions.pop(question_id, None)
+
+    def is_another(self, event: TitlesModelChanged) -> bool:
+        """Whether it is not the model before, whose process may have died and been replaced."""
+        return event.model_id not in (None, self._last_model_id)
 
     def started(self, session: Session, now_s: float) -> None:
         """A viewer has chosen."""

@@ -176,6 +176,20 @@ def test_a_model_that_names_what_nobody_takes_up_is_found_out_by_a_few_viewers()
     assert world.titles().belief == pytest.approx((10 + 10) / (10 + 20 * 0.8))
 
 
+def test_a_process_that_is_replaced_is_believed_as_before_and_another_model_anew() -> None:
+    world = Cinema()
+    world.watch(1, 36.5)
+    world.say(e3=0.8)
+    world.watch(2, 5.0)
+    believed = world.titles().belief
+    assert believed < 1.0
+    world.run(TitlesModelChanged(model_id=None, detail="it died"))
+    world.run(TitlesModelChanged(model_id="t1", titles=("e1", "e2", "e3")))
+    assert world.titles().belief == believed
+    world.run(TitlesModelChanged(model_id="t2", titles=("e1", "e2", "e3")))
+    assert world.titles().belief == 1.0
+
+
 def test_bytes_that_nobody_asked_for_count_against_the_source() -> None:
     # So slow a budget that a few heads are a great part of what may be wasted before doubt.
     settings = PrefetchConfig(

@@ -6,12 +6,16 @@ import msgspec
 import pytest
 
 from cache.http.headers import Headers
-from edge.config import PrefetchConfig, TitlesConfig
+from edge.config import EdgeConfig, PrefetchConfig, TitlesConfig
+from edge.core import EdgeCore
 from edge.drivers.home import TITLES_PATH, Home
+from edge.effects import FetchCatalog
 from edge.events import ForgetViewer, Requested
 from edge.media_map import StreamFormat
 from edge.titles.home import Row
 from edge.titles.popular import HALF_LIFE_S, LISTED_S, VIEWERS_MIN, Popular
+from nearcast.record import NullRecorder
+from tests.edge_bench import UPSTREAM
 from tests.titles_world import Cinema
 
 ON = TitlesConfig(model="model", home_rows=True)
@@ -90,6 +94,22 @@ def test_without_a_model_rows_hold_what_is_popular_here() -> None:
     crowd(world, 3, 2)  # two are too few to speak of
     assert rows(world, "nobody yet") == [path("e2"), path("e1")]
     assert rows(world, "2 0") == [path("e1")]
+
+
+def test_home_rows_need_no_prefetching() -> None:
+    off = PrefetchConfig(enabled=False)
+    world = Cinema(titles=ON, prefetch=off)
+    world.watch(1, 31.0, client="c")
+    world.say(e3=0.9)
+    assert rows(world, "c") == [path("e3")]
+    assert world.prefetched() == []
+
+
+@pytest.mark.parametrize("titles", [TitlesConfig(), ON])
+def test_the_catalogue_is_asked_for_when_titles_are(titles: TitlesConfig) -> None:
+    config = EdgeConfig(upstream=UPSTREAM, prefetch=PrefetchConfig(enabled=False), titles=titles)
+    core = EdgeCore.from_config(config, epoch_s=0.0, recorder=NullRecorder())
+    assert any(isinstance(effect, FetchCatalog) for effect in core.drain()) == (titles is ON)
 
 
 def test_popularity_fades_with_a_half_life() -> None:
