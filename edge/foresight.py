@@ -110,6 +110,7 @@ class Foresight:
             counters=counters,
             recorder=recorder,
             asked=self._asked,
+            kept_s=residents.kept_s,
         )
         self._texts = Texts(
             media_map=self._map, residents=residents, effects=effects, counters=counters
@@ -136,6 +137,7 @@ class Foresight:
         self._explainer = Explainer(
             office=office, media_map=self._map, residents=residents, open_fills=open_fills
         )
+        self._expectations = office.expectations
         self._news = residents.news
         if self._needs_catalogs:
             self._ask_for_catalogs()
@@ -185,6 +187,7 @@ class Foresight:
         if self._map.title(event.url) is None:
             self._planner.unreadable(event.url)
         self._planner.learned()
+        self._expectations.learned(event.url, now_s)
 
     def restored(self) -> None:
         self._texts.restored()
@@ -276,6 +279,8 @@ class Foresight:
             self._news.clear()
         if self._sessions.has_news or self._judge.has_verdicts:
             self._pass_on(now_s)
+        if gone := self._viewers.take_gone():
+            self._expectations.forget(gone)
         self._office.heads.refresh(now_s)
         self._planner.balance(now_s)
 
@@ -285,21 +290,26 @@ class Foresight:
             self._judge.observed.started(session)
             self._outcomes.started(session, now_s)
             following.started(session)
+            self._expectations.watched(session, now_s)
             self._advisor.started(session, now_s)
             self._office.heads.started(session.title_url)
         for session in self._sessions.take_begun():
             following.begun(session)
+            self._expectations.watched(session, now_s)
         for move in self._sessions.take_moves():
             self._office.in_session.moved(move)
         for checkpoint in self._sessions.take_reached():
             self._judge.reached(checkpoint, now_s)
+            self._expectations.watched(checkpoint.session, now_s)
             self._advisor.reached(checkpoint, now_s)
         for verdict in self._judge.take_verdicts():
             following.decided(verdict, now_s)
+            self._expectations.decided(verdict, now_s)
             self._advisor.decided(verdict, now_s)
         for session in self._sessions.take_ended():
             self._outcomes.ended(session)
             following.ended(session)
+            self._expectations.ended(session, now_s)
             self._office.in_session.ended(session)
 
     def explain(self, url: str, now_s: float) -> Explanation:
