@@ -336,7 +336,7 @@ class EdgeCore:
             ledger=self._ledger,
             open_fills=self._open_fills,
             residents=self._residents,
-            watching=self._foresight.figures(),
+            watching=self._foresight.figures(now_s),
         )
 
     def models(self, now_s: float) -> ModelsFigures:

@@ -326,7 +326,7 @@ class Foresight:
         """What a client may like."""
         return self._home.rows(client, headers, count, form, now_s)
 
-    def figures(self) -> Watching:
+    def figures(self, now_s: float) -> Watching:
         return Watching(
             title_count=len(self._map),
             titles_bytes=self._map.size_bytes,
@@ -335,6 +335,6 @@ class Foresight:
             model_id=self._judge.model_id,
             model_detail=self._judge.model_detail,
             prefetch_threshold=self._judge.threshold,
-            prefetch_sources=self._office.trust.figures(),
+            prefetch_sources=self._office.trust.figures(now_s),
             titles=self._advisor.figures(),
         )

@@ -128,7 +128,7 @@ class Accounts:
             viewer_count=len({one.viewer_key for one, _ in offer.wants.values()}),
             said=plan.probabilities,
             chance=worth.probability,
-            trust=self._trust.factor(plan.source),
+            trust=self._trust.factor(plan.source, now_s),
             gain=worth.gain,
             cost=worth.cost,
             value=worth.value,

@@ -143,5 +143,5 @@ class Explainer:
             ),
             waits_for=office.planner.waits_for(now_s),
             budget=office.budget.describe(now_s),
-            measured=office.trust.figures(),
+            measured=office.trust.figures(now_s),
         )

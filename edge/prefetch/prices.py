@@ -38,7 +38,7 @@ class Prices:
         # One viewer may want it for several reasons, and is one viewer nevertheless.
         chances: dict[str, float] = {}
         for plan, want in wants:
-            chance = plan.chance * want.share * self._trust.factor(plan.source)
+            chance = plan.chance * want.share * self._trust.factor(plan.source, now_s)
             chances[plan.viewer_key] = max(chance, chances.get(plan.viewer_key, 0.0))
         return worth(
             self._config,

@@ -4,7 +4,8 @@ A source says with which probability an object will be used. Of objects of S byt
 with probability p, p * S should be: `Trust.factor` is what was used over what should have been,
 never above 1. A source whose bytes nobody asks for loses its worth, and with it first its rests,
 then its heads: a wrong model may waste its budget and nothing more. What was measured is forgotten
-with a half-life, or a source that was wrong once would never be heard again.
+with a half-life, whether anything more is measured or not: a source that was wrong once has nothing
+fetched any more, and would never be heard again.
 """
 
 from __future__ import annotations
@@ -28,8 +29,12 @@ class _Record:
         self.fetched_bytes = 0.0
         self.at_s = 0.0
 
+    def kept(self, now_s: float) -> float:
+        """The share of it that counts at this time."""
+        return float(0.5 ** (max(now_s - self.at_s, 0.0) / HALF_LIFE_S))
+
     def age(self, now_s: float) -> None:
-        kept = 0.5 ** (max(now_s - self.at_s, 0.0) / HALF_LIFE_S)
+        kept = self.kept(now_s)
         self.expected_bytes *= kept
         self.used_bytes *= kept
         self.fetched_bytes *= kept
@@ -53,13 +58,14 @@ class Trust:
         record.used_bytes += size_bytes if is_used else 0
         record.fetched_bytes += size_bytes
 
-    def factor(self, source: Source) -> float:
+    def factor(self, source: Source, now_s: float) -> float:
         """What its probabilities are to be multiplied with, 0..1."""
         record = self._records.get(source)
         if record is None:
             return 1.0
-        prior_bytes = self._prior_bytes
-        return min((prior_bytes + record.used_bytes) / (prior_bytes + record.expected_bytes), 1.0)
+        prior_bytes, kept = self._prior_bytes, record.kept(now_s)
+        used_bytes, expected_bytes = kept * record.used_bytes, kept * record.expected_bytes
+        return min((prior_bytes + used_bytes) / (prior_bytes + expected_bytes), 1.0)
 
     def precision(self, source: Source) -> float | None:
         """Share of its bytes that were used; None when nothing is known."""
@@ -68,11 +74,11 @@ class Trust:
             return None
         return record.used_bytes / record.fetched_bytes
 
-    def figures(self) -> tuple[SourceFigures, ...]:
+    def figures(self, now_s: float) -> tuple[SourceFigures, ...]:
         """Of all sources that had anything fetched whose fate is known."""
         return tuple(
             SourceFigures(
-                source=source, trust=self.factor(source), precision=self.precision(source)
+                source=source, trust=self.factor(source, now_s), precision=self.precision(source)
             )
             for source in sorted(self._records)
         )

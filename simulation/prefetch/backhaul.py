@@ -1,9 +1,10 @@
 """A link that demand and prefetches share: demand first, then one prefetch after another.
 
 Transfers are fluids. A demand transfer takes the rate of its picture, so that its player does not
-wait. When all of them together want more than `PLAYERS_SHARE` of the link, players go down in rate,
-as players do that keep below what they measure: all by the same factor (`thrift`), and media time
-comes as fast as before by fewer bytes. What is left goes to one prefetch after another, by class
+wait. When all of them together want more than `PLAYERS_SHARE` of the link, adaptive players go down
+in rate, as players do that keep below what they measure: all by the same factor (`thrift`), and
+media time comes as fast as before by fewer bytes. Players that keep their rate share the link
+instead, and wait. What is left goes to one prefetch after another, by class
 and within a class in order of asking:
 
     heads       before players take more than the rate of their picture
@@ -42,8 +43,10 @@ class Transfer:
 class Backhaul:
     """Time goes on by `run`; whoever adds or takes away a transfer has run it up to then."""
 
-    def __init__(self, bytes_per_s: float) -> None:
+    def __init__(self, bytes_per_s: float, *, is_adaptive: bool = True) -> None:
+        """`is_adaptive`: players go down in rate rather than wait."""
         self._bytes_per_s = bytes_per_s
+        self._is_adaptive = is_adaptive
         self._now_s = 0.0
         self.demand: dict[int, Transfer] = {}
         self._queues: tuple[dict[int, Transfer], ...] = ({}, {}, {})  # by class
@@ -133,14 +136,16 @@ class Backhaul:
     def _share(self) -> None:
         pictures = sum(each.bytes_per_s for each in self.demand.values())
         first = self._first()
-        most = PLAYERS_SHARE * self._bytes_per_s
-        thrift = min(most / pictures, 1.0) if pictures > 0.0 else 1.0
+        most = (PLAYERS_SHARE if self._is_adaptive else 1.0) * self._bytes_per_s
+        part = min(most / pictures, 1.0) if pictures > 0.0 else 1.0
+        thrift, speed = (part, 1.0) if self._is_adaptive else (1.0, part)
         filling = 0.0 if first is not None and first.rank == HEAD else pictures
         filling = min((DEMAND_SPEED - 1.0) * filling, max(most - pictures, 0.0))
-        speed = 1.0 + filling / pictures if pictures > 0.0 else 1.0
+        speed += filling / pictures if pictures > 0.0 else 0.0
         for each in self.demand.values():
             each.rate = each.bytes_per_s * speed
             each.thrift = thrift
         if first is not None:
-            first.rate = self._bytes_per_s - pictures * thrift * speed
+            # Rounding must not leave a rate below nothing.
+            first.rate = max(self._bytes_per_s - pictures * thrift * speed, 0.0)
             first.thrift = 1.0

@@ -9,7 +9,11 @@ import numpy as np
 
 from cache.eviction.hopes import ExpectedParams
 from cache.eviction.s3fifo import S3FifoParams
+from edge.config import EdgeConfig
+from nearcast.units import bytes_per_s_from_kbps
 from simulation.prefetch.belady import belady
+from simulation.prefetch.edge_store import EdgeStore
+from simulation.prefetch.edge_titles import replay_titles
 from simulation.prefetch.gate import Gate
 from simulation.prefetch.kernels import counts
 from simulation.prefetch.kernels.foreseen import replay_foreseen
@@ -136,6 +140,22 @@ def foreseen(
             belief.half_life_s,
         )
     )
+
+
+def edge(trial: Trial, *, eviction: str = EdgeConfig().eviction) -> Figures:
+    """An edge as it is set when nobody sets anything, or with another policy."""
+    sizes = trial.sizes_bytes.tolist()
+    log = trial.requests.log
+    rate = bytes_per_s_from_kbps(EdgeConfig().prefetch.rate_kbps)
+    # Trust counts bytes; where every object is one, as many of them as the same rate brings.
+    scale = float(trial.sizes_bytes[log.title].sum() / trial.requests.sizes_bytes[log.title].sum())
+    store = EdgeStore(trial.capacity_bytes, sizes, trust_per_s=rate * scale, eviction=eviction)
+    return _figures(replay_titles(store, trial.requests, trial.moments, sizes, trial.warmup_count))
+
+
+def edge_expected(trial: Trial) -> Figures:
+    """The same edge with `eviction = "expected"`."""
+    return edge(trial, eviction="expected")
 
 
 def _recent(trial: Trial, fetches: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Figures:

@@ -9,6 +9,7 @@ from simulation.prefetch.warmth import LINK_SHARE, Warmth
 
 KBPS_PER_MBPS = 1000.0
 
+_HEADS = f"{'hit':>7}{'sd':>6}{'precision':>11}{'moved':>8}{'wasted':>9}"
 _UNITS = {"objects": "objects of one size", "bytes": "bytes: run time x rate of each title"}
 
 
@@ -24,7 +25,7 @@ def lines(study: Study, source: str) -> Iterator[str]:
         if not rows:
             continue
         yield ""
-        yield (f"{text:<38}{'hit':>7}{'sd':>6}{'precision':>11}{'moved':>8}{'wasted':>9}")
+        yield f"{text:<38}{_HEADS}"
         for capacity in sorted({row.capacity for row in rows}):
             yield f"capacity {capacity:.0%}"
             for row in rows:
@@ -33,6 +34,15 @@ def lines(study: Study, source: str) -> Iterator[str]:
             for same in study.same_hits:
                 if (same.unit, same.capacity) == (unit, capacity):
                     yield _same_line(same)
+    if study.edges:
+        yield ""
+        yield f"{'what an edge does, seed ' + str(study.seeds[0]):<38}{_HEADS}"
+    for unit in _UNITS:
+        edges = [row for row in study.edges if row.unit == unit]
+        if edges:
+            yield f"capacity {edges[0].capacity:.0%}, {unit}"
+        for row in edges:
+            yield _line(row)
     if study.warmth:
         yield ""
         yield (
@@ -46,7 +56,8 @@ def lines(study: Study, source: str) -> Iterator[str]:
 
 
 def _warmth_line(warmth: Warmth) -> str:
-    name = f"{warmth.way}, capacity {warmth.capacity:.0%}"
+    name = f"{warmth.way}, {warmth.capacity:.0%}, "
+    name += "adaptive players" if warmth.is_adaptive else "players keep rate"
     return (
         f"  {name:<36}{warmth.warm_ratio:7.3f}{warmth.head_ratio:8.3f}"
         f"{warmth.stalled_ratio:9.3f}{warmth.rate_ratio:7.3f}{warmth.moved_ratio:8.3f}"

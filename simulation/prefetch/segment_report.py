@@ -8,12 +8,20 @@ from typing import Final
 
 from nearcast.errors import InputError
 from simulation.prefetch.answers import DEFAULT
-from simulation.prefetch.segment_study import EDGE, RESIDENCY, S3FIFO, SegmentRow, SegmentStudy
+from simulation.prefetch.segment_study import (
+    EDGE,
+    EXPECTED,
+    RESIDENCY,
+    S3FIFO,
+    SegmentRow,
+    SegmentStudy,
+)
 
 _ENDINGS: Final = (".csv.xz", ".csv.gz", ".csv")
 _NAMES: Final = {
     S3FIFO: "s3fifo",
-    EDGE: "s3fifo and planner",
+    EDGE: "an edge, s3fifo",
+    EXPECTED: "an edge, expected",
     RESIDENCY: "ours, no model",
     DEFAULT: "ours",
 }

@@ -14,6 +14,8 @@ import msgspec
 import numpy as np
 
 from cache.eviction.s3fifo import S3FifoParams
+from edge.config import EdgeConfig, PrefetchConfig
+from edge.prefetch.value import threshold
 from predictor.viewing.course import successors
 from simulation.prefetch.answers import DEFAULT, scores_by
 from simulation.prefetch.kernels import positions
@@ -33,16 +35,18 @@ from simulation.prefetch.segments import (
 
 S3FIFO: Final = "s3fifo"
 EDGE: Final = "edge"
+EXPECTED: Final = "edge, expected"
 RESIDENCY: Final = "residency"
+EDGES: Final = {EDGE: EdgeConfig().eviction, EXPECTED: "expected"}
+"""The edge's own cache, as it is set when nobody sets anything, and with another policy."""
 MODELS: Final = (DEFAULT, "rule", "random", "inverted")
 CAPACITY: Final = 0.05
 COUNTED_FROM_S: Final = 4 * 86_400.0
 
 WINDOW_S: Final = 12 * 3600.0
 MEMORY_S: Final = 4 * 86_400.0
-HEAD_GATE: Final = 0.11
-REST_GATE: Final = 0.48
-"""What the planner's defaults come to: edge.prefetch.value has both numbers."""
+HEAD_GATE: Final = threshold(PrefetchConfig(), "start")
+REST_GATE: Final = threshold(PrefetchConfig(), "rest")
 DRAWN: Final = 24
 
 
@@ -84,7 +88,7 @@ def study(
     counted_from_s: float = COUNTED_FROM_S,
 ) -> SegmentStudy:
     """S3-FIFO alone; residency by expectation without a model and with each of the models; and the
-    edge as it is, S3-FIFO with the first model's prefetches."""
+    edge's own cache with the first model's prefetches, by S3-FIFO and by what is expected."""
     chunks = chunks_of(log, chunk_segments)
     capacity_bytes = int(capacity * log.catalogue_bytes)
     plays = plays_log(log)
@@ -107,8 +111,8 @@ def study(
                 counted_from_s=counted_from_s,
                 seed=seed,
             )
-        if models:
-            found[EDGE] = replay_edge(
+        for name, eviction in EDGES.items() if models else ():
+            found[name] = replay_edge(
                 log,
                 demand,
                 chunks,
@@ -116,8 +120,7 @@ def study(
                 successors(plays),
                 capacity_bytes=capacity_bytes,
                 counted_from_s=counted_from_s,
-                head_gate=HEAD_GATE,
-                rest_gate=REST_GATE,
+                eviction=eviction,
             )
         for name, each in found.items():
             figures[name] = figures.get(name, np.zeros(positions.FIGURES)) + each
@@ -148,7 +151,7 @@ def study(
                     / base[positions.MISS_BYTES]
                 ),
                 trust=float(each[positions.TRUST] / len(edges))
-                if name in scores or name == EDGE
+                if name in scores or name in EDGES
                 else None,
             )
             for name, each in figures.items()

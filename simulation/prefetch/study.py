@@ -41,14 +41,27 @@ GATES: Final = (
 """From generous to strict."""
 GATE: Final = GATES[1]
 
-TIMED: Final[tuple[tuple[float, Way], ...]] = (
-    (0.05, "at the end"),
-    (0.05, "half-way"),
-    (0.05, "ours"),
-    (0.10, "half-way"),
-    (0.10, "ours"),
+TIMED: Final[tuple[tuple[float, Way, bool], ...]] = (
+    (0.05, "at the end", True),
+    (0.05, "half-way", True),
+    (0.05, "ours", True),
+    (0.10, "half-way", True),
+    (0.10, "ours", True),
+    (0.05, "half-way", False),
+    (0.05, "ours", False),
+    (0.10, "half-way", False),
+    (0.10, "ours", False),
 )
-"""What is run with transfers that take their time."""
+"""What is run with transfers that take their time, with players that adapt and that do not."""
+
+EDGE_CAPACITY: Final = 0.05
+EDGES: Final[dict[str, Callable[[Trial], Figures]]] = {
+    "rule": caches.rule,
+    "edge": caches.edge,
+    "edge, expected": caches.edge_expected,
+}
+"""What an edge does now, beside what it could: with its own cache, prices and trust, which are not
+compiled, so of the first seed and at one capacity. The last with `eviction = "expected"`."""
 
 BASELINES: Final[dict[str, Callable[[Trial], Figures]]] = {
     "lru": caches.lru,
@@ -94,6 +107,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     same_hits: tuple[SameHits, ...]
     warmth: tuple[Warmth, ...] = ()
+    edges: tuple[Row, ...] = ()  # of the first seed
 
 
 class _Run(msgspec.Struct, frozen=True):
@@ -108,7 +122,7 @@ def study(
     capacities: Sequence[float] = CAPACITIES,
     units: Sequence[Unit] = ("objects", "bytes"),
     has_wrong_models: bool = True,
-    timed: Sequence[tuple[float, Way]] = TIMED,
+    timed: Sequence[tuple[float, Way, bool]] = TIMED,
     on_run: Callable[[], None] = lambda: None,
 ) -> Study:
     """Raises InputError for a log that is too short, and ModelError."""
@@ -131,8 +145,12 @@ def study(
                 runs.setdefault((unit, capacity), []).append(found)
                 on_run()
     warm = []
-    for capacity, way in timed:
-        warm.append(warmth(works, way, gate=GATE, capacity=capacity))
+    for capacity, way, is_adaptive in timed:
+        warm.append(warmth(works, way, gate=GATE, capacity=capacity, is_adaptive=is_adaptive))
+        on_run()
+    edges = []
+    for unit in units:
+        edges += _edges(*works[0], unit)
         on_run()
     return Study(
         model=model,
@@ -143,12 +161,13 @@ def study(
         rows=tuple(row for key, found in runs.items() for row in _rows(key, found)),
         same_hits=tuple(_same_hits(key, found) for key, found in runs.items()),
         warmth=tuple(warm),
+        edges=tuple(edges),
     )
 
 
 def run_count(seeds: int, units: int = 2, capacities: int = len(CAPACITIES)) -> int:
     """How often `on_run` will be called."""
-    return seeds * units * capacities + len(TIMED)
+    return seeds * units * capacities + len(TIMED) + units
 
 
 def _checked(year: Year) -> Requests:
@@ -162,18 +181,7 @@ def _checked(year: Year) -> Requests:
 def _run(
     requests: Requests, moments: dict[str, Moments], model: str, unit: Unit, capacity: float
 ) -> _Run:
-    sizes = requests.sizes_bytes if unit == "bytes" else np.ones_like(requests.sizes_bytes)
-    all_of_it = requests.asked_bytes if unit == "bytes" else requests.asked_count
-    trials = {
-        name: Trial(
-            requests=requests,
-            moments=each,
-            sizes_bytes=sizes,
-            capacity_bytes=max(int(all_of_it * capacity), 1),
-            warmup_count=int(len(requests) * WARMUP_SHARE),
-        )
-        for name, each in moments.items()
-    }
+    trials = {name: _trial(requests, each, unit, capacity) for name, each in moments.items()}
     ours = trials[model]
     figures = {name: policy(ours) for name, policy in BASELINES.items()}
     by_gate = [caches.foreseen(ours, gate) for gate in GATES]
@@ -182,6 +190,26 @@ def _run(
         if name != model:
             figures[name] = caches.foreseen(trial, GATE)
     return _Run(figures, tuple((each.hit_ratio, each.waste_ratio) for each in by_gate))
+
+
+def _trial(requests: Requests, moments: Moments, unit: Unit, capacity: float) -> Trial:
+    sizes = requests.sizes_bytes if unit == "bytes" else np.ones_like(requests.sizes_bytes)
+    all_of_it = requests.asked_bytes if unit == "bytes" else requests.asked_count
+    return Trial(
+        requests=requests,
+        moments=moments,
+        sizes_bytes=sizes,
+        capacity_bytes=max(int(all_of_it * capacity), 1),
+        warmup_count=int(len(requests) * WARMUP_SHARE),
+    )
+
+
+def _edges(requests: Requests, moments: Moments, unit: Unit) -> list[Row]:
+    """What edges do on one log, beside the rule and ours on the same."""
+    trial = _trial(requests, moments, unit, EDGE_CAPACITY)
+    figures = {name: policy(trial) for name, policy in EDGES.items()}
+    figures["ours"] = caches.foreseen(trial, GATE)
+    return _rows((unit, EDGE_CAPACITY), [_Run(figures, ())])
 
 
 def _rows(key: tuple[Unit, float], runs: Sequence[_Run]) -> list[Row]:

@@ -72,8 +72,10 @@ class Timing:
         gate: Gate,
         share: float,
         link: float,
+        is_adaptive: bool = True,
     ) -> None:
-        """`share`: capacity, of all bytes that are asked for; `link`: bytes/s."""
+        """`share`: capacity, of all bytes that are asked for; `link`: bytes/s; `is_adaptive`:
+        players go down in rate rather than wait (simulation.prefetch.backhaul)."""
         self._requests, self._moments, self._way = requests, moments, way
         self._config = PrefetchConfig()
         capacity_bytes = max(int(requests.asked_bytes * share), 1)
@@ -88,7 +90,7 @@ class Timing:
         self._rate: list[float] = (requests.sizes_bytes / runtime_s).tolist()
         self._head_s: list[float] = np.minimum(runtime_s, self._config.head_s).tolist()
         self._sizes: list[int] = requests.sizes_bytes.tolist()
-        self._link = Backhaul(link)
+        self._link = Backhaul(link, is_adaptive=is_adaptive)
         self._watching: dict[int, list[_Watching]] = {}  # by the transfer that they wait for
         self._at_play: dict[int, _Watching] = {}
         self._wanted_by: dict[int, set[int]] = {}  # transfer -> viewers it was queued for

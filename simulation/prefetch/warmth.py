@@ -22,6 +22,8 @@ class Warmth(msgspec.Struct, frozen=True, kw_only=True):
     """One way to decide at one capacity, mean over the seeds."""
 
     way: str
+    is_adaptive: bool
+    """Whether players go down in rate where demand would fill the link; else they wait."""
     capacity: float
     link_kbps: float
     follower_count: int  # successors started within a minute of the end
@@ -33,17 +35,25 @@ class Warmth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def warmth(
-    works: Sequence[tuple[Requests, Moments]], way: Way, *, gate: Gate, capacity: float
+    works: Sequence[tuple[Requests, Moments]],
+    way: Way,
+    *,
+    gate: Gate,
+    capacity: float,
+    is_adaptive: bool = True,
 ) -> Warmth:
     """Each of `works` on a link of `LINK_SHARE` times the mean rate of what is watched."""
     runs = []
     for requests, moments in works:
         link = LINK_SHARE * _mean_rate(requests)
-        run = Timing(requests, moments, way, gate=gate, share=capacity, link=link)
+        run = Timing(
+            requests, moments, way, gate=gate, share=capacity, link=link, is_adaptive=is_adaptive
+        )
         run.run()
         runs.append((run, link))
     return Warmth(
         way=way,
+        is_adaptive=is_adaptive,
         capacity=capacity,
         link_kbps=fmean(kbps_from_bytes_per_s(link) for _, link in runs),
         follower_count=sum(run.follower_count for run, _ in runs),

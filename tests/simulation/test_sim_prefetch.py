@@ -61,6 +61,19 @@ def test_a_wrong_model_wastes_what_it_fetches_and_nothing_more(model: str, capac
     assert 1.0 - _row(model, capacity).hit_ratio <= 1.02 * (1.0 - without)
 
 
+@pytest.mark.parametrize("unit", ["objects", "bytes"])
+def test_what_an_edge_does_now_stands_beside_what_it_could(unit: str) -> None:
+    edges = {row.policy: row for row in _study().edges if row.unit == unit}
+
+    assert list(edges) == ["rule", "edge", "edge, expected", "ours"]
+    assert edges["edge"].hit_ratio > _row("s3fifo", 0.05, unit).hit_ratio + 0.1
+    assert edges["edge, expected"].hit_ratio > edges["edge"].hit_ratio
+    assert edges["edge, expected"].waste_ratio < edges["edge"].waste_ratio
+    # The edge's gate is plainer than ours, on the same residency.
+    assert edges["edge, expected"].hit_ratio == pytest.approx(edges["ours"].hit_ratio, abs=0.03)
+    assert edges["ours"] == _row("ours", 0.05, unit)
+
+
 def test_the_oracle_wastes_least() -> None:
     assert _row("oracle", 0.1).waste_ratio < _row("ours", 0.1).waste_ratio
 
@@ -101,7 +114,7 @@ def test_the_same_seed_gives_the_same_table_and_a_log_of_ones_own_is_taken(
     assert {row["policy"] for row in figures[0]["rows"]} >= {"lru", "belady", "rule", "ours"}
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= 80 for line in lines)
-    assert any(line.startswith("  half-way, capacity 5%") for line in lines)
+    assert any(line.startswith("  half-way, 5%, players keep rate") for line in lines)
 
 
 @pytest.mark.parametrize(

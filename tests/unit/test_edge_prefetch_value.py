@@ -253,20 +253,32 @@ def test_a_source_whose_bytes_nobody_uses_loses_its_worth() -> None:
     put(place, Wish("a", 0.9, Want("rest", 1, "rest")))
     assert order(place) == ["rest"]
     trust.resolved("model", 0.9, 1_000_000_000, 0.0, is_used=False)
-    assert trust.factor("model") == pytest.approx(0.25)
+    assert trust.factor("model", 0.0) == pytest.approx(0.25)
     assert trust.precision("model") == 0.0
     place.withdraw("a")
     put(place, Wish("a", 0.9, Want("rest", 1, "rest")))
     assert order(place) == []
-    assert trust.factor("rule") == 1.0  # that one was not wrong
+    assert trust.factor("rule", 0.0) == 1.0  # that one was not wrong
     trust.resolved("model", 0.9, 1, 10 * HALF_LIFE_S, is_used=True)
-    assert trust.factor("model") > 0.99  # it is heard again, much later
+    assert trust.factor("model", 10 * HALF_LIFE_S) > 0.99  # it is heard again, much later
+
+
+def test_a_source_that_has_nothing_fetched_any_more_is_heard_again() -> None:
+    trust = Trust(1e6)
+    place = market(trust)
+    trust.resolved("model", 0.9, 10_000_000_000, 0.0, is_used=False)
+    put(place, Wish("a", 0.9, Want("start", 1, "start")))
+    assert place.best(0.0, lambda _: True) == (None, None)
+    best, _ = place.best(10 * HALF_LIFE_S, lambda _: True)
+    assert best is not None
+    (figures,) = trust.figures(HALF_LIFE_S)
+    assert figures.trust == pytest.approx(0.3 / (0.3 + 4.5))
 
 
 def test_a_source_that_is_right_more_often_than_it_says_gains_nothing() -> None:
     trust = Trust(1.0)
     trust.resolved("model", 0.5, 1_000_000, 0.0, is_used=True)
-    assert trust.factor("model") == 1.0
+    assert trust.factor("model", 0.0) == 1.0
 
 
 def test_room_costs_what_evicted_bytes_would_have_earned() -> None:

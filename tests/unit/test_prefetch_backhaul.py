@@ -51,6 +51,17 @@ def test_too_much_demand_goes_down_in_rate_and_leaves_a_tenth() -> None:
     assert link.wanted_bytes == pytest.approx(90.0)
 
 
+def test_players_that_keep_their_rate_share_the_link_and_leave_nothing() -> None:
+    link = Backhaul(10.0, is_adaptive=False)
+    link.ask(Transfer(1, 60.0, 12.0, SOON))
+    link.ask(Transfer(2, 60.0, 8.0, SOON))
+    link.prefetch(Transfer(3, 5.0, 6.0, HEAD))
+
+    # 6 and 4 of the 10 bytes/s; then the second has its 8, and the head what is left.
+    assert _arrivals(link, 20.0) == [(1, 10.0), (2, 12.5), (3, 12.5)]
+    assert link.demand_bytes == pytest.approx(link.wanted_bytes)
+
+
 def test_every_byte_is_carried_once_and_what_is_cancelled_is_not() -> None:
     link = Backhaul(10.0)
     link.ask(Transfer(1, 50.0, 2.0, SOON))
