@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from predictor.recommend.blend import HISTORY_PLAYS, SCORE_MIN, Blend
 from predictor.recommend.packing import (
     SCALE_UNIT,
+    Line,
     Tier,
     float_tiers,
     packed_tiers,
@@ -114,6 +115,8 @@ class _Writer:
         to = self._gather(f"{name}_to", tier.to, rows, is_number=True)
         weight = self._gather(f"{name}_weight", tier.weight, rows)
         factor = "recent_weights"
+        if tier.line is not None:
+            weight = self._on_line(name, weight, tier.line)
         if tier.scale is not None:
             weight = self._node("Mul", [weight, weight], f"{name}_squared")
             scale = self._gather(f"{name}_scale", tier.scale, rows)
@@ -121,13 +124,21 @@ class _Writer:
             factor = self._node("Mul", [f"{name}_large", "unit"], f"{name}_factor")
         self._node("Unsqueeze", [factor, "last_axis"], f"{name}_wide")
         part = self._node("Mul", [weight, f"{name}_wide"], f"{name}_part")
-        if tier.shared is not None:
-            self._tensor(f"{name}_places", tier.shared)
-            part = self._node("Gather", [part, f"{name}_places"], f"{name}_each", axis=2)
         return (
             self._node("Reshape", [to, "flat"], f"{name}_flat_to"),
             self._node("Reshape", [part, "flat"], f"{name}_flat"),
         )
+
+    def _on_line(self, name: str, written: str, line: Line) -> str:
+        """(batch, plays, kept) of the few that are written."""
+        self._tensor(f"{name}_left", line.left)
+        self._tensor(f"{name}_right", line.right)
+        self._tensor(f"{name}_share", line.share)
+        self._node("Gather", [written, f"{name}_left"], f"{name}_from", axis=2)
+        self._node("Gather", [written, f"{name}_right"], f"{name}_towards", axis=2)
+        self._node("Sub", [f"{name}_towards", f"{name}_from"], f"{name}_rise")
+        self._node("Mul", [f"{name}_rise", f"{name}_share"], f"{name}_risen")
+        return self._node("Add", [f"{name}_from", f"{name}_risen"], f"{name}_each")
 
     def _popularity(self) -> None:
         """`start`: (batch, titles + 1) scores before anything is added."""

@@ -4,13 +4,13 @@ Row 0 of every table is padding: the title no. 0 of a graph is nobody's, title i
 Transitions stand in tiers: every title has a few, the most watched titles have more, and the rows
 of a tier are equally long. Their weights span decades within a row, so what is rounded to eight
 bits is the square root, which keeps small ones apart; each row has its own scale. Rows stand with
-the largest weight first, so neighbours are nearly equal, and past a row's first few they share one.
+the largest weight first, so the roots fall slowly: past a row's first few only some are written,
+and those between lie on a line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -33,8 +33,18 @@ _TIERS: Final = ((1.0, 0.45), (0.25, 0.28), (0.07, 0.27))
 _KEPT_MAX: Final = 400
 _NUMBER_BYTES: Final = 2
 _TITLE_BYTES: Final = 12
-# (from this place of a row on, so many neighbours share a weight)
-_SHARED: Final = ((0, 1), (4, 2), (12, 4))
+# Places of a row whose weights are written: the first four, then each 1.3 times as far. On
+# MovieLens 1.4 times saves another hundredth of the file, and agrees with the float graph in .976
+# of the first ten titles for .980.
+_WRITTEN: Final = np.unique(np.r_[0:4, np.rint(4 * 1.3 ** np.arange(20)).astype(np.int64)])
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a tier's weights lie: (kept,) between which two of those written, and how far on."""
+
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    share: NDArray[np.float32]
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,9 +52,9 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
 
     title_count: int
     to: NDArray[Any]  # (title_count + 1, kept)
-    weight: NDArray[Any]  # (title_count + 1, kept or shared); its root where packed
-    scale: NDArray[Any] | None  # (title_count + 1,)
-    shared: Ints | None = None  # (kept,) which of the weights is each transition's; None: its own
+    weight: NDArray[Any]  # (title_count + 1, kept), or roots where packed: (title_count + 1, few)
+    scale: NDArray[Any] | None = None  # (title_count + 1,)
+    line: Line | None = None
 
 
 def tiers_of(title_count: int, taste_rank: int) -> tuple[tuple[int, int], ...]:
@@ -60,22 +70,20 @@ def tiers_of(title_count: int, taste_rank: int) -> tuple[tuple[int, int], ...]:
     return tuple(tiers)
 
 
-def weight_places(first: int, kept: int) -> Ints:
-    """(kept,) which weight of a packed tier is each transition's; `first` is how many transitions
-    of a row stand in the tiers before."""
-    at = np.arange(first, first + kept)
-    place = np.zeros(kept, dtype=np.int64)
-    weights_before = 0
-    for (start, width), (end, _) in pairwise((*_SHARED, (first + kept, 1))):
-        place = np.where(at >= start, weights_before + (at - start) // width, place)
-        weights_before += max(0, end - start) // width
-    return np.asarray(place - place[:1], dtype=np.int64)
+def written_places(first: int, kept: int) -> Ints:
+    """Which of a packed tier's places are written, its first and last among them; `first` is how
+    many transitions of a row stand in the tiers before."""
+    within = (
+        _WRITTEN[np.searchsorted(_WRITTEN, first) : np.searchsorted(_WRITTEN, first + kept)] - first
+    )
+    return np.unique(np.concatenate([[0, kept - 1], within]))
 
 
 def _fitting(row_bytes: float, first: int) -> int:
     """How many transitions of a row, up to the most that are kept, go into so many bytes."""
-    places = weight_places(first, _KEPT_MAX)
-    sizes = _NUMBER_BYTES * np.arange(1, _KEPT_MAX + 1) + places + 1
+    sizes = [
+        _NUMBER_BYTES * kept + len(written_places(first, kept)) for kept in range(1, _KEPT_MAX + 1)
+    ]
     return int(np.searchsorted(sizes, row_bytes, side="right"))
 
 
@@ -110,19 +118,22 @@ def padded(
 def float_tiers(blend: Blend, tiers: Sequence[tuple[int, int]]) -> tuple[Tier, ...]:
     """32-bit numbers and weights: no wider than a runtime needs, for sizes to be compared."""
     return tuple(
-        Tier(title_count=len(to) - 1, to=to.astype(np.int32), weight=weight, scale=None)
+        Tier(title_count=len(to) - 1, to=to.astype(np.int32), weight=weight)
         for to, weight in padded(blend.transitions, tiers)
     )
 
 
 def packed_tiers(blend: Blend, tiers: Sequence[tuple[int, int]]) -> tuple[Tier, ...]:
-    """16-bit numbers, 8-bit roots of shared weights, a 16-bit scale for each row."""
+    """16-bit numbers, 8-bit roots of some weights, a 16-bit scale for each row."""
     found = []
     first = 0
     for to, own in padded(blend.transitions, tiers):
-        shared = weight_places(first, to.shape[1])
-        first += to.shape[1]
-        weight = _means(own, shared)
+        kept = to.shape[1]
+        places = written_places(first, kept)
+        first += kept
+        # A place past the row's end is never asked for; the line to it must not fall to nothing.
+        last = np.maximum((own > 0.0).sum(axis=1) - 1, 0)
+        weight = np.take_along_axis(own, np.minimum(places[None, :], last[:, None]), axis=1)
         scale = weight.max(axis=1).astype(np.float16)
         root = np.sqrt(weight / np.maximum(scale.astype(np.float32), 1e-8)[:, None])
         found.append(
@@ -131,18 +142,23 @@ def packed_tiers(blend: Blend, tiers: Sequence[tuple[int, int]]) -> tuple[Tier, 
                 to=to.astype(np.uint16),
                 weight=np.clip(np.rint(255.0 * root), 0, 255).astype(np.uint8),
                 scale=(scale.astype(np.float32) / 255.0**2 * SCALE_UNIT).astype(np.float16),
-                shared=None if len(shared) == weight.shape[1] else shared,
+                line=line_through(places, kept),
             )
         )
     return tuple(found)
 
 
-def _means(own: NDArray[np.float32], shared: Ints) -> NDArray[np.float32]:
-    """(rows, shared weights) means over the transitions there are; the rest of a row is padding."""
-    starts = np.flatnonzero(np.diff(shared, prepend=-1))
-    sums = np.add.reduceat(own, starts, axis=1)
-    counts = np.add.reduceat((own > 0.0).astype(np.float32), starts, axis=1)
-    return np.asarray(sums / np.maximum(counts, 1.0), dtype=np.float32)
+def line_through(places: Ints, kept: int) -> Line:
+    """For every place up to `kept` the two written ones it lies between."""
+    at = np.arange(kept)
+    left = np.searchsorted(places, at, side="right") - 1
+    right = np.minimum(left + 1, len(places) - 1)
+    gap = np.maximum(places[right] - places[left], 1)
+    return Line(
+        left=left.astype(np.int32),
+        right=right.astype(np.int32),
+        share=((at - places[left]) / gap).astype(np.float32),
+    )
 
 
 SCALE_UNIT: Final = 65_536.0

@@ -14,7 +14,13 @@ from predictor.recommend.blend import Blend, BlendSettings, learn_blend
 from predictor.recommend.graph import to_onnx
 from predictor.recommend.history import Ints
 from predictor.recommend.markov import Markov
-from predictor.recommend.packing import SIZE_BYTES_MAX, kept_counts, tiers_of, weight_places
+from predictor.recommend.packing import (
+    SIZE_BYTES_MAX,
+    kept_counts,
+    line_through,
+    tiers_of,
+    written_places,
+)
 from predictor.recommend.popularity import Popularity
 from predictor.recommend.rows import ScoredRecommender, TitleNumbers
 from predictor.recommend.served import TITLES_FILE, TitleModel, as_input
@@ -151,7 +157,7 @@ def test_the_int8_graph_keeps_probabilities_and_order(blend: Blend) -> None:
     for history, answer in zip(histories, answers, strict=True):
         exact = blend.probabilities(history)
         likely = exact >= 0.02
-        assert answer[likely] == pytest.approx(exact[likely], rel=0.1)  # neighbours share a weight
+        assert answer[likely] == pytest.approx(exact[likely], rel=0.1)  # some weights lie on a line
         assert answer == pytest.approx(exact, abs=4e-3)
         assert exact[int(np.argmax(answer))] == pytest.approx(exact.max(), rel=0.02)
 
@@ -169,19 +175,22 @@ def test_tables_fit_their_bytes(titles: int) -> None:
         tiers = tiers_of(titles, rank)
         size, first = titles * (rank + 6), 0
         for count, kept in tiers:
-            weights = int(weight_places(first, kept)[-1]) + 1
+            weights = len(written_places(first, kept))
             size += (count + 1) * (2 * kept + weights + 2)
             first += kept
         assert 0.7 * SIZE_BYTES_MAX < size <= 1.02 * SIZE_BYTES_MAX
         assert tiers[0][0] == titles
 
 
-def test_past_a_rows_first_transitions_neighbours_share_a_weight() -> None:
-    places = [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 8, 8, 9]
-    assert weight_places(0, 17).tolist() == places
-    assert weight_places(5, 4).tolist() == [0, 1, 1, 2]
-    assert weight_places(13, 6).tolist() == [0, 0, 0, 1, 1, 1]
-    assert weight_places(2, 1).tolist() == [0]
+def test_of_a_long_row_some_weights_are_written_and_the_rest_lie_between() -> None:
+    places = written_places(0, 20)
+    assert places.tolist() == [0, 1, 2, 3, 4, 5, 7, 9, 11, 15, 19]
+    assert written_places(9, 4).tolist() == [0, 2, 3]
+    assert written_places(2, 1).tolist() == [0]
+    line = line_through(places, 20)
+    roots = 1.0 - places / 20.0
+    between = roots[line.left] + line.share * (roots[line.right] - roots[line.left])
+    assert between == pytest.approx(1.0 - np.arange(20) / 20.0)
 
 
 def test_a_title_nobody_watched_yet_is_near_its_genre() -> None:
