@@ -27,7 +27,7 @@ MEASURED = Path(__file__).parents[3] / "shared" / "watch" / "viewing_stats.json"
 @pytest.fixture(scope="module")
 def drawn() -> ViewingStatistics:
     """What the command draws by default, of enough viewers and days that chance is small."""
-    return measure(generate(seed=3, viewers=2200, days=180.0))
+    return measure(generate(seed=1, viewers=2200, days=180.0))
 
 
 def test_every_row_of_the_measured_statistics_is_met(drawn: ViewingStatistics) -> None:
