@@ -93,18 +93,16 @@ class Heads:
             if until_s > now_s:
                 break
             self.forget(key)
+        # By the logarithm: a head for each of thousands of titles would cost more than the choice.
+        likeliest = heapq.nsmallest(
+            count, ((wanted.nobody, title) for title, wanted in self._titles.items())
+        )
         heads = (
             Head(
                 title=title,
-                probability=-math.expm1(min(wanted.nobody, 0.0)),
-                viewer_count=wanted.viewer_count,
+                probability=-math.expm1(min(nobody, 0.0)),
+                viewer_count=self._titles[title].viewer_count,
             )
-            for title, wanted in self._titles.items()
+            for nobody, title in likeliest
         )
-        return tuple(
-            heapq.nsmallest(
-                count,
-                (head for head in heads if head.probability >= probability_min),
-                key=lambda head: (-head.probability, head.title),
-            )
-        )
+        return tuple(head for head in heads if head.probability >= probability_min)

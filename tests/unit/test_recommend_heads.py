@@ -1,5 +1,6 @@
 """Which beginnings the viewers of an edge make worth holding."""
 
+import numpy as np
 import pytest
 
 from predictor.recommend.heads import Heads
@@ -44,3 +45,29 @@ def test_who_is_forgotten_leaves_nothing_and_viewers_are_bounded() -> None:
     heads.forget("b")
     heads.forget("nobody")
     assert [head.title for head in heads.wanted(5, 1.0)] == ["of_c"]
+
+
+def test_what_is_kept_as_viewers_come_and_go_is_what_counting_them_anew_gives() -> None:
+    rng = np.random.default_rng(4)
+    heads = Heads(lifetime_s=30.0, viewers_max=20)
+    said_by: dict[str, tuple[float, tuple[Recommendation, ...]]] = {}
+    for now in range(200):
+        viewer = f"v{rng.integers(0, 30)}"
+        if rng.random() < 0.2:
+            heads.forget(viewer)
+            said_by.pop(viewer, None)
+        else:
+            titles = rng.choice(8, size=3, replace=False).tolist()
+            said_now = said(**{f"t{title}": float(rng.random()) for title in titles})
+            heads.recommended(viewer, said_now, float(now))
+            said_by.pop(viewer, None)
+            said_by[viewer] = (now + 30.0, said_now)
+            if len(said_by) > 20:
+                del said_by[next(iter(said_by))]
+        said_by = {name: one for name, one in said_by.items() if one[0] > now}
+        nobody: dict[str, float] = {}
+        for _, recommendations in said_by.values():
+            for one in recommendations:
+                nobody[one.title] = nobody.get(one.title, 1.0) * (1.0 - one.probability)
+        found = {head.title: head.probability for head in heads.wanted(100, float(now))}
+        assert found == pytest.approx({title: 1.0 - none for title, none in nobody.items()})
