@@ -1,8 +1,9 @@
 """The kinds of model that travel as artifacts, and what is asked of each.
 
-A new kind is one line here. Limits are some ten times what a good model of the kind needs: they
-keep a node from reading nonsense, they are not goals. Bandwidth models are no artifacts: a player
-gets one as a JSON file (`predictor.bandwidth.file`).
+A new kind is one line here, and which operators it may use (`predictor.operators`). Limits are some
+ten times what a good model of the kind needs: they keep a node from reading nonsense, they are not
+goals. Bandwidth models are no artifacts: a player gets one as a JSON file
+(`predictor.bandwidth.file`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from nearcast.errors import SchemaMismatch
+from nearcast.horizons import HORIZONS
 from predictor.features import FEATURE_NAMES, FEATURE_VERSION
 
 NEXT_EPISODE: Final = "next-episode"
@@ -29,6 +31,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[int, tuple[str, ...]] | None = None
     """Version and names that this version of Nearcast computes; None: whoever runs the model
     compares them."""
+    outputs: tuple[str, ...] | None = None
+    """What each of them answers; None: that differs."""
 
 
 KINDS: Final = {
@@ -39,6 +43,7 @@ KINDS: Final = {
             input="rows",
             model_bytes_max=4_000_000,
             features=(FEATURE_VERSION, FEATURE_NAMES),
+            outputs=HORIZONS,
         ),
         Kind(name=RECOMMEND, input="sequences", model_bytes_max=32_000_000),
         Kind(name=DEMAND, input="rows", model_bytes_max=16_000_000),

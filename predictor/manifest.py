@@ -109,6 +109,11 @@ def check_schema(manifest: Manifest, source: str, *, kind: str | None) -> Kind:
             f"{manifest.feature_version} ({len(names)} of them), this version "
             f"computes version {version} ({len(known)}); train the model again"
         )
+    if found.outputs is not None and found.outputs != manifest.outputs:
+        raise SchemaMismatch(
+            f"the model in {source} answers for {', '.join(manifest.outputs)}, needed are "
+            f"{', '.join(found.outputs)}; train the model again"
+        )
     golden = manifest.golden
     sizes_in = {len(row) for row in golden.inputs}
     sizes_out = {len(row) for row in golden.outputs}

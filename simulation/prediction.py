@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from nearcast.errors import ModelError
-from nearcast.horizons import HORIZONS
 from predictor.recommend.served import TitleModel
 from predictor.runtime import NextEpisodeModel, default_model_folder
 
@@ -49,6 +48,4 @@ def load_predictor(setting: str) -> tuple[ModelPredictor | None, str]:
     except ModelError as error:
         logger.warning("simulate.rule_serves cause=%s", error)
         return None, str(error)
-    if model.horizons != HORIZONS:
-        return None, f"the model answers for {', '.join(model.horizons)}, not {', '.join(HORIZONS)}"
     return ModelPredictor(model), ""

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -23,7 +23,7 @@ from edge.drivers.inference_worker import Failed, Orders, Ready
 from edge.effects import Predict
 from edge.events import Event, ModelChanged, Predicted, PredictionFailed
 from edge.models.effects import StartModel, StopModel, SwitchModel
-from edge.models.events import ModelLost, ModelReady, ModelUnusable, Refusal, ShadowPredicted
+from edge.models.events import ModelLost, ModelReady, ModelUnusable, ShadowPredicted, refusal
 from nearcast.clock import Clock
 from predictor.kinds import NEXT_EPISODE
 
@@ -183,10 +183,7 @@ class Inference:
         )
 
     def unusable(self, child: Child, word: Failed) -> None:
-        reason: Refusal = "unusable"
-        for known in get_args(Refusal):
-            if word.reason == known:
-                reason = known
+        reason = refusal(word.reason)
         self._tell(ModelUnusable(run_id=child.run_id, reason=reason, detail=word.detail))
 
     def lost(self, child: Child, detail: str, asked: tuple[int, ...], *, is_final: bool) -> None:

@@ -189,10 +189,7 @@ def _model(loaded: Artifact, orders: Orders) -> _Rows | _Titles:
 
 def _load(orders: Orders) -> Artifact:
     """Raises NearcastError, MemoryError or OSError."""
-    from nearcast.errors import SchemaMismatch
-    from nearcast.horizons import HORIZONS
     from predictor import artifact
-    from predictor.kinds import NEXT_EPISODE
     from predictor.runtime import default_model_folder
     from predictor.signature import Trust
 
@@ -201,13 +198,7 @@ def _load(orders: Orders) -> Artifact:
     trust = None
     if orders.needs_signature and not is_shipped:  # that is a part of this program
         trust = Trust.read(orders.public_keys, revoked=orders.revoked_keys)
-    loaded = artifact.load(folder, kind=orders.kind, trust=trust)
-    if orders.kind == NEXT_EPISODE and loaded.manifest.outputs != HORIZONS:
-        raise SchemaMismatch(
-            f"the model answers for {', '.join(loaded.manifest.outputs)}; the planner needs "
-            f"{', '.join(HORIZONS)}: train the model again"
-        )
-    return loaded
+    return artifact.load(folder, kind=orders.kind, trust=trust)
 
 
 def _middle_s(loaded: Artifact, graph: Graph) -> float:

@@ -6,12 +6,12 @@ trusted key turns out to have signed it. No more is read than a model of its kin
 
 from __future__ import annotations
 
-from typing import Final, get_args
+from typing import Final
 
 from edge.drivers.catalog import Getter
-from edge.models.events import Offer, Refusal
+from edge.models.events import Offer, Refusal, refusal
 from nearcast.errors import ModelError
-from nearcast.model_index import OfferedModel
+from nearcast.model_index import OfferedFile
 from predictor import artifact
 from predictor.artifact import (
     FILE_BYTES_MAX,
@@ -47,15 +47,13 @@ class ModelFetch:
         self._trust = trust
         self.received_bytes = 0
 
-    async def files(self, offer: Offer, model: OfferedModel) -> dict[str, bytes]:
+    async def files(self, offer: Offer) -> dict[str, bytes]:
         """The manifest and its signature as the list says; the rest as the manifest does, once it
         is known who signed it. Raises ModelUnavailable or UpstreamError."""
         files: dict[str, bytes] = {}
         for name, bytes_max in SIGNED:
-            if name in model.files:
-                entry = model.files[name]
-                listed = FileEntry(sha256=entry.sha256, size_bytes=entry.size_bytes)
-                files[name] = await self._file(model, name, listed, bytes_max)
+            if name in offer.files:
+                files[name] = await self._file(offer, name, offer.files[name], bytes_max)
         text = files.get(MANIFEST_FILE, b"")
         if artifact.digest(text) != offer.manifest_sha256:
             raise ModelUnavailable("changed", "its manifest is not the one that is listed")
@@ -64,21 +62,21 @@ class ModelFetch:
             manifest = decode(text, offer.model_id)
             kind = check_schema(manifest, offer.model_id, kind=offer.kind)
         except ModelError as error:
-            raise ModelUnavailable(_reason(error), str(error)) from error
+            raise ModelUnavailable(refusal(error.reason), str(error)) from error
         graph = FileEntry(sha256=manifest.sha256, size_bytes=manifest.size_bytes)
-        files[MODEL_FILE] = await self._file(model, MODEL_FILE, graph, kind.model_bytes_max)
+        files[MODEL_FILE] = await self._file(offer, MODEL_FILE, graph, kind.model_bytes_max)
         for name, further in sorted(manifest.files.items()):
-            files[name] = await self._file(model, name, further, FILE_BYTES_MAX)
+            files[name] = await self._file(offer, name, further, FILE_BYTES_MAX)
         return files
 
     async def _file(
-        self, model: OfferedModel, name: str, entry: FileEntry, bytes_max: int
+        self, offer: Offer, name: str, entry: FileEntry | OfferedFile, bytes_max: int
     ) -> bytes:
         """Raises ModelUnavailable or UpstreamError."""
         if entry.size_bytes > bytes_max:
             raise ModelUnavailable("oversized", f"{name} has {entry.size_bytes} bytes")
         answer = await self._upstream.get(
-            f"{self._base_url}{model.url}{name}",
+            f"{self._base_url}{offer.url}{name}",
             (("accept-encoding", "identity"),),
             bytes_max=entry.size_bytes,
             timeout_s=TIMEOUT_S,
@@ -98,11 +96,3 @@ class ModelFetch:
         if artifact.digest(answer.body) != entry.sha256:
             raise ModelUnavailable("changed", f"{name} is not the one that was signed for")
         return answer.body
-
-
-def _reason(error: ModelError) -> Refusal:
-    for known in get_args(Refusal):
-        if error.reason == known:
-            reason: Refusal = known
-            return reason
-    return "unusable"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +38,6 @@ from nearcast.model_index import (
     INDEX_BYTES_MAX,
     INDEX_PATH,
     ModelIndex,
-    OfferedModel,
     read_index,
 )
 from predictor.kinds import KINDS
@@ -85,7 +84,6 @@ class Models:
         self._source: ModelFetch | None = None
         self._base = ""
         self._etag: str | None = None
-        self._listed: Mapping[tuple[str, str], OfferedModel] = {}
         self._state = "off"
         self._poll_count = 0
         self._failure_count = 0
@@ -178,23 +176,19 @@ class Models:
         self._offer(index)
 
     def _offer(self, index: ModelIndex) -> None:
-        listed = {}
-        offers = []
-        for kind, models in index.kinds.items():
-            if kind not in KINDS:
-                continue
-            for model in models:
-                listed[(model.model_id, model.manifest_sha256)] = model
-                offers.append(
-                    Offer(
-                        kind=kind,
-                        model_id=model.model_id,
-                        url=model.url,
-                        manifest_sha256=model.manifest_sha256,
-                        order=model.released_no,
-                    )
-                )
-        self._listed = listed
+        offers = (
+            Offer(
+                kind=kind,
+                model_id=model.model_id,
+                url=model.url,
+                manifest_sha256=model.manifest_sha256,
+                order=model.released_no,
+                files=model.files,
+            )
+            for kind, models in index.kinds.items()
+            if kind in KINDS
+            for model in models
+        )
         self._tell(ModelsOffered(offers=tuple(offers)))
 
     # -- one model
@@ -202,11 +196,8 @@ class Models:
     async def _fetch(self, offer: Offer) -> None:
         event: Event
         try:
-            model = self._listed.get((offer.model_id, offer.manifest_sha256))
-            if model is None:
-                raise ModelUnavailable("unreachable", "it is not listed any more")
             assert self._source is not None, "nothing is offered without"
-            files = await self._source.files(offer, model)
+            files = await self._source.files(offer)
             async with self._lock:
                 held = await asyncio.to_thread(self._store.keep, offer.model_id, files)
             event = ModelFetched(held=held)

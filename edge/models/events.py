@@ -9,11 +9,12 @@ starts it anew and says `ModelReady` again. `StopModel` ends a run without an ev
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from edge.events import Event
+from nearcast.model_index import OfferedFile
 
 Refusal = Literal[
     "unreachable",
@@ -42,6 +43,17 @@ are not those its manifest names. untrusted, revoked: signed by nobody who is tr
 has operators, sizes or files that no model of ours needs. golden: this machine computes something
 else than the trainer's. failed: its process died or hung. slow, errors, worse: as it turned out."""
 
+
+def refusal(word: str) -> Refusal:
+    """The reason that is called so, as `nearcast.errors.ModelError.reason` says it; one that is not
+    known here is counted as `unusable`."""
+    for known in get_args(Refusal):
+        if word == known:
+            reason: Refusal = known
+            return reason
+    return "unusable"
+
+
 PASSING: frozenset[Refusal] = frozenset(
     {
         "unreachable",
@@ -69,6 +81,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     manifest_sha256: str
     order: int
+    files: dict[str, OfferedFile] = msgspec.field(default_factory=dict)
+    """Manifest and signature, as they are listed; what the others are says the manifest."""
 
 
 class RefusedModel(msgspec.Struct, frozen=True, kw_only=True):

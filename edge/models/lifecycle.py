@@ -49,8 +49,8 @@ from edge.models.outcomes import Outcomes, Scored
 from edge.models.run import Run, Source
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
+from predictor.kinds import NEXT_EPISODE
 
-KIND = "next-episode"
 JUDGED_EVERY = 10
 """Outcomes between two looks at whether a model is worse."""
 
@@ -72,7 +72,7 @@ class Lifecycle:
         self._outcomes = outcomes
         self._effects = effects
         self._book = Book(effects, recorder)
-        self._choice = Choice(KIND, config.models.poll_s)
+        self._choice = Choice(NEXT_EPISODE, config.models.poll_s)
         self._held: dict[str, HeldModel] = {}
         self._next_run_id = 1
         self._active: Run | None = None

@@ -18,7 +18,7 @@ from edge.drivers.upstream import UpstreamError
 from edge.drivers.upstream.whole import Answer
 from edge.events import Event, Headers
 from edge.models.effects import RememberModels
-from edge.models.events import ModelsFound, ModelsOffered, RefusedModel, Remembered
+from edge.models.events import ModelsFound, ModelsOffered, RefusedModel, Remembered, refusal
 from nearcast.errors import ConfigError
 from nearcast.model_index import INDEX_PATH, ModelIndex
 from predictor.keys import KeyPair
@@ -173,3 +173,10 @@ def test_without_a_store_models_go_with_the_node() -> None:
     assert Path(held.folder).is_dir()
     store.close()
     assert not Path(held.folder).parent.exists()
+
+
+def test_what_is_wrong_with_a_model_is_counted_by_the_word_that_the_error_has() -> None:
+    words = ("unreadable", "oversized", "schema", "changed", "unsigned", "untrusted", "revoked")
+    for word in (*words, "forged", "graph", "golden", "unusable"):  # nearcast.errors.ModelError
+        assert refusal(word) == word
+    assert refusal("unheard of") == "unusable"

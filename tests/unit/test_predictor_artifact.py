@@ -112,7 +112,7 @@ def test_oversized_model_is_refused_before_it_is_read_whole(folder: Path) -> Non
         ({"feature_version": 99}, "train the model again"),
         ({"feature_names": ["progress"]}, "train the model again"),
         ({"format_version": 1}, "format"),
-        ({"outputs": []}, "golden rows"),
+        ({"outputs": ["24h", "30min", "7d"]}, "answers for 24h"),
     ],
 )
 def test_other_schema_is_refused(folder: Path, change: dict[str, object], message: str) -> None:
@@ -129,6 +129,7 @@ def test_a_graph_that_is_not_the_manifests_is_refused(folder: Path) -> None:
     change_manifest(
         folder,
         opset=17,
+        kind="demand",
         outputs=["30min", "24h"],
         golden={
             "inputs": golden.inputs,
@@ -137,7 +138,10 @@ def test_a_graph_that_is_not_the_manifests_is_refused(folder: Path) -> None:
         },
     )
     with pytest.raises(SchemaMismatch, match="answers 3 columns"):
-        NextEpisodeModel.load(folder)
+        artifact.load(folder, kind="demand")
+    change_manifest(folder, outputs=[])
+    with pytest.raises(SchemaMismatch, match="golden rows"):
+        artifact.load(folder, kind="demand")
 
 
 def test_a_model_of_another_kind_is_loaded_only_as_such(folder: Path) -> None:
