@@ -29,8 +29,8 @@ SUMMARIES = {
     "play": "play a DASH or HLS title without a screen, and report",
     "shape": "a loopback proxy that makes a link slow and far away",
     "simulate": "the same edges and players on a virtual clock",
-    "train": "train, quantise and measure a model",
-    "models": "list and verify model files",
+    "train": "train and measure what foresees: plays, titles, demand, speed",
+    "models": "sign, verify and list models",
     "bench": "measure this machine, baselines in the same run",
     "doctor": "check what this installation can do",
 }
@@ -38,13 +38,14 @@ _OWN_PACKAGES = frozenset(("nearcast", "cache", "edge", "origin", "predictor", "
 _EXTRAS = {
     "av": "media",
     "libcachesim": "sim",
+    "lightgbm": "train",
     "matplotlib": "sim",
     "numba": "sim",
     "onnxruntime": "cpu",
     "sqlalchemy": "origin",
     "onnx": "train",
     "pyarrow": "train",
-    "sklearn": "train",
+    "threadpoolctl": "train",
     "torch": "train",
 }
 
@@ -54,6 +55,7 @@ Try:
   nearcast origin ingest film.mp4 && nearcast origin serve
   nearcast edge --upstream http://127.0.0.1:8080
   nearcast play http://127.0.0.1:8081/media/film/manifest.mpd
+  nearcast simulate prefetch --seeds 1          what foresight is worth
 """
 
 
