@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -38,25 +37,96 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Expected calibration error, in ten bins of equal width."""
 
 
+class _Calibration:
+    """What was said and what came true, in bins: added to and taken from in no time, since all of
+    it is looked at every few outcomes."""
+
+    def __init__(self) -> None:
+        self._said = [0.0] * BINS
+        self._true = [0] * BINS
+        self._count = 0
+
+    def count(self, probability: float, is_followed: bool, step: int) -> None:
+        at = min(int(probability * BINS), BINS - 1)
+        self._said[at] += step * probability
+        self._true[at] += step * is_followed
+        self._count += step
+
+    def error(self) -> float:
+        gaps = (abs(said - true) for said, true in zip(self._said, self._true, strict=True))
+        return math.fsum(gaps) / self._count if self._count else 0.0
+
+
+class _Losses:
+    """Sums over answers that had the same outcome."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.said = 0.0
+        self.log_loss = 0.0
+        self.log_loss_squared = 0.0
+        self.brier = 0.0
+
+    def add(self, probability: float, is_followed: bool, step: int) -> None:
+        log_loss = _log_loss(probability, is_followed)
+        self.count += step
+        self.said += step * probability
+        self.log_loss += step * log_loss
+        self.log_loss_squared += step * log_loss * log_loss
+        self.brier += step * (probability - is_followed) ** 2
+
+    def squared_from(self, base: float) -> float:
+        """The sum of squares of how far each log-loss is from this one."""
+        return self.log_loss_squared - 2.0 * base * self.log_loss + self.count * base * base
+
+
 class Window:
     """The last outcomes of one model at one horizon."""
 
     def __init__(self, count_max: int) -> None:
-        self._pairs: deque[tuple[float, bool]] = deque(maxlen=count_max)
-        self._figures: Figures | None = None
+        self._count_max = count_max
+        self._pairs: deque[tuple[float, bool]] = deque()
+        self._losses = (_Losses(), _Losses())  # of those that did not come true, and of the others
+        self._calibration = _Calibration()
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def add(self, probability: float, is_followed: bool) -> None:
         self._pairs.append((probability, is_followed))
-        self._figures = None
+        self._count(probability, is_followed, 1)
+        if len(self._pairs) > self._count_max:
+            self._count(*self._pairs.popleft(), -1)
+
+    def _count(self, probability: float, is_followed: bool, step: int) -> None:
+        self._losses[is_followed].add(probability, is_followed, step)
+        self._calibration.count(probability, is_followed, step)
 
     def figures(self) -> Figures | None:
         """None of nothing."""
-        if self._figures is None and self._pairs:
-            self._figures = _figures(self._pairs)
-        return self._figures
+        count = len(self._pairs)
+        if not count:
+            return None
+        missed, followed = self._losses
+        share = followed.count / count
+        bases = [_log_loss(share, is_followed) for is_followed in (False, True)]
+        log_loss = (missed.log_loss + followed.log_loss) / count
+        base_log_loss = (missed.count * bases[0] + followed.count * bases[1]) / count
+        above = log_loss - base_log_loss
+        squares = missed.squared_from(bases[0]) + followed.squared_from(bases[1])
+        variance = (
+            max(squares - count * above * above, 0.0) / (count - 1) if count > 1 else math.inf
+        )
+        return Figures(
+            outcome_count=count,
+            share=share,
+            mean_probability=(missed.said + followed.said) / count,
+            log_loss=log_loss,
+            base_log_loss=base_log_loss,
+            base_error=math.sqrt(variance / count * QUESTIONS_PER_PLAY),
+            brier=(missed.brier + followed.brier) / count,
+            ece=self._calibration.error(),
+        )
 
 
 class Comparison:
@@ -65,6 +135,8 @@ class Comparison:
     def __init__(self, play_count_max: int) -> None:
         self._play_count_max = play_count_max
         self._plays: OrderedDict[int, list[tuple[float, float, bool]]] = OrderedDict()
+        self._differences: dict[int, float] = {}  # of log-losses, summed over a play
+        self._calibrations = (_Calibration(), _Calibration())
 
     def __len__(self) -> int:
         """Plays that both were asked about."""
@@ -72,75 +144,40 @@ class Comparison:
 
     def add(self, play_no: int, probability: float, other: float, is_followed: bool) -> None:
         self._plays.setdefault(play_no, []).append((probability, other, is_followed))
+        difference = _log_loss(probability, is_followed) - _log_loss(other, is_followed)
+        self._differences[play_no] = self._differences.get(play_no, 0.0) + difference
+        self._count(probability, other, is_followed, 1)
         if len(self._plays) > self._play_count_max:
-            self._plays.popitem(last=False)
+            oldest, rows = self._plays.popitem(last=False)
+            del self._differences[oldest]
+            for row in rows:
+                self._count(*row, -1)
+
+    def _count(self, probability: float, other: float, is_followed: bool, step: int) -> None:
+        ours, theirs = self._calibrations
+        ours.count(probability, is_followed, step)
+        theirs.count(other, is_followed, step)
 
     def worse_by(self) -> tuple[float, float]:
         """How much larger this one's log-loss is than the other's, and the standard error of that.
         Positive: this one is worse. A play counts once, however often it was asked about."""
-        differences = [
-            _mean(
-                _log_loss(one, is_followed) - _log_loss(other, is_followed)
-                for one, other, is_followed in rows
-            )
-            for rows in self._plays.values()
-        ]
-        if len(differences) < 2:
+        count = len(self._plays)
+        if count < 2:
             return 0.0, math.inf
-        return _mean(differences), _error(differences)
+        differences = [
+            self._differences[play_no] / len(rows) for play_no, rows in self._plays.items()
+        ]
+        mean = math.fsum(differences) / count
+        variance = math.fsum((value - mean) ** 2 for value in differences) / (count - 1)
+        return mean, math.sqrt(variance / count)
 
     def ece_worse_by(self) -> float:
         """How much larger this one's calibration error is. Few outcomes make every model look
         uncalibrated, but both alike."""
-        rows = [row for rows in self._plays.values() for row in rows]
-        one = _ece([(one, is_followed) for one, _, is_followed in rows])
-        return one - _ece([(other, is_followed) for _, other, is_followed in rows])
-
-
-def _figures(pairs: Sequence[tuple[float, bool]] | deque[tuple[float, bool]]) -> Figures:
-    count = len(pairs)
-    share = sum(is_followed for _, is_followed in pairs) / count
-    losses = [_log_loss(*pair) for pair in pairs]
-    base_losses = [_log_loss(share, is_followed) for _, is_followed in pairs]
-    return Figures(
-        outcome_count=count,
-        share=share,
-        mean_probability=math.fsum(probability for probability, _ in pairs) / count,
-        log_loss=_mean(losses),
-        base_log_loss=_mean(base_losses),
-        base_error=_error([one - base for one, base in zip(losses, base_losses, strict=True)])
-        * math.sqrt(QUESTIONS_PER_PLAY),
-        brier=_mean((probability - is_followed) ** 2 for probability, is_followed in pairs),
-        ece=_ece(pairs),
-    )
+        ours, theirs = self._calibrations
+        return ours.error() - theirs.error()
 
 
 def _log_loss(probability: float, is_followed: bool) -> float:
     right = probability if is_followed else 1.0 - probability
     return -math.log(min(max(right, _PROBABILITY_MIN), 1.0))
-
-
-def _ece(pairs: Iterable[tuple[float, bool]]) -> float:
-    sums = [[0, 0.0, 0] for _ in range(BINS)]
-    count = 0
-    for probability, is_followed in pairs:
-        one = sums[min(int(probability * BINS), BINS - 1)]
-        one[0] += 1
-        one[1] += probability
-        one[2] += is_followed
-        count += 1
-    return math.fsum(abs(said - true) for _, said, true in sums) / count if count else 0.0
-
-
-def _error(values: Sequence[float]) -> float:
-    """Standard error of the mean; of fewer than two values it is not known."""
-    count = len(values)
-    if count < 2:
-        return math.inf
-    mean = _mean(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1) / count)
-
-
-def _mean(values: Iterable[float]) -> float:
-    ordered = list(values)
-    return math.fsum(ordered) / len(ordered)
