@@ -235,7 +235,7 @@ class Reconfigured(Event, frozen=True, kw_only=True):
 
 class ForgetViewer(Event, frozen=True, kw_only=True):
     """Let nothing be known any more of whoever watches from this address, or with this User-Agent
-    there. `client` may be a pseudonym of edge.viewers."""
+    there."""
 
     forget_id: int
     client: str

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections import OrderedDict
 from typing import Final
 
@@ -54,8 +53,6 @@ HALF_BYTES: Final = 12
 
 SWEEP_S: Final = 3600.0
 """How often it is looked for what is too old."""
-
-_PSEUDONYM: Final = re.compile("[0-9a-f]{48}|[0-9a-f]{24}")
 
 _TV = (
     "smart-tv",
@@ -275,11 +272,8 @@ class Viewers:
         return gone
 
     def forget(self, client: str, user_agent: str | None) -> tuple[Viewer, ...]:
-        """Drop all viewers of an address, or those of one User-Agent there; `client` may be a
-        pseudonym as well. Who they were."""
-        if _PSEUDONYM.fullmatch(client):
-            wanted = client
-        elif user_agent is not None:
+        """Drop all viewers of an address, or those of one User-Agent there. Who they were."""
+        if user_agent is not None:
             wanted = self.pseudonym(client, user_agent)
         else:
             wanted = self._digest(client).hex()

@@ -55,6 +55,7 @@ class _Play:
     def __init__(self, session: Session, successor_url: str) -> None:
         self.session_name = session.name
         self.viewer = session.viewer
+        self.viewer_no = session.viewer.no
         self.successor_url = successor_url
         self.questions: list[int] = []
         self.ended_s: float | None = None
@@ -135,7 +136,13 @@ class Outcomes:
     def advance(self, now_s: float) -> None:
         while self._due and self._due[0][0] <= now_s:
             _, index, play_no = heapq.heappop(self._due)
-            if play_no in self._plays:
+            play = self._plays.get(play_no)
+            if play is None:
+                continue
+            if play.viewer.no != play.viewer_no:
+                # Let go in between, and not known again: nobody could tell what they did.
+                self.lost_count += self._forget_play(play_no)
+            else:
                 self._score(play_no, index)
                 if not self._waits_on(play_no, index + 1):
                     self._forget_play(play_no)

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from edge.models.outcomes import Outcomes
 from edge.models.run import Run
 from edge.models.score import Comparison, Window
 from edge.sessions import Session
-from edge.viewers import Viewer
+from edge.viewers import Viewer, Viewers
 
 RUN = {"source": "registry", "folder": "", "manifest_sha256": "", "now_s": 0.0, "window": 9}
 TITLE, NEXT, OTHER = "http://o/e1", "http://o/e2", "http://o/film"
@@ -152,6 +153,18 @@ def test_a_horizon_longer_than_the_history_is_not_told_of() -> None:
     assert len(outcomes) == 0
 
 
+def test_of_viewers_who_were_let_go_nothing_is_told() -> None:
+    viewers, outcomes = Viewers(1, b"key"), Outcomes(10)
+    for number in (1, 2):  # the second makes the first go
+        play = session(viewers.choose(str(number), None), name=str(number))
+        outcomes.asked(number, play, NEXT)
+        outcomes.answered(number, 7, (0.5, 0.5, 0.5))
+        outcomes.ended(play)
+    outcomes.advance(HALF_HOUR_S)
+    assert [one.play_no for one in outcomes.take()] == [2]
+    assert (len(outcomes), outcomes.lost_count) == (1, 1)
+
+
 # -- scores
 
 
@@ -203,6 +216,33 @@ def test_a_window_forgets_the_oldest_and_a_wrong_certainty_costs_much_but_not_al
     figures = window.figures()
     assert figures is not None
     assert figures.log_loss == pytest.approx((math.log(2) + math.log(1e6)) / 2)
+
+
+def test_figures_after_much_has_come_and_gone_are_those_of_what_is_left() -> None:
+    rng = np.random.Generator(np.random.PCG64(6))
+    rows = [
+        (float(one), float(other), bool(one > level))
+        for one, other, level in rng.uniform(size=(5_000, 3))
+    ]
+    window, last = Window(200), Window(200)
+    sliding, rest = Comparison(200), Comparison(200)
+    for number, (one, other, is_followed) in enumerate(rows):
+        for bound, (figures, beside) in ((0, (window, sliding)), (4_800, (last, rest))):
+            if number >= bound:
+                figures.add(one, is_followed)
+                beside.add(number, one, other, is_followed)
+    have, want = window.figures(), last.figures()
+    assert have is not None
+    assert want is not None
+    assert msgspec.structs.astuple(have) == pytest.approx(msgspec.structs.astuple(want))
+    assert sliding.worse_by() == pytest.approx(rest.worse_by())
+    assert sliding.ece_worse_by() == pytest.approx(rest.ece_worse_by())
+    share = want.share
+    above = [
+        -math.log(one if true else 1.0 - one) + math.log(share if true else 1.0 - share)
+        for one, _, true in rows[-200:]
+    ]
+    assert want.base_error == pytest.approx(2.0 * np.std(above, ddof=1) / math.sqrt(200))
 
 
 def test_a_comparison_tells_worse_from_chance() -> None:

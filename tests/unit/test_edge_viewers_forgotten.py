@@ -78,15 +78,6 @@ def test_forgetting_is_by_address_or_by_one_device_there(
     assert len(viewers) == left
 
 
-def test_forgetting_is_by_pseudonym_too() -> None:
-    viewers = Viewers(100, b"key")
-    name = viewers.pseudonym("10.0.0.1", "tv")
-    viewers.choose(name, None)
-    viewers.choose(viewers.pseudonym("10.0.0.1", "phone"), None)
-    assert len(viewers.forget(name, None)) == 1
-    assert len(viewers.forget(name[:24], None)) == 1
-
-
 def test_a_forgotten_viewer_leaves_nothing_in_the_core() -> None:
     world = World()
     world.run(ModelChanged(model_id="m1"))
