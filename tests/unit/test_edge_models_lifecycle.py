@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import msgspec
 import pytest
 
 from edge.models.effects import FetchModel, RememberModels, StartModel, StopModel, SwitchModel
@@ -373,7 +374,7 @@ def test_of_two_that_are_no_good_neither_stays() -> None:
     assert not bench.running
 
 
-def test_another_kind_and_an_older_model_are_left_alone() -> None:
+def test_an_older_model_is_left_alone() -> None:
     bench = ModelsBench()
     bench.begin()
     bench.shadow(offer("m2", 5))
@@ -382,6 +383,15 @@ def test_another_kind_and_an_older_model_are_left_alone() -> None:
     fetches = len([one for one in bench.done if isinstance(one, FetchModel)])
     bench.feed(ModelsOffered(offers=(offer("m2", 5), offer("m1", 4))))
     assert len([one for one in bench.done if isinstance(one, FetchModel)]) == fetches
+
+
+def test_a_model_of_another_kind_is_left_alone() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    other = msgspec.structs.replace(offer("m2"), kind="recommend")
+    bench.feed(ModelsOffered(offers=(other,)))
+    bench.pass_time(DAY_S)
+    assert not [one for one in bench.done if isinstance(one, FetchModel)]
 
 
 def test_the_active_model_that_dies_once_does_not_hand_over_to_an_unproven_one() -> None:
