@@ -10,7 +10,7 @@ quantising moves the log-odds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,7 @@ from predictor.columns import HORIZONS, Plays, rows_at_end
 from predictor.export import to_onnx, with_platt
 from predictor.features import FEATURE_NAMES
 from predictor.quantize import quantize_int8
-from predictor.train.baselines import fit_baselines
+from predictor.train.baselines import Answers, fit_baselines
 from predictor.train.boosted import BoostSettings, Teacher, lesson
 from predictor.train.measuring import (
     MEASURE_BATCH,
@@ -238,13 +238,13 @@ def _calibrated(model: bytes, alone: list[bytes], parts: list[Rows]) -> tuple[by
     platt = [fit_platt(stacked[:, at], labels[:, at], weights) for at in range(len(HORIZONS))]
     scale, shift = np.array(platt).T
     middle = np.average(stacked, weights=weights, axis=0)
-    wider = scale * _spread_lost(networks, parts)
+    wider = scale * spread_lost(networks, parts)
     of_mean = np.stack([wider, shift + (scale - wider) * middle], axis=1)
     calibrated = with_platt(model, [(float(a), float(b)) for a, b in of_mean])
     return calibrated, [1.0 / (1.0 + np.exp(-(z * scale + shift))) for z in odds]
 
 
-def _spread_lost(networks: list[GraphAnswers], parts: list[Rows]) -> Floats:
+def spread_lost(networks: Sequence[Answers], parts: Sequence[Rows]) -> Floats:
     """(horizons,) Variance of one network's log-odds over that of the networks' mean.
 
     The calibration is of single networks, as only one has not seen a row. Part of their spread is
