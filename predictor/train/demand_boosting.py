@@ -5,10 +5,10 @@ part of its weighted quantile of the remaining errors: the exact step for pinbal
 is the least absolute error. Rows and features of each round are drawn. Sources: Friedman, "Greedy
 function approximation: a gradient boosting machine", 2001 (its LAD_TreeBoost); histograms as
 LightGBM has them. Written here because a few thousand rows need no library, and because exporters
-of others' trees were found broken. Training needs LightGBM by now for another model, and it would do
-here: on the weekly lists before week 134 and 212 its WAPE is .289 and .296, ours .289 and .299, in a
-third of the time (quantiles not yet moved).
-TODO: take it, with an exporter of its trees, when the figures of docs/results/demand.md are renewed.
+of others' trees were found broken. Training has LightGBM by now for another model, and it would
+do here: on the weekly lists before week 134 and 212 its WAPE is .289 and .296, ours .289 and .299,
+in a third of the time (quantiles not yet moved).
+TODO: take it, with an exporter of its trees, when docs/results/demand.md is measured anew.
 """
 
 from __future__ import annotations
