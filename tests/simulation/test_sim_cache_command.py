@@ -81,7 +81,7 @@ def test_ours_are_within_two_percent_of_their_namesakes(
     rows = json.loads(figures.read_text())["rows"]
     ours = {row["policy"]: row for row in rows if not row["is_peer"]}
     peers = {row["policy"]: row for row in rows if row["is_peer"]}
-    assert set(peers) == set(NAMESAKES) == set(ours)
+    assert set(peers) == set(NAMESAKES) == set(ours) - {"expected"}  # that one is our own
     for name, peer in peers.items():
         for key in ("object_miss_ratio", "byte_miss_ratio"):
             assert ours[name][key] == pytest.approx(peer[key], rel=0.02), (name, key)
