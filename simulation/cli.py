@@ -141,7 +141,7 @@ def shape(
 @app.command()
 def run(
     scenario: Annotated[
-        str, typer.Argument(metavar="SCENARIO", help="A TOML file, or evening, outage or faults.")
+        str, typer.Argument(metavar="SCENARIO", help="A TOML file, or evening, week, outage or faults.")
     ],
     seed: Annotated[int | None, typer.Option(help="Instead of the scenario's own.")] = None,
     check: Annotated[

@@ -24,7 +24,7 @@ from simulation.link_shape import LinkShape
 Setting = str | int | float | bool
 
 EVERY_EDGE = "*"
-SHIPPED_SCENARIOS = ("evening", "outage", "faults")
+SHIPPED_SCENARIOS = ("evening", "week", "outage", "faults")
 
 
 class RenditionSpec(Section, frozen=True, kw_only=True):
