@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from edge.drivers.models import RegistryFigures
 from edge.models.figures import ModelsFigures
 from edge.models.run import State
+from nearcast.horizons import HORIZONS
 
 _ROLES: Mapping[State, str] = {
     "starting": "starting",
@@ -17,6 +18,7 @@ _ROLES: Mapping[State, str] = {
     "probation": "active",
     "previous": "previous",
 }
+_BY_HORIZON = ["role", "horizon"]
 
 
 def model_metrics(models: ModelsFigures, registry: RegistryFigures) -> Iterator[Metric]:
@@ -35,24 +37,27 @@ def model_metrics(models: ModelsFigures, registry: RegistryFigures) -> Iterator[
         value=models.switch_count,
     )
     families = {
-        name: GaugeMetricFamily(f"nearcast_edge_model_{name}", text, labels=["role"])
-        for name, text in (
-            ("outcomes", "Outcomes that the figures of a model are made of"),
-            ("log_loss", "Log-loss of a model within half an hour, over these"),
-            ("calibration_error", "Expected calibration error, over these"),
-            ("calibration_gap", "What a model says on average, less what came true"),
-            ("tail_seconds", "The slowest answer in a hundred"),
-            ("drift_index", "Of the feature that is furthest from the training rows"),
+        name: GaugeMetricFamily(f"nearcast_edge_model_{name}", text, labels=labels)
+        for name, text, labels in (
+            ("outcomes", "Outcomes that the figures of a model are made of", _BY_HORIZON),
+            ("log_loss", "Log-loss of a model, over these", _BY_HORIZON),
+            ("calibration_error", "Expected calibration error, over these", _BY_HORIZON),
+            ("calibration_gap", "What it says on average, less what came true", _BY_HORIZON),
+            ("tail_seconds", "The slowest answer in a hundred", ["role"]),
+            ("drift_index", "Of the feature furthest from the training rows", ["role"]),
         )
     }
     for one in models.models:
         role = [_ROLES[one.state]]
-        scores = one.within_30min
-        families["outcomes"].add_metric(role, scores.outcome_count if scores else 0)
-        if scores is not None:
-            families["log_loss"].add_metric(role, scores.log_loss)
-            families["calibration_error"].add_metric(role, scores.ece)
-            families["calibration_gap"].add_metric(role, scores.mean_probability - scores.share)
+        by_horizon = (one.within_30min, one.within_24h, one.within_7d)
+        for horizon, scores in zip(HORIZONS, by_horizon, strict=True):
+            labels = [*role, horizon]
+            families["outcomes"].add_metric(labels, scores.outcome_count if scores else 0)
+            if scores is not None:
+                gap = scores.mean_probability - scores.share
+                families["log_loss"].add_metric(labels, scores.log_loss)
+                families["calibration_error"].add_metric(labels, scores.ece)
+                families["calibration_gap"].add_metric(labels, gap)
         if one.p99_s is not None:
             families["tail_seconds"].add_metric(role, one.p99_s)
         if one.drift:

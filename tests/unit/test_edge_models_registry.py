@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from edge.config import EdgeConfig, ModelsConfig
+from edge.drivers.model_metrics import model_metrics
 from edge.drivers.model_store import STATE_FILE, ModelStore
-from edge.drivers.models import Models
+from edge.drivers.models import Models, RegistryFigures
 from edge.drivers.upstream import UpstreamError
 from edge.drivers.upstream.whole import Answer
 from edge.events import Event, Headers
@@ -22,6 +23,7 @@ from edge.models.events import ModelsFound, ModelsOffered, RefusedModel, Remembe
 from nearcast.errors import ConfigError
 from nearcast.model_index import INDEX_PATH, ModelIndex
 from predictor.keys import KeyPair
+from tests.models_bench import ModelsBench, offer
 
 KEY = KeyPair.generate().public_text
 LIMIT_S = 20.0
@@ -180,3 +182,22 @@ def test_what_is_wrong_with_a_model_is_counted_by_the_word_that_the_error_has() 
     for word in (*words, "forged", "graph", "golden", "unusable"):  # nearcast.errors.ModelError
         assert refusal(word) == word
     assert refusal("unheard of") == "unusable"
+
+
+def test_what_came_true_is_measured_by_role_and_horizon() -> None:
+    bench = ModelsBench()
+    bench.begin()
+    bench.shadow(offer("m2"))
+    bench.watch(50)
+    registry = RegistryFigures(state="ok", poll_count=1, failure_count=0, fetched_bytes=0)
+    families = {one.name: one for one in model_metrics(bench.lifecycle.figures(0.0), registry)}
+    counts = {
+        (sample.labels["role"], sample.labels["horizon"]): sample.value
+        for sample in families["nearcast_edge_model_outcomes"].samples
+    }
+    known = {"30min": 50.0, "24h": 50.0, "7d": 0.0}
+    assert counts == {
+        (role, horizon): count for role in ("active", "shadow") for horizon, count in known.items()
+    }
+    losses = families["nearcast_edge_model_log_loss"].samples
+    assert {sample.labels["horizon"] for sample in losses} == {"30min", "24h"}
