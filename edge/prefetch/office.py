@@ -60,7 +60,9 @@ class Office:
             hours=self.hours,
             bytes_per_day=settings.bytes_per_day,
         )
-        self.trust = Trust(bytes_per_s_from_kbps(settings.rate_kbps))
+        self.trust = Trust(
+            bytes_per_s_from_kbps(settings.rate_kbps), residents.index.prefetch_bytes_max
+        )
         self.displaced = Displaced(residents.prefetch_lifetime_s)
         self.expectations = Expectations(residents, media_map)
         self.backhaul = Backhaul()

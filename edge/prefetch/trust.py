@@ -10,6 +10,7 @@ fetched any more, and would never be heard again.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from edge.prefetch.plans import Source
@@ -18,6 +19,10 @@ from edge.status import SourceFigures
 PRIOR_S: Final = 300.0
 """A source is believed at first as if so many seconds of the full rate had come as foreseen: that
 much a wrong one may waste before it is doubted."""
+
+PRIOR_SHARE: Final = 0.25
+"""Or as if this share of the room for prefetched objects had, if that is less: in a small store a
+wrong one must be found out before it has turned all of it over."""
 
 HALF_LIFE_S: Final = 6 * 3600.0
 
@@ -44,8 +49,9 @@ class _Record:
 class Trust:
     """By source."""
 
-    def __init__(self, rate_bytes_per_s: float) -> None:
-        self._prior_bytes = rate_bytes_per_s * PRIOR_S
+    def __init__(self, rate_bytes_per_s: float, room_bytes: float = math.inf) -> None:
+        """`rate_bytes_per_s`: what prefetching may take; `room_bytes`: of the store."""
+        self._prior_bytes = max(min(rate_bytes_per_s * PRIOR_S, room_bytes * PRIOR_SHARE), 1.0)
         self._records: dict[Source, _Record] = {}
 
     def resolved(

@@ -52,7 +52,7 @@ class EdgeStore:
         self._lifetime_s = (
             settings.prefetch.lifetime_s if self._index.expects is None else HORIZONS_S[-1]
         )
-        self._trust = Trust(trust_per_s)
+        self._trust = Trust(trust_per_s, self._index.prefetch_bytes_max)
         self._said: dict[int, float] = {}  # of what was fetched ahead and not used yet
         self._wasted: list[int] = []
 

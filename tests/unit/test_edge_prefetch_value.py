@@ -275,6 +275,15 @@ def test_a_source_that_has_nothing_fetched_any_more_is_heard_again() -> None:
     assert figures.trust == pytest.approx(0.3 / (0.3 + 4.5))
 
 
+def test_in_a_small_store_a_wrong_source_is_found_out_before_it_has_filled_it() -> None:
+    room_bytes = 40_000_000
+    small, large = Trust(1e6, room_bytes), Trust(1e6, 100 * room_bytes)
+    for trust in (small, large):
+        trust.resolved("model", 0.9, room_bytes // 2, 0.0, is_used=False)
+    assert 0.9 * small.factor("model", 0.0) < threshold(CONFIG, "rest")
+    assert 0.9 * large.factor("model", 0.0) > threshold(CONFIG, "rest")
+
+
 def test_a_source_that_is_right_more_often_than_it_says_gains_nothing() -> None:
     trust = Trust(1.0)
     trust.resolved("model", 0.5, 1_000_000, 0.0, is_used=True)
