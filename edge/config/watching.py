@@ -116,7 +116,8 @@ class PrefetchConfig(Section, frozen=True, kw_only=True):
     in_session_s: NotNegative = 8.0
     """How far ahead of its player a title is fetched while it is watched; 0: not at all."""
     lifetime_s: Positive = 1800.0
-    """How long prefetched objects are kept for whoever they were fetched for."""
+    """How long prefetched objects are kept for whoever they were fetched for; with
+    `eviction = "expected"` as long as they are worth it."""
     capacity_share: Share = 0.3
     """Of the store, for objects nobody has asked for yet."""
     threshold: Share | None = None
