@@ -168,7 +168,7 @@ def test_trees_beat_the_table_where_it_does_not_look() -> None:
         amounts[goes_on, 0, at] = (amounts[:, 0, at - 1] * factor)[goes_on]
     length_h = np.where(is_long, 8.0, 1.0)[:, None] * np.ones(plain.period_count)
     history = msgspec.structs.replace(plain, amounts=amounts, length_h=length_h)
-    settings = BoostSettings(rounds=40, leaves=16, rate=0.2, features_share=1.0)
+    settings = BoostSettings(rounds=15, leaves=8, rate=0.4, features_share=1.0)
     judged = judge(history, demand.fit(history.until(32), seed=1, settings=settings), 32)
     errors = {name: wape(points, judged.amount) for name, points in judged.points.items()}
     assert errors[TREES] < 0.4 * errors[TABLE]

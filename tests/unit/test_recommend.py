@@ -76,7 +76,7 @@ def blend() -> Blend:
 
 @pytest.fixture(scope="module")
 def trained() -> recommend.Trained:
-    return recommend.train(listing_of(chained()), data_sha256="0" * 64, latency_calls=1)
+    return recommend.train(listing_of(chained(viewers=40)), data_sha256="0" * 64, latency_calls=1)
 
 
 def test_pairs_count_by_their_distance_and_backwards_by_a_share() -> None:
@@ -294,7 +294,9 @@ def test_a_trained_model_beats_the_chain_where_pairs_tell_both_ways(
 
 
 def test_the_same_events_give_the_same_bytes(trained: recommend.Trained) -> None:
-    again = recommend.build(listing_of(chained()), BlendSettings(), lambda _stage, _share: None)
+    again = recommend.build(
+        listing_of(chained(viewers=40)), BlendSettings(), lambda _stage, _share: None
+    )
     assert again.model == trained.model
     assert again.model_float == trained.model_float
 
