@@ -138,8 +138,8 @@ def run_node(
 
 edge.command("purge")(purge)
 edge.command("explain")(explain)
-edge.command("models")(models)
-edge.command("forget")(forget)
+edge.command("models", short_help="Say which models run, and how good they are.")(models)
+edge.command("forget", short_help="Have a node forget a viewer.")(forget)
 
 
 async def _serve(

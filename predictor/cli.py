@@ -29,7 +29,11 @@ def _train() -> None:
     """
 
 
-train_app.command("next-episode")(train_next_episode)
-train_app.command("bandwidth")(train_bandwidth)
-train_app.command("demand")(train_demand)
-train_app.command("recommend")(train_recommend)
+# Short enough for a line of the list each.
+for name, train, short in (
+    ("next-episode", train_next_episode, "Whether a viewer goes on to the next episode."),
+    ("recommend", train_recommend, "Which title a viewer takes up next."),
+    ("demand", train_demand, "What each title will be watched, by region."),
+    ("bandwidth", train_bandwidth, "How fast the network will be."),
+):
+    train_app.command(name, short_help=short)(train)

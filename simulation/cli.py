@@ -30,8 +30,8 @@ def simulate() -> None:
 
 
 app.command("abr", cls=ListsCommand)(abr)
-app.command("prefetch")(prefetch)
-app.command("workload")(workload)
+app.command("prefetch", short_help="Say what prefetching is worth for a log of plays.")(prefetch)
+app.command("workload", short_help="Draw a log of plays of invented viewers.")(workload)
 
 
 def shape(
@@ -141,7 +141,8 @@ def shape(
 @app.command()
 def run(
     scenario: Annotated[
-        str, typer.Argument(metavar="SCENARIO", help="A TOML file, or evening, week, outage or faults.")
+        str,
+        typer.Argument(metavar="SCENARIO", help="A TOML file, or evening, week, outage or faults."),
     ],
     seed: Annotated[int | None, typer.Option(help="Instead of the scenario's own.")] = None,
     check: Annotated[

@@ -46,7 +46,7 @@ def list_models(
     write_json(json_file, found)
 
 
-@models_app.command("keygen")
+@models_app.command("keygen", short_help="Make a key to sign models with.")
 def make_key(
     out: Annotated[Path, typer.Option("--out", metavar="KEY", help="New private key file.")],
     json_file: JsonFile = None,
@@ -68,7 +68,7 @@ def make_key(
     write_json(json_file, {"public_key": key.public_text, "key_id": key.key_id})
 
 
-@models_app.command("sign")
+@models_app.command("sign", short_help="Sign a model folder.")
 def sign_model(
     folder: Annotated[Path, typer.Argument(help="Model folder.")],
     key_file: Annotated[
@@ -95,7 +95,7 @@ def sign_model(
     write_json(json_file, {"folder": str(folder), "model_id": model_id, "key_ids": ids})
 
 
-@models_app.command("verify")
+@models_app.command("verify", short_help="Say whether models may serve.")
 def verify_model(
     folder: Annotated[
         Path | None,
