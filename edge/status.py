@@ -7,6 +7,8 @@ everything that came from upstream, prefetches included.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 
@@ -40,9 +42,7 @@ class Counters:
         "prefetch_lost_bytes",
         "prefetch_refused",
         "prefetch_unwanted",
-        "prefetch_wanted_by_model",
-        "prefetch_wanted_by_observation",
-        "prefetch_wanted_by_rule",
+        "prefetch_wanted",
         "purged_objects",
         "purges",
         "requests",
@@ -61,6 +61,7 @@ class Counters:
     def __init__(self) -> None:
         for name in self.__slots__:
             setattr(self, name, 0)
+        self.prefetch_wanted = Counter()
 
     answers_own: int
     """Short texts of our own: errors, 304, 416."""
@@ -97,9 +98,8 @@ class Counters:
     prefetch_refused: int
     """Prefetches that the store had no room for."""
     prefetch_unwanted: int
-    prefetch_wanted_by_model: int
-    prefetch_wanted_by_observation: int
-    prefetch_wanted_by_rule: int
+    prefetch_wanted: Counter[str]
+    """By who foresaw it (edge.prefetch.plans)."""
     purged_objects: int
     """Dropped or made stale."""
     purges: int
@@ -222,9 +222,8 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     prefetch_threshold: float
     prefetch_sources: tuple[SourceFigures, ...] = ()
     titles: TitlesFigures = TitlesFigures()
-    prefetch_wanted_by_model: int
-    prefetch_wanted_by_observation: int
-    prefetch_wanted_by_rule: int
+    prefetch_wanted: dict[str, int]
+    """By who foresaw it: model, rule, observed."""
     prefetch_unwanted: int
     prefetch_refused: int
     prefetch_count: int

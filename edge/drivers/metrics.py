@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final, Protocol, get_args
 
 import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,6 +17,7 @@ from edge.drivers.title_metrics import title_metrics
 from edge.drivers.titles import TitlesInferenceFigures
 from edge.drivers.upstream.failures import UpstreamFailure
 from edge.models.figures import ModelsFigures
+from edge.prefetch.judge import Foreseer
 from edge.status import EdgeStatus
 
 
@@ -101,9 +102,6 @@ _COUNTERS: Final = (
         "Whether a successor was worth its bytes, and who decided",
         "decision",
         {
-            "model": "prefetch_wanted_by_model",
-            "rule": "prefetch_wanted_by_rule",
-            "observed": "prefetch_wanted_by_observation",
             "unwanted": "prefetch_unwanted",
             "refused": "prefetch_refused",
         },
@@ -185,6 +183,9 @@ class EdgeCollector(Collector):
             counter = CounterMetricFamily(name, text, labels=[label])
             for value, field in fields.items():
                 counter.add_metric([value], getattr(status, field))
+            if name == "nearcast_edge_prefetch_decisions":
+                for source in get_args(Foreseer):
+                    counter.add_metric([source], status.prefetch_wanted.get(source, 0))
             yield counter
         for name, text, field in _PLAIN_COUNTERS:
             yield CounterMetricFamily(name, text, value=getattr(status, field))

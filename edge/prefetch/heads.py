@@ -26,6 +26,7 @@ class HeadPlan:
     """That somebody may start this title: a plan of edge.prefetch."""
 
     source: Source = "titles"
+    is_bounded = False
     begins_on: Rung | None = None
     is_rest_wanted = False
 

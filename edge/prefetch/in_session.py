@@ -43,6 +43,7 @@ class Ahead:
     """The plan for one session."""
 
     source: Source = "in-session"
+    is_bounded = True
     probabilities: tuple[float, ...] = ()
     chance = 1.0
 

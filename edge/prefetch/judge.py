@@ -195,14 +195,10 @@ class Judge:
         probabilities = by_rule(question.share) if answer is None else answer
         chance = within(probabilities, self._kept_s(probabilities))
         is_wanted = chance > self._least
-        if not is_wanted:
-            self._counters.prefetch_unwanted += 1
-        elif source == "observed":
-            self._counters.prefetch_wanted_by_observation += 1
-        elif source == "model":
-            self._counters.prefetch_wanted_by_model += 1
+        if is_wanted:
+            self._counters.prefetch_wanted[source] += 1
         else:
-            self._counters.prefetch_wanted_by_rule += 1
+            self._counters.prefetch_unwanted += 1
         self._recorder.record(
             PrefetchDecided(
                 at_s=now_s,

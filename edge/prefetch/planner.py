@@ -64,7 +64,9 @@ class Planner:
         self._open = open_fills
         self._fills = fills
         self._plans: OrderedDict[str, Plan] = OrderedDict()  # oldest first
-        self._foreseen: OrderedDict[str, None] = OrderedDict()  # of these, all but in-session ones
+        self._foreseen: OrderedDict[str, None] = (
+            OrderedDict()
+        )  # of these, all that nobody else bounds
         self._due: OrderedDict[str, None] = OrderedDict()  # plans to look at
         self._resting: OrderedDict[str, float] = OrderedDict()  # plans to look at again then
         self._running = Running(market, open_fills)
@@ -92,7 +94,7 @@ class Planner:
             self._order_no += 1
             plan.order_no = self._order_no
             self._plans[plan.name] = plan
-            if plan.source != "in-session":  # those are bounded where they are made
+            if not plan.is_bounded:
                 self._foreseen[plan.name] = None
                 if len(self._foreseen) > self._config.plans_max:
                     self.end(next(iter(self._foreseen)))

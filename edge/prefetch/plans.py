@@ -3,12 +3,13 @@
 A source is whatever foresees something: the model or the rule about the next episode, what viewers
 went on to before, the title being watched, the titles a viewer likes. Each gives plans; the planner
 knows nothing of where they come from, weighs what they want next against each other and fetches
-it. To add a source is one file that makes plans and one call where its knowledge comes in.
+it. To add a source is one file that makes plans, one line in the table below, and one call where
+its knowledge comes in; trust, figures, explanations and metrics go by its name.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -16,8 +17,16 @@ from cache.http.headers import Headers
 from edge.prefetch.value import Use
 
 Source = Literal["model", "rule", "observed", "in-session", "titles"]
-"""Who foresaw it. model: the next-episode model. rule: half watched. observed: what viewers of
-this edge went on to. in-session: the title being watched. titles: the recommender."""
+"""Who foresaw it."""
+
+SOURCES: Final[dict[Source, str]] = {
+    "model": "the next-episode model",
+    "rule": 'the rule "half watched"',
+    "observed": "what viewers went on to here before",
+    "in-session": "a viewer who is watching this title",
+    "titles": "the recommender",
+}
+"""In words."""
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -48,6 +57,8 @@ class Plan(Protocol):
     """That it comes true in time."""
     viewer_key: str
     """The same for plans for the same viewing; never shown to anyone."""
+    is_bounded: bool
+    """Whether its source bounds how many of them there are; of all others the planner does."""
     order_no: int
     """Plans made earlier come first where all else is equal; the planner numbers them."""
 

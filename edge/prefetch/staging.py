@@ -68,6 +68,7 @@ class Intent:
         self.name = name
         self.session = session
         self.viewer_key = session.name
+        self.is_bounded = False
         self.about_url = successor_url
         self.source: Source = source
         self.probabilities: tuple[float, ...] = ()

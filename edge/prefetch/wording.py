@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from edge.prefetch.explanation import Explanation, Told
+from edge.prefetch.plans import SOURCES
 from nearcast.horizons import HORIZONS
 
 WIDTH: Final = 80
@@ -22,13 +23,6 @@ _STATES: Final = {
     "refused": "not worth its bytes",
     "dropped": "given up",
     "wasted": "let go before anyone asked",
-}
-_SOURCES: Final = {
-    "model": "the next-episode model",
-    "rule": 'the rule "half watched"',
-    "observed": "what viewers went on to here before",
-    "in-session": "a viewer who is watching this title",
-    "titles": "the recommender",
 }
 
 
@@ -96,7 +90,7 @@ def _foreseen(explained: Explanation) -> Iterator[str]:
     if title.source == "titles":
         yield from _row(
             "foreseen",
-            f"by {_SOURCES[title.source]} {_span(title.ago_s)} ago: {title.chance:.2f} that any "
+            f"by {SOURCES[title.source]} {_span(title.ago_s)} ago: {title.chance:.2f} that any "
             "viewer takes it up while it would be kept",
         )
         return
@@ -106,7 +100,7 @@ def _foreseen(explained: Explanation) -> Iterator[str]:
     )
     yield from _row(
         "foreseen",
-        f"by {_SOURCES[title.source]} {_span(title.ago_s)} ago, with {title.share:.0%} of the "
+        f"by {SOURCES[title.source]} {_span(title.ago_s)} ago, with {title.share:.0%} of the "
         f"title before it watched: {chances}; {title.chance:.2f} while it would be kept",
     )
 
@@ -118,7 +112,7 @@ def _decided(explained: Explanation) -> Iterator[str]:
         return
     last = explained.story[-1]
     yield from _row("decision", f"{_STATES[last.state]}{_detail(last)}")
-    yield from _row("why", f"wanted by {_SOURCES[grounds.source]}, as {_use(grounds.use)}")
+    yield from _row("why", f"wanted by {SOURCES[grounds.source]}, as {_use(grounds.use)}")
     if grounds.source == "titles":
         viewers = "whoever may take it up"
     else:

@@ -9,12 +9,14 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.config import PrefetchConfig
 from edge.prefetch import observed, starts
 from edge.prefetch.observed import Observed
 from edge.prefetch.starts import Starts
 from edge.prefetch.tallies import halved
 from edge.sessions import Session
 from edge.viewers import Rung
+from tests.edge_world import World
 
 
 def went_on(url: str, to_url: str) -> Session:
@@ -80,6 +82,15 @@ def test_rungs_that_are_made_up_are_forgotten() -> None:
     for number in range(2 * starts.RUNGS_MAX):
         known.learn(began(f"y{number}", "sd"))
     assert len(known) == starts.RUNGS_MAX
+
+
+def test_of_many_who_are_about_to_go_on_the_last_are_planned_for() -> None:
+    world = World(prefetch=PrefetchConfig(plans_max=2))
+    for number in range(4):
+        world.watch(1, 20.5, client=f"192.0.2.{number}", sid=f"s{number}")
+    planner = world.core._foresight._planner
+    assert len(planner) == 2
+    assert planner.plans()[-1].order_no == planner.plans()[0].order_no + 1 == 4
 
 
 @given(st.lists(st.integers(0, 30), max_size=300), st.integers(1, 40))

@@ -31,6 +31,7 @@ class Wish:
     """A plan that wants one object for ever."""
 
     source: Source = "model"
+    is_bounded = False
     about_url = "title"
     probabilities: tuple[float, ...] = ()
     headers: Headers = ()
