@@ -115,9 +115,10 @@ class PrefetchConfig(Section, frozen=True, kw_only=True):
     """Share of an episode after which the rest of the successor may be fetched."""
     in_session_s: NotNegative = 8.0
     """How far ahead of its player a title is fetched while it is watched; 0: not at all."""
-    lifetime_s: Positive = 1800.0
-    """How long prefetched objects are kept for whoever they were fetched for; with
-    `eviction = "expected"` as long as they are worth it."""
+    lifetime_s: Positive = 86_400.0
+    """How long prefetched objects are kept for whoever they were fetched for: of those who do not
+    go on at once, most do so within a day. With `eviction = "expected"` as long as they are worth
+    it."""
     capacity_share: Share = 0.3
     """Of the store, for objects nobody has asked for yet."""
     threshold: Share | None = None
@@ -130,7 +131,7 @@ class PrefetchConfig(Section, frozen=True, kw_only=True):
     stall_value: NotNegative = 1.1
     """What a warm byte after that is worth, while the backhaul is quick; up to twice as much where
     it hardly carries the picture."""
-    hold_cost_per_h: NotNegative = 0.02
+    hold_cost_per_h: NotNegative = 0.0005
     """Of keeping a byte for an hour, until it has been measured what evicted bytes would have
     earned."""
     answer_wait_s: Positive = 1.0

@@ -70,17 +70,16 @@ def test_more_is_found_in_the_same_room(figures: dict[str, Figures]) -> None:
     assert plain.byte_hit_ratio is not None
     assert expected.byte_hit_ratio is not None
     assert expected.byte_hit_ratio > plain.byte_hit_ratio + 0.08
-    # Not by much: where prefetches are let go unused their source is soon believed less, so that
-    # S3-FIFO fetches less in vain, and finds less.
-    assert expected.origin_bytes < plain.origin_bytes
+    assert plain.next_episode_hit_ratio is not None
+    assert expected.next_episode_hit_ratio is not None
+    assert expected.next_episode_hit_ratio > plain.next_episode_hit_ratio
 
 
-def test_what_is_fetched_ahead_is_kept_until_it_is_used(figures: dict[str, Figures]) -> None:
+def test_more_of_what_is_fetched_ahead_is_used(figures: dict[str, Figures]) -> None:
     plain, expected = figures["s3fifo"], figures["expected"]
-    assert plain.prefetch_precision is not None
+    assert expected.prefetch_used_bytes > 1.5 * plain.prefetch_used_bytes
     assert expected.prefetch_precision is not None
-    assert expected.prefetch_precision > 2 * plain.prefetch_precision
-    assert expected.next_episode_hit_ratio == plain.next_episode_hit_ratio
+    assert expected.prefetch_precision > 0.5
 
 
 def test_viewers_of_several_days_come_back_to_what_they_watched() -> None:

@@ -43,7 +43,7 @@ def test_an_object_that_is_held_says_who_foresaw_it_and_what_it_was_worth() -> N
     assert grounds is not None
     assert (grounds.source, grounds.use, grounds.viewer_count) == ("model", "start", 1)
     assert grounds.said == (0.7, 0.8, 0.9)
-    assert grounds.chance == 0.7
+    assert grounds.chance == 0.8  # within the day that it would be kept
     assert grounds.value == grounds.chance * grounds.gain - grounds.cost > 0
     assert explained.title is not None
     assert explained.title.share == 0.5

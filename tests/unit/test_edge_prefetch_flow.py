@@ -109,7 +109,7 @@ def test_a_model_decides_when_there_is_one() -> None:
     assert [len(row) for row in asked.rows] == [FEATURE_COUNT]
     assert asked.rows[0][FEATURE_NAMES.index("progress")] == 0.5
     assert world.prefetched() == []
-    world.run(Predicted(prediction_id=asked.prediction_id, probabilities=((0.05, 0.3, 0.4),)))
+    world.run(Predicted(prediction_id=asked.prediction_id, probabilities=((0.02, 0.05, 0.4),)))
     assert world.prefetched() == []
     world.watch_on(1, 30.5)
     later = world.predicts[-1]
@@ -119,7 +119,7 @@ def test_a_model_decides_when_there_is_one() -> None:
     decided = [r for r in world.recorder.records if isinstance(r, PrefetchDecided)]
     assert [(r.by, r.is_wanted, r.probability) for r in decided] == [
         ("model", False, 0.05),
-        ("model", True, 0.9),
+        ("model", True, 0.95),
     ]
 
 
