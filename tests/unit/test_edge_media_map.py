@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from edge import media_index
@@ -22,7 +24,7 @@ TEXTS = {UPSTREAM + path: text for path, text in episode_texts().items()}
 E1 = f"{UPSTREAM}/media/e1"
 
 
-def make(**limits: int) -> tuple[MediaMap, Counters, ListRecorder]:
+def make(**limits: Any) -> tuple[MediaMap, Counters, ListRecorder]:
     counters, recorder = Counters(), ListRecorder()
     config = SessionsConfig(**limits)
     return (
