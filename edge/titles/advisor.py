@@ -39,7 +39,7 @@ from edge.titles.events import (
 from edge.titles.histories import Histories
 from edge.titles.names import Names
 from edge.titles.popular import Popular
-from edge.titles.turns import Situation, Turns
+from edge.titles.turns import TURN_S, Situation, Turns
 from edge.viewers import Rung, Viewer
 from nearcast.machine import EffectQueue
 from nearcast.media import TrackKind
@@ -87,10 +87,8 @@ class Advisor:
         self.is_on = bool(config.titles.model) or config.titles.home_rows
         self.histories = Histories(config.sessions.history_s)
         self.popular = Popular(POPULAR_MAX)
-        self._heads = Heads(
-            lifetime_s=config.prefetch.lifetime_s, viewers_max=config.sessions.viewers_max
-        )
-        self._turns = Turns(config.prefetch.lifetime_s)
+        self._heads = Heads(lifetime_s=TURN_S, viewers_max=config.sessions.viewers_max)
+        self._turns = Turns(TURN_S)
         self._beginnings: dict[str, Beginning] = {}
         self._likes: WeakKeyDictionary[Viewer, tuple[str, ...]] = WeakKeyDictionary()
         self._model_id: str | None = None

@@ -1,7 +1,7 @@
 """How often viewers take up something new at all, by situation; and how often it was named.
 
-The model says what is taken up next if anything is. Whether anything is, within the time that
-objects are kept, is counted here: of those asked about in the same situation, how many did. Begins
+The model says what is taken up next if anything is. Whether anything is, within half an hour, is
+counted here: of those asked about in the same situation, how many did. Begins
 with a guess that weighs as much as a few dozen viewers. Of those who did, it is counted how often
 it was something that the model had named, over how often it should have been: a model that is sure
 and wrong is found out by a few viewers, long before its wasted bytes tell (edge.prefetch.trust).
@@ -19,8 +19,11 @@ Situation = Literal["over", "doubtful", "sitting"]
 """over: near the end of a film, or of what has no successor. doubtful: an episode nearly over whose
 viewer will rather not go on. sitting: a sitting has begun."""
 
+TURN_S: Final = 1800.0
+"""Whoever takes up something new later than that was not foreseen by this question."""
+
 GUESSES: Final[dict[Situation, float]] = {"over": 0.14, "doubtful": 0.04, "sitting": 0.02}
-"""Within half an hour, of 1,500 generated viewers over 60 days (simulation.workload.generated)."""
+"""Of 1,500 generated viewers over 60 days (simulation.workload.generated)."""
 GUESS_WEIGHT: Final = 30.0
 KNOWN_MAX: Final = 1_000.0
 """Questions remembered per situation, by halving: habits change."""

@@ -1,6 +1,6 @@
 """The same figures of what a live side left behind and of its twin."""
 
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 import pytest
@@ -39,8 +39,12 @@ def viewer(**changes: Any) -> ViewerReport:
 
 def edge_status(**changes: Any) -> dict[str, Any]:
     """As /.nearcast/status gives it: the core's figures, the drivers' beside them."""
-    zero: dict[Any, Any] = {int: 0, float: 0.0, bool: False, str: "", tuple[str, ...]: ()}
-    fields = {field.name: zero.get(field.type) for field in msgspec.structs.fields(EdgeStatus)}
+    zero: dict[Any, Any] = {int: 0, float: 0.0, bool: False, str: "", tuple: (), dict: {}}
+    fields = {
+        field.name: zero.get(get_origin(field.type) or field.type)
+        for field in msgspec.structs.fields(EdgeStatus)
+        if field.required
+    }
     return {**fields, "connection_count": 3, **changes}
 
 

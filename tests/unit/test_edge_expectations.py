@@ -74,7 +74,7 @@ def test_what_was_fetched_ahead_waits_for_its_viewer(eviction: str, is_kept: boo
     one = world(eviction)
     one.watch(1, 39.0)
     assert is_here(one, "/media/e2/low/1.m4s")
-    one.move_to(one.now_s + 6 * HOUR_S)
+    one.move_to(one.now_s + 2 * DAY_S)
     assert is_here(one, "/media/e2/low/1.m4s") == is_kept
     one.move_to(one.now_s + 7 * DAY_S)
     assert not is_here(one, "/media/e2/low/1.m4s")  # beyond that nobody foresees anything
@@ -107,5 +107,5 @@ def test_the_chance_of_use_is_that_while_it_will_be_kept() -> None:
         found = explained.title
         assert found is not None
         chances[eviction] = found.chance, found.probabilities
-    assert chances["s3fifo"][0] == pytest.approx(chances["s3fifo"][1][0])  # half an hour
+    assert chances["s3fifo"][0] == pytest.approx(chances["s3fifo"][1][1])  # a day
     assert chances["expected"][0] == pytest.approx(chances["expected"][1][-1])  # a week
