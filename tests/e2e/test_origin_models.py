@@ -47,7 +47,6 @@ async def until(session: aiohttp.ClientSession, *, count: int) -> ModelIndex:
             index = await index_of(session)
             if len(index.kinds.get("next-episode", ())) == count:
                 return index
-            await asyncio.sleep(0.01)
 
 
 def test_a_signed_model_is_added_served_fetched_and_verified(signed: Path, tmp_path: Path) -> None:
