@@ -101,7 +101,8 @@ def test_the_film_that_is_likeliest_next_begins_from_the_edge_and_is_shown(
         status = edge.wait_status(lambda status: status["prefetch_resident_bytes"] > 0)
         assert status["titles"]["asked_count"] >= 1
         assert status["titles"]["failed_count"] == 0
-        edge.wait_status(lambda status: status["prefetch_resident_bytes"] >= 2 * len(SEGMENT))
+        origin.wait_for("/media/f2/0.ts")
+        edge.wait_status(lambda status: status["prefetches_in_flight"] == 0)
         assert rows(edge, "player")[0] == "Film 2"
         assert rows(edge, "somebody else") == []
         assert edge.get("/media/f2/0.ts", user_agent="player").is_hit
