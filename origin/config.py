@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
 import msgspec
 
 from nearcast.config import Section
 from origin.library import FreshnessConfig
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class LimitsConfig(Section, frozen=True):
@@ -17,6 +21,76 @@ class LimitsConfig(Section, frozen=True):
     idle_s: Annotated[float, msgspec.Meta(gt=0)] = 75.0
     # A client that reads this slowly holds a file open and a task; then its connection is closed.
     send_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+
+
+class PlanConfig(Section, frozen=True):
+    """How placement plans are made.
+
+    Attributes:
+        enabled: Make them by the clock; off: only when told to.
+        apply: Put a plan that was made by the clock in force without waiting for anybody.
+        interval_s: A new one so often.
+        valid_s: How long an edge that hears nothing more follows one.
+        pinned_share: Of an edge's store; the rest is its own policy's.
+        windows: Local hours in which edges fetch for the plan, `02:00-08:00`.
+        fill_share: What plans may fetch, of what viewers are expected to take.
+        fill_kbps: What an edge may fetch for the plan at a time.
+        history_days: How much reported demand is looked at.
+    """
+
+    enabled: bool = True
+    apply: bool = True
+    interval_s: Annotated[float, msgspec.Meta(ge=1.0)] = 6 * 3600.0
+    valid_s: Annotated[float, msgspec.Meta(ge=60.0)] = 36 * 3600.0
+    pinned_share: Share = 0.6
+    windows: tuple[str, ...] = ("02:00-08:00",)
+    fill_share: Share = 0.1
+    fill_kbps: Positive = 200_000.0
+    history_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 14
+
+
+class ControlConfig(Section, frozen=True):
+    """The fleet of edges that this origin looks after.
+
+    Attributes:
+        database: SQLAlchemy URL, such as postgresql://user@host/name; empty: `control.db` in the
+            library's folder.
+        fleet_listen: Where edges report, over mutual TLS; empty: loopback, 20 ports above `listen`.
+        admin_listen: The page and its API; empty: loopback, 10 ports above `listen`.
+        admin_names: Host names by which the admin port may be asked, besides those of loopback.
+        fleet_names: Host names and addresses in the fleet port's certificate; the first is what
+            edges are told, unless `fleet_url` says otherwise.
+        fleet_url: The fleet port as edges reach it.
+        steering_url: This origin as players reach it, `https://origin.example`; empty: manifests
+            do not speak of steering.
+        admin_token_file: Made at first start; empty: `admin.token` in the library's folder.
+        trusted_proxies: Networks whose X-Forwarded-For is believed.
+        collector: Take players' CMCD reports on the content listener.
+        connections_max: Of edges, at a time.
+    """
+
+    enabled: bool = True
+    database: str = ""
+    fleet_listen: str = ""
+    admin_listen: str = ""
+    admin_names: tuple[str, ...] = ()
+    fleet_names: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
+    fleet_url: str = ""
+    steering_url: str = ""
+    admin_token_file: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    collector: bool = True
+    connections_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 4096
+    plan: PlanConfig = PlanConfig()
+
+    def __post_init__(self) -> None:
+        for network in self.trusted_proxies:
+            ipaddress.ip_network(network, strict=False)  # raises ValueError, which says enough
+        if not self.fleet_names:
+            raise ValueError("name at least one host or address")
+        for url, scheme in ((self.fleet_url, "https"), (self.steering_url, "http")):
+            if url and not (url.startswith((f"{scheme}://", "https://")) and url.count("/") == 2):
+                raise ValueError(f"{url!r} must be a scheme and a host: {scheme}://host:port")
 
 
 class OriginConfig(Section, frozen=True):
@@ -32,3 +106,4 @@ class OriginConfig(Section, frozen=True):
     drain_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     freshness: FreshnessConfig = FreshnessConfig()
     limits: LimitsConfig = LimitsConfig()
+    control: ControlConfig = ControlConfig()
