@@ -1,0 +1,17 @@
+"""What can go wrong with the control state."""
+
+from __future__ import annotations
+
+from nearcast.errors import NearcastError
+
+
+class StateError(NearcastError):
+    """The database refuses what was asked: a clash of records, a schema of another version."""
+
+
+class StateUnavailable(StateError):
+    """The database cannot be reached, is too busy or full: nothing was changed as far as we know.
+
+    The caller decides whether and when to try again; everything that is written in batches may be
+    written twice.
+    """
