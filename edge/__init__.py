@@ -36,6 +36,7 @@ Where to look, in the order of reading:
     viewers             the same viewer over several titles
     prefetch            what is worth fetching ahead, and what of it when; why, for who asks
     titles              which titles viewers may take up next; home rows
+    telemetry           what the origin is told of all this
     models              which model answers, how good it is, and what replaces it
     foresight           wires these
 

@@ -78,6 +78,7 @@ class EdgeCore:
         recorder: Recorder,
         hops: Hops,
         viewer_key: bytes | None = None,
+        is_in_fleet: bool = False,
     ) -> None:
         self._config = config
         self._epoch_s = epoch_s
@@ -176,7 +177,10 @@ class EdgeCore:
             counters=self._counters,
             recorder=recorder,
             viewer_key=viewer_key,
+            is_in_fleet=is_in_fleet,
         )
+        self.telemetry = self._foresight.telemetry
+        """What is told to the origin; on only in a fleet."""
 
     @classmethod
     def from_config(
@@ -187,16 +191,19 @@ class EdgeCore:
         recorder: Recorder,
         hops: Hops | None = None,
         viewer_key: bytes | None = None,
+        is_in_fleet: bool = False,
     ) -> EdgeCore:
         """`epoch_s`: the wall time at `now_s == 0`. `hops`: what marks this node's requests; by
         the node's name when not given. `viewer_key`: a secret for the viewers' pseudonyms; when not
-        given, one that anybody can guess. Raises ConfigError without an upstream."""
+        given, one that anybody can guess. `is_in_fleet`: an origin is told what is served. Raises
+        ConfigError without an upstream."""
         return cls(
             config,
             epoch_s=epoch_s,
             recorder=recorder,
             hops=hops if hops is not None else Hops(config.name),
             viewer_key=viewer_key,
+            is_in_fleet=is_in_fleet,
         )
 
     def find_hit(self, request: Requested, now_s: float) -> ServeObject | None:
@@ -382,6 +389,7 @@ class EdgeCore:
     def _hits_served(self, event: HitsServed, now_s: float) -> None:
         touch, observe = self._residents.touch, self._foresight.observe
         is_recorded = self._ledger.is_recorded
+        tell = self.telemetry.sent if self.telemetry.is_on else None
         sent_bytes = 0
         for hit in event.hits:
             used_bytes = 0
@@ -393,6 +401,8 @@ class EdgeCore:
                 self._ledger.record_hit(
                     url, hit.sent_bytes, at_s=hit.at_s, is_prefetched=used_bytes > 0
                 )
+            if tell is not None:
+                tell(url, hit.headers, hit.sent_bytes, is_resident=True)
             observe(url, hit.target, hit.headers, hit.client, hit.at_s)
         self._ledger.hits(len(event.hits), sent_bytes)
         if event.hits:

@@ -11,6 +11,7 @@ import msgspec
 
 from nearcast.http1 import Headers
 from nearcast.media import ByteRange
+from nearcast.telemetry import Line
 
 Priority = Literal["demand", "prefetch"]
 
@@ -29,6 +30,8 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     requested_wall_s: float
     received_wall_s: float
     is_prefetch: bool = False
+    is_planned: bool = False
+    """Pinned for a placement plan; a restart finds it so."""
     stale_from_wall_s: float | None = None
     """It was purged softly: from then on it is stale, whatever its fields say."""
     part_first: int = 0
@@ -125,6 +128,11 @@ class StartFill(Effect, frozen=True, kw_only=True):
     headers: Headers
     priority: Priority
     continues: Held | None = None
+    peer: str = ""
+    """Ask this edge (scheme and authority) for what clients would ask of it, instead of upstream;
+    only ever one that a signed plan names."""
+    leave_bytes: int | None = None
+    """Read so much of the body, tell of it, and wait for `AllowFill`; None: all of it."""
 
 
 class SetFillPriority(Effect, frozen=True, kw_only=True):
@@ -142,6 +150,13 @@ class PauseFill(Effect, frozen=True, kw_only=True):
 
 class ResumeFill(Effect, frozen=True, kw_only=True):
     fill_id: int
+
+
+class AllowFill(Effect, frozen=True, kw_only=True):
+    """Read on, until so much of the body is here altogether."""
+
+    fill_id: int
+    leave_bytes: int
 
 
 class CancelFill(Effect, frozen=True, kw_only=True):
@@ -222,6 +237,12 @@ class ViewerForgotten(Effect, frozen=True, kw_only=True):
     session_count: int
     question_count: int
     """Put to a model, of which the outcome was waited for."""
+
+
+class WriteTelemetry(Effect, frozen=True, kw_only=True):
+    """Write these events down and see that the origin gets them."""
+
+    events: tuple[Line, ...]
 
 
 class FetchCatalog(Effect, frozen=True, kw_only=True):

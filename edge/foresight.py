@@ -43,6 +43,8 @@ from edge.sessions import Session, Sessions
 from edge.snapshot import Watching
 from edge.status import Counters
 from edge.successors import Successors
+from edge.telemetry.desk import TelemetryDesk
+from edge.telemetry.titles import TitleIds
 from edge.texts import Texts
 from edge.titles.advisor import Advisor
 from edge.titles.events import TitlesEvent, TitlesModelChanged
@@ -70,6 +72,7 @@ class Foresight:
         counters: Counters,
         recorder: Recorder,
         viewer_key: bytes | None,
+        is_in_fleet: bool = False,
     ) -> None:
         self._config = config.prefetch
         self._services = services
@@ -121,7 +124,19 @@ class Foresight:
         self._home = HomeRows(
             self._advisor, names=self._names, viewers=self._viewers, services=services
         )
-        self._needs_catalogs = self._config.enabled or self._advisor.is_on
+        self.telemetry = TelemetryDesk(
+            config.telemetry,
+            is_on=is_in_fleet and config.telemetry.enabled,
+            epoch_s=epoch_s,
+            media_map=self._map,
+            successors=self._successors,
+            ids=TitleIds(services),
+            effects=effects,
+        )
+        if is_in_fleet:
+            self._sessions.on_report = self.telemetry.heard
+            ledger.on_sent = self.telemetry.answered
+        self._needs_catalogs = self._config.enabled or self._advisor.is_on or is_in_fleet
         self._office = office = Office(
             config,
             epoch_s=epoch_s,
@@ -146,6 +161,7 @@ class Foresight:
         """Of the settings only where the catalogues are changes while a node runs."""
         self._successors.keep_only(self._services.catalog_urls())
         self._names.keep_only(self._services.catalog_urls())
+        self.telemetry.ids.keep_only(self._services.catalog_urls())
         if self._needs_catalogs:
             self._ask_for_catalogs()
 
@@ -171,6 +187,7 @@ class Foresight:
             self._texts.read(outcome.url, outcome.text)
         if not outcome.was_prefetch:
             self._office.accounts.demanded(outcome, now_s)
+        self.telemetry.fetched(outcome)
         self._planner.ended(outcome, now_s)
 
     def object_read(self, event: ObjectRead, now_s: float) -> None:
@@ -194,6 +211,7 @@ class Foresight:
 
     def catalog_learned(self, event: CatalogLearned, now_s: float) -> None:
         self._successors.learn(event)
+        self.telemetry.ids.learn(event)
         if self._advisor.is_on:
             self._names.learn(event)
         self._recorder.record(
@@ -250,6 +268,7 @@ class Foresight:
 
     def stop(self, now_s: float) -> None:
         self._planner.stop(now_s)
+        self.telemetry.flush(now_s)
 
     # -- time
 
@@ -259,6 +278,7 @@ class Foresight:
         self._models.advance(now_s)
         self._advisor.advance(now_s)
         self._judge.advance(now_s)
+        self.telemetry.advance(now_s)
         self._planner.stir()
 
     def deadline_s(self, now_s: float) -> float | None:
@@ -269,6 +289,7 @@ class Foresight:
             self._judge.deadline_s(),
             self._office.heads.deadline_s(),
             self._planner.deadline_s(now_s),
+            self.telemetry.deadline_s(),
         )
         return min([one for one in deadlines if one is not None], default=None)
 
@@ -283,18 +304,21 @@ class Foresight:
             self._expectations.forget(gone)
         self._office.heads.refresh(now_s)
         self._planner.balance(now_s)
+        self.telemetry.settle(now_s)
 
     def _pass_on(self, now_s: float) -> None:
         following = self._office.next_episode
         for session in self._sessions.take_started():
             self._judge.observed.started(session)
             self._outcomes.started(session, now_s)
+            self.telemetry.started(session)
             following.started(session)
             self._expectations.watched(session, now_s)
             self._advisor.started(session, now_s)
             self._office.heads.started(session.title_url)
         for session in self._sessions.take_begun():
             following.begun(session)
+            self.telemetry.begun(session)
             self._expectations.watched(session, now_s)
         for move in self._sessions.take_moves():
             self._office.in_session.moved(move)
@@ -308,6 +332,7 @@ class Foresight:
             self._advisor.decided(verdict, now_s)
         for session in self._sessions.take_ended():
             self._outcomes.ended(session)
+            self.telemetry.ended(session, now_s)
             following.ended(session)
             self._expectations.ended(session, now_s)
             self._office.in_session.ended(session)

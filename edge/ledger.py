@@ -7,6 +7,9 @@ then answered. Answers that the hit path gave by itself never get here; the core
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from cache.http.headers import Headers
 from edge.effects import Effect, PassThrough, ServeFill, ServeObject, ServeText
 from edge.records import Answered, AnswerSource
 from edge.status import Counters
@@ -15,7 +18,7 @@ from nearcast.record import NullRecorder, Recorder
 
 
 class _Open:
-    __slots__ = ("is_answered", "is_prefetched", "source", "status", "url")
+    __slots__ = ("headers", "is_answered", "is_prefetched", "source", "status", "url")
 
     def __init__(self) -> None:
         self.is_answered = False
@@ -23,6 +26,7 @@ class _Open:
         self.source: AnswerSource = "own"
         self.status: int | None = None
         self.url = ""
+        self.headers: Headers = ()
 
 
 class Ledger:
@@ -37,17 +41,19 @@ class Ledger:
         self.is_recorded = not isinstance(recorder, NullRecorder)
         """Hits come in such numbers that a record nobody hears is not even made."""
         self._open: dict[int, _Open] = {}
+        self.on_sent: Callable[[str, Headers, int, AnswerSource], None] | None = None
+        """Told what clients were sent, but for hits: (url, request's headers, bytes, source)."""
         self.pass_count = 0
         """Requests being passed through."""
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, request_id: int, url: str) -> None:
+    def open(self, request_id: int, url: str, headers: Headers = ()) -> None:
         assert request_id not in self._open, f"request {request_id} was fed twice"
         self._counters.requests += 1
         entry = _Open()
-        entry.url = url
+        entry.url, entry.headers = url, headers
         self._open[request_id] = entry
 
     def is_waiting(self, request_id: int) -> bool:
@@ -89,6 +95,8 @@ class Ledger:
             self.pass_count -= 1
         if entry.is_answered:
             self._count(entry.source, sent_bytes)
+            if self.on_sent is not None:
+                self.on_sent(entry.url, entry.headers, sent_bytes, entry.source)
             self._recorder.record(
                 Answered(
                     at_s=now_s,

@@ -85,7 +85,7 @@ class Router:
             self._ledger.open(request.request_id, "")
             self._desk.refuse_head(request.request_id, request.method, ask)
             return None
-        self._ledger.open(request.request_id, ask.url)
+        self._ledger.open(request.request_id, ask.url, request.headers)
         self.route(ask, now_s)
         return ask
 

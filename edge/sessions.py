@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import urljoin
 
@@ -29,6 +29,7 @@ from edge.records import CheckpointReached
 from edge.services import Services
 from edge.status import Counters
 from edge.successors import Successors
+from edge.telemetry.reports import Report
 from edge.viewers import Rung, Viewer, Viewers, device
 from nearcast import cmcd
 from nearcast.media import ByteRange, TrackKind
@@ -73,6 +74,8 @@ class Session:
         self.previous: Previous | None = None
         self.shared_headers: Headers = ()
         """What its requests send upstream: fetches on its behalf say the same."""
+        self.report: Report | None = None
+        """What its player said of itself, where somebody keeps it."""
         self.is_tv = False
         self.is_mobile = False
         self.is_counted = False
@@ -131,6 +134,8 @@ class Sessions:
         self._begun: list[Session] = []
         self._ended: list[Session] = []
         self._moves: list[Move] = []
+        self.on_report: Callable[[Session, Place, cmcd.Cmcd, float], None] | None = None
+        """Told what players say of themselves."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -147,7 +152,8 @@ class Sessions:
         places = self._map.places(url, _first_byte(headers))
         if not places:
             return
-        said = cmcd.from_request(target, headers) or cmcd.Cmcd()
+        report = cmcd.from_request(target, headers)
+        said = report if report is not None else cmcd.Cmcd()
         agent = get_one(headers, "user-agent") or ""
         peer = self._viewers.pseudonym(client, agent)
         session, place = self._session(said, peer, places, at_s)
@@ -165,6 +171,8 @@ class Sessions:
                 self._moves.append(
                     Move(session, place, hint_url, said.buffer_s, said.throughput_kbps)
                 )
+        if report is not None and self.on_report is not None:
+            self.on_report(session, place, report, at_s)
         self._schedule(session)
 
     def _session(
@@ -283,6 +291,10 @@ class Sessions:
     def take_ended(self) -> list[Session]:
         ended, self._ended = self._ended, []
         return ended
+
+    def open(self) -> tuple[Session, ...]:
+        """Those that are not over, the one seen longest ago first."""
+        return tuple(self._sessions.values())
 
     def drop(self, viewers: Collection[Viewer]) -> int:
         """End what these viewers watch; how many sessions that were."""

@@ -59,6 +59,9 @@ class Cmcd(msgspec.Struct, frozen=True, kw_only=True):
     is_starved: bool = False  # bs
     is_startup: bool = False  # su
     version: int | None = None  # v
+    error_code: str | None = None  # ec, of version 2
+    start_delay_s: float | None = None  # msd, of version 2
+    state: str | None = None  # sta, of version 2: s p k r a w e f q d
 
 
 _Kind = Literal[
@@ -85,6 +88,8 @@ _KEYS: Final[dict[str, _Key]] = {
     "cid": _Key("content_id", "CMCD-Session", "string"),
     "d": _Key("duration_s", "CMCD-Object", "ms"),
     "dl": _Key("deadline_s", "CMCD-Request", "ms100"),
+    "ec": _Key("error_code", "CMCD-Status", "string"),
+    "msd": _Key("start_delay_s", "CMCD-Session", "ms"),
     "mtp": _Key("throughput_kbps", "CMCD-Request", "kbps100"),
     "nor": _Key("next_object", "CMCD-Request", "path"),
     "ot": _Key("object_type", "CMCD-Object", "token", _OBJECT_TYPES),
@@ -93,6 +98,7 @@ _KEYS: Final[dict[str, _Key]] = {
     "sf": _Key("stream_format", "CMCD-Session", "token", frozenset("dhso")),
     "sid": _Key("session_id", "CMCD-Session", "string"),
     "st": _Key("stream_type", "CMCD-Session", "token", frozenset("vl")),
+    "sta": _Key("state", "CMCD-Request", "token", frozenset("spkrawefqd")),
     "su": _Key("is_startup", "CMCD-Request", "flag"),
     "tb": _Key("top_bitrate_kbps", "CMCD-Object", "kbps"),
     "v": _Key("version", "CMCD-Session", "int"),

@@ -21,12 +21,14 @@ SIZE = 1000
 class Bench:
     """A core with a clock that moves when told."""
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, *, is_in_fleet: bool = False, **settings: object) -> None:
         self.recorder = ListRecorder()
         if "services" not in settings:
             settings["upstream"] = UPSTREAM
         config = EdgeConfig(**settings)  # type: ignore[arg-type]
-        self.core = EdgeCore.from_config(config, epoch_s=EPOCH_S, recorder=self.recorder)
+        self.core = EdgeCore.from_config(
+            config, epoch_s=EPOCH_S, recorder=self.recorder, is_in_fleet=is_in_fleet
+        )
         self.now_s = 0.0
         self.last_id = 0
         self.core.drain()

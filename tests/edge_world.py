@@ -100,8 +100,8 @@ class World(Bench):
     `hold` names the priorities whose fills stay unanswered until `let_go`.
     """
 
-    def __init__(self, **settings: object) -> None:
-        super().__init__(**settings)
+    def __init__(self, *, is_in_fleet: bool = False, **settings: object) -> None:
+        super().__init__(is_in_fleet=is_in_fleet, **settings)
         self.hold: tuple[str, ...] = ()
         self.held: dict[int, StartFill] = {}
         self.paused: set[int] = set()

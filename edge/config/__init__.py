@@ -13,6 +13,7 @@ from edge.config.service import (
     TokenRules,
 )
 from edge.config.storage import StorageConfig
+from edge.config.telemetry import TelemetryConfig
 from edge.config.titles import TitlesConfig
 from edge.config.watching import InferenceConfig, PrefetchConfig, SessionsConfig
 
@@ -29,6 +30,7 @@ __all__ = [
     "ServiceRules",
     "SessionsConfig",
     "StorageConfig",
+    "TelemetryConfig",
     "TitlesConfig",
     "TlsConfig",
     "TlsRules",

@@ -16,6 +16,7 @@ from edge.config.ranges import Count
 from edge.config.server import ServerConfig, TlsConfig
 from edge.config.service import ServiceConfig, ServiceRules, check_upstream
 from edge.config.storage import StorageConfig
+from edge.config.telemetry import TelemetryConfig
 from edge.config.titles import TitlesConfig
 from edge.config.watching import InferenceConfig, PrefetchConfig, SessionsConfig
 from nearcast.config import Section
@@ -67,6 +68,7 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     inference: InferenceConfig = InferenceConfig()
     models: ModelsConfig = ModelsConfig()
     titles: TitlesConfig = TitlesConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
     def __post_init__(self) -> None:
         if self.upstream:

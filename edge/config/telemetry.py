@@ -1,0 +1,37 @@
+"""What an edge tells the origin of what it served."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from edge.config.ranges import Count, Positive
+from nearcast.config import Section
+
+
+class TelemetryConfig(Section, frozen=True, kw_only=True):
+    """Events are written to the disk first and sent from there. They name no viewer."""
+
+    enabled: bool = True
+    """Only in a fleet: a node on its own tells nobody."""
+    url: str = ""
+    """`nats://host:port`: events go to NATS JetStream; empty: to the origin, with all the rest."""
+    flush_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    """How often what viewers took is added up and told, and how often what was written is sent."""
+    spool_bytes_max: Annotated[int, msgspec.Meta(ge=2_000_000)] = 200_000_000
+    """Disk for events that the origin has not taken yet; the oldest make room and are counted."""
+    segment_bytes: Annotated[int, msgspec.Meta(ge=10_000, le=100_000_000)] = 1_000_000
+    segment_s: Positive = 3600.0
+    """A segment is closed at this size or age."""
+    ship_kbps: Positive = 8_000.0
+    """How fast it catches up after the origin was away."""
+    rows_max: Count = 20_000
+    """Renditions added up at a time; with more of them sums are told sooner."""
+
+    def __post_init__(self) -> None:
+        if self.url and not self.url.startswith(("nats://", "tls://")):
+            raise ValueError(
+                f"telemetry.url {self.url!r} must begin with nats:// or tls://; leave it empty to "
+                "send events to the origin"
+            )
