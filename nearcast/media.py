@@ -105,11 +105,14 @@ class Representation(msgspec.Struct, frozen=True, kw_only=True):
 
 class Base(msgspec.Struct, frozen=True, kw_only=True):
     """A place where bytes are. Lower `priority` comes first; among equals, `weight` says how
-    often."""
+    often. `pathway` is what content steering calls it, empty where it has no name; `stable_id` the
+    name of a playlist in all pathways (HLS)."""
 
     url: str
     priority: int = 1
     weight: float = 1.0
+    pathway: str = ""
+    stable_id: str = ""
 
 
 class Presentation(msgspec.Struct, frozen=True, kw_only=True):

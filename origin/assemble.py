@@ -22,7 +22,11 @@ class Origin:
         self._folder = LibraryFolder(Path(config.library), must_exist=True)
         models = OnDisk(ModelStore(self._folder), config.freshness)
         self.library = DiskLibrary(
-            self._folder.database, self._folder.media, models, config.freshness
+            self._folder.database,
+            self._folder.media,
+            models,
+            config.freshness,
+            steering_url=config.control.steering_url,
         )
         self.core = OriginCore(self.library)
         self.metrics = OriginMetrics()

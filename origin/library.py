@@ -85,11 +85,13 @@ class Shelf:
         *,
         freshness: FreshnessConfig | None = None,
         loaded_max: int = LOADED_TITLES_MAX,
+        steering_url: str = "",
     ) -> None:
         self.catalog = catalog
         self._freshness = freshness or FreshnessConfig()
         self._load_title = load_title
         self._loaded_max = loaded_max
+        self._steering_url = steering_url
         self._ids = frozenset(title.id for title in catalog.titles)
         self._loaded: OrderedDict[str, _TitleShelf] = OrderedDict()
 
@@ -128,7 +130,7 @@ class Shelf:
             title = self._load_title(title_id)
             if title is None:
                 return None
-            shelf = self._loaded[title_id] = _TitleShelf(title, self._freshness)
+            shelf = self._loaded[title_id] = _TitleShelf(title, self._freshness, self._steering_url)
             if len(self._loaded) > self._loaded_max:
                 self._loaded.popitem(last=False)
         else:
@@ -146,7 +148,11 @@ class MemoryLibrary:
     """
 
     def __init__(
-        self, titles: Iterable[Title], *, freshness: FreshnessConfig | None = None
+        self,
+        titles: Iterable[Title],
+        *,
+        freshness: FreshnessConfig | None = None,
+        steering_url: str = "",
     ) -> None:
         self._titles = {title.id: title for title in titles}
         self._shelf = Shelf(
@@ -154,6 +160,7 @@ class MemoryLibrary:
             self._titles.get,
             freshness=freshness,
             loaded_max=max(1, len(self._titles)),
+            steering_url=steering_url,
         )
 
     @property
@@ -171,11 +178,11 @@ class MemoryLibrary:
 class _TitleShelf:
     """The paths below one title; its manifests are written once."""
 
-    def __init__(self, title: Title, freshness: FreshnessConfig) -> None:
+    def __init__(self, title: Title, freshness: FreshnessConfig, steering_url: str) -> None:
         self.title = title
         self._freshness = freshness
         self._renditions = {entry.rendition.id: entry for entry in title.renditions}
-        self._manifests = manifests_of(title)
+        self._manifests = manifests_of(title, steering_url=steering_url)
 
     def resource(self, path: str, rest: str) -> Resource | None:
         manifest = self._manifests.get(rest)

@@ -30,8 +30,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     text: bytes
 
 
-def manifests_of(title: Title) -> dict[str, Manifest]:
-    """Every manifest of `title` by its path below the title."""
+STEERING_PREFIX: Final = "/v1/steering/"
+"""Followed by the title's id: where players ask which edge to take."""
+
+
+def manifests_of(title: Title, *, steering_url: str = "") -> dict[str, Manifest]:
+    """Every manifest of `title` by its path below the title. `steering_url` is the origin of the
+    steering server; empty: manifests do not speak of steering."""
     presentation = title.presentation()
     urls = {
         entry.rendition.id: BASE_URL + media_path(title.id, entry.rendition.id, PLAYLIST_NAME)
@@ -42,8 +47,9 @@ def manifests_of(title: Title) -> dict[str, Manifest]:
         for entry in title.renditions
     }
     master_url = BASE_URL + media_path(title.id, MASTER_NAME)
-    dash = write_mpd(presentation, timescales=timescales)
-    master = write_master(presentation, url=master_url, playlist_urls=urls)
+    asked = f"{steering_url.rstrip('/')}{STEERING_PREFIX}{title.id}" if steering_url else ""
+    dash = write_mpd(presentation, timescales=timescales, steering_url=asked)
+    master = write_master(presentation, url=master_url, playlist_urls=urls, steering_url=asked)
     made = {
         DASH_NAME: Manifest(content_type=DASH_TYPE, text=dash.encode()),
         MASTER_NAME: Manifest(content_type=HLS_TYPE, text=master.encode()),

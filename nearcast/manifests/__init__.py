@@ -14,6 +14,7 @@ from nearcast.manifests.read import (
     read_manifest,
     read_part,
 )
+from nearcast.manifests.steering_tags import SteeringTag, read_dash_tag
 from nearcast.manifests.write_dash import write_mpd
 from nearcast.manifests.write_hls import write_master, write_media
 
@@ -25,12 +26,14 @@ __all__ = [
     "IndexedMpd",
     "Manifest",
     "MediaPlaylist",
+    "SteeringTag",
     "alone",
     "foreign_urls",
     "is_manifest",
     "measured_rates_kbps",
     "origin_of",
     "read_alternates",
+    "read_dash_tag",
     "read_manifest",
     "read_part",
     "write_master",

@@ -35,6 +35,7 @@ from nearcast.manifests.playlist import (
     read_media_lines,
 )
 from nearcast.manifests.redundant import find_copies
+from nearcast.manifests.steering_tags import SteeringTag, read_hls_tag
 from nearcast.media import Base, Presentation, Rendition, Representation, TrackKind
 from nearcast.units import kbps_from_bps
 
@@ -74,7 +75,9 @@ class HlsMaster(msgspec.Struct, frozen=True, kw_only=True):
     video: tuple[Variant, ...]
     audio: tuple[Variant, ...]
     alternates: tuple[tuple[Base, ...], ...] = ()
-    """Playlists that are copies of one another; only the first of each is among the above."""
+    """Playlists that are copies of one another; only the first of each is among the above. Where
+    there is content steering, all of the above."""
+    steering: SteeringTag | None = None
 
     @property
     def playlist_urls(self) -> tuple[str, ...]:
@@ -134,7 +137,7 @@ def read_hls(text: bytes, url: str) -> HlsMaster | MediaPlaylist:
     """A master playlist, or a media playlist, which may stand alone."""
     lines = playlist_lines(text)
     if is_master(lines):
-        return _read_master(parse_master(lines), url)
+        return _read_master(parse_master(lines), url, read_hls_tag(lines, url))
     return read_media_lines(lines, url, SegmentBudget())
 
 
@@ -145,7 +148,7 @@ def alone(playlist: MediaPlaylist, url: str) -> Presentation:
     return Presentation(url=url, duration_s=representation.duration_s, video=(representation,))
 
 
-def _read_master(data: Mapping[str, Any], url: str) -> HlsMaster:
+def _read_master(data: Mapping[str, Any], url: str, steering: SteeringTag | None) -> HlsMaster:
     variants = [_variant(entry, url) for entry in data["playlists"]]
     if not variants:
         raise RemoteProtocolError("the master playlist lists no variant")
@@ -159,7 +162,7 @@ def _read_master(data: Mapping[str, Any], url: str) -> HlsMaster:
         if entry.get("type", "").upper() == "AUDIO" and entry.get("uri"):
             audio = _audio(entry, group_codecs, url)
             heard.setdefault(audio.url, audio)
-    alternates = find_copies(data, url)
+    alternates = find_copies(data, url, is_steered=steering is not None)
     copies = {base.url for group in alternates for base in group[1:]}
     heard = {each: audio for each, audio in heard.items() if each not in copies}
     variants = [variant for variant in variants if variant.url not in copies]
@@ -189,6 +192,7 @@ def _read_master(data: Mapping[str, Any], url: str) -> HlsMaster:
         video=tuple(sorted(video.values(), key=lambda one: one.peak_kbps or 0.0)),
         audio=tuple(heard.values()),
         alternates=alternates,
+        steering=steering,
     )
 
 

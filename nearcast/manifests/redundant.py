@@ -2,18 +2,21 @@
 
 RFC 8216, 6.2.4: variants that differ in their URI only are the same stream in another place, to be
 used when the first fails. Only another host counts as another place here: packagers do list two
-streams of one rate. A master that has copies has audio groups for each place, too. The playlists
-of the copies are not read: what the first one lists is looked for in the same place beside them.
+streams of one rate; or another pathway, where the master speaks of content steering (PATHWAY-ID,
+draft-pantos-hls-rfc8216bis). A master that has copies has audio groups for each place, too. The
+playlists of the copies are not read: what the first one lists is looked for in the same place
+beside them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from nearcast.manifests.limits import join
 from nearcast.media import Base
+from nearcast.steering import is_pathway
 
 _OF_THE_PLACE: Final = frozenset(
     ("audio", "video", "subtitles", "closed_captions", "program_id", "pathway_id")
@@ -22,46 +25,80 @@ _OF_THE_PLACE: Final = frozenset(
 COPY_COUNT_MAX: Final = 8
 
 
-def find_copies(data: Mapping[str, Any], base_url: str) -> tuple[tuple[Base, ...], ...]:
+def find_copies(
+    data: Mapping[str, Any], base_url: str, *, is_steered: bool = False
+) -> tuple[tuple[Base, ...], ...]:
     """Playlists that are copies of one another, the first listed first, from what the `m3u8`
-    library makes of a master."""
+    library makes of a master. `is_steered`: a playlist that is alone is told with its pathway, as
+    there may come clones of it."""
     places: dict[tuple[tuple[str, str], ...], list[Mapping[str, Any]]] = {}
     for entry in data["playlists"]:
         places.setdefault(_traits(entry["stream_info"]), []).append(entry)
-    copies: dict[str, dict[str, None]] = {}
-    groups: dict[str, dict[str, None]] = {}  # of audio: the first place's, and those of its copies
+    copies = _Copies(base_url)
+    groups: dict[str, dict[str, str]] = {}  # of audio: the first place's, and those of its copies
+    paths: dict[str, str] = {}  # the pathway of each audio group
     for alike in places.values():
         first = alike[0]
-        urls = copies.setdefault(join(base_url, first["uri"]), {})
+        info = first["stream_info"]
+        here = info.get("audio")
+        if here:
+            paths.setdefault(here, _pathway(info))
+        url = copies.begin(first["uri"], _pathway(info), info.get("stable_variant_id"))
         for entry in alike[1:]:
-            url = join(base_url, entry["uri"])
-            if not _is_elsewhere(url, copies, join(base_url, first["uri"]), urls):
+            pathway = _pathway(entry["stream_info"])
+            if not copies.add(url, entry["uri"], pathway, is_steered=is_steered):
                 continue  # perhaps the same once more, for another audio group
-            urls[url] = None
-            here, there = first["stream_info"].get("audio"), entry["stream_info"].get("audio")
+            there = entry["stream_info"].get("audio")
             if here and there and here != there:
-                groups.setdefault(here, {})[there] = None
-    for here, others in groups.items():
+                groups.setdefault(here, {})[there] = pathway
+    for here, pathway in paths.items():
         for entry in _members(data["media"], here):
-            urls = copies.setdefault(join(base_url, entry["uri"]), {})
-            for there in others:
+            url = copies.begin(entry["uri"], pathway, entry.get("stable_rendition_id"))
+            for there, path in groups.get(here, {}).items():
                 for other in _members(data["media"], there):
-                    url = join(base_url, other["uri"])
-                    is_same = _voice(other) == _voice(entry)
-                    if is_same and _is_elsewhere(url, copies, join(base_url, entry["uri"]), urls):
-                        urls[url] = None
-    made = []
-    for url, others in copies.items():
-        every = dict.fromkeys((url, *others))
-        if len(every) > 1:
-            bases = (Base(url=each, priority=index) for index, each in enumerate(every))
-            made.append(tuple(bases)[:COPY_COUNT_MAX])
-    return tuple(made)
+                    if _voice(other) == _voice(entry):
+                        copies.add(url, other["uri"], path, is_steered=is_steered)
+    return copies.told(count_min=1 if is_steered else 2)
 
 
-def _is_elsewhere(url: str, firsts: Iterable[str], first: str, others: Iterable[str]) -> bool:
-    hosts = {urlsplit(each).netloc for each in (first, *others)}
-    return url not in firsts and urlsplit(url).netloc not in hosts
+class _Copies:
+    """Playlists by the URL of the first."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        self._groups: dict[str, list[Base]] = {}
+
+    def begin(self, uri: str, pathway: str, stable_id: str | None) -> str:
+        """The URL of what is listed first."""
+        url = join(self._base_url, uri)
+        base = Base(url=url, priority=0, pathway=pathway, stable_id=(stable_id or "").strip('"'))
+        self._groups.setdefault(url, [base])
+        return url
+
+    def add(self, first: str, uri: str, pathway: str, *, is_steered: bool) -> bool:
+        """Take `uri` for a copy of `first`, if it is in another place."""
+        url = join(self._base_url, uri)
+        group = self._groups[first]
+        hosts = {urlsplit(each.url).netloc for each in group}
+        is_elsewhere = urlsplit(url).netloc not in hosts
+        if is_steered and pathway not in {each.pathway for each in group}:
+            is_elsewhere = True
+        if url in self._groups or not is_elsewhere:
+            return False
+        group.append(
+            Base(url=url, priority=len(group), pathway=pathway, stable_id=group[0].stable_id)
+        )
+        return True
+
+    def told(self, *, count_min: int) -> tuple[tuple[Base, ...], ...]:
+        groups = self._groups.values()
+        return tuple(tuple(each[:COPY_COUNT_MAX]) for each in groups if len(each) >= count_min)
+
+
+def _pathway(info: Mapping[str, Any]) -> str:
+    """The draft calls the one that has no name `.`."""
+    named = info.get("pathway_id") or "."
+    return named if is_pathway(named) else ""
 
 
 def _traits(info: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,7 @@ from xml.sax.saxutils import quoteattr
 
 from nearcast.errors import LocalProtocolError
 from nearcast.manifests.rates import announced_rates_kbps
+from nearcast.manifests.steering_tags import dash_lines
 from nearcast.manifests.ticks import EXACT_S, choose_timescale, fraction_text, ticks
 from nearcast.manifests.urls import NumberedUrls, numbered, relative
 from nearcast.media import ByteRange, Presentation, Representation, Segment
@@ -29,11 +30,13 @@ def write_mpd(
     *,
     url: str | None = None,
     timescales: Mapping[str, int] | None = None,
+    steering_url: str = "",
 ) -> str:
     """The MPD of `presentation`, with URLs relative to `url` (default: `presentation.url`).
 
     `timescales` are those of the media files by rendition id; they are used where the segment
-    times are exact in them.
+    times are exact in them. `steering_url` is where players ask which pathway to take; empty:
+    nowhere.
     """
     url = presentation.url if url is None else url
     lines = ['<?xml version="1.0" encoding="UTF-8"?>']
@@ -59,6 +62,8 @@ def write_mpd(
             maxSegmentDuration=_duration(longest_s),
         )
     )
+    if steering_url:
+        lines += dash_lines(steering_url)
     lines.append('  <Period id="0" start="PT0S">')
     for number, group in enumerate(_adaptation_sets(presentation)):
         lines += _adaptation_set(group, str(number), url, duration_s, timescales or {})

@@ -12,6 +12,7 @@ from typing import Final
 
 from nearcast.errors import LocalProtocolError
 from nearcast.manifests.rates import announced_rates_kbps
+from nearcast.manifests.steering_tags import hls_attributes, hls_line
 from nearcast.manifests.urls import relative
 from nearcast.media import ByteRange, Presentation, Representation, Segment
 from nearcast.units import bps_from_kbps, kbps
@@ -27,11 +28,13 @@ def write_master(
     *,
     url: str | None = None,
     playlist_urls: Mapping[str, str] | None = None,
+    steering_url: str = "",
 ) -> str:
     """The master playlist, with URLs relative to `url` (default: `presentation.url`).
 
     `playlist_urls` are the media playlists by rendition id; by default each is called
-    `playlist.m3u8` and lies beside the rendition's first segment.
+    `playlist.m3u8` and lies beside the rendition's first segment. `steering_url` is where players
+    ask which pathway to take; empty: nowhere.
     """
     url = presentation.url if url is None else url
     places = {
@@ -40,18 +43,21 @@ def write_master(
         for representation in representations
     }
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{PROTOCOL_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    if steering_url:
+        lines.append(hls_line(steering_url))
+    is_steered = bool(steering_url)
     if presentation.video:
         groups = _audio_groups(presentation.audio)
         for name, group in groups.items():
             for index, representation in enumerate(group):
-                lines.append(_media_tag(name, representation, index == 0, places))
+                lines.append(_media_tag(name, representation, index == 0, places, is_steered))
         beside: list[tuple[str | None, list[Representation]]] = [*groups.items()] or [(None, [])]
         for representation in presentation.video:
             for group_name, group in beside:
-                lines += _variant_lines(representation, group_name, group, places)
+                lines += _variant_lines(representation, group_name, group, places, is_steered)
     else:
         for representation in presentation.audio:
-            lines += _variant_lines(representation, None, [], places)
+            lines += _variant_lines(representation, None, [], places, is_steered)
     return "\n".join([*lines, ""])
 
 
@@ -121,7 +127,11 @@ def _audio_groups(audio: tuple[Representation, ...]) -> dict[str, list[Represent
 
 
 def _media_tag(
-    group: str, representation: Representation, is_default: bool, places: Mapping[str, str]
+    group: str,
+    representation: Representation,
+    is_default: bool,
+    places: Mapping[str, str],
+    is_steered: bool,
 ) -> str:
     rendition = representation.rendition
     parts = ["TYPE=AUDIO", f"GROUP-ID={_quoted(group)}"]
@@ -134,7 +144,8 @@ def _media_tag(
     if rendition.sample_rate_hz is not None:
         parts.append(f"SAMPLE-RATE={rendition.sample_rate_hz}")
     parts.append(f"URI={_quoted(places[rendition.id])}")
-    return "#EXT-X-MEDIA:" + ",".join(parts)
+    steered = hls_attributes("RENDITION", rendition.id) if is_steered else ""
+    return "#EXT-X-MEDIA:" + ",".join(parts) + steered
 
 
 def _variant_lines(
@@ -142,6 +153,7 @@ def _variant_lines(
     group_name: str | None,
     group: list[Representation],
     places: Mapping[str, str],
+    is_steered: bool,
 ) -> Iterator[str]:
     rendition = representation.rendition
     peak_kbps, average_kbps = announced_rates_kbps(representation)
@@ -163,7 +175,8 @@ def _variant_lines(
         parts.append(f"FRAME-RATE={rendition.frame_rate:.3f}")
     if group_name is not None:
         parts.append(f"AUDIO={_quoted(group_name)}")
-    yield "#EXT-X-STREAM-INF:" + ",".join(parts)
+    steered = hls_attributes("VARIANT", rendition.id) if is_steered else ""
+    yield "#EXT-X-STREAM-INF:" + ",".join(parts) + steered
     yield places[rendition.id]
 
 

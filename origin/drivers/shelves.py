@@ -19,12 +19,19 @@ class DiskLibrary:
     """
 
     def __init__(
-        self, database: Database, media: Path, models: OnDisk, freshness: FreshnessConfig
+        self,
+        database: Database,
+        media: Path,
+        models: OnDisk,
+        freshness: FreshnessConfig,
+        *,
+        steering_url: str = "",
     ) -> None:
         self._database = database
         self._models = models
         self._media = media
         self._freshness = freshness
+        self._steering_url = steering_url
         self._revision = database.revision()
         self._shelf = self._read()
 
@@ -68,4 +75,5 @@ class DiskLibrary:
             catalog_of((line.entry, line.edition_no) for line in lines),
             self._database.title,
             freshness=self._freshness,
+            steering_url=self._steering_url,
         )
