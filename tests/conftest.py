@@ -8,6 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.servers import (  # noqa: F401 - fixtures, found here by their names
+    nats_server,
+    nats_url,
+    postgres_server,
+    postgres_url,
+    s3_server,
+    s3_url,
+)
+
 ClipMaker = Callable[..., Path]
 
 # A busy machine must not fail a property: what they promise is results, not times.
