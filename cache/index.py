@@ -208,7 +208,8 @@ class Index:
     ) -> Admission:
         """Offer an object that is complete. `index_bytes`: what knowing of it takes.
         `prefetch_until_s`: nobody has asked for it yet, keep it until then. `is_restored`: it was
-        in the store already, so it is not judged again and not held in RAM before its first use.
+        in the store already, so it is not judged again and not held in RAM before its first use;
+        nor is what is pinned, which nobody may have asked for.
         `belonging`: what it is part of, for `expects`.
 
         Raises LocalProtocolError when the object is resident or its size negative.
@@ -237,7 +238,7 @@ class Index:
         self._entries[object_id] = _Entry(size_bytes, index_bytes, segment, is_prefetch, belonging)
         self._index_bytes += index_bytes
         self._enter(object_id, segment, prefetch_until_s)
-        if is_prefetch or is_restored:
+        if is_prefetch or is_restored or is_pinned:
             return Admission(refusal=None, evicted=tuple(evicted))
         is_in_memory, unloaded = self._load(object_id, size_bytes)
         return Admission(

@@ -58,7 +58,7 @@ from edge.responses import Responses
 from edge.router import Router
 from edge.services import Services
 from edge.snapshot import snapshot
-from edge.status import Counters, EdgeStatus
+from edge.status import Counters, EdgeStatus, PlacementFigures
 from edge.titles.events import TitlesEvent
 from edge.titles.home import Row
 from edge.uncacheable import Uncacheable
@@ -344,6 +344,7 @@ class EdgeCore:
             open_fills=self._open_fills,
             residents=self._residents,
             watching=self._foresight.figures(now_s),
+            placement=PlacementFigures(),
         )
 
     def models(self, now_s: float) -> ModelsFigures:

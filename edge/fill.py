@@ -4,8 +4,9 @@
     coming   the head is here: who fits (Vary, Range) is answered at once and reads while it grows
     spent    a 304 did the work; only the end of the exchange is still to come
 
-`is_prefetch` means that nobody has asked for it so far; it ends for good with the first waiter. A
-fill that failed before its head may be followed by one more for the same waiters (`is_retry`).
+`is_prefetch` means that nobody has asked for it so far; it ends for good with the first waiter, and
+so does `is_unasked`, which is also said of what a placement plan has fetched. A fill that failed
+before its head may be followed by one more for the same waiters (`is_retry`).
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class FillOutcome(msgspec.Struct, frozen=True, kw_only=True):
     fill_id: int
     url: str
     was_prefetch: bool
+    was_planned: bool
     was_barred: bool
     was_joined: bool
     result: FillResult
@@ -72,6 +74,9 @@ class Fill:
         revalidates: str | None,
         range_text: str | None,
         continues: Held | None,
+        peer: str,
+        is_planned: bool,
+        bytes_max: int | None,
         started_s: float,
         requested_wall_s: float,
     ) -> None:
@@ -82,6 +87,14 @@ class Fill:
         self.is_prefetch = prefetch_until_s is not None
         self.was_prefetch = self.is_prefetch
         self.prefetch_until_s = prefetch_until_s
+        self.peer = peer
+        """The edge it comes from instead of upstream; empty: upstream."""
+        self.is_planned = is_planned
+        """A placement plan wants it: it is pinned, whoever else joins."""
+        self.is_unasked = self.is_prefetch or is_planned
+        """No client has asked for it so far."""
+        self.bytes_max = bytes_max
+        """What it may take while nobody has asked; None: any size."""
         self.revalidates = revalidates
         """The object that a 304 would confirm."""
         self.started_s = started_s

@@ -8,6 +8,8 @@ in `edge.responses`; here is how requests come and go, and how a body ends:
                     for a whole one; who still waits for the head is fetched for once more where
                     the budget for that allows, else served what is stored, or 502 or 504
     silent          for too long: given up here, and then as if it had been cut off
+    from a peer     (a placement plan alone asks one) taken only whole and undamaged; who waits for
+                    what a peer does not have is fetched for from upstream
     unwanted        when its last client has left it is cancelled, unless most of it is there; what
                     has come of a large one is kept as its beginning, to be gone on from
 
@@ -19,7 +21,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from cache.http.headers import Headers, get_one
+import msgspec
+
+from cache.http.headers import Headers, get_one, without
 from cache.http.parts import Part
 from edge.config import EdgeConfig
 from edge.desk import Desk
@@ -36,6 +40,7 @@ from edge.events import (
 from edge.fill import Fill, Waiter
 from edge.hot import HotEntry
 from edge.open_fills import OpenFills
+from edge.peers import damage_of, why_not_from_peer
 from edge.requests import Ask
 from edge.residents import Residents, object_id_of
 from edge.responses import Responses
@@ -45,6 +50,7 @@ from edge.uncacheable import Uncacheable
 from edge.upstreams import Trouble
 from nearcast.machine import EffectQueue
 
+ONLY_IF_CACHED: Final[Headers] = (("cache-control", "only-if-cached"),)
 _RETRIED: Final = frozenset({"refused", "broken"})
 """A timeout has cost its clients too much time already; the others are upstream's own doing."""
 
@@ -84,7 +90,10 @@ class Fills:
     def join(self, ask: Ask, fwd: str, now_s: float) -> bool:
         """Wait for an open fill of this URL. False when there is none that fits."""
         for fill in self._open.of_url(ask.url):
-            if fill.is_open_to(ask, self._http.range_wait_bytes_max):
+            if fill.peer and fill.is_unasked and fill.state == "asked":
+                # Nobody waits for a peer to find out whether it has something.
+                self._open.cancel(fill, "a client wants it", now_s)
+            elif fill.is_open_to(ask, self._http.range_wait_bytes_max):
                 break
         else:
             return False
@@ -92,7 +101,7 @@ class Fills:
         if fill.demand_count >= self._http.waiters_max:
             self._desk.pass_on(ask, fwd=fwd, detail="too many wait for this")
             return True
-        if fill.is_prefetch:
+        if fill.is_unasked:
             self._open.turn_into_demand(fill, now_s)
         waiter = Waiter(ask=ask, fwd=fwd, is_collapsed=True)
         if fill.state == "asked":
@@ -173,6 +182,25 @@ class Fills:
             url, headers, now_s, confirms=entry, prefetch_until_s=until_s
         ).fill_id
 
+    def place(
+        self, url: str, now_s: float, *, peer: str, bytes_max: int, leave_bytes: int
+    ) -> Fill | None:
+        """Fetch what a placement plan wants: from a peer, or from upstream. What is stored already
+        is confirmed there. None: it belongs to no service."""
+        service = self._services.of_url(url)
+        if service is None:
+            return None
+        return self._open.start(
+            url,
+            (*service.forwarding.shared(()), *(ONLY_IF_CACHED if peer else ())),
+            now_s,
+            confirms=self._residents.match(url, ()) if not peer else None,
+            is_planned=True,
+            peer=peer,
+            bytes_max=bytes_max,
+            leave_bytes=leave_bytes,
+        )
+
     def spoil(self, url: str) -> None:
         """Something changed at upstream: what is being fetched must not be stored."""
         for fill in self._open.of_url(url):
@@ -197,7 +225,20 @@ class Fills:
         fill = self._open.get(event.fill_id)
         if fill is None or fill.state != "asked":
             return
-        self._open.upstreams.answered(fill.fill_id, fill.url, fill.headers, event.status, now_s)
+        if fill.peer:
+            refusal = why_not_from_peer(event.status, event.headers, fill.bytes_max)
+            if refusal is not None:
+                self._leave_peer(fill, refusal, now_s)
+                return
+            # What the peer was for its client says nothing to ours.
+            shown = without(event.headers, ("cache-status",))
+            event = msgspec.structs.replace(event, headers=shown)
+        else:
+            self._open.upstreams.answered(fill.fill_id, fill.url, fill.headers, event.status, now_s)
+            if fill.is_planned and fill.is_unasked and event.status not in (200, 304):
+                detail = f"upstream answered {event.status}"
+                self._open.cancel(fill, detail, now_s, is_failure=True)
+                return
         self._responses.headers(event, now_s)
         if self._open.get(event.fill_id) is fill:
             if fill.is_purged(fill.response_headers):
@@ -217,6 +258,9 @@ class Fills:
             return 0
         unasked_bytes = self._open.count(fill, event.received_bytes)
         self._open.heard(fill, now_s)
+        if fill.is_unasked and fill.bytes_max is not None and fill.bytes_max < fill.received_bytes:
+            self._open.cancel(fill, "larger than planned", now_s)
+            return unasked_bytes
         if fill.received_bytes > self._object_bytes_max and fill.is_storable:
             self._open.bar(fill, "too large")
             self._uncacheable.add(fill.url, now_s)
@@ -238,6 +282,10 @@ class Fills:
             self._open.discard(fill, "failed", "no head", now_s)
         elif event.is_cut:
             self._keep_beginning(fill, event, now_s)
+        elif fill.peer and (damage := damage_of(fill.response_headers, event)) is not None:
+            self._counters.peer_refusals += 1
+            self._abort_readers(fill)
+            self._open.discard(fill, "failed", damage, now_s)
         elif fill.size_bytes is not None and fill.size_bytes != event.size_bytes:
             self._abort_readers(fill)
             self._open.discard(fill, "failed", "not the announced size", now_s)
@@ -275,6 +323,7 @@ class Fills:
             requested_wall_s=fill.requested_wall_s,
             received_wall_s=fill.response_wall_s,
             is_prefetch=fill.is_prefetch,
+            is_planned=fill.is_planned and fill.part is None,
             part_first=fill.part.first if fill.part is not None else 0,
             part_of_bytes=fill.part.of_bytes if fill.part is not None else None,
         )
@@ -310,8 +359,19 @@ class Fills:
     def deadline_s(self) -> float | None:
         return self._open.deadline_s()
 
+    def _leave_peer(self, fill: Fill, detail: str, now_s: float) -> None:
+        """What a peer answers is not taken. Who waits for it is fetched for from upstream."""
+        self._counters.peer_refusals += 1
+        for waiter in tuple(fill.waiting.values()):
+            self._open.forget(fill, waiter.ask.request_id)
+            self._open.resubmit(waiter.ask)
+        self._open.cancel(fill, detail, now_s, is_failure=True)
+
     def _broken(self, fill: Fill, cause: FailureCause, detail: str, now_s: float) -> None:
         """The rest of it will not come, and the driver has let go of it."""
+        if fill.peer:
+            self._peer_broken(fill, cause, detail, now_s)
+            return
         self._count_failure(fill, cause)
         if fill.state == "asked":
             if self._try_again(fill, cause, detail, now_s):
@@ -320,6 +380,15 @@ class Fills:
         self._responses.stand_in(fill, f"upstream {cause}", now_s)
         status = 504 if cause == "timeout" else 502
         self._responses.refuse_waiting(fill, status, f"upstream {cause}")
+        self._abort_readers(fill)
+        self._open.close(fill, "failed", f"{cause}: {detail}", now_s)
+
+    def _peer_broken(self, fill: Fill, cause: FailureCause, detail: str, now_s: float) -> None:
+        """Who waits is fetched for from upstream; who reads has to come again."""
+        self._counters.peer_refusals += 1
+        for waiter in tuple(fill.waiting.values()):
+            self._open.forget(fill, waiter.ask.request_id)
+            self._open.resubmit(waiter.ask)
         self._abort_readers(fill)
         self._open.close(fill, "failed", f"{cause}: {detail}", now_s)
 

@@ -185,7 +185,7 @@ class Foresight:
     def fill_ended(self, outcome: FillOutcome, now_s: float) -> None:
         if outcome.text is not None:
             self._texts.read(outcome.url, outcome.text)
-        if not outcome.was_prefetch:
+        if not (outcome.was_prefetch or outcome.was_planned):
             self._office.accounts.demanded(outcome, now_s)
         self.telemetry.fetched(outcome)
         self._planner.ended(outcome, now_s)

@@ -66,6 +66,7 @@ class OpenFills:
         self._of_request: dict[int, Fill] = {}
         self._demand: set[int] = set()
         self._prefetches: dict[int, Fill] = {}
+        self._planned: dict[int, Fill] = {}
         self._outcomes: list[FillOutcome] = []
         self._resubmitted: list[Ask] = []
 
@@ -97,6 +98,10 @@ class OpenFills:
         """Fills that nobody has asked for yet, oldest first."""
         return tuple(self._prefetches.values())
 
+    def planned(self) -> tuple[Fill, ...]:
+        """Fills for a placement plan that nobody has asked for yet, oldest first."""
+        return tuple(self._planned.values())
+
     @property
     def is_full(self) -> bool:
         return len(self._open) >= self._fills_max
@@ -123,11 +128,16 @@ class OpenFills:
         prefetch_until_s: float | None = None,
         range_text: str | None = None,
         continues: HotEntry | None = None,
+        is_planned: bool = False,
+        peer: str = "",
+        bytes_max: int | None = None,
+        leave_bytes: int | None = None,
     ) -> Fill:
         """Fetch a URL; with conditions where that may confirm what is stored.
         `prefetch_until_s`: nobody has asked for it, and that is how long it is kept.
         `range_text`: the Range of the part that is wanted. `continues`: only what lies behind
-        this part is asked for."""
+        this part is asked for. `is_planned`: a placement plan wants it, from this `peer` or from
+        upstream, up to `bytes_max`, and for now `leave_bytes` of it."""
         conditions = revalidation_headers(confirms.stored.headers) if confirms is not None else ()
         wanted: Headers = (("range", range_text),) if range_text is not None else ()
         held = _held(continues) if continues is not None else None
@@ -141,17 +151,24 @@ class OpenFills:
             revalidates=confirms.stored.object_id if confirms is not None and conditions else None,
             range_text=range_text,
             continues=held,
+            peer=peer,
+            is_planned=is_planned,
+            bytes_max=bytes_max,
             started_s=now_s,
             requested_wall_s=self._epoch_s + now_s,
         )
         self._next_id += 1
         self._open[fill.fill_id] = fill
-        self.upstreams.started(fill.fill_id, url)
+        if not peer:
+            self.upstreams.started(fill.fill_id, url)
         self.heard(fill, now_s)
         self._by_url.setdefault(url, []).append(fill)
         if fill.is_prefetch:
             self._counters.fills_prefetch += 1
             self._prefetches[fill.fill_id] = fill
+        elif is_planned:
+            self._counters.fills_planned += 1
+            self._planned[fill.fill_id] = fill
         else:
             self._counters.fills_demand += 1
             self._demand.add(fill.fill_id)
@@ -160,8 +177,10 @@ class OpenFills:
                 fill_id=fill.fill_id,
                 url=url,
                 headers=headers + conditions + wanted,
-                priority="prefetch" if fill.is_prefetch else "demand",
+                priority="prefetch" if fill.is_unasked else "demand",
                 continues=held,
+                peer=peer,
+                leave_bytes=leave_bytes,
             )
         )
         return fill
@@ -235,8 +254,9 @@ class OpenFills:
     # -- prefetches give way
 
     def turn_into_demand(self, fill: Fill, now_s: float) -> None:
-        fill.is_prefetch = False
-        del self._prefetches[fill.fill_id]
+        fill.is_prefetch = fill.is_unasked = False
+        self._prefetches.pop(fill.fill_id, None)
+        self._planned.pop(fill.fill_id, None)
         self._demand.add(fill.fill_id)
         self._counters.prefetch_joined_bytes += fill.prefetch_bytes
         self._effects.emit(SetFillPriority(fill_id=fill.fill_id, priority="demand"))
@@ -260,6 +280,11 @@ class OpenFills:
         """So much has arrived. Returns how much of that is new and was not asked for yet."""
         fresh_bytes = max(received_bytes - fill.received_bytes, 0)
         fill.received_bytes += fresh_bytes
+        if fill.peer:
+            self._counters.peer_bytes += fresh_bytes
+        if fill.is_planned and fill.is_unasked:
+            self._counters.planned_bytes += fresh_bytes
+            return 0
         if not fill.is_prefetch:
             self._counters.demand_fill_bytes += fresh_bytes
             return 0
@@ -312,13 +337,15 @@ class OpenFills:
             self.forget(fill, request_id)
         del self._open[fill.fill_id]
         self._deadlines.clear(fill.fill_id)
-        self.upstreams.ended(fill.fill_id, fill.url)
+        if not fill.peer:
+            self.upstreams.ended(fill.fill_id, fill.url)
         fills = self._by_url[fill.url]
         fills.remove(fill)
         if not fills:
             del self._by_url[fill.url]
         self._demand.discard(fill.fill_id)
         self._prefetches.pop(fill.fill_id, None)
+        self._planned.pop(fill.fill_id, None)
         if result == "stored":
             self._counters.fills_stored += 1
         elif result == "failed":
@@ -344,8 +371,9 @@ class OpenFills:
                 fill_id=fill.fill_id,
                 url=fill.url,
                 was_prefetch=fill.was_prefetch,
+                was_planned=fill.is_planned,
                 was_barred=not fill.is_storable,
-                was_joined=fill.was_prefetch and not fill.is_prefetch,
+                was_joined=(fill.was_prefetch or fill.is_planned) and not fill.is_unasked,
                 result=result,
                 received_bytes=fill.received_bytes,
                 took_s=now_s - fill.started_s,

@@ -84,6 +84,8 @@ class Residents:
         self._recorder = recorder
         self.news: deque[News] = deque(maxlen=NEWS_MAX)
         """Who foresees takes these; where nobody does, the oldest are lost."""
+        self.unpinned: deque[str] = deque(maxlen=NEWS_MAX)
+        """URLs of pinned objects that are gone or were replaced, for who follows a plan."""
         self.belonging_of: Callable[[str], Belonging | None] = lambda url: None
         """What an object is part of, by its URL; asked only where the policy wants to know."""
         self._strays: OrderedDict[str, None] = OrderedDict()
@@ -187,13 +189,16 @@ class Residents:
         """Keep a finished fill, in place of what it succeeds. Says why not, or None; the caller
         lets the fill go then."""
         for entry in self._replaced_by(stored):
+            if entry.stored.is_planned and stored.part_of_bytes is None:
+                stored = msgspec.structs.replace(stored, is_planned=True)
             self._remove(entry.stored.object_id, "replaced", now_s)
         admission = self.index.add(
             stored.object_id,
             stored.size_bytes,
             now_s,
             index_bytes=_index_bytes(stored),
-            prefetch_until_s=prefetch_until_s,
+            prefetch_until_s=None if stored.is_planned else prefetch_until_s,
+            is_pinned=stored.is_planned,
             belonging=self._belonging(stored.url),
         )
         self._left(admission.evicted, "evicted", now_s)
@@ -273,6 +278,7 @@ class Residents:
                 stored.size_bytes,
                 now_s,
                 index_bytes=_index_bytes(stored),
+                is_pinned=stored.is_planned,
                 is_restored=True,
                 belonging=self._belonging(stored.url),
             )
@@ -368,6 +374,30 @@ class Residents:
         """Somebody else is expected to want this prefetched object."""
         self.index.extend(object_id, prefetch_until_s)
 
+    # -- for a placement plan
+
+    def pin(self, entry: HotEntry) -> None:
+        """It stays, whatever its use, until it is unpinned."""
+        if not entry.stored.is_planned and self.index.pin(entry.stored.object_id):
+            self._mark_planned(entry.stored, is_planned=True)
+
+    def unpin(self, object_id: str) -> None:
+        """It is an object like any other from now on."""
+        entry = self._table.get(object_id)
+        if entry is not None and self.index.unpin(object_id):
+            self._mark_planned(entry.stored, is_planned=False)
+
+    def pinned(self) -> tuple[str, ...]:
+        """The ids of all that are pinned."""
+        return tuple(
+            entry.stored.object_id for entry in self._table.entries() if entry.stored.is_planned
+        )
+
+    def _mark_planned(self, stored: StoredObject, *, is_planned: bool) -> None:
+        stored = msgspec.structs.replace(stored, is_planned=is_planned)
+        self._effects.emit(UpdateStored(stored=stored))
+        self._put(stored)
+
     # -- going out
 
     def lose(self, object_id: str, now_s: float) -> None:
@@ -406,6 +436,8 @@ class Residents:
             entry = self._table.remove(object_id)
             assert entry is not None, f"{object_id} was in the index only"
             stored = entry.stored
+            if stored.is_planned:
+                self.unpinned.append(stored.url)
             if stored.is_prefetch:
                 self.news.append(News(stored.url, stored.size_bytes, "left"))
             if reason in ("evicted", "expired"):

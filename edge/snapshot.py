@@ -8,7 +8,14 @@ from edge.config import EdgeConfig
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
 from edge.residents import Residents
-from edge.status import Counters, EdgeStatus, SourceFigures, TitlesFigures, ratio
+from edge.status import (
+    Counters,
+    EdgeStatus,
+    PlacementFigures,
+    SourceFigures,
+    TitlesFigures,
+    ratio,
+)
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +42,7 @@ def snapshot(
     open_fills: OpenFills,
     residents: Residents,
     watching: Watching,
+    placement: PlacementFigures,
 ) -> EdgeStatus:
     index = residents.index
     prefetches_in_flight = sum(fill.is_prefetch for fill in open_fills)
@@ -61,15 +69,23 @@ def snapshot(
         collapsed_count=counters.collapsed,
         client_bytes=counters.client_bytes,
         resident_bytes_sent=counters.resident_bytes_sent,
-        origin_bytes=counters.demand_fill_bytes + counters.prefetch_bytes + counters.pass_bytes,
+        origin_bytes=(
+            counters.demand_fill_bytes
+            + counters.prefetch_bytes
+            + counters.planned_bytes
+            + counters.pass_bytes
+            - counters.peer_bytes
+        ),
         demand_fill_bytes=counters.demand_fill_bytes,
         pass_bytes=counters.pass_bytes,
+        peer_bytes=counters.peer_bytes,
+        planned_bytes=counters.planned_bytes,
         hit_ratio=ratio(counters.answers_store, answered_count),
         byte_hit_ratio=ratio(counters.resident_bytes_sent, counters.client_bytes),
         fills_in_flight=len(open_fills),
         prefetches_in_flight=prefetches_in_flight,
         passes_in_flight=ledger.pass_count,
-        fill_count=counters.fills_demand + counters.fills_prefetch,
+        fill_count=counters.fills_demand + counters.fills_prefetch + counters.fills_planned,
         fills_stored=counters.fills_stored,
         fills_failed=counters.fills_failed,
         fills_cancelled=counters.fills_cancelled,
@@ -115,4 +131,6 @@ def snapshot(
         prefetch_waste_bytes=index.prefetch_wasted_bytes + counters.prefetch_lost_bytes,
         prefetch_resident_bytes=index.prefetched_bytes,
         prefetch_precision=ratio(used_bytes, counters.prefetch_bytes),
+        pinned_bytes=index.pinned_bytes,
+        placement=placement,
     )

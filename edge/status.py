@@ -29,12 +29,16 @@ class Counters:
         "fills_cancelled",
         "fills_demand",
         "fills_failed",
+        "fills_planned",
         "fills_prefetch",
         "fills_stored",
         "late_answers",
         "manifests_dropped",
         "manifests_ignored",
         "pass_bytes",
+        "peer_bytes",
+        "peer_refusals",
+        "planned_bytes",
         "predictions_asked",
         "predictions_failed",
         "prefetch_bytes",
@@ -79,6 +83,7 @@ class Counters:
     fills_cancelled: int
     fills_demand: int
     fills_failed: int
+    fills_planned: int
     fills_prefetch: int
     fills_stored: int
     late_answers: int
@@ -87,6 +92,12 @@ class Counters:
     """Not read, because too many were waiting for it."""
     manifests_ignored: int
     pass_bytes: int
+    peer_bytes: int
+    """Received from other edges, for whatever."""
+    peer_refusals: int
+    """Copies of other edges that were not taken."""
+    planned_bytes: int
+    """Received for a placement plan, from wherever, up to the moment demand joined."""
     predictions_asked: int
     predictions_failed: int
     prefetch_bytes: int
@@ -146,6 +157,26 @@ class TitlesFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How often it was one that the model had named, over how often that should have been."""
 
 
+class PlacementFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How following a placement plan goes."""
+
+    plan_id: str = ""
+    """Empty: none is followed."""
+    state: str = "no plan"
+    """In words: what it does now, or what it waits for."""
+    file_count: int = 0
+    files_held: int = 0
+    """Completely."""
+    files_given_up: int = 0
+    """For now: not to be had, or no room."""
+    spent_bytes: int = 0
+    """Fetched for this plan."""
+    left_bytes: int = 0
+    valid_until_wall_s: float = 0.0
+    peer_refusals: int = 0
+    """Copies of other edges that were not taken: not there, or not what they should be."""
+
+
 class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an operator, a dashboard or a comparison asks of an edge, at one moment."""
 
@@ -171,6 +202,10 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     origin_bytes: int
     demand_fill_bytes: int
     pass_bytes: int
+    peer_bytes: int
+    """From other edges: of the bytes received, those that are not of `origin_bytes`."""
+    planned_bytes: int
+    """For a placement plan, from wherever."""
     hit_ratio: float | None
     byte_hit_ratio: float | None
 
@@ -234,6 +269,9 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Prefetched and not asked for yet: neither used nor wasted so far."""
     prefetch_precision: float | None
     """Used / prefetched: what is still waiting to be asked for counts against it."""
+
+    pinned_bytes: int = 0
+    placement: PlacementFigures = PlacementFigures()
 
 
 def ratio(part: float, whole: float) -> float | None:

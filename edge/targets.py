@@ -53,6 +53,23 @@ class UpstreamTarget(msgspec.Struct, frozen=True, kw_only=True):
         return self.allow_private or is_public(address)
 
 
+def edge_target(url: str, ca_file: str | None) -> UpstreamTarget:
+    """Another edge as a signed plan names it. Edges of one site have private addresses; a plan says
+    what is meant."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return UpstreamTarget(
+        scheme=parts.scheme,
+        host=host,
+        port=parts.port or _PORTS[parts.scheme],
+        authority=parts.netloc,
+        prefix="",
+        allow_private=True,
+        tls=TlsRules(ca_file=ca_file),
+        token=TokenRules(),
+    )
+
+
 class Destination(msgspec.Struct, frozen=True):
     """Where one URL is fetched: the request's target and Host at that upstream."""
 

@@ -1,5 +1,6 @@
 """The settings of an edge: one module per section."""
 
+from edge.config.fleet import FleetConfig
 from edge.config.http import HttpConfig
 from edge.config.models import ModelsConfig
 from edge.config.node import EdgeConfig
@@ -19,6 +20,7 @@ from edge.config.watching import InferenceConfig, PrefetchConfig, SessionsConfig
 
 __all__ = [
     "EdgeConfig",
+    "FleetConfig",
     "HttpConfig",
     "InferenceConfig",
     "KeyRules",

@@ -10,6 +10,7 @@ import msgspec
 from cache.admission import AdmissionParams
 from cache.eviction import EvictionParams
 from cache.index import CacheConfig
+from edge.config.fleet import FleetConfig
 from edge.config.http import HttpConfig
 from edge.config.models import ModelsConfig
 from edge.config.ranges import Count
@@ -68,6 +69,7 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     inference: InferenceConfig = InferenceConfig()
     models: ModelsConfig = ModelsConfig()
     titles: TitlesConfig = TitlesConfig()
+    fleet: FleetConfig = FleetConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
 
     def __post_init__(self) -> None:

@@ -3,7 +3,8 @@
     url -> service -> destination -> peer -> connection -> Fetch | Exchange | WholeFetch
 
 A URL that belongs to none of the services is refused here, whoever made the core name it, and no
-redirect is ever followed: nothing but the configured upstreams can be contacted.
+redirect is ever followed: nothing but the configured upstreams can be contacted, and the edges that
+a signed placement plan names.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from edge.drivers.upstream.resolve import Lookup, Resolver
 from edge.drivers.upstream.tls import Credentials
 from edge.drivers.upstream.whole import Answer, WholeFetch
 from edge.effects import (
+    AllowFill,
     CancelFill,
     CutFill,
     PassThrough,
@@ -36,11 +38,13 @@ from edge.effects import (
 from edge.events import Event, FailureCause, Headers
 from edge.pacing import CONNECTIONS_MAX
 from edge.services import Services
-from edge.targets import Destination
+from edge.targets import Destination, UpstreamTarget, edge_target
 from nearcast.errors import ConfigError, LocalProtocolError
 from nearcast.http1 import Framing
 
 PEER_CONNECTIONS_MAX: Final = CONNECTIONS_MAX
+EDGES_MAX: Final = 1_000
+"""Other edges whose connections are kept apart; a plan names no more."""
 
 
 class Upstream:
@@ -58,6 +62,8 @@ class Upstream:
         lookup: Lookup | None = None,
     ) -> None:
         self._http = config.http
+        self._fleet = config.fleet
+        self._edges: dict[str, UpstreamTarget] = {}
         self._services = services
         self._bodies = bodies
         self._tell = tell
@@ -125,7 +131,7 @@ class Upstream:
             beginning=beginning,
         )
         self._fills[fill_id] = fetch
-        self._begin(effect.url, fetch.start, fetch.refused)
+        self._begin(effect.url, fetch.start, fetch.refused, edge=effect.peer)
 
     def pause(self, effect: PauseFill) -> None:
         if (fill := self._fills.get(effect.fill_id)) is not None:
@@ -134,6 +140,10 @@ class Upstream:
     def resume(self, effect: ResumeFill) -> None:
         if (fill := self._fills.get(effect.fill_id)) is not None:
             fill.resume()
+
+    def allow(self, effect: AllowFill) -> None:
+        if (fill := self._fills.get(effect.fill_id)) is not None:
+            fill.allow(effect.leave_bytes)
 
     def cut(self, effect: CutFill) -> None:
         if (fill := self._fills.get(effect.fill_id)) is not None:
@@ -187,14 +197,31 @@ class Upstream:
         url: str,
         start: Callable[[Peer, Destination], None],
         refuse: Callable[[FailureCause, str], None],
+        *,
+        edge: str = "",
     ) -> None:
-        """Start what wants this URL, or say why not."""
+        """Start what wants this URL, or say why not. `edge`: another one is asked for it."""
         try:
-            peer, destination = self._where(url)
+            peer, destination = self._where(url) if not edge else self._where_at(edge, url)
             start(peer, destination)
         except (UpstreamError, LocalProtocolError) as error:
             cause = error.cause if isinstance(error, UpstreamError) else "refused"
             refuse(cause, str(error))
+
+    def _where_at(self, edge: str, url: str) -> tuple[Peer, Destination]:
+        """At another edge: what a client would ask of it."""
+        service = self._services.of_url(url)
+        if service is None:
+            raise UpstreamError("refused", "that URL is of no configured upstream")
+        if edge not in self._edges and len(self._edges) >= EDGES_MAX:
+            self._edges.clear()
+            self._pool.keep_only(service.target for service in self._services.all)
+        target = self._edges.setdefault(edge, edge_target(edge, self._fleet.peer_ca_file))
+        host = next((name for name in service.hosts if "*" not in name), target.authority)
+        try:
+            return self._pool.peer(target), Destination(target, service.target_of(url), host)
+        except ConfigError as error:
+            raise UpstreamError("refused", str(error)) from error
 
     def _where(self, url: str) -> tuple[Peer, Destination]:
         service = self._services.of_url(url)

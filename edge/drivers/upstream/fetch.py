@@ -80,6 +80,8 @@ class Fetch:
         self._is_wide = False
         self._is_paused = False
         self._is_blocked = False
+        self._leave_bytes = effect.leave_bytes
+        """So much of the body may be read for now; None: all."""
         self._told_bytes = 0
         self._told_s = 0.0
 
@@ -100,11 +102,18 @@ class Fetch:
         self._is_paused = False
         self._read_on()
 
+    def allow(self, leave_bytes: int) -> None:
+        """Read on, up to there."""
+        self._leave_bytes = leave_bytes
+        self._read_on()
+
     def widen(self) -> None:
         """Demand has joined this prefetch."""
         self._is_wide = True
+        self._leave_bytes = None
         if self._connection is not None:
             self._connection.widen()
+        self._read_on()
 
     def cut(self) -> None:
         """Stop here and keep what has come."""
@@ -162,6 +171,7 @@ class Fetch:
         self._tell(FillHeaders(fill_id=self._fill_id, status=head.status, headers=head.headers))
         # The head is a sign of life, and a small body is whole by now: no progress is told yet.
         if payload and not self.is_gone:
+            self._check_leave()
             self._check_room()
 
     def data(self, payload: bytes) -> None:
@@ -217,7 +227,18 @@ class Fetch:
         if size_bytes - self._told_bytes >= PROGRESS_BYTES or now_s - self._told_s >= PROGRESS_S:
             self._told_bytes, self._told_s = size_bytes, now_s
             self._tell(FillProgress(fill_id=self._fill_id, received_bytes=size_bytes))
+        self._check_leave()
         self._check_room()
+
+    def _check_leave(self) -> None:
+        """Stop where we were told to; what the socket gave beyond that cannot be put back."""
+        size_bytes = self._body.size_bytes
+        if self._leave_bytes is not None and size_bytes >= self._leave_bytes and not self.is_gone:
+            if self._connection is not None:
+                self._connection.pause()
+            if self._told_bytes < size_bytes:
+                self._told_bytes, self._told_s = size_bytes, self._loop.time()
+                self._tell(FillProgress(fill_id=self._fill_id, received_bytes=size_bytes))
 
     def _check_room(self) -> None:
         if not self._is_blocked and not self.is_gone and not self._body.has_room:
@@ -238,9 +259,14 @@ class Fetch:
             self._read_on()
 
     def _read_on(self) -> None:
-        stops = self._is_paused or self._is_blocked or self._is_copying
+        stops = self._is_paused or self._is_blocked or self._is_copying or self._is_at_its_end
         if self._connection is not None and not stops:
             self._connection.resume()
+
+    @property
+    def _is_at_its_end(self) -> bool:
+        """Of what it has leave to read."""
+        return self._leave_bytes is not None and self._body.size_bytes >= self._leave_bytes
 
     # -- what was held of it
 
