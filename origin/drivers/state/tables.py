@@ -216,3 +216,43 @@ wanted_next = sql.Table(
     _count("session_count"),
     sql.PrimaryKeyConstraint("from_wall_s", "edge", "title"),
 )
+
+# Before which segment everything of a run of an edge is done with: its row is what writers lock.
+telemetry_runs = sql.Table(
+    "telemetry_runs",
+    metadata,
+    sql.Column("edge", sql.Text, primary_key=True),
+    sql.Column("boot_id", sql.Text, primary_key=True),
+    sql.Column("first_segment_no", sql.BigInteger, nullable=False, server_default="0"),
+    sql.Column("changed_wall_s", sql.Double, nullable=False, index=True),
+)
+
+# Raw events from when they were taken until they are in a file of the history: both happen in one
+# transaction with what says so, so each event is in exactly one place.
+telemetry_pieces = sql.Table(
+    "telemetry_pieces",
+    metadata,
+    sql.Column(
+        "id",
+        sql.BigInteger().with_variant(sql.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sql.Column("edge", sql.Text, nullable=False),
+    sql.Column("boot_id", sql.Text, nullable=False),
+    sql.Column("received_wall_s", sql.Double, nullable=False),
+    sql.Column("event_count", sql.BigInteger, nullable=False),
+    sql.Column("body", sql.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# The files that make up the history; one that is not named here is none of it.
+history_files = sql.Table(
+    "history_files",
+    metadata,
+    sql.Column("name", sql.Text, primary_key=True),
+    sql.Column("day", sql.Text, nullable=False, index=True),
+    sql.Column("event_count", sql.BigInteger, nullable=False),
+    sql.Column("size_bytes", sql.BigInteger, nullable=False),
+    sql.Column("made_wall_s", sql.Double, nullable=False),
+)

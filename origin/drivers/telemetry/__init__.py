@@ -1,0 +1,1 @@
+"""Where telemetry comes in, and what becomes of the raw events."""

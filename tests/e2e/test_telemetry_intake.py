@@ -1,0 +1,189 @@
+"""Telemetry into a real database: everything once, whatever comes twice, late or to two origins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import sqlalchemy as sql
+
+from nearcast.fleet import Refused
+from nearcast.telemetry import Demand, Received
+from origin.drivers.state import ControlStore
+from origin.drivers.state.tables import demand, telemetry_cursors, telemetry_pieces
+from origin.drivers.telemetry.intake import Intake
+
+NOW_S = 1_790_000_000.0
+BOOT = "0123456789abcdef"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    if request.param == "sqlite":
+        return ""
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 30.0))
+
+
+def body(count: int, *, title: str = "t") -> bytes:
+    event = Demand(wall_s=NOW_S, title=title, rendition="r", client_bytes=1)
+    return (msgspec.json.encode(event) + b"\n") * count
+
+
+async def ship(
+    intake: Intake,
+    data: bytes,
+    *,
+    edge: str = "a",
+    segment_no: int = 1,
+    offset: int = 0,
+    first: int = 0,
+) -> Received | Refused:
+    return await intake.receive(
+        edge=edge,
+        boot_id=BOOT,
+        segment_no=segment_no,
+        offset_bytes=offset,
+        first_segment_no=first,
+        body=data,
+        received_wall_s=NOW_S,
+    )
+
+
+async def total(store: ControlStore) -> int:
+    """Client bytes in all sums: here one for each event."""
+    async with store.database.reading() as connection:
+        found = await connection.execute(sql.select(sql.func.sum(demand.c.client_bytes)))
+        return int(found.scalar() or 0)
+
+
+def test_pieces_shipped_twice_and_out_of_order_count_once(
+    database_url: str, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        store = await ControlStore.open(database_url, tmp_path)
+        try:
+            intake = Intake(store.database)
+            pieces = [
+                (f"edge-{edge_no}", segment_no, 0)
+                for edge_no in range(5)
+                for segment_no in range(4)
+            ]
+            order = np.random.default_rng(7).permutation(np.repeat(np.arange(len(pieces)), 3))
+            await asyncio.gather(
+                *(
+                    ship(intake, body(10), edge=pieces[at][0], segment_no=pieces[at][1])
+                    for at in order
+                )
+            )
+            assert await total(store) == 5 * 4 * 10
+            assert intake.figures.taken_count == 20
+            assert intake.figures.repeated_count == 40
+            assert intake.figures.event_count == 200
+        finally:
+            await store.close()
+
+    run(main())
+
+
+def test_a_gap_is_answered_with_where_to_go_on(database_url: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        store = await ControlStore.open(database_url, tmp_path)
+        try:
+            intake = Intake(store.database)
+            size = len(body(3))
+            assert await ship(intake, body(3), offset=size) == Received(
+                segment_no=1, offset_bytes=0
+            )
+            assert await total(store) == 0
+            for offset in (0, size):
+                await ship(intake, body(3), offset=offset)
+            assert await total(store) == 6
+        finally:
+            await store.close()
+
+    run(main())
+
+
+def test_cursors_of_segments_that_are_gone_are_let_go(database_url: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        store = await ControlStore.open(database_url, tmp_path)
+        try:
+            intake = Intake(store.database)
+            for segment_no in range(1, 20):
+                await ship(intake, body(1), segment_no=segment_no, first=segment_no)
+            async with store.database.reading() as connection:
+                rows = (await connection.execute(sql.select(telemetry_cursors))).all()
+            assert len(rows) == 1
+            await ship(intake, body(1), segment_no=5)
+            assert await total(store) == 19
+        finally:
+            await store.close()
+
+    run(main())
+
+
+def test_two_origins_take_every_piece_once(database_url: str, tmp_path: Path) -> None:
+    """The same pieces to both at once, in different orders."""
+
+    async def main() -> None:
+        stores = [await ControlStore.open(database_url, tmp_path) for _ in range(2)]
+        try:
+            intakes = [Intake(store.database) for store in stores]
+            size = len(body(2))
+            random = np.random.default_rng(3)
+
+            async def edge(name: str, intake: Intake) -> None:
+                """Ships three segments piece by piece, and repeats some."""
+                for segment_no in range(3):
+                    at = 0
+                    while at < 6 * size:
+                        answer = await ship(
+                            intake, body(2), edge=name, segment_no=segment_no, offset=at
+                        )
+                        if isinstance(answer, Received) and random.random() < 0.8:
+                            at = answer.offset_bytes
+
+            await asyncio.gather(
+                *(edge(f"edge-{no}", intake) for no in range(6) for intake in intakes)
+            )
+            assert await total(stores[0]) == 6 * 3 * 6 * 2
+            async with stores[0].database.reading() as connection:
+                raw = await connection.execute(
+                    sql.select(sql.func.sum(telemetry_pieces.c.event_count))
+                )
+                assert raw.scalar() == 6 * 3 * 6 * 2
+        finally:
+            for store in stores:
+                await store.close()
+
+    run(main())
+
+
+def test_a_piece_whose_answer_was_lost_counts_once(database_url: str, tmp_path: Path) -> None:
+    """The origin ends between the commit and its answer: the edge asks another and goes on."""
+
+    async def main() -> None:
+        store = await ControlStore.open(database_url, tmp_path)
+        try:
+            dying, living = Intake(store.database), Intake(store.database)
+            asking = asyncio.create_task(ship(dying, body(5)))
+            await asyncio.sleep(0)  # it has begun
+            asking.cancel()
+            await dying.close()
+            answer = await ship(living, body(5))
+            assert answer == Received(segment_no=1, offset_bytes=len(body(5)))
+            assert await total(store) == 5
+        finally:
+            await store.close()
+
+    run(main())
