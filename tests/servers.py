@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -28,6 +29,8 @@ import pytest
 STARTS_WITHIN_S: Final = 30.0
 REQUIRED: Final = os.environ.get("NEARCAST_REQUIRE_SERVERS", "") not in ("", "0")
 _pause = threading.Event()
+# A server tied to its starter ends with the *thread* that started it: this one outlives all tests.
+_starter = ThreadPoolExecutor(1, thread_name_prefix="servers")
 
 
 def missing(what: str) -> NoReturn:
@@ -90,7 +93,7 @@ class PostgresServer:
             options = [
                 text for name, value in settings.items() for text in ("-c", f"{name}={value}")
             ]
-            self._process = subprocess.Popen(
+            self._process = _spawn(
                 self._as_user("postgres", "-D", str(self._data), *options),
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
@@ -196,7 +199,7 @@ class NatsServer:
                 *_tied("TERM"), self._program, "-js", "-sd", str(self._folder),
                 "-a", "127.0.0.1", "-p", str(port), "-l", str(self._folder / "log"),
             ]  # fmt: skip
-            self._process = subprocess.Popen(command)
+            self._process = _spawn(command)
             if self._answers(port):
                 self.port = port
                 return
@@ -293,6 +296,13 @@ class S3Server:
         finally:
             client.close()
         return name
+
+
+def _spawn(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, **options)
+
+    return _starter.submit(start).result()
 
 
 def _tied(signal_name: str) -> Sequence[str]:

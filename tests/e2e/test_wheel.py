@@ -38,6 +38,7 @@ def test_wheel_holds_what_is_read_at_run_time(names: set[str]) -> None:
         ("predictor/models/next-episode", "*"),
         ("simulation/traces", "*.csv"),
         ("simulation/scenarios", "*.*"),
+        ("origin/drivers/state/migrations/versions", "*.py"),
     ):
         shipped = sorted((ROOT / folder).glob(pattern))
         files = [file for file in shipped if file.is_file() and file.suffix != ".pyc"]

@@ -62,7 +62,7 @@ class Database:
             return cls._of_file(folder / DATABASE_NAME)
         try:
             parsed = sql.engine.make_url(url)
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:
             # The library's message repeats the text, which may hold a password.
             raise ConfigError(
                 "control.database is no URL; write postgresql://USER@HOST:PORT/NAME or leave it "
@@ -81,6 +81,8 @@ class Database:
 
     @classmethod
     def _of_file(cls, file: Path) -> Database:
+        if not file.parent.is_dir():
+            raise ConfigError(f"control.database: there is no folder {file.parent}; make it first")
         engine = create_async_engine(
             sql.URL.create("sqlite+aiosqlite", database=str(file)),
             connect_args={"timeout": BUSY_S},

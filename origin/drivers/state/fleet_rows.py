@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -12,8 +13,10 @@ from nearcast.fleet import EdgeProfile
 from origin.drivers.state import counters, observed
 from origin.drivers.state.access_rows import write_audit
 from origin.drivers.state.database import upsert
-from origin.drivers.state.tables import edges, enrol_tokens
-from origin.records import AuditEntry, EdgeRecord, EnrolOutcome, EnrolToken
+from origin.drivers.state.tables import edges, enrol_tokens, origins
+from origin.records import AuditEntry, EdgeRecord, EnrolOutcome, EnrolToken, OriginRecord
+
+ORIGIN_KEPT_S: Final = 86_400.0
 
 _profile: Final = msgspec.json.Decoder(EdgeProfile)
 
@@ -59,6 +62,25 @@ async def put_edge(
                 after=_json(record),
             ),
         )
+
+
+async def change_edge(
+    connection: AsyncConnection,
+    edge: str,
+    *,
+    wall_s: float,
+    by: str,
+    action: str,
+    fields: Mapping[str, Any],
+) -> EdgeRecord | None:
+    # First the counter: two who change one edge stand in a line, and neither undoes the other.
+    await counters.count_up(connection, "edges")
+    before = await one_edge(connection, edge)
+    if before is None:
+        return None
+    after = msgspec.structs.replace(before, changed_wall_s=wall_s, **fields)
+    await put_edge(connection, after, by=by, action=action)
+    return after
 
 
 async def remove_edge(connection: AsyncConnection, edge: str, *, wall_s: float, by: str) -> bool:
@@ -122,6 +144,33 @@ async def enrol(
         return "bad_token"
     await put_edge(connection, record, by=token.by, action="edge.enrolled")
     return "enrolled"
+
+
+async def put_origin(connection: AsyncConnection, record: OriginRecord) -> None:
+    row = {name: getattr(record, name) for name in record.__struct_fields__}
+    insert = upsert(connection, origins)
+    await connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=[origins.c.origin_id],
+            set_={name: insert.excluded[name] for name in row if name != "origin_id"},
+        ),
+        row,
+    )
+    long_gone = origins.c.seen_wall_s < record.seen_wall_s - ORIGIN_KEPT_S
+    await connection.execute(origins.delete().where(long_gone))
+
+
+async def remove_origin(connection: AsyncConnection, origin_id: str) -> None:
+    await connection.execute(origins.delete().where(origins.c.origin_id == origin_id))
+
+
+async def origins_since(connection: AsyncConnection, wall_s: float) -> tuple[OriginRecord, ...]:
+    query = (
+        sql.select(origins)
+        .where(origins.c.seen_wall_s >= wall_s)
+        .order_by(origins.c.started_wall_s, origins.c.origin_id)
+    )
+    return tuple(OriginRecord(**row) for row in (await connection.execute(query)).mappings())
 
 
 def _edge(row: Any) -> EdgeRecord:

@@ -71,7 +71,7 @@ async def put_heartbeats(connection: AsyncConnection, records: Sequence[Heartbea
 
 
 async def heartbeats_since(
-    connection: AsyncConnection, revision: int
+    connection: AsyncConnection, revision: int, besides: str = ""
 ) -> tuple[int, tuple[HeartbeatRecord, ...]]:
     now = await counters.newest(connection, "heartbeats")
     table = heartbeats.c
@@ -88,7 +88,7 @@ async def heartbeats_since(
             table.held_id,
             held.label("held"),
         )
-        .where(table.revision > revision, table.revision <= now)
+        .where(table.revision > revision, table.revision <= now, table.origin_id != besides)
         .order_by(table.edge)
     )
     rows = (await connection.execute(query)).mappings()
@@ -119,13 +119,13 @@ async def put_observations(
 
 
 async def observations_since(
-    connection: AsyncConnection, revision: int
+    connection: AsyncConnection, revision: int, besides: str = ""
 ) -> tuple[int, tuple[ObservationRecord, ...]]:
     now = await counters.newest(connection, "observations")
     table = observations.c
     query = (
         sql.select(*(column for column in table if column.name != "revision"))
-        .where(table.revision > revision, table.revision <= now)
+        .where(table.revision > revision, table.revision <= now, table.origin_id != besides)
         .order_by(table.edge, table.observer)
     )
     rows = (await connection.execute(query)).mappings()

@@ -20,6 +20,7 @@ from origin.records import (
     EnrolToken,
     HeartbeatRecord,
     ObservationRecord,
+    OriginRecord,
     PlanHead,
     PlanRecord,
     Revisions,
@@ -71,6 +72,15 @@ class ControlStore:
         async with self.database.writing() as connection:
             await fleet_rows.put_edge(connection, record, by=by, action=action)
 
+    async def change_edge(
+        self, edge: str, *, wall_s: float, by: str, action: str, **fields: object
+    ) -> EdgeRecord | None:
+        """Change some fields, as they are in the database now; None: there is no such edge."""
+        async with self.database.writing() as connection:
+            return await fleet_rows.change_edge(
+                connection, edge, wall_s=wall_s, by=by, action=action, fields=fields
+            )
+
     async def remove_edge(self, edge: str, *, wall_s: float, by: str = "") -> bool:
         """With what was heard of it; false: there is none."""
         async with self.database.writing() as connection:
@@ -91,6 +101,22 @@ class ControlStore:
         async with self.database.writing() as connection:
             return await fleet_rows.enrol(connection, token_sha256, record, wall_s)
 
+    # Origins
+
+    async def put_origin(self, record: OriginRecord) -> None:
+        """Say that it is there; those not heard of for a day are forgotten."""
+        async with self.database.writing() as connection:
+            await fleet_rows.put_origin(connection, record)
+
+    async def remove_origin(self, origin_id: str) -> None:
+        async with self.database.writing() as connection:
+            await fleet_rows.remove_origin(connection, origin_id)
+
+    async def origins(self, since_wall_s: float) -> tuple[OriginRecord, ...]:
+        """Those seen since then, the eldest first."""
+        async with self.database.reading() as connection:
+            return await fleet_rows.origins_since(connection, since_wall_s)
+
     # What was heard
 
     async def put_heartbeats(self, records: Sequence[HeartbeatRecord]) -> None:
@@ -99,11 +125,13 @@ class ControlStore:
             async with self.database.writing() as connection:
                 await observed.put_heartbeats(connection, records)
 
-    async def heartbeats_since(self, revision: int) -> tuple[int, tuple[HeartbeatRecord, ...]]:
+    async def heartbeats_since(
+        self, revision: int, *, besides: str = ""
+    ) -> tuple[int, tuple[HeartbeatRecord, ...]]:
         """What changed after `revision`, and up to which one; 0 gives all. `held` is given only
-        when it changed after `revision`."""
+        when it changed after `revision`. What the origin `besides` received is left out."""
         async with self.database.reading() as connection:
-            return await observed.heartbeats_since(connection, revision)
+            return await observed.heartbeats_since(connection, revision, besides)
 
     async def put_observations(self, records: Sequence[ObservationRecord]) -> None:
         """Keep the newest of each pair of observer and edge. May be repeated."""
@@ -111,9 +139,11 @@ class ControlStore:
             async with self.database.writing() as connection:
                 await observed.put_observations(connection, records)
 
-    async def observations_since(self, revision: int) -> tuple[int, tuple[ObservationRecord, ...]]:
+    async def observations_since(
+        self, revision: int, *, besides: str = ""
+    ) -> tuple[int, tuple[ObservationRecord, ...]]:
         async with self.database.reading() as connection:
-            return await observed.observations_since(connection, revision)
+            return await observed.observations_since(connection, revision, besides)
 
     # Plans
 

@@ -45,6 +45,17 @@ edges = sql.Table(
     _wall_s("changed_wall_s"),
     sql.Column("revoked", sql.Boolean(create_constraint=False), nullable=False),
     _text("note"),
+    sql.Column("serial_before", sql.Text, nullable=False, server_default=""),
+)
+
+# Who looks after the fleet at the moment; edges are told of all that were seen lately.
+origins = sql.Table(
+    "origins",
+    metadata,
+    _text("origin_id", primary_key=True),
+    _text("fleet_url"),
+    _wall_s("started_wall_s"),
+    _wall_s("seen_wall_s"),
 )
 
 enrol_tokens = sql.Table(
