@@ -54,6 +54,22 @@ class AbandonConfig(Section, frozen=True, kw_only=True):
     count_max: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
 
 
+class SteeringConfig(Section, frozen=True, kw_only=True):
+    """Content steering, where a manifest speaks of it.
+
+    A steering server names hosts that the manifest does not, so `allow_hosts` does not bind it,
+    unless `hosts` is `allowed`; at most `host_count_max` of them are taken. It must answer within
+    `timeout_s`; where the manifest wants it asked before the start, the start waits `wait_s` for
+    it.
+    """
+
+    is_on: bool = True
+    hosts: Literal["any", "allowed"] = "any"
+    host_count_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    timeout_s: PositiveSeconds = 5.0
+    wait_s: Seconds = 1.0
+
+
 class NetworkMemoryConfig(Section, frozen=True, kw_only=True):
     """What may be remembered of networks from one run to the next: for each a level and a spread of
     the throughput, under a salted hash of the name given with --network. `file`: where; empty for
@@ -88,6 +104,7 @@ class PlayerConfig(Section, frozen=True, kw_only=True):
     """How live requests carry CMCD; used by the driver."""
     retry: RetryConfig = RetryConfig()
     abandon: AbandonConfig = AbandonConfig()
+    steering: SteeringConfig = SteeringConfig()
     network_memory: NetworkMemoryConfig = NetworkMemoryConfig()
 
     def __post_init__(self) -> None:

@@ -198,6 +198,7 @@ class Downloads:
             is_starved=playback.stall_count > self._told_stall_count,
         )
         self._told_stall_count = playback.stall_count
+        ahead_s = fetcher.buffer.ahead_s(playback.position_s)
         return self._requests.send_media(
             kind,
             track.kind,
@@ -206,6 +207,7 @@ class Downloads:
             cmcd,
             now_s,
             # Should the host not answer, there must be time to ask another.
-            can_probe=fetcher.buffer.ahead_s(playback.position_s) > 2.0 * self._failover_s,
+            can_probe=ahead_s > 2.0 * self._failover_s,
             partial=fetcher.partial if kind == "segment" else None,
+            ahead_s=ahead_s,
         )

@@ -74,6 +74,14 @@ class ResponseFailed(Event, frozen=True, kw_only=True):
     retry_after_s: float | None = None
 
 
+class SteeringAnswered(Event, frozen=True, kw_only=True):
+    """What a steering server says, found at `url` after redirects."""
+
+    request_id: int
+    url: str
+    text: bytes
+
+
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """Something the player wants done."""
 
@@ -90,6 +98,15 @@ class SendRequest(Effect, frozen=True, kw_only=True):
     cmcd: Cmcd
     want_text: bool
     validator: str | None = None
+
+
+class AskSteering(Effect, frozen=True, kw_only=True):
+    """GET `url`, and answer with `SteeringAnswered` or `ResponseFailed`: more than `size_bytes_max`
+    is a failure."""
+
+    request_id: int
+    url: str
+    size_bytes_max: int
 
 
 class CancelRequest(Effect, frozen=True, kw_only=True):

@@ -148,7 +148,9 @@ class Fetcher:
         self._early = None
         self.planned_rung = self.forced_rung = None
         is_break = failure.status is None and not failure.is_damage
-        self.partial = transfer.broken() if is_break and transfer.kind == "segment" else None
+        self.partial = None
+        if is_break and transfer.kind == "segment":
+            self.partial = transfer.broken() or transfer.partial
         can_go_on = self.partial is not None and transfer.has_advanced
         if can_go_on and self._hosts.has_fresh((transfer.sent_url,), now_s):
             self.forced_rung = rung
@@ -160,6 +162,8 @@ class Fetcher:
             has_fresh=lambda each: self._has_fresh(each, now_s),
             not_before_s=self._hosts.not_before_s(transfer.options),
         )
+        if self.partial is not None and self._hosts.has_fresh(transfer.options, now_s):
+            self.forced_rung = rung  # another host has the rest of it
         return self.setbacks.is_hole and self._skip(rung)
 
     def go_on_with(self, track: Track) -> None:

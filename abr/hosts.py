@@ -1,12 +1,13 @@
 """Which host a URL is fetched from, where several have the same bytes.
 
-Alternatives come from manifests (several BaseURLs, redundant variant streams) and from the settings
-(`fallback_hosts`). A host that cannot be reached, breaks off or is overloaded is left alone for a
-while that doubles with each failure in a row; then it is on probation: an ordinary request goes
-there when there is enough in the buffer to lose some time, and if that comes through, the host is
-preferred as before. An answer of no use (HTTP 404, 500, an error page) tells of one object at
-first: that one is fetched elsewhere, and only when it is found there the host is known to be at
-fault.
+Alternatives come from manifests (several BaseURLs, redundant variant streams), from the settings
+(`fallback_hosts`) and from a steering server, which also says in which order they are wanted
+(abr.places); among those that are well, that order counts. How they are is kept here. A host that
+cannot be reached, breaks off or is overloaded is left alone for a while that doubles with each
+failure in a row; then it is on probation: an ordinary request goes there when there is enough in
+the buffer to lose some time, and if that comes through, the host is preferred as before. An answer
+of no use (HTTP 404, 500, an error page) tells of one object at first: that one is fetched
+elsewhere, and only when it is found there the host is known to be at fault.
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
 
 from abr.config import RetryConfig
 from abr.events import ResponseFailed
+from abr.places import Places
 from nearcast.manifests import origin_of
 from nearcast.media import Base
+from nearcast.steering import PathwayClone
 
 Origin = tuple[str, str, int | None]
 
-OPTION_COUNT_MAX = 8
-"""So many places are tried for one URL, whatever the manifest lists."""
 ORIGIN_COUNT_MAX = 64
 MARK_COUNT_MAX = 256
 """Objects remembered as not to be had at one place."""
@@ -132,17 +132,13 @@ class Hosts:
     def __init__(self, url: str, retry: RetryConfig, fallback: Iterable[str], health: HostHealth):
         self._retry = retry
         self._health = health
-        scheme = urlsplit(url).scheme
-        self._fallback = tuple(
-            each.rstrip("/") if "://" in each else f"{scheme}://{each}" for each in fallback
-        )
-        self._alike: tuple[str, ...] = ()
-        """Origins with the same paths, the preferred one first."""
-        self.alike: tuple[str, ...] = ()
-        """Their `host:port`, for the manifest to refer to."""
-        self._groups: list[tuple[Base, ...]] = []
+        self._places = Places(url, fallback, self._rank)
         self._marks: dict[str, _Mark] = {}
-        self.found_at(url)
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """`host:port` of those that have the same paths as the manifest's."""
+        return self._places.alike
 
     def spread(self, wait_s: float) -> float:
         """`wait_s`, somewhat more or less."""
@@ -150,52 +146,28 @@ class Hosts:
 
     def found_at(self, url: str) -> None:
         """The manifest is here: what it refers to is at the fallback hosts as well."""
-        if not self._fallback:
-            return
-        known = {origin_of(each) for each in self._alike}
-        if origin_of(url) not in known:
-            parts = urlsplit(url)
-            self._alike = (f"{parts.scheme}://{parts.netloc}", *self._fallback)
-        self.alike = tuple(urlsplit(each).netloc for each in self._alike)
+        self._places.found_at(url)
 
     def learn(self, groups: Iterable[Sequence[Base]]) -> None:
         """Each group is bases under which the same bytes are."""
-        for group in groups:
-            ordered = sorted(group, key=self._rank)
-            self._groups.append(tuple(ordered[:OPTION_COUNT_MAX]))
+        self._places.learn(groups)
+
+    def steer(
+        self, pathways: Sequence[str], clones: Sequence[PathwayClone], *, has_deep_params: bool
+    ) -> None:
+        """The order in which a steering server wants pathways to be taken (abr.places)."""
+        self._places.steer(pathways, clones, has_deep_params=has_deep_params)
 
     def _rank(self, base: Base) -> tuple[int, float]:
         return base.priority, self._health.rank(origin_of(base.url), base.weight)
 
     def options(self, url: str) -> tuple[str, ...]:
         """The places where `url` can be had, the preferred first; at least itself."""
-        if not self._groups and not self._alike:
-            return (url,)
-        places = self._in_groups(url)
-        if self._alike:
-            homes = {origin_of(each) for each in self._alike}
-            places = [
-                f"{home}{_after_origin(place)}"
-                for place in places
-                for home in (self._alike if origin_of(place) in homes else (_origin_text(place),))
-            ]
-        return tuple(dict.fromkeys(places))[:OPTION_COUNT_MAX]
+        return self._places.options(url)
 
-    def _in_groups(self, url: str) -> list[str]:
-        for group in self._groups:
-            for base in group:
-                if url == base.url:
-                    return [each.url for each in group]
-        best: list[str] = [url]
-        longest = 0
-        for group in self._groups:
-            for base in group:
-                folder = _folder(base.url)
-                if len(folder) > longest and url.startswith(folder):
-                    longest = len(folder)
-                    rest = url[len(folder) :]
-                    best = [_folder(each.url) + rest for each in group]
-        return best
+    def pathway_of(self, url: str) -> str:
+        """The pathway that one of the options is of; empty where it has no name."""
+        return self._places.pathway_of(url)
 
     def pick(self, options: Sequence[str], now_s: float, *, can_probe: bool) -> str:
         """The best of them now. `can_probe`: there is time to lose, so a preferred host on
@@ -259,17 +231,3 @@ def is_of_host(failure: ResponseFailed) -> bool:
         is_asked_to_wait = failure.status in OVERLOADED and failure.retry_after_s is not None
         return is_asked_to_wait or failure.status == OVERLOADED[0]
     return not failure.is_damage
-
-
-def _folder(url: str) -> str:
-    return url[: url.rindex("/") + 1]
-
-
-def _after_origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
-
-
-def _origin_text(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

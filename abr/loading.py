@@ -19,9 +19,11 @@ from nearcast.manifests import (
     IndexedMpd,
     IndexReader,
     MediaPlaylist,
+    SteeringTag,
     foreign_urls,
     origin_of,
     read_alternates,
+    read_dash_tag,
     read_manifest,
 )
 from nearcast.manifests.limits import SegmentBudget
@@ -47,6 +49,7 @@ class Loader:
         self.url = url
         self.alternates: tuple[tuple[Base, ...], ...] = ()
         """Bases under which the same bytes are, of hosts that may be asked."""
+        self.steering: SteeringTag | None = None
         self.presentation: Presentation | None = None
         self.stream_format: StreamFormat | None = None
         self._allow_hosts = frozenset(allow_hosts)
@@ -72,6 +75,10 @@ class Loader:
             else read_alternates(text, url)
         )
         self.alternates = tuple(tuple(self._allowed(group)) for group in alternates)
+        if isinstance(found, HlsMaster):
+            self.steering = found.steering
+        elif not is_hls:
+            self.steering = read_dash_tag(text, url)
         if isinstance(found, Presentation):
             self._accept(found)
             return ()
@@ -139,8 +146,11 @@ class Loader:
         self.presentation = presentation
 
     def _allowed(self, group: Iterable[Base]) -> Iterator[Base]:
-        home = origin_of(self._base_url)
-        return (base for base in group if origin_of(base.url) == home or self._allows(base.url))
+        return (base for base in group if self.allows(base.url))
+
+    def allows(self, url: str) -> bool:
+        """Whether the manifest may lead there: to its own origin, or a host that is allowed."""
+        return origin_of(url) == origin_of(self._base_url) or self._allows(url)
 
     def _allows(self, url: str) -> bool:
         place = urlsplit(url)

@@ -9,6 +9,7 @@ from abr.playback import TIME_S_TOLERANCE
 from abr.requests import Requests
 from abr.title import Title
 from abr.transfer import Transfer
+from nearcast.manifests import SteeringTag
 
 
 class Opening:
@@ -25,6 +26,15 @@ class Opening:
         self._failure_count = 0
         self._parts: dict[int, Part] = {}  # by request
         self._again_at_s: dict[Part, float] = {}
+
+    @property
+    def steering(self) -> SteeringTag | None:
+        """What the manifest says of content steering, once it is here."""
+        return self._loader.steering
+
+    def allows(self, url: str) -> bool:
+        """Whether the manifest may lead to `url`."""
+        return self._loader.allows(url)
 
     def start(self, now_s: float) -> None:
         self._send(Part(kind="manifest", url=self._url), now_s)

@@ -18,6 +18,53 @@ class HostUse(msgspec.Struct, frozen=True, kw_only=True):
     failure_count: int
 
 
+class SteeringAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a steering server said when it was asked, or (`detail`) why nothing came of it. `at_s`
+    counts from pressing play."""
+
+    at_s: float
+    ttl_s: float | None = None
+    pathways: tuple[str, ...] = ()
+    clone_count: int = 0
+    detail: str = ""
+
+
+class PathwayUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What came by one pathway, of all tracks."""
+
+    pathway: str
+    host: str
+    segment_count: int
+    received_bytes: int
+
+
+class PathwaySwitch(msgspec.Struct, frozen=True, kw_only=True):
+    """From one segment of the track that adapts to the next. `steering`: another pathway was wanted
+    first; `failure`: the one wanted failed; `recovery`: it is well again."""
+
+    at_s: float
+    from_pathway: str
+    to_pathway: str
+    reason: Literal["steering", "failure", "recovery"]
+
+
+class SteeringReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A title's content steering."""
+
+    server_url: str
+    protocol: str
+    answer_count: int
+    failure_count: int
+    is_stopped: bool
+    """The server asked not to be asked any more."""
+    answers: tuple[SteeringAnswer, ...]
+    """The first of them."""
+    pathways: tuple[PathwayUse, ...]
+    switch_count: int
+    switches: tuple[PathwaySwitch, ...]
+    """The first of them."""
+
+
 class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     """One title as one viewer saw it. Rates are of the track that adapts (video, or audio where
     there is no video), of what was played."""
@@ -61,6 +108,8 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     """In the order in which they were first asked."""
     ladder_kbps: tuple[float, ...] = ()
     """Of the track that adapts."""
+    steering: SteeringReport | None = None
+    """None where the manifest says nothing of it, or it is off."""
 
 
 class ViewerReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,10 @@ from nearcast.cmcd import Cmcd
 from nearcast.machine import EffectQueue
 from nearcast.media import ByteRange, Segment, TrackKind
 
+FAILOVER_S_MIN = 2.0
+"""A host that is silent is not left sooner, however little is buffered: mobile links are silent
+that long, and all hosts are behind them."""
+
 
 class Requests:
     """Turns wishes into effects and answers into what meter and tally need."""
@@ -60,6 +64,7 @@ class Requests:
             options=options,
             sent_url=self.hosts.pick(options, now_s, can_probe=False),
         )
+        transfer.failover_s = self._failover_s
         return self._send(transfer, cmcd)
 
     def send_media(
@@ -73,9 +78,10 @@ class Requests:
         *,
         can_probe: bool = False,
         partial: Partial | None = None,
+        ahead_s: float = float("inf"),
     ) -> Transfer:
-        """Ask for a segment, or an init segment; of `partial` the rest, if it is still had from
-        where that came from."""
+        """Ask for a segment, or an init segment; of `partial` the rest, at whichever place: what
+        its validator names is the same everywhere. `ahead_s` is in the buffer."""
         options = self.hosts.options(segment.url)
         sent_url = self.hosts.pick(options, now_s, can_probe=can_probe)
         transfer = Transfer(
@@ -88,8 +94,10 @@ class Requests:
             segment=segment,
             options=options,
             sent_url=sent_url,
-            partial=partial if partial and partial.url == sent_url else None,
+            partial=partial if partial and partial.url in options else None,
         )
+        # Half of what is there is for finding out, the other half for fetching it elsewhere.
+        transfer.failover_s = min(self._failover_s, max(FAILOVER_S_MIN, ahead_s / 2.0))
         return self._send(transfer, cmcd)
 
     def _send(self, transfer: Transfer, cmcd: Cmcd) -> Transfer:
@@ -138,7 +146,7 @@ class Requests:
         """It has ended, and brought nothing of use. What it tells of the network counts, unless
         that tells of its host: bytes of an error page, or a silence that others do not share."""
         del self._transfers[transfer.request_id]
-        is_silent = now_s - transfer.progress_s > self._failover_s - TIME_S_TOLERANCE
+        is_silent = now_s - transfer.progress_s > transfer.failover_s - TIME_S_TOLERANCE
         has_others = len(transfer.options) > 1
         if not failure.is_damage and not (is_silent and has_others):
             transfer.finish(self._meter, now_s)
@@ -176,4 +184,4 @@ class Requests:
         has_others = len(transfer.options) > 1 and self.hosts.has_fresh(
             transfer.options, now_s, but=transfer.sent_url
         )
-        return self._failover_s if has_others else self._timeout_s
+        return transfer.failover_s if has_others else self._timeout_s

@@ -42,6 +42,15 @@ def session_lines(session: SessionReport) -> Iterator[str]:
         )
     if session.skipped_count:
         yield f"  skipped    {session.skipped_count} missing segments, {session.skipped_s:.2f} s"
+    steering = session.steering
+    if steering is not None:
+        yield (
+            f"  steering   {steering.answer_count} answers, {steering.failure_count} failed, "
+            f"{steering.switch_count} switches of pathway"
+        )
+        for each in steering.pathways:
+            size = format_size(each.received_bytes)
+            yield f"  pathway    {each.pathway[:HOST_WIDTH]}: {each.segment_count} segments, {size}"
     if len(session.hosts) > 1:
         for use in session.hosts:
             host = use.host if len(use.host) <= HOST_WIDTH else f"{use.host[: HOST_WIDTH - 3]}..."

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from abr.buffer import Held
 from abr.playback import Playback
 from abr.qoe import qoe_linear, stall_penalty_of
-from abr.report import EndReason, HostUse, SessionReport
+from abr.report import EndReason, HostUse, SessionReport, SteeringReport
 from abr.transfer import Transfer
 from nearcast.media import TrackKind
 from nearcast.units import kbps
@@ -82,6 +82,7 @@ class Tally:
         is_next_episode: bool,
         ended: EndReason,
         detail: str,
+        steering: SteeringReport | None,
     ) -> SessionReport:
         played = [each for each in held if each.start_s < playback.position_s]
         rates_kbps = [ladder_kbps[each.rung] for each in played]
@@ -118,6 +119,7 @@ class Tally:
             ladder_kbps=tuple(ladder_kbps),
             ended=ended,
             detail=detail,
+            steering=steering,
         )
 
 

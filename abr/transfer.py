@@ -73,6 +73,8 @@ class Transfer:
         """Nothing was under way for so long before it."""
         self.progress_s = now_s
         """When something last came of it."""
+        self.failover_s = float("inf")
+        """With nothing for so long it is tried at another host, if there is one."""
         self.first_s: float | None = None
         """When the first body bytes came, `first_bytes` of them."""
         self.first_bytes = 0

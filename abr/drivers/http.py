@@ -7,6 +7,7 @@ a connection pool. Bodies are counted and thrown away, but for manifests, which 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from urllib.parse import urldefrag
 
 import aiohttp
@@ -16,6 +17,7 @@ from abr import events as ev
 from abr.config import CmcdMode
 from abr.drivers.body import TEXT_BYTES_MAX, Body, DamagedBody, TooLargeBody
 from abr.drivers.fields import read_content_range, read_validator, retry_after_s
+from abr.drivers.steering import ask_steering
 from abr.report import ViewerReport
 from abr.viewer import ViewerCore
 from nearcast.aio import Pump
@@ -34,6 +36,8 @@ PROGRESS_BYTES = 16 * 1024
 PROGRESS_S = 0.02
 """The core hears of a body's progress at most once for so many bytes, or so long: on a slow link it
 would give segments up for bytes that are here already."""
+FAILURES = (aiohttp.ClientError, OSError, ValueError)
+"""What a request may raise; TimeoutError is an OSError."""
 HEADERS = {"User-Agent": "nearcast-play", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -84,10 +88,9 @@ class ViewerDriver:
 
     def _perform(self, effect: ev.Effect) -> None:
         if isinstance(effect, ev.SendRequest):
-            name = f"request-{effect.request_id}"
-            task = self._pump.spawn(self._fetch(effect), name=name)
-            self._requests[effect.request_id] = task
-            task.add_done_callback(lambda _: self._requests.pop(effect.request_id, None))
+            self._start(effect.request_id, self._fetch(effect))
+        elif isinstance(effect, ev.AskSteering):
+            self._start(effect.request_id, self._ask(effect))
         elif isinstance(effect, ev.CancelRequest):
             task_running = self._requests.get(effect.request_id)
             if task_running is not None:
@@ -95,17 +98,25 @@ class ViewerDriver:
         elif isinstance(effect, ev.SessionEnded) and self._viewer.is_done:
             self._done.set()
 
+    def _start(self, request_id: int, work: Coroutine[None, None, None]) -> None:
+        task = self._pump.spawn(work, name=f"request-{request_id}")
+        self._requests[request_id] = task
+        task.add_done_callback(lambda _: self._requests.pop(request_id, None))
+
+    async def _ask(self, effect: ev.AskSteering) -> None:
+        assert self._session is not None
+        event: ev.Event
+        try:
+            event = await ask_steering(self._session, effect, redirects_max=REDIRECTS_MAX)
+        except FAILURES as error:
+            event = _failure(effect, error)
+        self._feed(event)
+
     async def _fetch(self, request: ev.SendRequest) -> None:
         try:
             failure = await self._exchange(request)
-        except TimeoutError:
-            failure = _failed(request, f"no connection within {CONNECT_TIMEOUT_S:g} s")
-        except (aiohttp.TooManyRedirects, aiohttp.InvalidURL) as error:
-            is_loop = isinstance(error, aiohttp.TooManyRedirects)
-            what = f"redirected more than {REDIRECTS_MAX} times" if is_loop else _say(error)
-            failure = _damaged(request, what)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            failure = _failed(request, _say(error))
+        except FAILURES as error:
+            failure = _failure(request, error)
         if failure is not None:
             self._feed(failure)
 
@@ -207,8 +218,15 @@ class ViewerDriver:
         return url, headers
 
 
-def _failed(request: ev.SendRequest, detail: str) -> ev.ResponseFailed:
-    return ev.ResponseFailed(request_id=request.request_id, detail=detail)
+def _failure(request: ev.SendRequest | ev.AskSteering, error: Exception) -> ev.ResponseFailed:
+    is_damage = isinstance(error, aiohttp.TooManyRedirects | aiohttp.InvalidURL)
+    if isinstance(error, aiohttp.TooManyRedirects):
+        detail = f"redirected more than {REDIRECTS_MAX} times"
+    elif isinstance(error, TimeoutError):
+        detail = f"no connection within {CONNECT_TIMEOUT_S:g} s"
+    else:
+        detail = _say(error)
+    return ev.ResponseFailed(request_id=request.request_id, detail=detail, is_damage=is_damage)
 
 
 def _damaged(request: ev.SendRequest, detail: str) -> ev.ResponseFailed:

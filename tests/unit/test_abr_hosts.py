@@ -9,7 +9,8 @@ import pytest
 
 from abr.config import PlayerConfig, RetryConfig
 from abr.events import ResponseFailed
-from abr.hosts import OPTION_COUNT_MAX, HostHealth, Hosts
+from abr.hosts import HostHealth, Hosts
+from abr.places import OPTION_COUNT_MAX
 from nearcast.media import Base
 from nearcast.seeds import Seeds
 
