@@ -25,10 +25,24 @@ class EdgeRecord(msgspec.Struct, frozen=True, kw_only=True):
     duty: Duty = "active"
     serial: str
     """Of its certificate, in hex."""
+    serial_before: str = ""
+    """Of the certificate that a renewal replaced: good too, should the new one have been lost on
+    its way."""
     enrolled_wall_s: float
     changed_wall_s: float
     revoked: bool = False
     note: str = ""
+
+
+class OriginRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An origin process of this fleet."""
+
+    origin_id: str
+    """New with each start."""
+    fleet_url: str
+    """Of its fleet port, as edges reach it."""
+    started_wall_s: float
+    seen_wall_s: float
 
 
 class EnrolToken(msgspec.Struct, frozen=True, kw_only=True):

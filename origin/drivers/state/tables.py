@@ -45,7 +45,7 @@ edges = sql.Table(
     _wall_s("changed_wall_s"),
     sql.Column("revoked", sql.Boolean(create_constraint=False), nullable=False),
     _text("note"),
-    sql.Column("serial_before", sql.Text, nullable=False, server_default=""),
+    sql.Column("serial_before", sql.Text, nullable=False, server_default=sql.text("''")),
 )
 
 # Who looks after the fleet at the moment; edges are told of all that were seen lately.

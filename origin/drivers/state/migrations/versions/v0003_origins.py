@@ -13,7 +13,8 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column(
-        "edges", sql.Column("serial_before", sql.Text(), server_default="", nullable=False)
+        "edges",
+        sql.Column("serial_before", sql.Text(), server_default=sql.text("''"), nullable=False),
     )
     op.create_table(
         "origins",
