@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from typing import Final, Literal
+from typing import Final
 
-Role = Literal["viewer", "operator", "admin"]
+from origin.records import Role
+
 ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "admin")
 
 TOKEN_PREFIX: Final = "nca1."

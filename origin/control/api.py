@@ -1,0 +1,168 @@
+"""What the admin API takes and gives, as JSON. Times are seconds since the epoch (UTC), ages count
+back from the moment of asking, ratios are 0..1; null means that nobody knows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from nearcast.fleet import Duty, EdgeId
+from origin.fleet.events import FleetEdge, State
+from origin.records import AuditEntry, PlanHead, Role
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$")]
+
+
+class RecentFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one edge or of all, over the last minute or so."""
+
+    client_kbps: float = 0.0
+    origin_kbps: float = 0.0
+    peer_kbps: float = 0.0
+    hit_ratio: float | None = None
+    prefetch_precision: float | None = None
+    prefetch_waste_ratio: float | None = None
+    """Of what was fetched ahead, thrown away unused."""
+    startup_s: float | None = None
+    stall_ratio: float | None = None
+    """Of players' reports, those that tell of a stall."""
+    bitrate_kbps: float | None = None
+    session_count: int = 0
+
+
+class EdgeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the fleet's table."""
+
+    edge: str
+    url: str
+    cluster: str
+    region: str
+    state: State
+    state_age_s: float
+    reason: str
+    duty: Duty
+    is_draining: bool
+    is_revoked: bool
+    heartbeat_age_s: float | None
+    connection_count: int
+    load_share: float
+    link_kbps: float
+    capacity_bytes: int
+    used_bytes: int
+    pinned_bytes: int
+    is_failing: bool
+    plan_id: str
+    is_plan_current: bool
+    plan_files: int
+    plan_files_held: int
+    telemetry_waiting_bytes: int
+    refused_count: int
+    recent: RecentFigures
+
+
+class FleetTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """All edges together."""
+
+    wall_s: float
+    edge_count: int
+    by_state: dict[str, int]
+    """Edges in service by state; drained, in maintenance and revoked ones are counted as such."""
+    recent: RecentFigures
+    plan_id: str
+    """In force; empty: none."""
+    is_database_away: bool
+    origin_count: int
+    refused: dict[str, int]
+    """Messages of edges that were refused here, by reason, since this origin started."""
+
+
+class EdgeList(msgspec.Struct, frozen=True, kw_only=True):
+    totals: FleetTotals
+    edges: tuple[EdgeRow, ...]
+    """By name."""
+
+
+class EdgeDetail(msgspec.Struct, frozen=True, kw_only=True):
+    row: EdgeRow
+    edge: FleetEdge
+    enrolled_wall_s: float
+    changed_wall_s: float
+    serial: str
+    """Of its certificate, in hex."""
+    note: str
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """An edge after a change of what the operator wants of it."""
+
+    edge: str
+    duty: Duty
+    is_revoked: bool
+
+
+class DutyWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    duty: Duty
+
+
+class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    edge: EdgeId
+    valid_s: Annotated[float, msgspec.Meta(gt=0, le=30 * 86_400.0)] = 3_600.0
+
+
+class Invited(msgspec.Struct, frozen=True, kw_only=True):
+    edge: str
+    token: str
+    """Shown this once; give it to `nearcast edge enrol`."""
+    until_wall_s: float
+
+
+class SeriesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    window_s: Annotated[float, msgspec.Meta(ge=60, le=7 * 86_400.0)] = 3_600.0
+    step_s: Annotated[float, msgspec.Meta(ge=1, le=86_400.0)] | None = None
+
+
+class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+    before_id: int | None = None
+
+
+class AuditLog(msgspec.Struct, frozen=True, kw_only=True):
+    entries: tuple[AuditEntry, ...]
+    """Newest first."""
+
+
+class TokenWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: Name
+    role: Role = "viewer"
+    valid_s: Annotated[float, msgspec.Meta(gt=0, le=10 * 366 * 86_400.0)] = 365 * 86_400.0
+
+
+class TokenMade(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    role: Role
+    token: str
+    """Shown this once."""
+    until_wall_s: float
+
+
+class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    role: Role
+    made_wall_s: float
+    until_wall_s: float
+    is_revoked: bool
+
+
+class TokenList(msgspec.Struct, frozen=True, kw_only=True):
+    tokens: tuple[TokenRow, ...]
+
+
+class PlanList(msgspec.Struct, frozen=True, kw_only=True):
+    plans: tuple[PlanHead, ...]
+    """Newest first; `summary` is base64 of JSON."""
+
+
+class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    role: Role
