@@ -85,6 +85,15 @@ class FillClock:
                 return window
         return None
 
+    def room_bytes(self, now_wall_s: float) -> int:
+        """What the plan's rate brings until the window closes, within its bytes: a file that is
+        begun should be no larger."""
+        window = self.window(now_wall_s)
+        if self._plan is None or window is None:
+            return 0
+        rate = bytes_per_s_from_kbps(self._plan.fill_kbps_max)
+        return min(self.left_bytes, int(rate * (window.until_wall_s - now_wall_s)))
+
     def take(self, wanted_bytes: int, now_wall_s: float) -> Grant | None:
         """Leave to read up to `wanted_bytes` (> 0), or None while there is none."""
         self._refill(now_wall_s)
