@@ -55,3 +55,16 @@ class SignatureError(ModelError):
     """The model's bytes are not the ones its manifest names, or nobody trusted signed them."""
 
     reason = "changed"
+
+
+class PlanError(NearcastError):
+    """A placement plan is not followed; the edge goes on with the one it has.
+
+    `reason` is one word to count by: unreadable, oversized, version, untrusted (no key this edge
+    knows), forged (not what was signed), other_edge, expired, early (not valid yet), replayed
+    (made before the one in force), full (the disk has no room for it).
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
