@@ -30,6 +30,11 @@ class TelemetryConfig(Section, frozen=True, kw_only=True):
     """Renditions added up at a time; with more of them sums are told sooner."""
 
     def __post_init__(self) -> None:
+        if self.spool_bytes_max < 2 * self.segment_bytes:
+            raise ValueError(
+                "telemetry.spool_bytes_max must have room for two segments of "
+                f"{self.segment_bytes} bytes (telemetry.segment_bytes)"
+            )
         if self.url and not self.url.startswith(("nats://", "tls://")):
             raise ValueError(
                 f"telemetry.url {self.url!r} must begin with nats:// or tls://; leave it empty to "

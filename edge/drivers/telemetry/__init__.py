@@ -1,0 +1,11 @@
+"""Events on the disk until the origin has them.
+
+spool     segment files: append, cut what is torn, drop the oldest for want of room
+shipping  reads pieces off them, sends them, goes back to where the origin is
+carriers  the two ways there: the fleet connection, NATS JetStream
+driver    what the node sees of all this
+"""
+
+from edge.drivers.telemetry.driver import Telemetry
+
+__all__ = ["Telemetry"]
