@@ -69,10 +69,11 @@ def read_plan(
     edge: str,
     now_wall_s: float,
     made_wall_s_min: float = 0.0,
+    may_be_early: bool = False,
 ) -> EdgePlan:
-    """The plan in `body`, if one of `keys` (public, base64) signed it for `edge`, it is valid now,
-    and it was not made before `made_wall_s_min`, when the plan that is in force was. Raises
-    PlanError."""
+    """The plan in `body`, if one of `keys` (public, base64) signed it for `edge`, it is valid now
+    (or `may_be_early`: later), and it was not made before `made_wall_s_min`, when the plan that is
+    in force was. Raises PlanError."""
     if len(body) > PLAN_BYTES_MAX:
         raise PlanError(
             f"the plan has {len(body)} bytes, more than the {PLAN_BYTES_MAX} that are read",
@@ -97,7 +98,7 @@ def read_plan(
             "look at both clocks if the origin says it is in force",
             reason="expired",
         )
-    if now_wall_s < plan.valid_from_wall_s - CLOCK_SKEW_S_MAX:
+    if now_wall_s < plan.valid_from_wall_s - CLOCK_SKEW_S_MAX and not may_be_early:
         raise PlanError(
             f"plan {plan.plan_id[:12]} begins in {plan.valid_from_wall_s - now_wall_s:.0f} s; "
             "look at both clocks if the origin says it is in force",

@@ -97,3 +97,10 @@ def test_the_plan_in_force_may_come_again() -> None:
         made_wall_s_min=a_plan().made_wall_s,
     )
     assert again == a_plan()
+
+
+def test_a_plan_for_later_is_read_by_who_waits_for_it() -> None:
+    body = encode_plan(a_plan(), [KEY])
+    keys, before_s = [public_key_text(KEY)], NOW_S - 600.0
+    again = read_plan(body, keys, edge="ams1", now_wall_s=before_s, may_be_early=True)
+    assert again == a_plan()
