@@ -1,0 +1,155 @@
+"""Whether an edge is up, judged from several witnesses.
+
+Nobody sees an edge whole. It says itself that it lives (heartbeats, every second in a small fleet,
+every five at 1,000 edges); three other edges, its *observers*, look at it every second and speak up
+after two failures in a row; this origin looks at it when there is a reason to, and every minute
+without one; players say when they could not fetch. What they say adds up:
+
+    for down  observers that claim it               1 each
+              the origin's probes failed            1 each in a row, to 3; refused: 3 at once
+              no heartbeats: overdue or cut off     1
+    for up    observers that could have noticed, are heard, and say nothing   1 each
+              the origin's last probe was answered  2
+              a heartbeat came since the question   1
+
+    unknown   enrolled, not heard. An edge of which the database has a fresh heartbeat starts as
+              alive, so an origin that starts again goes on where it was
+    alive     -> suspect  at 2 for down; or when it was silent for long, though it answers
+    suspect   -> dead     at 4 for down and more than for up, and two kinds of witness: two claims,
+                          the probes, no heartbeats (refusing counts with a single claim). Or three
+                          claims and nothing for up
+              -> alive    after 3 s below 2, with a sign of life
+    dead      -> suspect  when it is heard and, if the origin ever reached it, answers; it is then
+                          on trial for 5 s, doubled by each death within ten minutes, to 160 s
+
+The first piece of evidence *questions* an edge: nothing changes, but the origin probes it at once
+and goes on until it is clear. Players' errors and a broken connection to this origin question;
+anybody can send a player's error, so that is all it does.
+
+In time. An edge whose process is killed breaks its connection, is probed at once and refuses:
+1 + 3, dead within milliseconds. One whose power fails answers nobody: its observers begin a probe
+within 1 s, which fails after 0.8 s, the next by 2.8 s; the origin's own fail at 3.6 and 4.5 s:
+2 + 2. In a fleet of one, heartbeats are overdue after 2 s and three probes fail by 4.6 s. Where the
+origin has no way to the edges, three claims do, by 2.8 s.
+
+False alarms, at 1 % of probes lost. An observer claims wrongly 1e-4 times a second and takes it
+back a second or two later. 1,000 edges are questioned 1,080 times an hour; the origin's own probe
+fails too 11 times, and is lost twice in a row in the minute's round 6 times: 17 suspects an hour.
+Death takes two wrong claims at once (1,080 x 4e-4) and two lost probes: 4e-5 an hour, once in three
+years. Measured: docs/fleet.md.
+
+Cut off.
+- An observer that claims two or more and over half of what it looks at is *doubtful*: its claims
+  count only where the origin's own probe failed too. Where the edges answer, it is suspect itself;
+  of that nobody dies.
+- An origin that hears nobody judges nobody: a death takes that another edge was heard since the
+  question. Where more than half of the fleet is silent, it also takes two claims that are not
+  doubtful, or a refusal: the network that carries one works. In a fleet of one or two there is
+  nobody else to ask, and both rules are off.
+- A region that cannot see another makes three claims; but the probes are answered and heartbeats
+  come. The edge is suspect, which is served last.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+SUSPECT_SCORE: Final = 2
+DEAD_SCORE: Final = 4
+PROBE_SCORE_MAX: Final = 3
+SILENT_SHARE_MAX: Final = 0.5
+FLEET_SIZE_MIN: Final = 3
+"""Below, an origin cannot tell its own silence from the edges'."""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What is known of one edge at one time, counted."""
+
+    claims: int = 0
+    """Observers that say it is down and are believed."""
+    doubtful_claims: int = 0
+    silent_observers: int = 0
+    """Observers that were heard since they could have noticed, and say nothing."""
+    probe_failures: int = 0
+    is_refused: bool = False
+    is_probe_ok: bool = False
+    """The last probe since the question was answered."""
+    is_quiet: bool = False
+    """Heartbeats are overdue, or their connection broke and none came since."""
+    is_silent_long: bool = False
+    """Overdue several times over."""
+    is_heard: bool = False
+    """A heartbeat came since the question, and lately."""
+    wrong_claims: int = 0
+    """What it says of most others it looks at, and what they contradict."""
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What is known of this origin's own sight."""
+
+    fleet_size: int
+    others_heard: bool
+    """Somebody else was heard since the question."""
+    silent_share: float
+    """Of the edges that are not dead, how many were not heard for too long."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    down: int
+    up: int
+    is_suspect: bool
+    is_dead: bool
+    reason: str
+
+
+def judge(evidence: Evidence, around: Surroundings) -> Verdict:
+    """What follows from the evidence, whatever the edge's state is now."""
+    probe = PROBE_SCORE_MAX if evidence.is_refused else evidence.probe_failures
+    probe = min(probe, PROBE_SCORE_MAX)
+    claims = evidence.claims + (evidence.doubtful_claims if probe else 0)
+    quiet = 1 if evidence.is_quiet else 0
+    down = claims + probe + quiet
+    up = evidence.silent_observers + 2 * evidence.is_probe_ok + evidence.is_heard
+    kinds = (claims >= (1 if evidence.is_refused else 2)) + (probe > 0) + quiet
+    is_proven = (down >= DEAD_SCORE and down > up and kinds >= 2) or (claims >= 3 and not up)
+    sees = _sees(around, evidence)
+    return Verdict(
+        down=down,
+        up=up,
+        # Silence and failed probes may be this origin's own; claims and refusals are not.
+        is_suspect=(
+            (down >= SUSPECT_SCORE and (sees or claims >= 2))
+            or (evidence.is_silent_long and sees)
+            or evidence.wrong_claims > 0
+        ),
+        is_dead=is_proven and sees,
+        reason=_reason(evidence, claims, probe),
+    )
+
+
+def _sees(around: Surroundings, evidence: Evidence) -> bool:
+    """This origin is not itself the one that is cut off."""
+    if around.fleet_size < FLEET_SIZE_MIN or evidence.is_refused:
+        return True
+    if not around.others_heard:
+        return False
+    return around.silent_share <= SILENT_SHARE_MAX or evidence.claims >= 2
+
+
+def _reason(evidence: Evidence, claims: int, probe: int) -> str:
+    said: list[str] = []
+    if evidence.is_refused:
+        said.append("refuses connections")
+    elif probe:
+        said.append("does not answer the origin's probes")
+    if claims:
+        said.append(f"{claims} observer{'s' if claims > 1 else ''} cannot reach it")
+    if evidence.is_quiet:
+        said.append("sends no heartbeats")
+    elif said and evidence.is_heard:
+        said.append("yet sends heartbeats")
+    if evidence.wrong_claims:
+        said.append(f"cannot reach {evidence.wrong_claims} others, which answer")
+    return ", ".join(said)

@@ -1,0 +1,366 @@
+"""The fleet as one machine: what edges say goes in, their states and answers come out."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import structs
+
+from nearcast.fleet import (
+    Heartbeat,
+    HeartbeatAnswer,
+    Observations,
+    Refusal,
+    Refused,
+    Target,
+)
+from nearcast.machine import EffectQueue
+from origin.fleet.admission import (
+    count_refusal,
+    heartbeat_refused,
+    identity_refused,
+    observations_refused,
+)
+from origin.fleet.events import (
+    ConnectionLost,
+    EdgeChanged,
+    EdgeRemoved,
+    Effect,
+    Event,
+    FleetEdge,
+    HeartbeatReceived,
+    ObservationsReceived,
+    OriginsKnown,
+    PlanInForce,
+    PlayerErrors,
+    ProbeAnswered,
+    StateRead,
+)
+from origin.fleet.judging import Judging
+from origin.fleet.observers import Observers
+from origin.fleet.rows import row_of
+from origin.fleet.watched_edge import PAST_BOOTS_MAX, WatchedEdge
+from origin.records import EdgeRecord
+
+PROBE_S: Final = 1.0
+"""Between two looks of an observer at an edge; `health` counts with it."""
+HELD_AGAIN_S: Final = 30.0
+"""An edge is not asked oftener what it holds: 120 kB at most."""
+HELD_ASKS_PER_S: Final = 5.0
+"""Of the whole fleet: 600 kB/s at most."""
+FRESH_S: Final = 60.0
+"""A heartbeat in the database that is no older says that the edge is alive."""
+
+
+class Fleet:
+    """All edges that have enrolled. Memory is bounded by their number: each keeps its newest
+    heartbeat, at most 120 kB of what it holds, and what three observers said."""
+
+    def __init__(self) -> None:
+        self._edges: dict[str, WatchedEdge] = {}
+        self._observers = Observers()
+        self._effects: EffectQueue[Effect] = EffectQueue()
+        self._judging = Judging(self._edges, self._observers, self._effects)
+        self._plan_id = ""
+        self._plan_edges: frozenset[str] = frozenset()
+        self._origins: tuple[str, ...] = ()
+        self._held_asked_s = 0.0
+        self.refusals: dict[Refusal, int] = {}
+        """Messages that were refused, by reason; drivers add what never came so far."""
+        self.generation = 0
+        """Grows when an edge comes, goes or gets another profile."""
+
+    def handle(self, event: Event, now_s: float) -> None:
+        match event:
+            case HeartbeatReceived():
+                self.heartbeat(
+                    event.heartbeat,
+                    certificate_edge=event.certificate_edge,
+                    received_wall_s=event.received_wall_s,
+                    now_s=now_s,
+                )
+            case ObservationsReceived():
+                self.observations(
+                    event.observations,
+                    certificate_edge=event.certificate_edge,
+                    received_wall_s=event.received_wall_s,
+                    now_s=now_s,
+                )
+            case EdgeChanged():
+                self._put((event.record,), now_s)
+            case EdgeRemoved():
+                self._remove(event.edge, now_s)
+            case PlanInForce():
+                self._plan_id, self._plan_edges = event.plan_id, event.edges
+            case OriginsKnown():
+                self._origins = event.urls
+            case StateRead():
+                self._read(event, now_s)
+            case _:
+                self._handle_sign(event, now_s)
+
+    def _handle_sign(
+        self, event: ConnectionLost | ProbeAnswered | PlayerErrors, now_s: float
+    ) -> None:
+        edge = self._edges.get(event.edge)
+        if edge is None:
+            return
+        match event:
+            case ConnectionLost():
+                self._judging.connection_lost(edge, now_s)
+            case ProbeAnswered():
+                self._judging.probed(edge, event, now_s)
+            case PlayerErrors():
+                self._judging.players_failed(edge, event.count, now_s)
+
+    def advance(self, now_s: float) -> None:
+        self._judging.advance(now_s)
+
+    def deadline_s(self) -> float | None:
+        return self._judging.deadline_s()
+
+    def drain(self) -> list[Effect]:
+        return self._effects.drain()
+
+    # What edges ask.
+
+    def heartbeat(
+        self,
+        heartbeat: Heartbeat,
+        *,
+        certificate_edge: str,
+        received_wall_s: float,
+        now_s: float,
+        renew: bool = False,
+    ) -> HeartbeatAnswer | Refused:
+        """Take a heartbeat in, or say why not. `renew`: its certificate should be renewed."""
+        edge = self._edges.get(heartbeat.edge)
+        refused = identity_refused(heartbeat.edge, certificate_edge, edge)
+        if refused is not None or edge is None:
+            return self._refuse(refused, None)
+        silence_s = None if edge.heartbeat_s is None else now_s - edge.heartbeat_s
+        intervals = None if silence_s is None else silence_s / self._judging.witnesses.interval_s
+        refused = heartbeat_refused(heartbeat, edge, received_wall_s, intervals)
+        if refused is not None:
+            if refused.error == "clock":
+                edge.clock_offset_s = heartbeat.sent_wall_s - received_wall_s
+            return self._refuse(refused, edge)
+        edge.through_other = False
+        self._take(edge, heartbeat, received_wall_s, now_s, now_s)
+        return self._answer(edge, heartbeat, received_wall_s, now_s, renew=renew)
+
+    def observations(
+        self,
+        said: Observations,
+        *,
+        certificate_edge: str,
+        received_wall_s: float,
+        now_s: float,
+    ) -> Refused | None:
+        """Take in what an edge sees of others. What it was not asked to look at does not count."""
+        observer = self._edges.get(said.edge)
+        refused = identity_refused(said.edge, certificate_edge, observer)
+        if refused is not None or observer is None:
+            return self._refuse(refused, None)
+        refused = observations_refused(said, observer)
+        if refused is not None:
+            return self._refuse(refused, observer)
+        observer.observed_boot_id, observer.observed_no = said.boot_id, said.sequence_no
+        self._judging.spoke(observer, now_s)
+        seen = [(one.edge, one.is_up, now_s - one.age_s) for one in said.seen]
+        self._claim(said.edge, seen, now_s)
+        return None
+
+    def _claim(self, observer: str, seen: list[tuple[str, bool, float]], now_s: float) -> None:
+        """All claims are taken before any is weighed: whether the observer sees most of what it
+        looks at as down is known by then."""
+        watched = self._observers.watched_by(observer)
+        edges = [(self._edges[name], is_up, at_s) for name, is_up, at_s in seen if name in watched]
+        for edge, is_up, at_s in edges:
+            self._judging.claimed(edge, observer, not is_up, at_s)
+        for edge, _, _ in edges:
+            self._judging.claims_changed(edge, now_s)
+        if edges and observer in self._edges:
+            self._judging.review(self._edges[observer], now_s)
+
+    def _answer(
+        self,
+        edge: WatchedEdge,
+        heartbeat: Heartbeat,
+        received_wall_s: float,
+        now_s: float,
+        *,
+        renew: bool,
+    ) -> HeartbeatAnswer:
+        targets = sorted(self._observers.watched_by(edge.edge))
+        return HeartbeatAnswer(
+            interval_s=self._judging.witnesses.interval_s,
+            wall_s=received_wall_s,
+            duty=edge.record.duty,
+            plan_id=self._plan_id if edge.edge in self._plan_edges else "",
+            wants_held=self._wants_held(edge, heartbeat, now_s),
+            probes=tuple(
+                Target(edge=name, url=self._edges[name].record.profile.url)
+                for name in targets
+                if self._edges[name].record.duty != "maintenance"
+            ),
+            probe_s=PROBE_S,
+            origins=self._origins,
+            renew=renew,
+        )
+
+    def _wants_held(self, edge: WatchedEdge, heartbeat: Heartbeat, now_s: float) -> bool:
+        if heartbeat.held is not None or heartbeat.held_id == edge.held_id:
+            return False
+        if edge.held_asked_s is not None and now_s - edge.held_asked_s < HELD_AGAIN_S:
+            return False
+        if now_s - self._held_asked_s < 1.0 / HELD_ASKS_PER_S:
+            return False
+        edge.held_asked_s = self._held_asked_s = now_s
+        return True
+
+    def _take(
+        self,
+        edge: WatchedEdge,
+        heartbeat: Heartbeat,
+        received_wall_s: float,
+        heard_s: float,
+        now_s: float,
+    ) -> None:
+        last = edge.heartbeat
+        if last is not None and last.boot_id != heartbeat.boot_id:
+            edge.past_boots = [*edge.past_boots[1 - PAST_BOOTS_MAX :], last.boot_id]
+        if heartbeat.held is not None:
+            edge.held, edge.held_id = _titles(heartbeat.held), heartbeat.held_id
+            heartbeat = _without_held(heartbeat)
+        edge.heartbeat = heartbeat
+        edge.clock_offset_s = heartbeat.sent_wall_s - received_wall_s
+        edge.heartbeat_s = heard_s if edge.heartbeat_s is None else max(edge.heartbeat_s, heard_s)
+        self._judging.heard(edge, heard_s, now_s)
+
+    def _refuse(self, refused: Refused | None, edge: WatchedEdge | None) -> Refused:
+        assert refused is not None
+        count_refusal(self.refusals, refused)
+        if edge is not None:
+            count_refusal(edge.refused, refused)
+        return refused
+
+    # What the database says.
+
+    def _read(self, event: StateRead, now_s: float) -> None:
+        if event.edges is not None:
+            there = {record.edge for record in event.edges}
+            for name in [name for name in self._edges if name not in there]:
+                self._remove(name, now_s)
+            self._put(event.edges, now_s)
+        for read in event.heartbeats:
+            self._read_heartbeat(read.heartbeat, read.received_wall_s, event.wall_s, now_s)
+        by_observer: dict[str, list[tuple[str, bool, float]]] = {}
+        for one in event.observations:
+            at_s = now_s - max(0.0, event.wall_s - one.seen_wall_s)
+            by_observer.setdefault(one.observer, []).append((one.edge, one.is_up, at_s))
+        for observer, seen in by_observer.items():
+            self._claim(observer, seen, now_s)
+
+    def _read_heartbeat(
+        self, heartbeat: Heartbeat, received_wall_s: float, wall_s: float, now_s: float
+    ) -> None:
+        edge = self._edges.get(heartbeat.edge)
+        age_s = max(0.0, wall_s - received_wall_s)
+        if edge is None or edge.record.revoked or heartbeat.boot_id in edge.past_boots:
+            return
+        last = edge.heartbeat
+        if last is not None and last.boot_id == heartbeat.boot_id:
+            if heartbeat.sequence_no <= last.sequence_no:
+                return
+        elif edge.heartbeat_s is not None and now_s - age_s <= edge.heartbeat_s:
+            return
+        edge.through_other = True
+        if age_s > FRESH_S:
+            # From before this origin was started: what it said then is shown, it proves nothing.
+            edge.heartbeat, edge.heartbeat_s = _without_held(heartbeat), now_s - age_s
+            edge.reason = "not heard since this origin started"
+            self._judging.review(edge, now_s)
+        else:
+            self._take(edge, heartbeat, received_wall_s, now_s - age_s, now_s)
+
+    def _put(self, records: tuple[EdgeRecord, ...], now_s: float) -> None:
+        changed: list[WatchedEdge] = []
+        for record in records:
+            edge = self._edges.get(record.edge)
+            if edge is None or (edge.record.revoked and not record.revoked):
+                self._edges[record.edge] = edge = WatchedEdge(record, now_s)
+                changed.append(edge)
+            elif edge.record != record:
+                before, edge.record = edge.record, record
+                if _is_idle(before) != _is_idle(record) or before.profile != record.profile:
+                    changed.append(edge)
+        if not changed:
+            return
+        self.generation += 1
+        self._observers.put(
+            {edge.edge: edge.record.profile.cluster for edge in changed if not edge.record.revoked}
+        )
+        for edge in changed:
+            if edge.record.revoked:
+                self._observers.remove(edge.edge)
+            if _is_idle(edge.record):
+                self._judging.left(edge, now_s)
+            else:
+                self._judging.joined(edge, now_s)
+
+    def _remove(self, name: str, now_s: float) -> None:
+        edge = self._edges.pop(name, None)
+        if edge is not None:
+            self._observers.remove(name)
+            self._judging.left(edge, now_s)
+            self.generation += 1
+
+    # What others ask.
+
+    def edge(self, name: str) -> WatchedEdge | None:
+        return self._edges.get(name)
+
+    def edges(self) -> Iterator[WatchedEdge]:
+        """In the order they came to be known."""
+        return iter(self._edges.values())
+
+    def rows(self, now_s: float) -> tuple[FleetEdge, ...]:
+        """All edges as people see them, by name."""
+        return tuple(self._row(self._edges[name], now_s) for name in sorted(self._edges))
+
+    def row(self, name: str, now_s: float) -> FleetEdge | None:
+        edge = self._edges.get(name)
+        return None if edge is None else self._row(edge, now_s)
+
+    def _row(self, edge: WatchedEdge, now_s: float) -> FleetEdge:
+        has_part = edge.edge in self._plan_edges
+        return row_of(
+            edge,
+            now_s,
+            observers=self._observers.of(edge.edge),
+            sees_most_down=self._judging.witnesses.sees_most_down(edge.edge),
+            plan_id=self._plan_id if has_part else "",
+        )
+
+
+def _is_idle(record: EdgeRecord) -> bool:
+    """Nobody waits to hear of it."""
+    return record.revoked or record.duty == "maintenance"
+
+
+def _titles(held: bytes) -> array[int]:
+    titles = array("I")
+    titles.frombytes(held)
+    if sys.byteorder == "big":
+        titles.byteswap()
+    if any(titles[index] >= titles[index + 1] for index in range(len(titles) - 1)):
+        return array("I", sorted(set(titles)))
+    return titles
+
+
+def _without_held(heartbeat: Heartbeat) -> Heartbeat:
+    return heartbeat if heartbeat.held is None else structs.replace(heartbeat, held=None)
