@@ -21,6 +21,7 @@ from predictor.bandwidth import Prior
 
 BASE = "http://edge.test/media/film"
 MPD = f"{BASE}/manifest.mpd"
+STEERING_URL = "http://steering.test/v1/steering/film"
 CHUNK_BYTES = 16_384
 
 
@@ -85,7 +86,8 @@ class World:
     """`rate_kbps` maps a time to the link's rate and is constant within each 0.1 s; `flow_kbps`
     bounds what the answer for one URL gets of it. All hosts have the same files; `hangs` never
     answers, `breaks_after` so many bytes the connection breaks, and with an `etag` the rest can be
-    asked for."""
+    asked for. With `steering` the manifest names a steering server, which says what that returns,
+    or nothing."""
 
     def __init__(
         self,
@@ -101,13 +103,18 @@ class World:
         breaks_after: Callable[[ev.SendRequest], int | None] = lambda request: None,
         etag: str | None = None,
         takes_ranges: bool = True,
+        steering: Callable[[ev.AskSteering], ev.Event | None] | None = None,
     ) -> None:
         self.core = core
         self.now_s = 0.0
         self.sent: list[tuple[float, ev.SendRequest]] = []
         self.cancelled: list[int] = []
         self.ended: list[ev.SessionEnded] = []
-        self._text = write_mpd(title).encode()
+        steering_url = "" if steering is None else STEERING_URL
+        self._text = write_mpd(title, steering_url=steering_url).encode()
+        self.asked: list[tuple[float, ev.AskSteering]] = []
+        self._steering = steering or (lambda question: None)
+        self._questions: dict[int, tuple[float, ev.AskSteering]] = {}
         self._sizes = _sizes(title)
         self._rate = rate_kbps if callable(rate_kbps) else lambda _, kbps=rate_kbps: kbps
         self._latency_s = latency_s
@@ -151,9 +158,14 @@ class World:
                 if isinstance(effect, ev.SendRequest):
                     self.sent.append((self.now_s, effect))
                     self._flows[effect.request_id] = Flow(effect, self.now_s + self._latency_s)
+                elif isinstance(effect, ev.AskSteering):
+                    self.asked.append((self.now_s, effect))
+                    due_s = self.now_s + self._latency_s
+                    self._questions[effect.request_id] = due_s, effect
                 elif isinstance(effect, ev.CancelRequest):
                     self.cancelled.append(effect.request_id)
-                    del self._flows[effect.request_id]
+                    if self._questions.pop(effect.request_id, None) is None:
+                        del self._flows[effect.request_id]
                 elif isinstance(effect, ev.SessionEnded):
                     self.ended.append(effect)
         self.on_step()
@@ -168,6 +180,7 @@ class World:
             for f in self._flows.values()
             if f.head_at_s is not None and not self._hangs(f.request)
         ]
+        times += [max(at_s, self.now_s) for at_s, _ in self._questions.values()]
         due_s = self.core.deadline_s()
         times += [] if due_s is None else [due_s]
         rates = [min(share, self._flow_kbps(flow.request.url) * 125.0) for flow in flowing]
@@ -183,9 +196,20 @@ class World:
         for flow in list(self._flows.values()):
             if self._flows.get(flow.request.request_id) is flow:
                 self._tell(flow)
+        for request_id, (at_s, question) in list(self._questions.items()):
+            if self.now_s >= at_s:
+                self._say(request_id, question)
         if due_s is not None and self.now_s >= due_s:
             self.core.advance(self.now_s)
             self._drain()
+
+    def _say(self, request_id: int, question: ev.AskSteering) -> None:
+        said = self._steering(question)
+        if said is None:
+            self._questions[request_id] = float("inf"), question
+        else:
+            del self._questions[request_id]
+            self.feed(said)
 
     def _tell(self, flow: Flow) -> None:
         request_id = flow.request.request_id

@@ -131,13 +131,13 @@ def edges(origin_url: str, start_edge: StartEdge) -> tuple[EdgeProcess, EdgeProc
     return start_edge(origin_url), start_edge(origin_url)
 
 
-def offer(*pathways: str, ttl_s: float = 1.0, **hosts: str) -> bytes:
+def offer(*pathways: str, **hosts: str) -> bytes:
     """An answer that puts pathways in this order; each host is offered as a clone of home."""
     clones = (
         PathwayClone(id=name, base_id=HOME_PATHWAY, replacement=UriReplacement(host=host))
         for name, host in hosts.items()
     )
-    return encode(SteeringManifest(ttl_s=ttl_s, pathways=pathways, clones=tuple(clones)))
+    return encode(SteeringManifest(ttl_s=1.0, pathways=pathways, clones=tuple(clones)))
 
 
 def host_of(edge: EdgeProcess) -> str:
