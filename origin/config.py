@@ -93,6 +93,23 @@ class ControlConfig(Section, frozen=True):
                 raise ValueError(f"{url!r} must be a scheme and a host: {scheme}://host:port")
 
 
+class ObjectsConfig(Section, frozen=True):
+    """Where titles' files are that are not in the library's own folder.
+
+    Attributes:
+        url: `s3://bucket/prefix`, or a folder; empty: nowhere.
+        endpoint: Of an S3 server that is not Amazon's; else AWS_ENDPOINT_URL.
+        region: Else AWS_REGION.
+        credentials_file: Like ~/.aws/credentials, of which `[default]` is read; else the
+            environment's AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    """
+
+    url: str = ""
+    endpoint: str = ""
+    region: str = ""
+    credentials_file: str = ""
+
+
 class OriginConfig(Section, frozen=True):
     """Settings of `nearcast origin serve`.
 
@@ -106,4 +123,5 @@ class OriginConfig(Section, frozen=True):
     drain_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     freshness: FreshnessConfig = FreshnessConfig()
     limits: LimitsConfig = LimitsConfig()
+    objects: ObjectsConfig = ObjectsConfig()
     control: ControlConfig = ControlConfig()

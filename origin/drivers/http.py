@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -19,12 +18,15 @@ from nearcast.address import parse_address
 from nearcast.errors import ConfigError, NearcastError
 from origin.config import OriginConfig
 from origin.core import OriginAnswer, OriginCore
+from origin.drivers.media import Media, MediaMissing, MediaReader, MediaUnavailable
+from origin.drivers.control.public import Public
 from origin.drivers.metrics import OriginMetrics
 from origin.drivers.shelves import DiskLibrary
 
 logger = logging.getLogger(__name__)
 
-PIECE_BYTES: Final = 256 * 1024
+RETRY_S: Final = 2
+"""When to ask again for what the object store did not give."""
 METRICS_PATH: Final = "/metrics"
 HEALTH_PATH: Final = "/healthz"
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,13 +40,18 @@ class OriginServer:
         self,
         core: OriginCore,
         library: DiskLibrary,
+        media: Media,
         config: OriginConfig,
         metrics: OriginMetrics,
+        public: Public | None = None,
     ) -> None:
         self._core = core
         self._library = library
+        self._media = media
         self._config = config
         self._metrics = metrics
+        self._public = public
+        self.address = ""
         self._runner: web.ServerRunner | None = None
         self._watch: asyncio.Task[None] | None = None
         # One title is loaded at a time: two requests for a new title would read it twice, and
@@ -78,7 +85,8 @@ class OriginServer:
         self._watch = asyncio.get_running_loop().create_task(self._look(), name="origin/watch")
         address = self._runner.addresses[0]
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-        return f"{shown}:{address[1]}"
+        self.address = f"{shown}:{address[1]}"
+        return self.address
 
     async def close(self) -> None:
         if self._watch is not None:
@@ -119,17 +127,29 @@ class OriginServer:
                     return web.json_response({"status": "ok", "titles": self._library.title_count})
             answer = await self._answer(request, path)
             try:
-                return await self._send(request, answer)
-            except FileNotFoundError:
-                # Replaced or removed since the catalogue was read: read it again and answer anew.
-                await self._refresh()
-                answer = await self._answer(request, path)
-                try:
-                    return await self._send(request, answer)
-                except FileNotFoundError as error:
-                    logger.error("media.missing file=%s", error.filename)
-                    self._metrics.answered(500)
-                    return web.Response(status=500, text="this file is missing\n")
+                return await self._send_or_look_again(request, answer, path)
+            except MediaMissing as error:
+                logger.error("media.missing detail=%s", error)
+                self._metrics.answered(500)
+                return web.Response(status=500, text="this file is missing\n")
+            except MediaUnavailable as error:
+                logger.warning("media.unavailable path=%s detail=%s", path, error)
+                self._metrics.answered(503)
+                return web.Response(
+                    status=503,
+                    text="this file cannot be read now\n",
+                    headers={"retry-after": str(RETRY_S)},
+                )
+
+    async def _send_or_look_again(
+        self, request: web.BaseRequest, answer: OriginAnswer, path: str
+    ) -> web.StreamResponse:
+        try:
+            return await self._send(request, answer)
+        except MediaMissing:
+            # Replaced or removed since the catalogue was read: read it again and answer anew.
+            await self._refresh()
+            return await self._send(request, await self._answer(request, path))
 
     async def _answer(self, request: web.BaseRequest, path: str) -> OriginAnswer:
         headers = tuple(
@@ -170,26 +190,30 @@ class OriginServer:
             self._metrics.answered(answer.status)
             return response
         first = answer.byte_range.first if answer.byte_range is not None else 0
-        file = await asyncio.to_thread(_open_at, self._library.file(resource), first)
+        reader = await self._media.open(resource, first, answer.size_bytes)
         self._metrics.answered(answer.status)
         try:
-            return await self._stream(request, answer, headers, file)
+            return await self._stream(request, answer, headers, reader)
         finally:
-            file.close()
+            reader.close()
 
     async def _stream(
         self,
         request: web.BaseRequest,
         answer: OriginAnswer,
         headers: CIMultiDict[str],
-        file: BinaryIO,
+        reader: MediaReader,
     ) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=headers)
         left_bytes = answer.size_bytes
         try:
             await response.prepare(request)
             while left_bytes > 0:
-                piece = await asyncio.to_thread(file.read, min(PIECE_BYTES, left_bytes))
+                try:
+                    piece = (await reader.read())[:left_bytes]
+                except NearcastError as error:
+                    logger.error("media.broken path=%s detail=%s", request.path, error)
+                    break
                 if not piece:
                     logger.error("media.short path=%s missing_bytes=%d", request.path, left_bytes)
                     break
@@ -207,9 +231,3 @@ class OriginServer:
             return response
         await response.write_eof()
         return response
-
-
-def _open_at(path: Path, offset: int) -> BinaryIO:
-    file = path.open("rb")
-    file.seek(offset)
-    return file
