@@ -5,5 +5,4 @@ cursors   which pieces are next, which came before, which come too early
 sums      what events add up to, by the hour
 series    figures of each edge and of all by the minute, from their heartbeats
 demand    arrays of what was wanted, for the forecast
-contents  what is kept of the raw events, and which files are to be put together
 """

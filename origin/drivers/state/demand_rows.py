@@ -1,0 +1,134 @@
+"""What was wanted, read from the sums: for the forecast, and for a title's page."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import sqlalchemy as sql
+
+from origin.drivers.state.database import Database
+from origin.drivers.state.tables import demand, wanted_next
+from origin.telemetry.demand import (
+    DemandColumns,
+    WantedColumns,
+    demand_columns,
+    wanted_columns,
+)
+
+ROWS_MAX: Final = 5_000_000
+"""Read at a time; of more the newest. Some 100 bytes each while they are put into arrays."""
+TITLES_MAX: Final = 200
+"""Shown of a search."""
+
+
+class TitleHour(msgspec.Struct, frozen=True, kw_only=True):
+    """What viewers at one edge took of a title in one hour."""
+
+    wall_s: int
+    edge: str
+    client_bytes: int
+    resident_bytes: int
+    origin_bytes: int
+    session_count: int
+
+
+class TitleSum(msgspec.Struct, frozen=True, kw_only=True):
+    """What viewers took of a title."""
+
+    title: str
+    client_bytes: int
+    resident_bytes: int
+    session_count: int
+
+
+async def demand_since(database: Database, wall_s: float) -> DemandColumns:
+    """All sums of the hours from `wall_s` on."""
+    table = demand
+    query = (
+        sql.select(
+            *(table.c.from_wall_s, table.c.edge, table.c.title, table.c.rendition),
+            *(table.c.client_bytes, table.c.resident_bytes, table.c.origin_bytes),
+            *(table.c.head_bytes, table.c.session_count),
+        )
+        .where(table.c.from_wall_s >= int(wall_s))
+        .order_by(table.c.from_wall_s.desc())
+        .limit(ROWS_MAX)
+    )
+    async with database.reading() as connection:
+        found = await connection.execute(query)
+        return demand_columns(row._tuple() for row in found)
+
+
+async def wanted_since(database: Database, wall_s: float) -> WantedColumns:
+    """Who was about to want which title, in the hours from `wall_s` on."""
+    table = wanted_next
+    query = (
+        sql.select(table.c.from_wall_s, table.c.edge, table.c.title, table.c.session_count)
+        .where(table.c.from_wall_s >= int(wall_s))
+        .order_by(table.c.from_wall_s.desc())
+        .limit(ROWS_MAX)
+    )
+    async with database.reading() as connection:
+        found = await connection.execute(query)
+        return wanted_columns(row._tuple() for row in found)
+
+
+async def title_hours(database: Database, title: str, wall_s: float) -> tuple[TitleHour, ...]:
+    """What was taken of one title, hour by hour and edge by edge."""
+    table = demand
+    query = (
+        sql.select(
+            *(table.c.from_wall_s, table.c.edge),
+            *(
+                sql.func.sum(table.c[name])
+                for name in ("client_bytes", "resident_bytes", "origin_bytes", "session_count")
+            ),
+        )
+        .where(table.c.from_wall_s >= int(wall_s), table.c.title == title)
+        .group_by(table.c.from_wall_s, table.c.edge)
+        .order_by(table.c.from_wall_s, table.c.edge)
+    )
+    async with database.reading() as connection:
+        return tuple(
+            TitleHour(
+                wall_s=hour,
+                edge=edge,
+                client_bytes=int(client_bytes),
+                resident_bytes=int(resident_bytes),
+                origin_bytes=int(origin_bytes),
+                session_count=int(session_count),
+            )
+            for hour, edge, client_bytes, resident_bytes, origin_bytes, session_count in (
+                await connection.execute(query)
+            )
+        )
+
+
+async def top_titles(
+    database: Database, wall_s: float, *, containing: str = "", limit: int = TITLES_MAX
+) -> tuple[TitleSum, ...]:
+    """The titles most was taken of since then, the most first."""
+    table = demand
+    client_bytes = sql.func.sum(table.c.client_bytes)
+    query = sql.select(
+        table.c.title,
+        client_bytes,
+        sql.func.sum(table.c.resident_bytes),
+        sql.func.sum(table.c.session_count),
+    ).where(table.c.from_wall_s >= int(wall_s))
+    if containing:
+        query = query.where(table.c.title.icontains(containing, autoescape=True))
+    query = query.group_by(table.c.title).order_by(client_bytes.desc(), table.c.title)
+    async with database.reading() as connection:
+        return tuple(
+            TitleSum(
+                title=title,
+                client_bytes=int(taken),
+                resident_bytes=int(resident),
+                session_count=int(count),
+            )
+            for title, taken, resident, count in await connection.execute(
+                query.limit(min(limit, TITLES_MAX))
+            )
+        )
