@@ -277,3 +277,20 @@ def test_the_page_for_people_escapes_names(core: OriginCore) -> None:
     assert answer.resource is not None
     assert answer.resource.body is not None
     assert b"Tide &amp; &lt;time&gt;" in answer.resource.body
+
+
+def test_steering_puts_the_title_into_the_url_and_changes_the_etag() -> None:
+    title, url = make_title(), "https://o.test:8443"
+    plain, steered = (OriginCore(MemoryLibrary([title], steering_url=each)) for each in ("", url))
+    etags: dict[str, tuple[str, str]] = {}
+    for name in ("manifest.mpd", "master.m3u8", "216p/playlist.m3u8"):
+        one, two = get(plain, f"/media/tide/{name}"), get(steered, f"/media/tide/{name}")
+        etags[name] = dict(one.headers)["etag"], dict(two.headers)["etag"]
+        assert one.resource is not None
+        assert two.resource is not None
+        is_named = name != "216p/playlist.m3u8"
+        assert (f"{url}/v1/steering/tide".encode() in (two.resource.body or b"")) == is_named
+        assert b"steering" not in (one.resource.body or b"")
+    assert etags["manifest.mpd"][0] != etags["manifest.mpd"][1]
+    assert etags["master.m3u8"][0] != etags["master.m3u8"][1]
+    assert etags["216p/playlist.m3u8"][0] == etags["216p/playlist.m3u8"][1]
