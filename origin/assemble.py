@@ -46,7 +46,11 @@ class Origin:
         self.core = OriginCore(self.library)
         self.metrics = OriginMetrics()
         media = Media(self.library, objects_of(config.objects))
-        self.server = OriginServer(self.core, self.library, media, config, self.metrics)
+        self.public = Public(config.control.trusted_proxies, collects=config.control.collector)
+        self.server = OriginServer(
+            self.core, self.library, media, config, self.metrics, self.public
+        )
+        self.control: Control | None = None
 
     async def start(self) -> str:
         """Listen; returns the base URL."""
@@ -82,7 +86,7 @@ class Origin:
                 raise
             else:
                 self.control = control
-                self.public.steers = control
+                self.public.steers = control.players
                 print(f"  page {control.admin_url} (token in {control.token_file})")
                 print(f"  edges report to {control.fleet_url}", flush=True)
                 return

@@ -18,8 +18,8 @@ from nearcast.address import parse_address
 from nearcast.errors import ConfigError, NearcastError
 from origin.config import OriginConfig
 from origin.core import OriginAnswer, OriginCore
-from origin.drivers.media import Media, MediaMissing, MediaReader, MediaUnavailable
 from origin.drivers.control.public import Public
+from origin.drivers.media import Media, MediaMissing, MediaReader, MediaUnavailable
 from origin.drivers.metrics import OriginMetrics
 from origin.drivers.shelves import DiskLibrary
 

@@ -8,6 +8,8 @@ password or its options, and no statement with its parameters.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -83,6 +85,10 @@ class Database:
     def _of_file(cls, file: Path) -> Database:
         if not file.parent.is_dir():
             raise ConfigError(f"control.database: there is no folder {file.parent}; make it first")
+        # It holds the key that makes edges of this fleet: for our user alone, and so are the files
+        # that SQLite puts beside it.
+        with contextlib.suppress(OSError):
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         engine = create_async_engine(
             sql.URL.create("sqlite+aiosqlite", database=str(file)),
             connect_args={"timeout": BUSY_S},

@@ -66,6 +66,11 @@ async def edge_plan(connection: AsyncConnection, plan_id: str, edge: str) -> byt
     return None if signed is None else bytes(signed)
 
 
+async def plan_edges(connection: AsyncConnection, plan_id: str) -> tuple[str, ...]:
+    query = sql.select(edge_plans.c.edge).where(edge_plans.c.plan_id == plan_id)
+    return tuple(edge for (edge,) in await connection.execute(query.order_by(edge_plans.c.edge)))
+
+
 async def apply(
     connection: AsyncConnection, plan_id: str, *, wall_s: float, by: str
 ) -> PlanHead | None:

@@ -175,6 +175,11 @@ class ControlStore:
         async with self.database.reading() as connection:
             return await plan_rows.edge_plan(connection, plan_id, edge)
 
+    async def plan_edges(self, plan_id: str) -> tuple[str, ...]:
+        """Who has a part in it."""
+        async with self.database.reading() as connection:
+            return await plan_rows.plan_edges(connection, plan_id)
+
     # Access
 
     async def secret(self, name: str) -> bytes | None:

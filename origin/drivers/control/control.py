@@ -1,0 +1,304 @@
+"""Puts the control plane of an origin together, and keeps it going.
+
+`start` opens the database, makes what is not there yet (the authority, keys, the first token),
+reads what is known of the fleet and opens the two ports. From then on three things go round: edges
+and people ask, `Sync` keeps in step with the database, and once a second readers of the page are
+told what changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import ssl
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from nearcast.address import LOOPBACK, PORT_MAX
+from nearcast.aio import Pump
+from nearcast.clock import SystemClock
+from nearcast.errors import ConfigError, NearcastError
+from nearcast.fleet import Heartbeat
+from origin.config import ControlConfig
+from origin.control.access import token_digest
+from origin.drivers.control.admin.access_routes import AccessRoutes, make_token
+from origin.drivers.control.admin.events import EventHub
+from origin.drivers.control.admin.fleet_routes import FleetRoutes
+from origin.drivers.control.admin.login import Login
+from origin.drivers.control.admin.port import AdminPort, PageFile
+from origin.drivers.control.desk import Desk
+from origin.drivers.control.fleet_port import FleetPort, tls_context
+from origin.drivers.control.identities import Identities
+from origin.drivers.control.listener import shown_address
+from origin.drivers.control.probes import Prober
+from origin.drivers.control.public import Steers
+from origin.drivers.control.sync import Sync
+from origin.drivers.control.token_file import TOKEN_FILE, made_or_read
+from origin.drivers.control.view import View
+from origin.drivers.state import ControlStore
+from origin.drivers.telemetry.intake import Intake
+from origin.fleet import (
+    EdgeStateChanged,
+    Effect,
+    Event,
+    Fleet,
+    OriginsKnown,
+    PlanInForce,
+    ProbeEdge,
+    StateRead,
+)
+from origin.records import OriginRecord, PlanHead
+
+logger = logging.getLogger(__name__)
+# It tells of every step and plugin; what fails, it raises.
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+ADMIN_PORT_ABOVE: Final = 10
+FLEET_PORT_ABOVE: Final = 20
+TOKEN_VALID_S: Final = 10 * 365 * 86_400.0
+CERTIFICATE_S: Final = 86_400.0
+"""The fleet port gets a new certificate so often."""
+FIGURES_S: Final = 1.0
+
+
+class Control:
+    """`start`, then `close`. Make it inside the running loop."""
+
+    def __init__(self, config: ControlConfig, folder: Path) -> None:
+        self._config = config
+        self._folder = folder
+        self._clock = SystemClock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._store: ControlStore | None = None
+        self._fleet_port: FleetPort | None = None
+        self._admin_port: AdminPort | None = None
+        self._intake: Intake | None = None
+        self._prober: Prober | None = None
+        self._pump: Pump[Event, Effect] | None = None
+        self._sync: Sync | None = None
+        self.origin_id: Final = secrets.token_hex(8)
+        self.hub: Final = EventHub(self.origin_id)
+        self._origin_urls: tuple[str, ...] = ()
+        self._beat_edges: set[str] = set()
+        self.players: Steers | None = None
+        self.admin_url = ""
+        self.fleet_url = ""
+        self.token_file = Path(config.admin_token_file or folder / TOKEN_FILE)
+
+    async def start(self, content: tuple[str, int]) -> None:
+        """`content` is where the origin's content is. Raises ConfigError, and StateUnavailable
+        when the database cannot be reached."""
+        config = self._config
+        store = self._store = await ControlStore.open(config.database, self._folder)
+        await self._make_token(store)
+        identities = self._identities = await Identities.open(store, self._origins)
+        fleet = self._fleet = Fleet()
+        pump = self._pump = Pump(fleet, self._perform, self._clock)
+        self._prober = Prober()
+        self._intake = Intake(store.database)
+        desk = self._desk = Desk(
+            identities, store, fleet, pump, self._intake, self._heard, self.origin_id
+        )
+        view = self.view = View(fleet, pump, identities, desk)
+        tls = self._tls = tls_context(identities.authority.certificate_pem)
+        self._certify()
+        self._fleet_port = FleetPort(desk, tls, connections_max=config.connections_max)
+        login = self._login = Login(store, config.admin_names)
+        self._admin_port = AdminPort(
+            (*FleetRoutes(view, identities).routes, *AccessRoutes(store).routes),
+            login,
+            self.hub,
+            self._page,
+            self._metrics,
+            version("nearcast"),
+        )
+        listen = _listen(config.fleet_listen, content, FLEET_PORT_ABOVE)
+        # Edges come when all is known; but which port it is has to be known before that.
+        bound = await self._fleet_port.start(listen)
+        self.fleet_url = config.fleet_url or _url("https", config.fleet_names[0], bound[1])
+        self._origin_urls = (self.fleet_url,)
+        wall_s = time.time()
+        origin = OriginRecord(
+            origin_id=self.origin_id,
+            fleet_url=self.fleet_url,
+            started_wall_s=wall_s,
+            seen_wall_s=wall_s,
+        )
+        sync = self._sync = view.sync = Sync(store, identities, desk, self, origin)
+        await sync.look()
+        pump.wake()
+        bound = await self._admin_port.start(
+            _listen(config.admin_listen, content, ADMIN_PORT_ABOVE)
+        )
+        self.admin_url = f"http://{shown_address(*bound)}"
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(sync.run(), name="origin/sync"),
+            loop.create_task(self._tell(), name="origin/figures"),
+            loop.create_task(self._recertify(), name="origin/certificate"),
+        ]
+
+    async def close(self) -> None:
+        """Take no more, write what waits, say goodbye."""
+        for port in (self._fleet_port, self._admin_port):
+            if port is not None:
+                await port.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._pump is not None:
+            await self._pump.close()
+        if self._prober is not None:
+            await self._prober.close()
+        if self._intake is not None:
+            await self._intake.close()
+        if self._store is not None:
+            try:
+                async with asyncio.timeout(3.0):
+                    if self._sync is not None:
+                        await self._sync.write()
+                        await self._store.remove_origin(self.origin_id)
+            except (NearcastError, TimeoutError) as error:
+                logger.warning("control.not_written detail=%s", error or "no answer in time")
+            await self._store.close()
+
+    # What is made at start
+
+    async def _make_token(self, store: ControlStore) -> None:
+        """See to it that the token in the file opens the door."""
+        token = await asyncio.to_thread(made_or_read, self.token_file)
+        if await store.api_token(token_digest(token)) is None:
+            await make_token(
+                store,
+                f"{TOKEN_FILE}-{token_digest(token)[:8]}",
+                "admin",
+                token=token,
+                wall_s=time.time(),
+                valid_s=TOKEN_VALID_S,
+                by="origin",
+            )
+
+    def _certify(self) -> None:
+        chain, key = self._identities.authority.server_certificate(
+            self._config.fleet_names, time.time()
+        )
+        _load(self._tls, chain, key)
+
+    async def _recertify(self) -> None:
+        """Connections that stand keep what they have; new ones get the new certificate."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_S)
+            self._certify()
+
+    def _origins(self) -> tuple[str, ...]:
+        return self._origin_urls
+
+    # The fleet's core
+
+    def _perform(self, effect: Effect) -> None:
+        assert self._pump is not None
+        if isinstance(effect, ProbeEdge):
+            self._pump.spawn(self._probe(effect), name=f"origin/probe/{effect.edge}")
+        elif isinstance(effect, EdgeStateChanged):
+            logger.info(
+                "fleet.state edge=%s before=%s after=%s reason=%s",
+                effect.edge, effect.before, effect.after, effect.reason,
+            )  # fmt: skip
+            # Its row is made when the core has come to rest.
+            asyncio.get_running_loop().call_soon(self._tell_edge, effect)
+
+    async def _probe(self, effect: ProbeEdge) -> None:
+        assert self._prober is not None
+        assert self._pump is not None
+        self._pump.feed(await self._prober.look(effect))
+
+    def _heard(self, beat: Heartbeat, received_wall_s: float) -> None:
+        self.view.heard(beat, received_wall_s)
+        self._beat_edges.add(beat.edge)
+
+    # What Sync reads (`Follower`)
+
+    def state_read(self, state: StateRead) -> None:
+        assert self._pump is not None
+        if state.edges is not None:
+            self.view.records_changed()
+        self._pump.feed(state)
+
+    def heartbeat_read(self, beat: Heartbeat, received_wall_s: float) -> None:
+        self._heard(beat, received_wall_s)
+
+    def plan_in_force(self, plan: PlanHead | None, edges: frozenset[str]) -> None:
+        assert self._pump is not None
+        self._desk.plan_id = "" if plan is None else plan.plan_id
+        self._pump.feed(PlanInForce(plan_id=self._desk.plan_id, edges=edges))
+        self.hub.publish("plan", {"plan_id": self._desk.plan_id})
+
+    def origins_known(self, origins: tuple[OriginRecord, ...]) -> None:
+        assert self._pump is not None
+        others = [one.fleet_url for one in origins if one.origin_id != self.origin_id]
+        self._origin_urls = tuple(dict.fromkeys((self.fleet_url, *others)))
+        self.view.origin_count = max(1, len(origins))
+        self._pump.feed(OriginsKnown(urls=self._origin_urls))
+
+    def access_changed(self) -> None:
+        self._login.forget()
+
+    def database_away(self, why: str | None) -> None:
+        self.hub.publish("database", {"is_away": why is not None})
+
+    # Readers of the page
+
+    def _tell_edge(self, effect: EdgeStateChanged) -> None:
+        self.hub.publish(
+            "edge",
+            {
+                "edge": effect.edge,
+                "before": effect.before,
+                "after": effect.after,
+                "reason": effect.reason,
+                "row": self.view.row(effect.edge),
+            },
+        )
+
+    async def _tell(self) -> None:
+        """Once a second: the totals, and the rows of edges that were heard of since."""
+        while True:
+            await asyncio.sleep(FIGURES_S)
+            edges, self._beat_edges = self._beat_edges, set()
+            if self.hub.reader_count:
+                rows = [self.view.row(edge) for edge in sorted(edges)]
+                self.hub.publish("figures", {"totals": self.view.totals(), "edges": rows})
+
+    def _page(self, path: str) -> PageFile | None:
+        return None
+
+    def _metrics(self) -> bytes:
+        return b""
+
+
+def _listen(setting: str, content: tuple[str, int], above: int) -> str:
+    """Where to listen when nobody said: this machine only, near the content's port."""
+    if setting:
+        return setting
+    port = content[1]
+    if port and port + above > PORT_MAX:
+        raise ConfigError(f"port {port + above} does not exist: set control.fleet_listen and "
+                          "control.admin_listen")  # fmt: skip
+    return f"{LOOPBACK}:{port + above if port else 0}"
+
+
+def _url(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://{shown_address(host, port)}"
+
+
+def _load(tls: ssl.SSLContext, chain: str, key: bytes) -> None:
+    """OpenSSL through Python reads keys from files alone: a folder of our own, and gone at once."""
+    with tempfile.TemporaryDirectory(prefix="nearcast-") as folder:
+        file = Path(folder) / "chain.pem"
+        file.touch(mode=0o600)
+        file.write_bytes(chain.encode() + key)
+        tls.load_cert_chain(file)

@@ -1,0 +1,109 @@
+"""The fleet as people and players see it, made of what the cores know now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from nearcast.aio import Pump
+from nearcast.fleet import Heartbeat
+from origin.control import api
+from origin.control.recent import Recent
+from origin.control.rows import edge_row, fleet_totals
+from origin.drivers.control.desk import Desk
+from origin.drivers.control.identities import Identities
+from origin.drivers.control.sync import Sync
+from origin.fleet import EdgeChanged, EdgeRemoved, Effect, Event, Fleet, PlayerErrors
+from origin.records import EdgeRecord
+
+
+class View:
+    """Answers the admin API's questions about edges (`FleetView`)."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        pump: Pump[Event, Effect],
+        identities: Identities,
+        desk: Desk,
+        now_s: Callable[[], float] = time.monotonic,
+        wall_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._fleet = fleet
+        self._pump = pump
+        self._identities = identities
+        self._desk = desk
+        self._now_s = now_s
+        self._wall_s = wall_s
+        self.recent = Recent()
+        self.origin_count = 1
+        self.sync: Sync | None = None
+        self._hosts: dict[str, str] = {}
+
+    def heard(self, beat: Heartbeat, received_wall_s: float) -> None:
+        self.recent.take(beat, received_wall_s)
+
+    def totals(self) -> api.FleetTotals:
+        return fleet_totals(
+            self._fleet.rows(self._now_s()),
+            self.recent,
+            wall_s=self._wall_s(),
+            plan_id=self._desk.plan_id,
+            is_database_away=self.sync is not None and self.sync.away_since_wall_s is not None,
+            origin_count=self.origin_count,
+            refused={str(reason): count for reason, count in self._desk.refusals.items()},
+        )
+
+    def rows(self) -> tuple[api.EdgeRow, ...]:
+        wall_s = self._wall_s()
+        return tuple(
+            edge_row(edge, self.recent.sums(edge.edge, wall_s))
+            for edge in self._fleet.rows(self._now_s())
+        )
+
+    def row(self, edge: str) -> api.EdgeRow | None:
+        found = self._fleet.row(edge, self._now_s())
+        if found is None:
+            return None
+        return edge_row(found, self.recent.sums(edge, self._wall_s()))
+
+    def detail(self, edge: str) -> api.EdgeDetail | None:
+        record = self._identities.records.get(edge)
+        found = self._fleet.row(edge, self._now_s())
+        if record is None or found is None:
+            return None
+        return api.EdgeDetail(
+            row=edge_row(found, self.recent.sums(edge, self._wall_s())),
+            edge=found,
+            enrolled_wall_s=record.enrolled_wall_s,
+            changed_wall_s=record.changed_wall_s,
+            serial=record.serial,
+            note=record.note,
+        )
+
+    def edge_changed(self, record: EdgeRecord) -> None:
+        self.records_changed()
+        self._pump.feed(EdgeChanged(record=record))
+
+    def forget_edge(self, edge: str) -> None:
+        self.records_changed()
+        self.recent.forget(edge)
+        self._pump.feed(EdgeRemoved(edge=edge))
+
+    def records_changed(self) -> None:
+        self._hosts = {}
+
+    # Players' reports
+
+    def edges_by_host(self) -> dict[str, str]:
+        """What players may name an edge by: its host, and its id."""
+        if not self._hosts:
+            for edge, record in self._identities.records.items():
+                if not record.revoked:
+                    self._hosts[edge] = edge
+                    self._hosts[urlsplit(record.profile.url).netloc.lower()] = edge
+        return self._hosts
+
+    def player_errors(self, edge: str, count: int) -> None:
+        self._pump.feed(PlayerErrors(edge=edge, count=count))
