@@ -1,0 +1,257 @@
+"""The plan for all edges: what each should hold, and how it comes by it.
+
+    inputs -> budgets -> sites -> solver -> sources -> an EdgePlan for each edge
+
+The same inputs give the same plan, to the byte and so to the id, which is the SHA-256 of all edges'
+plans. Edges that are draining, in maintenance, down, or whose disk takes no writes are given what
+they hold and nothing to fetch; the other edges of their cluster take over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nearcast.hashing import keys_of
+from nearcast.placement import EdgePlan, Peer, PlannedFile
+from nearcast.units import bytes_per_s_from_kbps
+from origin.placement.budget import Budget, budget_of, common_fill_bytes
+from origin.placement.files import Files, increments
+from origin.placement.inputs import EdgeInput, PlanInputs
+from origin.placement.problem import (
+    EdgePlacement,
+    Limits,
+    Member,
+    Placement,
+    Site,
+    spread_of,
+)
+from origin.placement.settings import PlanSettings
+from origin.placement.solver import solve
+from origin.placement.sources import Place, Sources
+from origin.placement.summary import Binding, EdgeSummary, Plan, PlanSummary
+from origin.placement.wanted import Wanted, held_files, wanted_files
+
+PEERS_MAX: Final = 1_000
+BINDING_SHARE: Final = 0.98
+"""A budget that is used so far is one that binds."""
+
+
+def make_plan(inputs: PlanInputs) -> Plan:
+    """The plan as of `inputs.wall_s`."""
+    settings, files = inputs.settings, inputs.files
+    edges = sorted(inputs.edges, key=lambda edge: edge.edge)
+    assert len({edge.edge for edge in edges}) == len(edges), "an edge twice"
+    budgets = {edge.edge: budget_of(edge, settings, inputs.wall_s) for edge in edges}
+    keys = keys_of(files.titles)
+    taking_part = [edge for edge in edges if not budgets[edge.edge].refusal]
+    sites = _sites(files, keys, taking_part, budgets, settings)
+    limits = Limits(
+        fill_bytes=common_fill_bytes(taking_part, settings), fill_price=settings.fill_price
+    )
+    placement = solve(sites, limits)
+    wanted = {edge.edge: held_files(files, edge, budgets[edge.edge].pinned_bytes) for edge in edges}
+    solved: dict[str, EdgePlacement] = {}
+    placed = iter(placement.edges)
+    for site in sites:
+        for column in range(len(site.members)):
+            one = next(placed)
+            solved[one.edge] = one
+            wanted[one.edge] = wanted_files(files, site, column, one)
+    sources = Sources([_place(edge, wanted[edge.edge], budgets[edge.edge]) for edge in edges], keys)
+    urls = {edge.edge: edge.profile.url for edge in edges}
+    plans = [
+        _edge_plan(inputs, edge.edge, budgets[edge.edge], wanted[edge.edge], sources, urls)
+        for edge in edges
+    ]
+    plan_id = _id_of(plans)
+    summary = PlanSummary(
+        plan_id=plan_id,
+        made_wall_s=inputs.wall_s,
+        valid_from_wall_s=inputs.wall_s,
+        valid_until_wall_s=inputs.wall_s + settings.valid_s,
+        settings=settings,
+        file_count=len(files),
+        fill_bytes_max=limits.fill_bytes or 0,
+        fill_price=placement.fill_price,
+        edges=tuple(
+            _edge_summary(edge, budgets[edge.edge], wanted[edge.edge], solved, placement, limits)
+            for edge in edges
+        ),
+    )
+    return Plan(
+        edges=tuple(msgspec.structs.replace(plan, plan_id=plan_id) for plan in plans),
+        summary=summary,
+    )
+
+
+def _sites(
+    files: Files,
+    keys: NDArray[np.uint64],
+    edges: Sequence[EdgeInput],
+    budgets: Mapping[str, Budget],
+    settings: PlanSettings,
+) -> list[Site]:
+    grouped: dict[str, list[EdgeInput]] = defaultdict(list)
+    for edge in edges:
+        grouped[site_name(edge)].append(edge)
+    return [_site(files, keys, grouped[name], budgets, settings) for name in sorted(grouped)]
+
+
+def site_name(edge: EdgeInput) -> str:
+    """Of its cluster; an edge without one is a site of its own."""
+    return f"cluster {edge.profile.cluster}" if edge.profile.cluster else f"edge {edge.edge}"
+
+
+def _site(
+    files: Files,
+    keys: NDArray[np.uint64],
+    edges: Sequence[EdgeInput],
+    budgets: Mapping[str, Budget],
+    settings: PlanSettings,
+) -> Site:
+    value = np.zeros(len(files))
+    head_value = np.zeros(len(files))
+    held = np.zeros((len(files), len(edges)), dtype=np.int64)
+    for column, edge in enumerate(edges):
+        value += np.maximum(0.0, edge.value_bytes)
+        if edge.head_value_bytes is not None:
+            head_value += np.clip(edge.head_value_bytes, 0.0, np.maximum(0.0, edge.value_bytes))
+        if edge.held_bytes is not None:
+            held[:, column] = edge.held_bytes
+    items = increments(files, value, head_value, held)
+    link_kbps = float(np.mean([edge.profile.link_kbps for edge in edges]))
+    link_bytes = bytes_per_s_from_kbps(link_kbps) * settings.valid_s
+    is_alone = len(edges) == 1
+    return Site(
+        members=tuple(
+            Member(
+                edge=edge.edge,
+                storage_bytes=budgets[edge.edge].pinned_bytes,
+                fill_bytes=budgets[edge.edge].fill_bytes,
+                churn_bytes=budgets[edge.edge].churn_bytes,
+                weight=float(max(1, budgets[edge.edge].pinned_bytes)),
+            )
+            for edge in edges
+        ),
+        items=items,
+        keys=keys[items.file_index],
+        spread=spread_of(value[items.file_index], link_bytes, 0.0 if is_alone else settings.spread),
+    )
+
+
+def _place(edge: EdgeInput, wanted: Wanted, budget: Budget) -> Place:
+    is_asked = edge.is_up and edge.duty != "maintenance"
+    is_fill = wanted.fill_bytes > 0
+    return Place(
+        edge=edge.edge,
+        site=site_name(edge),
+        region=edge.profile.region,
+        held_bytes=edge.held_bytes if is_asked else None,
+        fetches={}
+        if budget.refusal
+        else dict(
+            zip(wanted.file[is_fill].tolist(), wanted.end_bytes[is_fill].tolist(), strict=True)
+        ),
+    )
+
+
+def _edge_plan(
+    inputs: PlanInputs,
+    edge: str,
+    budget: Budget,
+    wanted: Wanted,
+    sources: Sources,
+    urls: Mapping[str, str],
+) -> EdgePlan:
+    files, settings = inputs.files, inputs.settings
+    planned: list[PlannedFile] = []
+    for file, end_bytes, value_bytes, fill_bytes in zip(
+        wanted.file.tolist(),
+        wanted.end_bytes.tolist(),
+        wanted.value_bytes.tolist(),
+        wanted.fill_bytes.tolist(),
+        strict=True,
+    ):
+        is_head = end_bytes < files.size_bytes[file]
+        planned.append(
+            PlannedFile(
+                title=files.titles[file],
+                rendition=files.renditions[file],
+                manifest=files.manifests[file],
+                until_s=float(files.head_s[file]) if is_head else None,
+                size_bytes=end_bytes,
+                value_bytes=round(value_bytes, 1),
+                from_edges=sources.of(edge, file, end_bytes) if fill_bytes else (),
+            )
+        )
+    named = sorted({name for one in planned for name in one.from_edges})
+    return EdgePlan(
+        plan_id="",
+        edge=edge,
+        made_wall_s=inputs.wall_s,
+        valid_from_wall_s=inputs.wall_s,
+        valid_until_wall_s=inputs.wall_s + settings.valid_s,
+        pinned_bytes_max=budget.pinned_bytes,
+        fill_bytes_max=min(budget.fill_bytes, int(wanted.fill_bytes.sum())),
+        fill_kbps_max=budget.fill_kbps,
+        windows=budget.windows,
+        files=tuple(planned),
+        peers=tuple(Peer(edge=name, url=urls[name]) for name in named[:PEERS_MAX]),
+    )
+
+
+def _id_of(plans: Sequence[EdgePlan]) -> str:
+    digest = hashlib.sha256()
+    for plan in plans:
+        digest.update(msgspec.json.encode(plan))
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def _edge_summary(
+    edge: EdgeInput,
+    budget: Budget,
+    wanted: Wanted,
+    solved: Mapping[str, EdgePlacement],
+    placement: Placement,
+    limits: Limits,
+) -> EdgeSummary:
+    one = solved.get(edge.edge)
+    stored_bytes, fill_bytes = int(wanted.end_bytes.sum()), int(wanted.fill_bytes.sum())
+    binding: list[Binding] = []
+    if one is not None:
+        held_bytes = 0 if edge.held_bytes is None else int(edge.held_bytes.sum())
+        free_bytes = max(0, budget.pinned_bytes - held_bytes)
+        if one.storage_price > 0 and stored_bytes >= BINDING_SHARE * budget.pinned_bytes:
+            binding.append("storage")
+        if one.fill_price > 0:
+            is_churn = free_bytes + budget.churn_bytes < budget.fill_bytes
+            binding.append("churn" if is_churn else "fill")
+        if placement.fill_price > limits.fill_price:
+            binding.append("common_fill")
+    return EdgeSummary(
+        edge=edge.edge,
+        cluster=edge.profile.cluster,
+        region=edge.profile.region,
+        files=len(wanted.file),
+        kept_files=int((wanted.fill_bytes == 0).sum()),
+        pinned_bytes_max=budget.pinned_bytes,
+        stored_bytes=stored_bytes,
+        fill_bytes=fill_bytes,
+        fill_bytes_able=budget.fill_bytes,
+        churn_bytes_max=budget.churn_bytes,
+        value_bytes=round(float(wanted.value_bytes.sum()), 1),
+        served_bytes=round(edge.served_bytes, 1),
+        storage_price=one.storage_price if one is not None else 0.0,
+        fill_price=one.fill_price if one is not None else 0.0,
+        binding=tuple(binding),
+        windows=budget.windows,
+        refusal=budget.refusal,
+    )

@@ -1,0 +1,203 @@
+"""Plans for random fleets keep every budget, and are the same for the same inputs."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from nearcast.fleet import EdgeProfile, Storage
+from nearcast.placement import EdgePlan
+from nearcast.seeds import Seeds
+from nearcast.units import bytes_per_s_from_kbps
+from origin.placement.budget import common_fill_bytes
+from origin.placement.files import FileEntry, Files, files_of
+from origin.placement.inputs import EdgeInput, PlanInputs
+from origin.placement.planner import make_plan
+from origin.placement.settings import PlanSettings
+from origin.placement.windows import fill_windows
+
+WALL_S = 1_700_000_000.0
+SEEDS = range(60)
+
+
+def random_files(draw: np.random.Generator, count: int) -> Files:
+    sizes = draw.lognormal(16, 1, count).astype(int) + 1000
+    return files_of(
+        FileEntry(
+            title=f"title-{index // 3:04d}",
+            rendition=f"v{index % 3}",
+            manifest=f"/media/title-{index // 3:04d}/manifest.mpd",
+            size_bytes=int(size),
+            head_bytes=int(size * 0.1) if draw.random() < 0.7 else 0,
+            head_s=60.0,
+        )
+        for index, size in enumerate(sizes)
+    )
+
+
+def random_edge(draw: np.random.Generator, files: Files, index: int) -> EdgeInput:
+    total = int(files.size_bytes.sum())
+    value = files.size_bytes * draw.lognormal(0, 1.5, len(files)) * (draw.random(len(files)) < 0.8)
+    held = np.zeros(len(files), dtype=np.int64)
+    kept = draw.random(len(files)) < 0.1
+    held[kept] = files.size_bytes[kept]
+    heads = (draw.random(len(files)) < 0.1) & ~kept
+    held[heads] = files.head_bytes[heads]
+    capacity = int(total * draw.uniform(0.0, 0.6))
+    storage = Storage(
+        capacity_bytes=int(capacity * draw.uniform(0.5, 1.1)), is_failing=draw.random() < 0.1
+    )
+    return EdgeInput(
+        edge=f"edge-{index:02d}",
+        profile=EdgeProfile(
+            url=f"http://edge-{index:02d}.example:8080",
+            cluster=str(draw.choice(["", "a", "b"])),
+            region=str(draw.choice(["", "north"])),
+            capacity_bytes=capacity,
+            link_kbps=float(10 ** draw.uniform(3, 6)),
+            utc_offset_h=float(draw.choice([-8.0, 0.0, 5.5])),
+        ),
+        duty=draw.choice(["active", "active", "active", "draining", "maintenance"]),
+        is_up=bool(draw.random() < 0.9),
+        storage=storage if draw.random() < 0.8 else None,
+        value_bytes=value.astype(np.float32),
+        head_value_bytes=(value * draw.uniform(0, 1, len(files))).astype(np.float32),
+        held_bytes=held,
+        served_bytes=float(value.sum() * draw.uniform(0.5, 3.0)),
+        past_filled_bytes=float(total * draw.uniform(0, 0.1)),
+    )
+
+
+def random_inputs(seed: int) -> PlanInputs:
+    draw = Seeds(seed).stream("plans")
+    files = random_files(draw, int(draw.integers(1, 200)))
+    return PlanInputs(
+        files=files,
+        edges=tuple(random_edge(draw, files, index) for index in range(int(draw.integers(1, 9)))),
+        wall_s=WALL_S + float(draw.uniform(0, 86_400)),
+        settings=PlanSettings(
+            fill_kbps=float(10 ** draw.uniform(1, 5)),
+            fill_share=float(draw.uniform(0.0, 0.3)),
+            churn_share=float(draw.uniform(0.0, 1.0)),
+            pinned_share=float(draw.uniform(0.0, 1.0)),
+            fill_price=float(draw.choice([0.0, 0.5, 2.0])),
+        ),
+    )
+
+
+def fetched_bytes(plan: EdgePlan, edge: EdgeInput, files: Files) -> int:
+    rows, held = files.rows(), edge.held_bytes
+    assert held is not None
+    return sum(
+        max(0, file.size_bytes - int(held[rows[file.title, file.rendition]])) for file in plan.files
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_plan_keeps_every_budget(seed: int) -> None:
+    inputs = random_inputs(seed)
+    settings, files = inputs.settings, inputs.files
+    plan = make_plan(inputs)
+    edges = {edge.edge: edge for edge in inputs.edges}
+    assert [one.edge for one in plan.edges] == sorted(edges)
+    rows = files.rows()
+    for one in plan.edges:
+        edge = edges[one.edge]
+        is_resting = edge.duty != "active" or not edge.is_up
+        is_failing = edge.storage is not None and edge.storage.is_failing
+        store = edge.profile.capacity_bytes
+        if edge.storage is not None:
+            store = min(store, edge.storage.capacity_bytes)
+        assert one.pinned_bytes_max <= store * settings.pinned_share
+        assert sum(file.size_bytes for file in one.files) <= one.pinned_bytes_max
+        assert len({(file.title, file.rendition) for file in one.files}) == len(one.files)
+        fetched = fetched_bytes(one, edge, files)
+        assert fetched <= one.fill_bytes_max
+        open_s = sum(w.until_wall_s - w.from_wall_s for w in one.windows)
+        assert one.fill_bytes_max <= open_s * bytes_per_s_from_kbps(one.fill_kbps_max)
+        assert one.fill_kbps_max <= min(settings.fill_kbps, edge.profile.link_kbps)
+        local = fill_windows(
+            settings.windows,
+            edge.profile.utc_offset_h,
+            one.valid_from_wall_s,
+            one.valid_until_wall_s,
+        )
+        assert one.windows in (local, ())
+        held = edge.held_bytes
+        assert held is not None
+        free = max(0, one.pinned_bytes_max - int(held.sum()))
+        assert fetched <= free + settings.churn_share * one.pinned_bytes_max + 1
+        if is_resting or is_failing:
+            assert fetched == 0
+            assert one.windows == ()
+        # What is held comes first, and what is fetched by falling worth.
+        fills = [file.size_bytes > held[rows[file.title, file.rendition]] for file in one.files]
+        assert fills == sorted(fills)
+        for file in one.files:
+            row = rows[file.title, file.rendition]
+            whole = int(files.size_bytes[row])
+            assert file.size_bytes == (
+                whole if file.until_s is None else int(files.head_bytes[row])
+            )
+            assert one.edge not in file.from_edges
+            assert set(file.from_edges) <= {peer.edge for peer in one.peers}
+        assert all(peer.url == edges[peer.edge].profile.url for peer in one.peers)
+    total = sum(fetched_bytes(one, edges[one.edge], files) for one in plan.edges)
+    taking_part = [edge for edge in inputs.edges if edge.is_up and edge.duty == "active"]
+    assert total <= common_fill_bytes(taking_part, settings)
+    assert total <= settings.fill_share * sum(edge.served_bytes for edge in inputs.edges)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:10])
+def test_nobody_waits_for_each_other(seed: int) -> None:
+    """An edge is told only of edges that hold a file, or fetch it from somebody else."""
+    inputs = random_inputs(seed)
+    plan = make_plan(inputs)
+    rows = inputs.files.rows()
+    edges = {edge.edge: edge for edge in inputs.edges}
+    waits: dict[tuple[str, int], set[str]] = {}
+    for one in plan.edges:
+        for file in one.files:
+            row = rows[file.title, file.rendition]
+            for name in file.from_edges:
+                held = edges[name].held_bytes
+                assert held is not None
+                if held[row] < file.size_bytes:
+                    waits.setdefault((one.edge, row), set()).add(name)
+    for (edge, row), names in waits.items():
+        seen, front = set(), names
+        while front:
+            assert edge not in front
+            seen |= front
+            front = {more for name in front for more in waits.get((name, row), set())} - seen
+
+
+@pytest.mark.parametrize("seed", SEEDS[:10])
+def test_same_inputs_same_plan_whatever_their_order(seed: int) -> None:
+    inputs = random_inputs(seed)
+    shuffled = msgspec.structs.replace(inputs, edges=tuple(reversed(inputs.edges)))
+    one, two = make_plan(inputs), make_plan(shuffled)
+    assert one.plan_id == two.plan_id
+    assert msgspec.json.encode(one) == msgspec.json.encode(two)
+    later = make_plan(msgspec.structs.replace(inputs, wall_s=inputs.wall_s + 1.0))
+    assert later.plan_id != one.plan_id
+
+
+@pytest.mark.parametrize("seed", SEEDS[:10])
+def test_who_holds_what_was_planned_fetches_nothing_more(seed: int) -> None:
+    """With the same demand, the next plan finds nothing to do: plans do not move files about."""
+    inputs = random_inputs(seed)
+    settings = PlanSettings(fill_share=1e6, fill_kbps=1e9, churn_share=1e6)
+    inputs = msgspec.structs.replace(inputs, settings=settings)
+    plan = make_plan(inputs)
+    rows = inputs.files.rows()
+    filled = []
+    for edge in inputs.edges:
+        held = np.zeros(len(inputs.files), dtype=np.int64)
+        one = plan.edge(edge.edge)
+        assert one is not None
+        for file in one.files:
+            held[rows[file.title, file.rendition]] = file.size_bytes
+        filled.append(msgspec.structs.replace(edge, held_bytes=held))
+    again = make_plan(msgspec.structs.replace(inputs, edges=tuple(filled)))
+    first = sum(edge.fill_bytes for edge in plan.summary.edges)
+    assert sum(edge.fill_bytes for edge in again.summary.edges) <= 0.1 * first
