@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from abr.report import PathwaySwitch, PathwayUse
+from abr.transfer import Transfer
 from nearcast.steering import MEASURED_MAX, Measured
 
 PATHWAY_COUNT_MAX = 64
@@ -29,23 +30,17 @@ class PathwayLog:
         self._switches: list[PathwaySwitch] = []
 
     def served(
-        self,
-        pathway: str,
-        wanted: str,
-        url: str,
-        size_bytes: int,
-        throughput_kbps: float | None,
-        now_s: float,
-        *,
-        is_main: bool,
+        self, transfer: Transfer, throughput_kbps: float | None, now_s: float, *, is_main: bool
     ) -> None:
-        """A segment came from `url`, which is of `pathway`, when `wanted` was first in the order.
-        Other tracks than the one that adapts switch a little sooner or later, and are not told."""
+        """A segment came. Other tracks than the one that adapts switch a little sooner or later,
+        and are not told."""
+        pathway, wanted = transfer.pathway, transfer.wanted_pathway
         if not pathway:
             return
         if pathway in self._uses or len(self._uses) < PATHWAY_COUNT_MAX:
             _, count, total_bytes = self._uses.get(pathway, ("", 0, 0))
-            self._uses[pathway] = (urlsplit(url).netloc, count + 1, total_bytes + size_bytes)
+            host = urlsplit(transfer.sent_url).netloc
+            self._uses[pathway] = (host, count + 1, total_bytes + transfer.received_bytes)
         if not is_main:
             return
         self._measured.pop(pathway, None)

@@ -96,6 +96,8 @@ class Requests:
             sent_url=sent_url,
             partial=partial if partial and partial.url in options else None,
         )
+        transfer.pathway = self.hosts.pathway_of(sent_url)
+        transfer.wanted_pathway = self.hosts.pathway_of(options[0])
         # Half of what is there is for finding out, the other half for fetching it elsewhere.
         transfer.failover_s = min(self._failover_s, max(FAILOVER_S_MIN, ahead_s / 2.0))
         return self._send(transfer, cmcd)

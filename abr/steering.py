@@ -145,15 +145,7 @@ class Steering:
         main: TrackKind,
     ) -> None:
         """A segment is here."""
-        self._log.served(
-            self._hosts.pathway_of(transfer.sent_url),
-            self._hosts.pathway_of(transfer.options[0]),
-            transfer.sent_url,
-            transfer.received_bytes,
-            throughput_kbps,
-            now_s,
-            is_main=transfer.track == main,
-        )
+        self._log.served(transfer, throughput_kbps, now_s, is_main=transfer.track == main)
         is_first = self._answer_count + self._failure_count == 0
         if is_first and self._ask_at_s is None and self._question is None:
             self._ask_at_s = now_s

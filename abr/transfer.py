@@ -68,6 +68,10 @@ class Transfer:
         self.partial = partial
         """What is gone on from."""
         self._held_bytes = partial.held_bytes if partial else 0
+        self.pathway = ""
+        """Of `sent_url` when it was sent, in the words of content steering."""
+        self.wanted_pathway = ""
+        """The one that came first in the order then."""
         self.sent_s = now_s
         self.gap_s = 0.0
         """Nothing was under way for so long before it."""

@@ -341,3 +341,15 @@ def test_leaving_ends_the_question() -> None:
     world.feed(ev.Leave())
     assert question.request_id in world.cancelled
     assert world.core.deadline_s() is None
+
+
+def test_segment_under_way_counts_where_it_was_asked_for_although_the_clone_moves() -> None:
+    def answer(question: ev.AskSteering) -> ev.Event:
+        host = "b.test" if len(world.asked) == 1 else "c.test"
+        return offer(question, "x", "home", ttl_s=1.0, clones=(clone("x", host=host),))
+
+    world = World(viewer(config=PLAIN), presentation(count=10), rate_kbps=1500.0, steering=answer)
+    world.run()
+    (use,) = steered(world).pathways
+    assert (use.pathway, use.segment_count) == ("x", 10)
+    assert set(hosts_by_segment(world)) == {"b.test", "c.test"}
