@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +17,10 @@ from nearcast.errors import InputError
 from nearcast.json_file import JsonFile, check_json_file, write_json
 from nearcast.units import format_size
 from origin.catalog import catalog_of
+from origin.commands.fleet import fleet_app
 from origin.commands.models import models_app
-from origin.config import OriginConfig
+from origin.commands.token import token_app
+from origin.config import ObjectsConfig, OriginConfig
 
 app = typer.Typer(
     add_completion=False,
@@ -28,9 +31,23 @@ app = typer.Typer(
 )
 
 app.add_typer(models_app, name="models")
+app.add_typer(fleet_app, name="fleet")
+app.add_typer(token_app, name="token")
 
 LIBRARY_DEFAULT = Path("library")
 Library = Annotated[Path, typer.Option("--library", help="Folder that holds the titles.")]
+Objects = Annotated[
+    str | None, typer.Option("--objects", help="Where media go or are: s3://BUCKET/PREFIX.")
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.")]
+
+
+def _objects(url: str | None, config_file: Path | None) -> ObjectsConfig:
+    """Where media are besides the library's folder."""
+    assignments = [] if url is None else [f"objects.url={url}"]
+    return load(
+        OriginConfig, role="origin", file=config_file, environ=os.environ, assignments=assignments
+    ).value.objects
 
 
 @app.command(
@@ -65,6 +82,8 @@ def ingest(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a title that has the same id.")
     ] = False,
+    objects: Objects = None,
+    config_file: ConfigFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Package video files as titles: an H.264 and AAC ladder in CMAF, for DASH and HLS alike."""
@@ -108,8 +127,14 @@ def ingest(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
+    objects_config = _objects(objects, config_file)
     folder = LibraryFolder(library, must_exist=False)
     try:
+        outbox = None
+        if objects_config.url:
+            from origin.drivers.outbox import Outbox
+
+            outbox = Outbox(folder, objects_config, interrupted)
         console = Console(stderr=True)
         watcher = (
             BarWatcher(console)
@@ -117,9 +142,12 @@ def ingest(
             else LineWatcher(lambda line: print(line, flush=True), clock.now_s)
         )
         with watcher:
-            results = Ingest(folder, settings, clock, watcher, interrupted).run(orders)
+            results = Ingest(folder, settings, clock, watcher, interrupted, outbox).run(orders)
     finally:
         folder.close()
+    for result in results:
+        if result.is_resumed:
+            print(f"{result.title.id}: packaged before, uploaded now")
     write_json(
         json_file,
         {
@@ -217,15 +245,23 @@ def list_titles(library: Library = LIBRARY_DEFAULT, json_file: JsonFile = None) 
 
 
 @app.command(epilog="Example: nearcast origin verify --library library")
-def verify(library: Library = LIBRARY_DEFAULT, json_file: JsonFile = None) -> int:
+def verify(
+    library: Library = LIBRARY_DEFAULT,
+    objects: Objects = None,
+    config_file: ConfigFile = None,
+    json_file: JsonFile = None,
+) -> int:
     """Read every file of a library and compare it with its checksum; status 1 if any differs."""
+    from origin.drivers.media import read_object
     from origin.drivers.storage import Damage, LibraryFolder
 
+    objects_config = _objects(objects, config_file)
     folder = LibraryFolder(library, must_exist=True)
     damages: list[Damage] = []
     title_count = 0
     try:
-        for title, found in folder.verify():
+        elsewhere = partial(read_object, objects_config) if objects_config.url else None
+        for title, found in folder.verify(elsewhere):
             title_count += 1
             damages += found
             print(f"{title.id}: {f'{len(found)} files damaged' if found else 'ok'}")
@@ -242,15 +278,30 @@ def verify(library: Library = LIBRARY_DEFAULT, json_file: JsonFile = None) -> in
 def remove(
     title_id: Annotated[str, typer.Argument(metavar="ID", help="The title's id.")],
     library: Library = LIBRARY_DEFAULT,
+    objects: Objects = None,
+    config_file: ConfigFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Take a title out of a library and delete its files."""
     from origin.drivers.storage import LibraryFolder
 
+    objects_config = _objects(objects, config_file)
     folder = LibraryFolder(library, must_exist=True)
+    left_count = 0
     try:
-        folder.remove(title_id)
+        if objects_config.url:
+            from origin.drivers.outbox import Outbox
+
+            outbox = Outbox(folder, objects_config, threading.Event())
+            left_count = outbox.remove(title_id)
+        else:
+            folder.remove(title_id)
     finally:
         folder.close()
     print(f"{title_id}: removed")
+    if left_count:
+        print(
+            f"the objects of {left_count} removed titles could not be deleted now; the next "
+            "ingest or remove does it"
+        )
     write_json(json_file, {"removed": title_id})

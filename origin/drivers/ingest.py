@@ -14,6 +14,7 @@ from nearcast.clock import Clock
 from nearcast.errors import InputError
 from origin.catalog import Title, check_id, episode_id, slug
 from origin.drivers.encoding import DiskRefused, PackagingProcess
+from origin.drivers.outbox import Outbox, Source
 from origin.drivers.storage import LibraryFolder, disk_error
 from origin.packaging.package import PackageOrder
 from origin.packaging.worker import Started
@@ -52,6 +53,8 @@ class IngestResult(msgspec.Struct, frozen=True, kw_only=True):
 
     title: Title
     wall_s: float
+    is_resumed: bool = False
+    """It was packaged before; now it was uploaded."""
 
     @property
     def speed(self) -> float:
@@ -128,8 +131,11 @@ class Ingest:
         clock: Clock,
         watcher: IngestWatcher,
         interrupted: threading.Event,
+        outbox: Outbox | None = None,
     ) -> None:
-        """`interrupted`, once set, ends `run` with KeyboardInterrupt."""
+        """`interrupted`, once set, ends `run` with KeyboardInterrupt. With an `outbox` titles go
+        into the object store instead of the library's folder."""
+        self._outbox = outbox
         self._interrupted = interrupted
         self._library = library
         self._settings = settings
@@ -147,6 +153,12 @@ class Ingest:
             )
         self._library.sweep()
         results: list[IngestResult] = []
+        if self._outbox is not None:
+            results += self._resume(self._outbox, orders)
+            resumed = {result.title.id for result in results}
+            orders = [order for order in orders if order.id not in resumed]
+            if not orders:
+                return tuple(results)
         failures: list[Exception] = []
         with ThreadPoolExecutor(self._settings.jobs, thread_name_prefix="ingest") as pool:
             waiting: set[Future[IngestResult]] = set()
@@ -173,6 +185,23 @@ class Ingest:
             raise InputError(f"{len(failures)} of {len(orders)} files could not be ingested")
         return tuple(results)
 
+    def _resume(self, outbox: Outbox, orders: Sequence[IngestOrder]) -> list[IngestResult]:
+        """Upload what earlier ingests have packaged: the very titles ordered, and others."""
+        outbox.sweep()
+        ordered = {order.id: order for order in orders}
+        results: list[IngestResult] = []
+        for parcel in outbox.waiting():
+            began_s = self._clock.now_s()
+            order = ordered.get(parcel.title.id)
+            if order is not None and Source.of(Path(order.file)) != parcel.source:
+                outbox.discard(parcel)
+                continue
+            title = outbox.resume(parcel)
+            if title is not None:
+                wall_s = self._clock.now_s() - began_s
+                results.append(IngestResult(title=title, wall_s=wall_s, is_resumed=True))
+        return results
+
     def _stop(self) -> None:
         with self._lock:
             self._is_stopped = True
@@ -194,6 +223,7 @@ class Ingest:
 
     def _package(self, order: IngestOrder) -> IngestResult:
         began_s = self._clock.now_s()
+        source = Source.of(Path(order.file))
         with self._library.stage() as staged:
             process = PackagingProcess(
                 PackageOrder(
@@ -229,7 +259,11 @@ class Ingest:
                 season_no=order.season_no,
                 episode_no=order.episode_no,
             )
-            title = self._library.commit(staged, title, replace=self._settings.replace)
+            replace = self._settings.replace
+            if self._outbox is not None:
+                title = self._outbox.send(staged, title, source, replace=replace)
+            else:
+                title = self._library.commit(staged, title, replace=replace)
         return IngestResult(title=title, wall_s=self._clock.now_s() - began_s)
 
     def _started(self, order: IngestOrder, started: Started) -> None:

@@ -8,6 +8,7 @@ never fills memory; a store sends as fast as the client reads.
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
@@ -67,6 +68,16 @@ def objects_of(config: ObjectsConfig) -> ObjectStore | None:
     from origin.drivers.objects import ObjectStore
 
     return ObjectStore.of_config(config)
+
+
+def read_object(config: ObjectsConfig, path: str) -> bytes:
+    """All of a media file in the store. Raises FileNotFoundError and ObjectsError."""
+    from origin.drivers.objects import ObjectMissing, ObjectStore
+
+    try:
+        return asyncio.run(ObjectStore.of_config(config).get(f"{OBJECTS_PREFIX}{path}"))
+    except ObjectMissing as error:
+        raise FileNotFoundError(errno.ENOENT, "No such object", path) from error
 
 
 async def _open_object(

@@ -20,7 +20,8 @@ import errno
 import fcntl
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final
@@ -79,23 +80,26 @@ class LibraryFolder:
         Rendition ids of later editions get a suffix (see origin.catalog), and so do their folders.
         """
         with disk_errors(self.folder), self.changing():
-            edition_no = self.database.next_edition_no(title.id)
-            renditions = tuple(
-                _renamed(entry, edition_no, staged.folder) for entry in title.renditions
-            )
-            folder = f"{title.id}.{secrets.token_hex(4)}"
-            title = msgspec.structs.replace(
-                title, edition_no=edition_no, folder=folder, renditions=renditions
-            )
-            staged.folder.rename(self.media / folder)
+            title = self.prepare(staged, title)
+            staged.folder.rename(self.media / title.folder)
             try:
                 replaced = self.database.add(title, replace=replace)
             except BaseException:
-                shutil.rmtree(self.media / folder, ignore_errors=True)
+                shutil.rmtree(self.media / title.folder, ignore_errors=True)
                 raise
             if replaced is not None:
                 shutil.rmtree(self.media / replaced, ignore_errors=True)
             return title
+
+    def prepare(self, staged: StagingFolder, title: Title) -> Title:
+        """The title with a folder of its own and the edition it would be now; the staged
+        renditions are named after it. To be called while `changing`."""
+        edition_no = self.database.next_edition_no(title.id)
+        renditions = tuple(_renamed(entry, edition_no, staged.folder) for entry in title.renditions)
+        folder = f"{title.id}.{secrets.token_hex(4)}"
+        return msgspec.structs.replace(
+            title, edition_no=edition_no, folder=folder, renditions=renditions
+        )
 
     def remove(self, title_id: str) -> None:
         with disk_errors(self.folder), self.changing():
@@ -126,14 +130,17 @@ class LibraryFolder:
                     shutil.rmtree(folder, ignore_errors=True)
         return count
 
-    def verify(self) -> Iterator[tuple[Title, tuple[Damage, ...]]]:
-        """Read every file of every title and compare size and checksum."""
+    def verify(
+        self, elsewhere: Callable[[str], bytes] | None = None
+    ) -> Iterator[tuple[Title, tuple[Damage, ...]]]:
+        """Read every file of every title and compare size and checksum. `elsewhere` gives those
+        that are not in the folder, by their path below `media`; it raises ObjectsError."""
         for line in self.database.lines():
             title = self.database.title(line.entry.id)
             if title is not None:
-                yield title, tuple(self._damages(title))
+                yield title, tuple(self._damages(title, elsewhere))
 
-    def _damages(self, title: Title) -> Iterator[Damage]:
+    def _damages(self, title: Title, elsewhere: Callable[[str], bytes] | None) -> Iterator[Damage]:
         for entry in title.renditions:
             expected = [(INIT_NAME, entry.init_size_bytes, entry.init_crc32c)]
             expected += [
@@ -142,7 +149,11 @@ class LibraryFolder:
             ]
             for name, size_bytes, crc32c in expected:
                 path = f"{title.folder}/{entry.rendition.id}/{name}"
-                reason = _damage(self.media / path, size_bytes, crc32c)
+                file = self.media / path
+                read = file.read_bytes
+                if elsewhere is not None and not file.exists():
+                    read = partial(elsewhere, path)
+                reason = _damage(read, size_bytes, crc32c)
                 if reason is not None:
                     yield Damage(title_id=title.id, path=path, reason=reason)
 
@@ -216,9 +227,9 @@ def _try_lock(lock: IO[str]) -> bool:
     return True
 
 
-def _damage(file: Path, size_bytes: int, crc32c: int) -> str | None:
+def _damage(read: Callable[[], bytes], size_bytes: int, crc32c: int) -> str | None:
     try:
-        data = file.read_bytes()
+        data = read()
     except OSError as error:
         return (error.strerror or str(error)).lower()
     if len(data) != size_bytes:
