@@ -41,8 +41,8 @@ def edge_row(edge: FleetEdge, sums: Sums) -> EdgeRow:
     )
 
 
-def group(edge: FleetEdge) -> str:
-    """What an edge is counted as."""
+def group(edge: FleetEdge | EdgeRow) -> str:
+    """What an edge is counted as: how it is, unless the operator wants something of it."""
     if edge.is_revoked:
         return "revoked"
     if edge.duty != "active":

@@ -21,8 +21,9 @@ from typing import Final
 from nearcast.address import LOOPBACK, PORT_MAX
 from nearcast.aio import Pump
 from nearcast.clock import SystemClock
-from nearcast.errors import ConfigError, NearcastError
+from nearcast.errors import ConfigError, InputError, NearcastError
 from nearcast.fleet import Heartbeat
+from nearcast.whole_file import write_whole
 from origin.config import ControlConfig
 from origin.control.access import token_digest
 from origin.drivers.control.admin.access_routes import AccessRoutes, make_token
@@ -37,7 +38,7 @@ from origin.drivers.control.listener import shown_address
 from origin.drivers.control.probes import Prober
 from origin.drivers.control.public import Steers
 from origin.drivers.control.sync import Sync
-from origin.drivers.control.token_file import TOKEN_FILE, made_or_read
+from origin.drivers.control.token_file import TOKEN_FILE, URL_FILE, made_or_read
 from origin.drivers.control.view import View
 from origin.drivers.state import ControlStore
 from origin.drivers.telemetry.intake import Intake
@@ -135,6 +136,10 @@ class Control:
             _listen(config.admin_listen, content, ADMIN_PORT_ABOVE)
         )
         self.admin_url = f"http://{shown_address(*bound)}"
+        try:
+            write_whole(self._folder / URL_FILE, f"{self.admin_url}\n".encode())
+        except InputError as error:
+            logger.warning("control.url_not_written detail=%s", error)
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(sync.run(), name="origin/sync"),

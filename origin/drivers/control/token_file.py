@@ -11,6 +11,8 @@ from origin.control.access import TOKEN_LENGTH_MAX, looks_like_token
 from origin.drivers.control.admin.access_routes import new_token
 
 TOKEN_FILE: Final = "admin.token"
+URL_FILE: Final = "admin.url"
+"""Where the admin port was when the origin of this folder last started, for commands."""
 
 
 def read_token_file(file: Path) -> str:

@@ -1,0 +1,155 @@
+"""`nearcast origin fleet`: the edges of a running origin."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nearcast.errors import InputError
+from nearcast.json_file import JsonFile, check_json_file, write_json
+from origin.commands.asking import LIBRARY_DEFAULT, AdminUrl, Library, TokenFile, client, duration_s
+
+if TYPE_CHECKING:
+    from nearcast.fleet import Duty
+    from origin.control.api import Changed
+
+WATCH_S: Final = 2.0
+
+fleet_app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="The edges of a running origin: how they do, who may join, who rests.",
+    epilog="Example: nearcast origin fleet enrol ams-1 && nearcast origin fleet list",
+)
+
+Edge = Annotated[str, typer.Argument(metavar="EDGE", help="The edge's name.")]
+
+
+@fleet_app.command("list", epilog="Example: nearcast origin fleet list --watch")
+def list_edges(
+    watch: Annotated[bool, typer.Option("--watch", help="Again each 2 s, until Ctrl-C.")] = False,
+    library: Library = LIBRARY_DEFAULT,
+    admin: AdminUrl = None,
+    token_file: TokenFile = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Show the edges: state, last heartbeat, load, hit ratio and origin traffic of the last minute,
+    store used, planned files held."""
+    from origin.commands.fleet_table import lines
+    from origin.control.api import EdgeList
+
+    check_json_file(json_file)
+    origin = client(library, admin, token_file)
+    while True:
+        fleet = origin.get("/edges", EdgeList)
+        if watch:
+            typer.echo("\x1b[2J\x1b[H", nl=False)
+        for line in lines(fleet.totals, fleet.edges):
+            typer.echo(line)
+        write_json(json_file, fleet)
+        if not watch:
+            return
+        time.sleep(WATCH_S)
+
+
+@fleet_app.command(epilog="Example: nearcast origin fleet enrol ams-1 --valid 2h")
+def enrol(
+    edge: Edge,
+    valid: Annotated[str, typer.Option(help="How long the token is good: 90s, 30m, 2h, 7d.")] = (
+        "1h"
+    ),
+    library: Library = LIBRARY_DEFAULT,
+    admin: AdminUrl = None,
+    token_file: TokenFile = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Make a token with which one edge may join, once. It is shown this once."""
+    from origin.control.api import Invitation, Invited
+
+    check_json_file(json_file)
+    wanted = Invitation(edge=_checked(edge), valid_s=duration_s(valid))
+    made = client(library, admin, token_file).post("/enrolments", wanted, Invited)
+    until = datetime.fromtimestamp(made.until_wall_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    typer.echo(made.token)
+    typer.echo(
+        f"{edge} may enrol until {until}; on the edge:\n"
+        "  nearcast edge enrol TOKEN --store DIR --url http://THIS.EDGE:PORT",
+        err=True,
+    )
+    write_json(json_file, made)
+
+
+@fleet_app.command(epilog="Example: nearcast origin fleet drain ams-1")
+def drain(
+    edge: Edge,
+    undo: Annotated[bool, typer.Option("--undo", help="Put it to work again.")] = False,
+    library: Library = LIBRARY_DEFAULT,
+    admin: AdminUrl = None,
+    token_file: TokenFile = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Send an edge no new players; who watches goes on, planned bytes stay."""
+    duty: Duty = "active" if undo else "draining"
+    _say(_set_duty(edge, duty, library, admin, token_file), json_file)
+
+
+@fleet_app.command(epilog="Example: nearcast origin fleet maintenance ams-1")
+def maintenance(
+    edge: Edge,
+    undo: Annotated[bool, typer.Option("--undo", help="Put it to work again.")] = False,
+    library: Library = LIBRARY_DEFAULT,
+    admin: AdminUrl = None,
+    token_file: TokenFile = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Take an edge out of service: no players, no fills, and its silence is no alarm."""
+    duty: Duty = "active" if undo else "maintenance"
+    _say(_set_duty(edge, duty, library, admin, token_file), json_file)
+
+
+@fleet_app.command(epilog="Example: nearcast origin fleet revoke ams-1")
+def revoke(
+    edge: Edge,
+    library: Library = LIBRARY_DEFAULT,
+    admin: AdminUrl = None,
+    token_file: TokenFile = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Take an edge out of the fleet: its certificate ends at once. It may enrol anew."""
+    import msgspec
+
+    from origin.control.api import Changed
+    from origin.drivers.control.client import part
+
+    check_json_file(json_file)
+    content = client(library, admin, token_file).delete(f"/edges/{part(_checked(edge))}")
+    _say(msgspec.json.decode(content, type=Changed), json_file)
+
+
+def _set_duty(
+    edge: str, duty: Duty, library: Path, admin: str | None, token_file: Path | None
+) -> Changed:
+    from origin.control.api import Changed, DutyWanted
+    from origin.drivers.control.client import part
+
+    origin = client(library, admin, token_file)
+    return origin.post(f"/edges/{part(_checked(edge))}/duty", DutyWanted(duty=duty), Changed)
+
+
+def _say(changed: Changed, json_file: Path | None) -> None:
+    typer.echo(f"{changed.edge}: {'revoked' if changed.is_revoked else changed.duty}")
+    write_json(json_file, changed)
+
+
+def _checked(edge: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", edge):
+        raise InputError(
+            f"{edge!r} cannot name an edge: small letters, digits and -, such as ams-1"
+        )
+    return edge
