@@ -35,11 +35,15 @@ def scores(
     assert len(nodes) == len(weights)
     found = np.empty((len(keys), len(nodes)))
     for column, (node, weight) in enumerate(zip(nodes, weights, strict=True)):
-        mixed = _mix(keys ^ np.uint64(key_of(node)))
-        # 53 bits, in the middle of their steps: never 0, never 1.
-        drawn = ((mixed >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
-        found[:, column] = weight / -np.log(drawn)
+        found[:, column] = draws(keys ^ np.uint64(key_of(node)), weight)
     return found
+
+
+def draws(words: NDArray[np.uint64], weights: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """The scores of pairs of key and node, each pair given as `key ^ key_of(node)`."""
+    # 53 bits, in the middle of their steps: never 0, never 1.
+    drawn = ((_mix(words) >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+    return weights / -np.log(drawn)
 
 
 def ranked(

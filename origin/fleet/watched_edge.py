@@ -7,6 +7,7 @@ from bisect import bisect_left
 from typing import Final
 
 from nearcast.fleet import Heartbeat, Refusal
+from nearcast.hashing import key_of
 from origin.fleet.events import State
 from origin.records import EdgeRecord
 
@@ -42,6 +43,7 @@ class WatchedEdge:
         "held_asked_s",
         "held_id",
         "joined_s",
+        "key",
         "lost_s",
         "observed_boot_id",
         "observed_no",
@@ -66,6 +68,7 @@ class WatchedEdge:
 
     def __init__(self, record: EdgeRecord, now_s: float) -> None:
         self.record = record
+        self.key = key_of(record.edge)
         self.state: State = "unknown"
         self.changed_s = now_s
         self.reason = "not heard yet"
