@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from nearcast.config import Section
+from nearcast.nats_login import check_nats_url
 from origin.library import FreshnessConfig
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -110,6 +111,33 @@ class ObjectsConfig(Section, frozen=True):
     credentials_file: str = ""
 
 
+class TelemetryConfig(Section, frozen=True):
+    """What becomes of what edges tell.
+
+    Attributes:
+        nats_url: Take it from NATS JetStream too, `nats://host:port`; edges name the same in their
+            `telemetry.url`.
+        nats_credentials_file: Holds USER:PASSWORD, a token, or NATS credentials.
+        nats_bytes_max: What the stream may hold for origins that are away; edges keep the rest.
+        history: Keep raw events as Parquet files.
+        history_url: Where: `s3://bucket/prefix` (with the credentials of `objects`) or a folder;
+            empty: the folder `history` in the library.
+        history_s: How long events wait in the database before they are put into a file.
+        history_days: How long files are kept.
+    """
+
+    nats_url: str = ""
+    nats_credentials_file: str = ""
+    nats_bytes_max: Annotated[int, msgspec.Meta(ge=1_000_000)] = 1_000_000_000
+    history: bool = True
+    history_url: str = ""
+    history_s: Positive = 300.0
+    history_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 90
+
+    def __post_init__(self) -> None:
+        check_nats_url(self.nats_url, "nats_url")
+
+
 class OriginConfig(Section, frozen=True):
     """Settings of `nearcast origin serve`.
 
@@ -125,3 +153,4 @@ class OriginConfig(Section, frozen=True):
     limits: LimitsConfig = LimitsConfig()
     objects: ObjectsConfig = ObjectsConfig()
     control: ControlConfig = ControlConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()

@@ -8,6 +8,7 @@ import msgspec
 
 from edge.config.ranges import Count, Positive
 from nearcast.config import Section
+from nearcast.nats_login import check_nats_url
 
 
 class TelemetryConfig(Section, frozen=True, kw_only=True):
@@ -17,6 +18,8 @@ class TelemetryConfig(Section, frozen=True, kw_only=True):
     """Only in a fleet: a node on its own tells nobody."""
     url: str = ""
     """`nats://host:port`: events go to NATS JetStream; empty: to the origin, with all the rest."""
+    credentials_file: str = ""
+    """For NATS: holds USER:PASSWORD, a token, or NATS credentials."""
     flush_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
     """How often what viewers took is added up and told, and how often what was written is sent."""
     spool_bytes_max: Annotated[int, msgspec.Meta(ge=2_000_000)] = 200_000_000
@@ -35,8 +38,4 @@ class TelemetryConfig(Section, frozen=True, kw_only=True):
                 "telemetry.spool_bytes_max must have room for two segments of "
                 f"{self.segment_bytes} bytes (telemetry.segment_bytes)"
             )
-        if self.url and not self.url.startswith(("nats://", "tls://")):
-            raise ValueError(
-                f"telemetry.url {self.url!r} must begin with nats:// or tls://; leave it empty to "
-                "send events to the origin"
-            )
+        check_nats_url(self.url, "telemetry.url")

@@ -40,7 +40,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Line, ...]
     """In order; their times are none ahead of ours."""
     lines: bytes
-    """Those of the events, as they came."""
+    """Those of the events, written anew: with what this version knows of them and no more."""
     odd: dict[Odd, int]
     """Lines by what was wrong with them."""
 
@@ -54,6 +54,7 @@ class _Kind(msgspec.Struct, frozen=True):
 
 
 _LINE: Final = msgspec.json.Decoder(Line)
+_ENCODER: Final = msgspec.json.Encoder()
 _KIND: Final = msgspec.json.Decoder(_Kind)
 _KNOWN: Final = frozenset(("demand", "session", "filled", "noted"))
 
@@ -108,7 +109,7 @@ def read_piece(
         elif event.wall_s < received_wall_s - KEPT_S:
             odd["old"] = odd.get("old", 0) + 1
         events.append(event)
-        good.append(line)
+        good.append(_ENCODER.encode(event))
     return Piece(
         edge=edge,
         boot_id=boot_id,

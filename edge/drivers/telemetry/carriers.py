@@ -14,14 +14,15 @@ from urllib.parse import urlencode
 import msgspec
 
 from edge.drivers.telemetry.spool import Piece
-from nearcast.errors import RemoteProtocolError
+from nearcast.errors import ConfigError, RemoteProtocolError
 from nearcast.fleet import TELEMETRY_PATH, Refused
+from nearcast.nats_login import nats_login
 from nearcast.telemetry import NATS_SUBJECT, Received
 
 GZIP_LEVEL: Final = 6
 ANSWER_S: Final = 10.0
 """For NATS to say that it has a message."""
-UNREAD_SEGMENTS: Final = 128
+UNREAD_SEGMENTS: Final = 256
 """Over NATS: so many segments behind the first that is still here may be on their way to an origin,
 out of order. Only before them is everything said to be done with."""
 
@@ -89,14 +90,14 @@ class OverHttp:
 class OverNats:
     """Pieces as messages of JetStream. Connects when it is first needed."""
 
-    def __init__(self, url: str, edge: str) -> None:
+    def __init__(self, url: str, edge: str, *, credentials_file: str = "") -> None:
         self._url = url
+        self._credentials_file = credentials_file
         self._edge = edge
         self._client: Any = None
 
     async def carry(self, piece: Piece) -> int:
         import nats.errors
-        import nats.js.errors
 
         place = f"{piece.boot_id}-{piece.segment_no}-{piece.offset_bytes}-{len(piece.body)}"
         headers = {
@@ -113,7 +114,7 @@ class OverNats:
             await stream.publish(
                 f"{NATS_SUBJECT}.{self._edge}", _packed(piece), timeout=ANSWER_S, headers=headers
             )
-        except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
+        except (nats.errors.Error, ConfigError, OSError, TimeoutError) as error:
             raise NotCarried(str(error) or type(error).__name__) from error
         return piece.end_bytes
 
@@ -130,9 +131,9 @@ class OverNats:
                 self._url,
                 name=f"nearcast edge {self._edge}",
                 connect_timeout=5,
-                max_reconnect_attempts=-1,
                 allow_reconnect=False,
                 error_cb=_ignore,
+                **nats_login(self._credentials_file),
             )
         return self._client.jetstream()
 

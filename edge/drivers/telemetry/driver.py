@@ -52,7 +52,9 @@ class Telemetry:
         self._writing: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
         self._shipping: Shipping | None = None
-        self._carrier: Carrier | None = OverNats(config.url, edge) if config.url else None
+        self._carrier: Carrier | None = None
+        if config.url:
+            self._carrier = OverNats(config.url, edge, credentials_file=config.credentials_file)
         self._overflow_count = 0
         self._is_open = False
 

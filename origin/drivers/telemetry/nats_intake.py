@@ -1,0 +1,216 @@
+"""Takes telemetry from NATS JetStream: any number of origins share one durable consumer.
+
+A message is acknowledged when what it holds is committed, so one that an origin had when it was
+killed comes again, to whichever is there. What comes out of order waits a little and comes again
+too. The stream keeps a message until it is acknowledged, and takes no more when it is full: then
+edges keep what they have on their disks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from nearcast.errors import ConfigError, NearcastError, RemoteProtocolError
+from nearcast.fleet import Refused
+from nearcast.nats_login import nats_login
+from nearcast.telemetry import NATS_SUBJECT
+from origin.config import TelemetryConfig
+from origin.drivers.telemetry.intake import Intake
+from origin.telemetry.pieces import Piece, inflate, read_piece
+
+logger = logging.getLogger(__name__)
+
+STREAM: Final = "NEARCAST_TELEMETRY"
+CONSUMER: Final = "nearcast-origin"
+BATCH: Final = 100
+"""Messages at a time, committed together."""
+FETCH_S: Final = 5.0
+ACK_S: Final = 30.0
+"""After which a message of an origin that says nothing goes to another."""
+UNREAD_MAX: Final = 256
+"""Messages under way. An edge declares nothing done with that may be among them
+(edge.drivers.telemetry.carriers.UNREAD_SEGMENTS)."""
+EARLY_S: Final = 1.0
+EARLY_TRIES: Final = 60
+"""How often a piece may come before the one that it follows; then that one is lost, and it too."""
+PAUSE_S_MAX: Final = 30.0
+
+
+class NatsFigures(msgspec.Struct, kw_only=True):
+    """Counted since the start of the process."""
+
+    message_count: int = 0
+    again_count: int = 0
+    """Put back: out of order, or the database was away."""
+    refused_count: int = 0
+    """No telemetry, or of an edge that nobody knows."""
+    lost_count: int = 0
+    """What they follow never came."""
+    is_connected: bool = False
+
+
+class NatsIntake:
+    """`run` it in a task; it connects again and again by itself."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        config: TelemetryConfig,
+        *,
+        wall_s: Callable[[], float],
+        is_known: Callable[[str], bool],
+        ack_s: float = ACK_S,
+        early_s: float = EARLY_S,
+    ) -> None:
+        """`is_known`: whether an edge of that name is in the fleet. That a message is of the edge
+        in its subject is for the server's permissions to see to."""
+        self._intake = intake
+        self._config = config
+        self._wall_s = wall_s
+        self._is_known = is_known
+        self._ack_s = ack_s
+        self._early_s = early_s
+        self.figures = NatsFigures()
+
+    async def run(self) -> None:
+        import nats.errors
+
+        failures = 0
+        while True:
+            try:
+                await self._take_all()
+            except (nats.errors.Error, ConfigError, OSError, TimeoutError) as error:
+                self.figures.is_connected = False
+                if not failures:
+                    logger.warning("telemetry.nats_away cause=%s", error)
+                pause_s = min(2.0**failures, PAUSE_S_MAX)
+                failures = 0 if self.figures.is_connected else failures + 1
+                await asyncio.sleep(pause_s)
+
+    async def _take_all(self) -> None:
+        import nats
+
+        client = await nats.connect(
+            self._config.nats_url,
+            name="nearcast origin",
+            connect_timeout=5,
+            allow_reconnect=False,
+            error_cb=_ignore,
+            **nats_login(self._config.nats_credentials_file),
+        )
+        try:
+            subscription = await self._subscribe(client.jetstream())
+            self.figures.is_connected = True
+            logger.info("telemetry.nats_connected")
+            while True:
+                with contextlib.suppress(TimeoutError):  # nothing came
+                    messages = await subscription.fetch(BATCH, timeout=FETCH_S)
+                    # In the order of the stream: `take` queues before it first waits.
+                    await asyncio.gather(*(self._take(message) for message in messages))
+                if client.is_closed:
+                    raise ConnectionError("the server has closed the connection")
+        finally:
+            self.figures.is_connected = False
+            with contextlib.suppress(Exception):  # whatever it says, we are leaving
+                await client.close()
+
+    async def _subscribe(self, stream: Any) -> Any:
+        from nats.js.api import (
+            AckPolicy,
+            ConsumerConfig,
+            DiscardPolicy,
+            RetentionPolicy,
+            StreamConfig,
+        )
+        from nats.js.errors import BadRequestError
+
+        wanted = StreamConfig(
+            name=STREAM,
+            subjects=[f"{NATS_SUBJECT}.*"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            discard=DiscardPolicy.NEW,
+            max_bytes=self._config.nats_bytes_max,
+        )
+        try:
+            await stream.add_stream(wanted)
+        except BadRequestError:  # it is there, with other settings: an operator's, and they stay
+            await stream.stream_info(STREAM)
+        return await stream.pull_subscribe(
+            f"{NATS_SUBJECT}.*",
+            durable=CONSUMER,
+            stream=STREAM,
+            config=ConsumerConfig(
+                ack_policy=AckPolicy.EXPLICIT, ack_wait=self._ack_s, max_ack_pending=UNREAD_MAX
+            ),
+        )
+
+    async def _take(self, message: Any) -> None:
+        self.figures.message_count += 1
+        try:
+            piece = self._read(message)
+        except (RemoteProtocolError, ValueError) as error:
+            self.figures.refused_count += 1
+            logger.warning("telemetry.message_refused cause=%s", error)
+            await message.term()
+            return
+        try:
+            verdict = await self._intake.take(piece)
+        except NearcastError:
+            await message.nak(delay=self._early_s)
+            raise
+        if isinstance(verdict, Refused):
+            self.figures.again_count += 1
+            await message.nak(delay=self._early_s)
+        elif verdict.outcome == "early":
+            await self._early(message, piece)
+        else:
+            await message.ack()
+
+    async def _early(self, message: Any, piece: Piece) -> None:
+        if message.metadata.num_delivered < EARLY_TRIES:
+            self.figures.again_count += 1
+            await message.nak(delay=self._early_s)
+            return
+        self.figures.lost_count += 1
+        logger.error(
+            "telemetry.gap edge=%s segment=%d offset=%d: what comes before never came",
+            piece.edge,
+            piece.segment_no,
+            piece.offset_bytes,
+        )
+        await message.term()
+
+    def _read(self, message: Any) -> Piece:
+        edge = message.subject.removeprefix(f"{NATS_SUBJECT}.")
+        if not self._is_known(edge):
+            raise RemoteProtocolError("an edge that is not in the fleet")
+        headers = message.headers or {}
+        boot_id = headers.get("boot", "")
+        if len(boot_id) != 16:
+            raise RemoteProtocolError("no piece of a segment: it has no boot")
+        return read_piece(
+            edge=edge,
+            boot_id=boot_id,
+            segment_no=_number(headers, "segment"),
+            offset_bytes=_number(headers, "offset"),
+            first_segment_no=_number(headers, "first"),
+            body=inflate(message.data, headers.get("Content-Encoding", "")),
+            received_wall_s=self._wall_s(),
+        )
+
+
+def _number(headers: dict[str, str], name: str) -> int:
+    text = headers.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise RemoteProtocolError(f"no piece of a segment: {name} is no number")
+    return int(text)
+
+
+async def _ignore(error: Exception) -> None:
+    """Each failure comes up where it matters: at the next fetch."""

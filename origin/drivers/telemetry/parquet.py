@@ -1,0 +1,170 @@
+"""Raw events as Parquet files, written and read with DuckDB.
+
+One table for all kinds: `e` says which, and a column that a kind does not have is NULL. All of it
+blocks for as long as it takes; callers have a thread.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from nearcast.errors import InputError
+from origin.drivers.state.history_rows import WaitingPiece
+
+COLUMNS: Final = {
+    "edge": "VARCHAR",
+    "boot_id": "VARCHAR",
+    "received_wall_s": "DOUBLE",
+    "e": "VARCHAR",
+    "wall_s": "DOUBLE",
+    "title": "VARCHAR",
+    "rendition": "VARCHAR",
+    "client_bytes": "BIGINT",
+    "resident_bytes": "BIGINT",
+    "origin_bytes": "BIGINT",
+    "session_count": "BIGINT",
+    "head_bytes": "BIGINT",
+    "watched_s": "DOUBLE",
+    "duration_s": "DOUBLE",
+    "startup_s": "DOUBLE",
+    "stall_count": "BIGINT",
+    "bitrate_kbps": "DOUBLE",
+    "error_count": "BIGINT",
+    "next_title": "VARCHAR",
+    "plan_id": "VARCHAR",
+    "size_bytes": "BIGINT",
+    "source": "VARCHAR",
+    "is_complete": "BOOLEAN",
+    "what": "VARCHAR",
+    "detail": "VARCHAR",
+}
+VIEWS: Final = {"demand": "demand", "sessions": "session", "fills": "filled", "notes": "noted"}
+"""Name of a view by kind of event, besides `events`, which has all."""
+MEMORY: Final = "512MB"
+ROWS_MAX: Final = 10_000
+"""Of an answer to a query."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query found."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    is_cut: bool = False
+    """There are more rows."""
+
+
+def write_events(pieces: Iterable[WaitingPiece], file: Path) -> None:
+    """Put all events of the pieces into one file."""
+    columns = ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
+    with tempfile.NamedTemporaryFile(suffix=".jsonl", dir=file.parent) as lines:
+        for piece in pieces:
+            lines.writelines(_with_origin(piece))
+        lines.flush()
+        _copy(
+            f"SELECT * FROM read_json('{_quoted(lines.name)}', format = 'newline_delimited', "
+            f"columns = {{{columns}}})",
+            file,
+        )
+
+
+def merge_files(parts: Sequence[Path], file: Path) -> None:
+    """Put the events of several files into one, in the order of their times."""
+    names = ", ".join(f"'{_quoted(str(part))}'" for part in parts)
+    _copy(f"SELECT * FROM read_parquet([{names}], union_by_name = true) ORDER BY wall_s", file)
+
+
+def count_events(file: Path) -> int:
+    with _database() as connection:
+        found = connection.execute(f"SELECT count(*) FROM read_parquet('{_quoted(str(file))}')")
+        return int(found.fetchone()[0])
+
+
+def query_events(files: Sequence[Path], query: str) -> Answer:
+    """Ask the views `events`, `demand`, `sessions`, `fills` and `notes` of these files.
+
+    One statement that reads, and reads nothing else: DuckDB is shut in with the files before it
+    sees the query. Raises InputError for any other, and for one that fails.
+    """
+    import duckdb
+
+    with _database() as connection:
+        names = [f"'{_quoted(str(file))}'" for file in files]
+        connection.execute(f"SET allowed_paths = [{', '.join(names)}]")
+        connection.execute(f"CREATE VIEW events AS {_table(names)}")
+        for view, kind in VIEWS.items():
+            connection.execute(f"CREATE VIEW {view} AS SELECT * FROM events WHERE e = '{kind}'")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        try:
+            statements = connection.extract_statements(query)
+            kinds = [str(one.type).rpartition(".")[2] for one in statements]
+            if len(statements) != 1 or kinds[0] not in ("SELECT", "EXPLAIN"):
+                raise InputError(
+                    "the query must be one SELECT; it was "
+                    + (", ".join(kinds) if kinds else "empty")
+                )
+            found = connection.execute(statements[0])
+            rows = found.fetchmany(ROWS_MAX + 1)
+            columns = tuple(str(column[0]) for column in found.description)
+        except duckdb.Error as error:
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"the query failed: {text}") from error
+    return Answer(
+        columns=columns,
+        rows=tuple(tuple(_plain(value) for value in row) for row in rows[:ROWS_MAX]),
+        is_cut=len(rows) > ROWS_MAX,
+    )
+
+
+@contextmanager
+def _database() -> Iterator[Any]:
+    """One core and bounded memory: it runs beside an origin that serves."""
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY, "temp_directory": ""})
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _copy(query: str, file: Path) -> None:
+    with _database() as connection:
+        connection.execute(
+            f"COPY ({query}) TO '{_quoted(str(file))}' (FORMAT parquet, COMPRESSION zstd)"
+        )
+
+
+def _with_origin(piece: WaitingPiece) -> Iterator[bytes]:
+    """Its lines with what is known of the piece put in front."""
+    known = {
+        "edge": piece.edge,
+        "boot_id": piece.boot_id,
+        "received_wall_s": piece.received_wall_s,
+    }
+    start = msgspec.json.encode(known)[:-1] + b","
+    for line in piece.lines.split(b"\n")[:-1]:
+        yield start + line[1:] + b"\n"
+
+
+def _table(names: Sequence[str]) -> str:
+    if names:
+        return f"SELECT * FROM read_parquet([{', '.join(names)}], union_by_name = true)"
+    nothing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in COLUMNS.items())
+    return f"SELECT * FROM (SELECT {nothing}) WHERE false"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _plain(value: object) -> object:
+    """What JSON can say as it is; the rest as text."""
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
