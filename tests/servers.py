@@ -178,7 +178,8 @@ class NatsServer:
     """A NATS server with JetStream."""
 
     def __init__(self, folder: Path) -> None:
-        program = shutil.which("nats-server")
+        # Debian puts it where users do not look.
+        program = shutil.which("nats-server") or shutil.which("nats-server", path="/usr/sbin")
         if program is None:
             missing("nats-server is not installed (Debian package nats-server)")
         self._program: str = program
