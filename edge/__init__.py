@@ -24,6 +24,7 @@ Where to look, in the order of reading:
     fills               how requests join one, and how it ends
     uncacheable         URLs not worth waiting for
     deadlines           which fetch has been silent for too long
+    peers               what may be taken from another edge
     upstreams           how well each upstream is; retries, errors remembered, the breaker
 
     what comes next
@@ -40,9 +41,11 @@ Where to look, in the order of reading:
     models              which model answers, how good it is, and what replaces it
     foresight           wires these
 
+    fleet               what the origins hear of this edge; the placement plan it follows
+
     config, reload      the settings; which of them change while a node runs
     pacing              what drivers keep to, live and simulated
     status, snapshot    the figures, and how they are gathered
     records             what is written down for reports
-    assemble, drivers, cli, operator_commands
+    assemble, drivers, cli, operator_commands, fleet_commands
 """

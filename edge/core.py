@@ -41,6 +41,9 @@ from edge.events import (
     Restored,
 )
 from edge.fills import Fills
+from edge.fleet.digest import HeldTitles
+from edge.fleet.following import Following
+from edge.fleet.orders import PlacementEvent
 from edge.foresight import Foresight
 from edge.hops import Hops
 from edge.hot import HotEntry
@@ -58,7 +61,7 @@ from edge.responses import Responses
 from edge.router import Router
 from edge.services import Services
 from edge.snapshot import snapshot
-from edge.status import Counters, EdgeStatus, PlacementFigures
+from edge.status import Counters, EdgeStatus
 from edge.titles.events import TitlesEvent
 from edge.titles.home import Row
 from edge.uncacheable import Uncacheable
@@ -180,6 +183,23 @@ class EdgeCore:
             is_in_fleet=is_in_fleet,
         )
         self.telemetry = self._foresight.telemetry
+        self._following = Following(
+            config,
+            epoch_s=epoch_s,
+            services=self.services,
+            media_map=self._foresight.media_map,
+            texts=self._foresight.texts,
+            residents=self._residents,
+            ledger=self._ledger,
+            open_fills=self._open_fills,
+            fills=self._fills,
+            counters=self._counters,
+            telemetry=self.telemetry,
+            effects=self._effects,
+        )
+        self._held_titles = HeldTitles(
+            self._foresight.media_map, self._residents, self.telemetry.ids.id_of
+        )
         """What is told to the origin; on only in a fleet."""
 
     @classmethod
@@ -270,6 +290,8 @@ class EdgeCore:
                 self._foresight.model_changed(event, now_s)
             case ForgetViewer():
                 self._foresight.forget(event)
+            case PlacementEvent():
+                self._following.handle(event, now_s)
             case ModelEvent():
                 self._foresight.model_event(event, now_s)
             case TitlesEvent():
@@ -280,6 +302,7 @@ class EdgeCore:
                 self._foresight.object_read(event, now_s)
             case ManifestRead():
                 self._foresight.manifest_read(event, now_s)
+                self._following.read(event.url)
             case ObjectLost(object_id=object_id):
                 self._residents.lose(object_id, now_s)
             case Restored(objects=objects):
@@ -292,6 +315,7 @@ class EdgeCore:
             case Draining():
                 self._is_draining = True
                 self._foresight.stop(now_s)
+                self._following.stop(now_s)
             case _:
                 raise LocalProtocolError(f"an edge knows no {type(event).__name__}")
 
@@ -309,6 +333,7 @@ class EdgeCore:
             self._fills.deadline_s(),
             self._purges.deadline_s(self._now_s),
             self._foresight.deadline_s(self._now_s),
+            self._following.deadline_s(self._now_s),
         )
         return min([one for one in deadlines if one is not None], default=None)
 
@@ -344,7 +369,7 @@ class EdgeCore:
             open_fills=self._open_fills,
             residents=self._residents,
             watching=self._foresight.figures(now_s),
-            placement=PlacementFigures(),
+            placement=self._following.figures(),
         )
 
     def models(self, now_s: float) -> ModelsFigures:
@@ -356,6 +381,12 @@ class EdgeCore:
     ) -> tuple[Row, ...]:
         """What a client may like (edge.titles.home)."""
         return self._foresight.home_rows(client, headers, count, form, now_s)
+
+    def held_titles(self) -> tuple[str, bytes]:
+        """Which titles are held, as a heartbeat says it, and an id of that. Each call looks at
+        some of them anew."""
+        self._held_titles.look()
+        return self._held_titles.digest()
 
     # -- wiring
 
@@ -413,8 +444,12 @@ class EdgeCore:
         while asks := self._open_fills.take_resubmitted():
             for ask in asks:
                 self._router.route(ask, now_s)
+        self._pass_on(now_s)
+        self._foresight.settle(now_s)
+        self._following.balance(now_s)
+        self._pass_on(now_s)  # what became of fills that they have just given up
+
+    def _pass_on(self, now_s: float) -> None:
         for outcome in self._open_fills.take_outcomes():
             self._foresight.fill_ended(outcome, now_s)
-        self._foresight.settle(now_s)
-        for outcome in self._open_fills.take_outcomes():  # of prefetches it has just given up
-            self._foresight.fill_ended(outcome, now_s)
+            self._following.fill_ended(outcome, now_s)

@@ -259,7 +259,7 @@ class Fills:
         unasked_bytes = self._open.count(fill, event.received_bytes)
         self._open.heard(fill, now_s)
         if fill.is_unasked and fill.bytes_max is not None and fill.bytes_max < fill.received_bytes:
-            self._open.cancel(fill, "larger than planned", now_s)
+            self._open.cancel(fill, "larger than planned", now_s, is_failure=True)
             return unasked_bytes
         if fill.received_bytes > self._object_bytes_max and fill.is_storable:
             self._open.bar(fill, "too large")

@@ -79,7 +79,7 @@ class Foresight:
         self._effects = effects
         self._recorder = recorder
         self._catalog_asked_s: float | None = None
-        self._map = MediaMap(services, config.sessions, counters=counters, recorder=recorder)
+        self.media_map = MediaMap(services, config.sessions, counters=counters, recorder=recorder)
         numbers = Numbers(config.prefetch.series)
         self._successors = Successors(services, numbers)
         self._names = Names(services, numbers)
@@ -91,7 +91,7 @@ class Foresight:
         self._sessions = Sessions(
             config.sessions,
             services=services,
-            media_map=self._map,
+            media_map=self.media_map,
             successors=self._successors,
             viewers=self._viewers,
             counters=counters,
@@ -115,8 +115,8 @@ class Foresight:
             asked=self._asked,
             kept_s=residents.kept_s,
         )
-        self._texts = Texts(
-            media_map=self._map, residents=residents, effects=effects, counters=counters
+        self.texts = Texts(
+            media_map=self.media_map, residents=residents, effects=effects, counters=counters
         )
         self._advisor = Advisor(
             config, names=self._names, successors=self._successors, effects=effects
@@ -128,7 +128,7 @@ class Foresight:
             config.telemetry,
             is_on=is_in_fleet and config.telemetry.enabled,
             epoch_s=epoch_s,
-            media_map=self._map,
+            media_map=self.media_map,
             successors=self._successors,
             ids=TitleIds(services),
             effects=effects,
@@ -140,9 +140,9 @@ class Foresight:
         self._office = office = Office(
             config,
             epoch_s=epoch_s,
-            media_map=self._map,
+            media_map=self.media_map,
             advisor=self._advisor,
-            texts=self._texts,
+            texts=self.texts,
             residents=residents,
             ledger=ledger,
             open_fills=open_fills,
@@ -150,7 +150,7 @@ class Foresight:
         )
         self._planner = office.planner
         self._explainer = Explainer(
-            office=office, media_map=self._map, residents=residents, open_fills=open_fills
+            office=office, media_map=self.media_map, residents=residents, open_fills=open_fills
         )
         self._expectations = office.expectations
         self._news = residents.news
@@ -184,30 +184,30 @@ class Foresight:
 
     def fill_ended(self, outcome: FillOutcome, now_s: float) -> None:
         if outcome.text is not None:
-            self._texts.read(outcome.url, outcome.text)
+            self.texts.read(outcome.url, outcome.text)
         if not (outcome.was_prefetch or outcome.was_planned):
             self._office.accounts.demanded(outcome, now_s)
         self.telemetry.fetched(outcome)
         self._planner.ended(outcome, now_s)
 
     def object_read(self, event: ObjectRead, now_s: float) -> None:
-        url = self._texts.arrived(event)
+        url = self.texts.arrived(event)
         if url is not None and event.text is not None:
-            self._texts.read(url, event.text)
+            self.texts.read(url, event.text)
 
     def manifest_read(self, event: ManifestRead, now_s: float) -> None:
-        self._texts.done(event)
+        self.texts.done(event)
         if event.manifest is not None:
-            self._map.learn(event.url, event.manifest, now_s)
+            self.media_map.learn(event.url, event.manifest, now_s)
         else:
-            self._map.ignore(event.url, event.detail, now_s)
-        if self._map.title(event.url) is None:
+            self.media_map.ignore(event.url, event.detail, now_s)
+        if self.media_map.title(event.url) is None:
             self._planner.unreadable(event.url)
         self._planner.learned()
         self._expectations.learned(event.url, now_s)
 
     def restored(self) -> None:
-        self._texts.restored()
+        self.texts.restored()
 
     def catalog_learned(self, event: CatalogLearned, now_s: float) -> None:
         self._successors.learn(event)
@@ -353,8 +353,8 @@ class Foresight:
 
     def figures(self, now_s: float) -> Watching:
         return Watching(
-            title_count=len(self._map),
-            titles_bytes=self._map.size_bytes,
+            title_count=len(self.media_map),
+            titles_bytes=self.media_map.size_bytes,
             session_count=len(self._sessions),
             viewer_count=len(self._viewers),
             model_id=self._judge.model_id,

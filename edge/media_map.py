@@ -93,6 +93,10 @@ class MediaMap:
     def title(self, url: str) -> Title | None:
         return self._titles.get(url)
 
+    def urls(self) -> tuple[str, ...]:
+        """Of all titles' manifests, used longest ago first."""
+        return tuple(self._titles)
+
     def titles_of(self, url: str) -> tuple[Title, ...]:
         """The titles whose manifest or media playlist this is; the one used last comes first."""
         urls = self._masters_of.get(url, [])

@@ -16,6 +16,7 @@ from cache.http.parts import rest_headers
 from edge.config import EdgeConfig
 from edge.deadlines import Deadlines
 from edge.effects import (
+    AllowFill,
     CancelFill,
     CutFill,
     Discard,
@@ -258,7 +259,8 @@ class OpenFills:
         self._prefetches.pop(fill.fill_id, None)
         self._planned.pop(fill.fill_id, None)
         self._demand.add(fill.fill_id)
-        self._counters.prefetch_joined_bytes += fill.prefetch_bytes
+        if fill.was_prefetch:
+            self._counters.prefetch_joined_bytes += fill.prefetch_bytes
         self._effects.emit(SetFillPriority(fill_id=fill.fill_id, priority="demand"))
         self.resume(fill, now_s)
 
@@ -274,6 +276,10 @@ class OpenFills:
             self._effects.emit(ResumeFill(fill_id=fill.fill_id))
             self.heard(fill, now_s)
 
+    def allow(self, fill: Fill, leave_bytes: int) -> None:
+        """A planned fill may read so much altogether."""
+        self._effects.emit(AllowFill(fill_id=fill.fill_id, leave_bytes=leave_bytes))
+
     # -- counting and closing
 
     def count(self, fill: Fill, received_bytes: int) -> int:
@@ -283,6 +289,7 @@ class OpenFills:
         if fill.peer:
             self._counters.peer_bytes += fresh_bytes
         if fill.is_planned and fill.is_unasked:
+            fill.prefetch_bytes += fresh_bytes
             self._counters.planned_bytes += fresh_bytes
             return 0
         if not fill.is_prefetch:

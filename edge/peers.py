@@ -17,13 +17,14 @@ from cache.http.parts import strong_etag
 from edge.events import FillEnded
 from nearcast.errors import RemoteProtocolError
 
+ABSENT: Final = "the peer does not have it"
 _CHECKSUM: Final = re.compile(r'"([0-9a-f]{8})-([0-9a-f]{1,12})"')
 
 
 def why_not_from_peer(status: int, headers: Headers, bytes_max: int | None) -> str | None:
     """Why the answer of a peer with this head is not taken; None: it is."""
     if status != 200:
-        return "the peer does not have it" if status == 504 else f"the peer answered {status}"
+        return ABSENT if status == 504 else f"the peer answered {status}"
     try:
         size_bytes = content_length(headers)
     except RemoteProtocolError:

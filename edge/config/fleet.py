@@ -24,7 +24,7 @@ class FleetConfig(Section, frozen=True, kw_only=True):
     """However often the origin wants other edges looked at."""
     probes_max: Count = 16
     """Other edges looked at."""
-    pinned_share_max: Share = 0.8
+    pinned_share_max: Share = 0.97
     """Of the store, whatever a plan says."""
     in_flight_max: Count = 2
     """Planned objects fetched at a time."""

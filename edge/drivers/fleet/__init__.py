@@ -1,0 +1,8 @@
+"""The I/O of an edge in a fleet; what is said and done is decided in edge.fleet.
+
+folder        what is kept: identity, plan, what was spent for it
+enrolment     from a one-time token to an identity
+client        JSON over mutual TLS, to the origin that answers
+prober        looks at other edges
+membership    carries out what the member wants
+"""

@@ -1,0 +1,17 @@
+"""An edge in a fleet: what it tells the origins, and the placement plan it follows. No I/O.
+
+identity      who the edge is: what enrolling left
+member        the machine that speaks with the origins
+events        what that is told, and wants done
+origins       which origin is asked
+origin_time   what time it is there
+probes        looking at other edges
+beats         a heartbeat, from the edge's figures
+digest        which titles are held
+
+following     the plan, carried out inside the edge's core
+files         the files of a plan, and how far each is
+pieces        a file's objects, through its manifest
+leave         reading no more than windows, rate and bytes allow
+sources       whom to ask: a peer, or the origin
+"""

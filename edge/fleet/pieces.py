@@ -1,0 +1,73 @@
+"""The objects of a planned file, in the order to fetch them: manifest, initialisation, segments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from edge.media_map import Title
+from edge.services import Services
+from nearcast.media import Representation
+from nearcast.placement import PlannedFile
+from nearcast.units import bytes_per_s_from_kbps
+
+TEXT_BYTES: Final = 64_000
+"""What is set aside for a manifest or an initialisation, whose size nobody knows beforehand."""
+PIECE_BYTES_LEAST: Final = 1_000
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """One object. `size_bytes`: as the manifest says, else about what its rate makes."""
+
+    url: str
+    size_bytes: int
+
+
+class NotPossible(Exception):
+    """This file cannot be held as it is planned."""
+
+
+def manifest_url(services: Services, service_name: str, path: str) -> str | None:
+    """Where the manifest is, of the service that is meant; None: it has no such path."""
+    for service in services.all:
+        if service_name in ("", service.name):
+            host = next((name for name in service.hosts if "*" not in name), "")
+            url = service.url(host, path)
+            return url if services.of_url(url) is service else None
+    return None
+
+
+def pieces_of(file: PlannedFile, title: Title) -> tuple[Piece, ...]:
+    """All but the manifest. Raises NotPossible."""
+    one = next(
+        (
+            one
+            for kind in ("video", "audio")
+            for one in title.representations("video" if kind == "video" else "audio")
+            if one.rendition.id == file.rendition
+        ),
+        None,
+    )
+    if one is None:
+        raise NotPossible("the manifest has no such rendition")
+    segments = [
+        segment
+        for segment in one.segments
+        if file.until_s is None or segment.start_s < file.until_s
+    ]
+    if any(segment.byte_range is not None for segment in segments[:1]):
+        if file.until_s is not None:
+            raise NotPossible("its segments are ranges of one object: no head can be held")
+        urls = dict.fromkeys(segment.url for segment in (*one.inits, *segments))
+        return tuple(Piece(url, file.size_bytes) for url in urls)
+    found = {init.url: Piece(init.url, init.size_bytes or TEXT_BYTES) for init in one.inits}
+    for segment in segments:
+        size_bytes = segment.size_bytes or _likely_bytes(one, segment.duration_s)
+        found.setdefault(segment.url, Piece(segment.url, size_bytes))
+    return tuple(found.values())
+
+
+def _likely_bytes(one: Representation, duration_s: float) -> int:
+    rate_kbps = one.rendition.average_kbps or one.rendition.peak_kbps
+    return max(int(bytes_per_s_from_kbps(rate_kbps) * duration_s), PIECE_BYTES_LEAST)
