@@ -12,6 +12,7 @@ what each member has declined only grows, and the rounds end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -24,6 +25,8 @@ from origin.placement.problem import HEAD, REST, EdgePlacement, Site, fill_cap_b
 
 ROUNDS_MAX: Final = 24
 """Then proposals that are still declined find no place; what is left to gain is a few files."""
+FEW_ROUNDS: Final = 4
+"""Enough to see what a price does."""
 COPIES_MAX: Final = 32
 RELUCTANCE: Final = 0.2
 """A file that a member holds moves to another only where it is worth so much more than what it
@@ -53,17 +56,20 @@ class SiteSolver:
         self._order = self._members_in_order()
         self._after = _heads(items.part[self.rows])
 
-    def solve(self, price: float, *, repair: bool = True) -> list[EdgePlacement]:
-        """The placement of each member, at a price of a fetched byte."""
-        copies, taken = self._propose(price, repair=repair)
+    def solve(
+        self, price: float, *, repair: bool = True, caps: Sequence[int] | None = None
+    ) -> list[EdgePlacement]:
+        """The placement of each member, at a price of a fetched byte; `caps`: what each may fetch,
+        where that is less than its own cap."""
+        copies, taken = self._propose(price, repair=repair, caps=caps)
         return [
             self._placement(column, copies[:, column], taken[column])
             for column in range(len(self.site.members))
         ]
 
     def fill_bytes(self, price: float) -> int:
-        """What all members would fetch at this price."""
-        copies, taken = self._propose(price, repair=False)
+        """About what all members would fetch at this price."""
+        copies, taken = self._propose(price, repair=False, rounds=FEW_ROUNDS)
         return sum(
             int(self._fill[np.flatnonzero(copies[:, column])[one.rows], column].sum())
             for column, one in enumerate(taken)
@@ -102,24 +108,31 @@ class SiteSolver:
         return np.lexsort((-score, is_new), axis=1)
 
     def _propose(
-        self, price: float, *, repair: bool
+        self,
+        price: float,
+        *,
+        repair: bool,
+        caps: Sequence[int] | None = None,
+        rounds: int = ROUNDS_MAX,
     ) -> tuple[NDArray[np.int64], list[Taken]]:  # copies: (row, member), 0: not proposed
         members = self.site.members
         count = len(members)
+        if caps is None:
+            caps = self.caps
         # In the last round little or nothing is declined: what a byte costs shows in those before.
         storage_price, fill_price = [0.0] * count, [0.0] * count
         # The latest copy of each item that each member would still look at.
         level = np.full((len(self.rows), count), min(COPIES_MAX, count), dtype=np.int64)
-        for round_no in range(1, ROUNDS_MAX + 1):
+        for round_no in range(1, rounds + 1):
             copies = self._copies(level)
-            is_last = count == 1 or round_no == ROUNDS_MAX
+            is_last = count == 1 or round_no == rounds
             taken, declined = [], False
             for column, member in enumerate(members):
                 rows = np.flatnonzero(copies[:, column])
                 one = take(
                     self._offers(column, rows, copies[rows, column]),
                     member.storage_bytes,
-                    self.caps[column],
+                    min(caps[column], self.caps[column]),
                     price,
                     repair=repair,
                 )

@@ -5,7 +5,7 @@
                 fetched bytes of all edges <= `Limits.fill_bytes`
 
 Given a price of a fetched byte, the sites fall apart (`sites.py`) and each edge is a greedy pass
-(`knapsack.py`). The price is sought by halving until what all fetch together fits: the edge where
+(`knapsack.py`). The price is sought until what all fetch together fits: the edge where
 another file saves most gets the bytes, which a budget of its own for each edge would not do. What
 each solution is worth against the optimum is told by `bound.py`.
 """
@@ -15,49 +15,105 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from origin.placement.problem import EdgeProblem, Limits, Placement, Site, sites_of
+import msgspec
+
+from origin.placement.problem import EdgePlacement, EdgeProblem, Limits, Placement, Site, sites_of
 from origin.placement.sites import SiteSolver
 
-HALVINGS_MAX: Final = 24
+PROBES_MAX: Final = 24
 NEAR_ENOUGH: Final = 0.002
 """Of the budget of all edges, that may be left over."""
+NUDGES_MAX: Final = 8
 
 
 def solve(problems: Sequence[EdgeProblem | Site], limits: Limits) -> Placement:
     """The placement; same problems, same answer."""
-    return solve_sites([SiteSolver(site) for site in sites_of(problems)], limits)
-
-
-def solve_sites(solvers: Sequence[SiteSolver], limits: Limits) -> Placement:
+    solvers = [SiteSolver(site) for site in sites_of(problems)]
     price = _price_of_all(solvers, limits)
-    edges = [one for solver in solvers for one in solver.solve(price)]
-    if limits.fill_bytes is not None and sum(one.fill_bytes for one in edges) > limits.fill_bytes:
-        # Room that was used up by smaller files, beyond what was counted on.
-        edges = [one for solver in solvers for one in solver.solve(price, repair=False)]
-    return Placement(edges=tuple(edges), fill_price=price)
+    sites = [solver.solve(price) for solver in solvers]
+    budget = limits.fill_bytes
+    if budget is not None:
+        for _ in range(NUDGES_MAX):
+            if _fetched(sites) <= budget:
+                break
+            # The price was found by fewer rounds, and without the small files that fill corners.
+            price = price * (1.0 + NEAR_ENOUGH) + 1e-12
+            sites = [solver.solve(price, repair=False) for solver in solvers]
+        left_bytes = budget - _fetched(sites)
+        if left_bytes < 0:
+            # Files of one worth that only fit the budget not at all.
+            sites = [solver.solve(price, caps=[0] * len(solver.caps)) for solver in solvers]
+        elif left_bytes > NEAR_ENOUGH * budget and price > limits.fill_price:
+            _spend(solvers, sites, limits, left_bytes)
+    return Placement(edges=tuple(one for site in sites for one in site), fill_price=price)
 
 
 def _price_of_all(solvers: Sequence[SiteSolver], limits: Limits) -> float:
-    """The least price from `limits.fill_price` at which all fit their common budget."""
-    base = limits.fill_price
-    budget = limits.fill_bytes
+    """About the least price from `limits.fill_price` at which all fit their common budget."""
+    base, budget = limits.fill_price, limits.fill_bytes
     if budget is None or sum(sum(solver.caps) for solver in solvers) <= budget:
         return base
 
     def fetched(price: float) -> int:
         return sum(solver.fill_bytes(price) for solver in solvers)
 
-    if fetched(base) <= budget:
+    at_low = fetched(base)
+    if at_low <= budget:
         return base
     low, high = base, max(base * 2.0, 1.0)
-    for _ in range(HALVINGS_MAX):
-        if fetched(high) <= budget:
+    at_high = fetched(high)
+    for _ in range(PROBES_MAX):
+        if at_high <= budget:
             break
-        low, high = high, high * 4.0
-    for _ in range(HALVINGS_MAX):
-        middle = (low + high) / 2.0
+        low, at_low, high = high, at_high, high * 4.0
+        at_high = fetched(high)
+    for number in range(PROBES_MAX):
+        if (1.0 - NEAR_ENOUGH) * budget <= at_high <= budget or high - low <= 1e-9 * high:
+            break
+        # Fetched bytes fall about evenly with the price's logarithm; every third time by half, so
+        # that a step in them does not hold the search up.
+        share = 0.5
+        if number % 3 < 2 and at_low > at_high:
+            share = min(0.95, max(0.05, (at_low - budget) / (at_low - at_high)))
+        middle = low * (high / low) ** share if low > 0.0 else low + (high - low) * share
         found = fetched(middle)
-        low, high = (low, middle) if found <= budget else (middle, high)
-        if (1.0 - NEAR_ENOUGH) * budget <= found <= budget:
-            break
+        if found <= budget:
+            high, at_high = middle, found
+        else:
+            low, at_low = middle, found
     return high
+
+
+def _spend(
+    solvers: Sequence[SiteSolver],
+    sites: list[list[EdgePlacement]],
+    limits: Limits,
+    left_bytes: int,
+) -> None:
+    """Give what large files left of the common budget to one edge after the other."""
+    for index, solver in enumerate(solvers):
+        for column in range(len(sites[index])):
+            if left_bytes <= 0:
+                return
+            now = sites[index]
+            caps = [one.fill_bytes for one in now]
+            caps[column] += left_bytes
+            then = solver.solve(limits.fill_price, caps=caps)
+            more_bytes = _fetched([then]) - _fetched([now])
+            if more_bytes <= left_bytes and _worth(then, limits) > _worth(now, limits):
+                # The prices remain those at which the budget was shared out.
+                sites[index] = [
+                    msgspec.structs.replace(
+                        new, storage_price=old.storage_price, fill_price=old.fill_price
+                    )
+                    for new, old in zip(then, now, strict=True)
+                ]
+                left_bytes -= more_bytes
+
+
+def _fetched(sites: Sequence[Sequence[EdgePlacement]]) -> int:
+    return sum(one.fill_bytes for site in sites for one in site)
+
+
+def _worth(site: Sequence[EdgePlacement], limits: Limits) -> float:
+    return sum(one.value_bytes - limits.fill_price * one.fill_bytes for one in site)
