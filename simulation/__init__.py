@@ -25,6 +25,7 @@ Where to look, in the order of reading:
     sessions                    many players over recorded traces, as arrays
     replay                      request files through the cache's policies, and beside others'
     prefetch                    what prefetching is worth, on logs of plays and of segments
+    placement                   what a placement plan is worth, on a log of viewings
 
     demo, bench, doctor         real processes, beside the simulated ones
     drivers, cli                `nearcast shape`, `nearcast simulate`

@@ -11,6 +11,7 @@ import typer
 
 from nearcast.errors import ConfigError
 from nearcast.json_file import JsonFile, check_json_file, write_json
+from simulation.placement.cli import placement
 from simulation.prefetch.cli import prefetch
 from simulation.sessions.cli import ListsCommand, abr
 from simulation.workload.cli import workload
@@ -30,6 +31,7 @@ def simulate() -> None:
 
 
 app.command("abr", cls=ListsCommand)(abr)
+app.command("placement", short_help="Say what a placement plan is worth.")(placement)
 app.command("prefetch", short_help="Say what prefetching is worth for a log of plays.")(prefetch)
 app.command("workload", short_help="Draw a log of plays of invented viewers.")(workload)
 

@@ -84,8 +84,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_segment_log(sessions: Path, catalogue: Path) -> SegmentLog:
     """Raises InputError naming file and line of what makes no sense."""
-    items = _table(catalogue, _ITEM_COLUMNS)
-    rows = _table(sessions, _SESSION_COLUMNS)
+    items = read_columns(catalogue, _ITEM_COLUMNS)
+    rows = read_columns(sessions, _SESSION_COLUMNS)
     count = len(items["item"])
     if count == 0 or not np.array_equal(items["item"], np.arange(count)):
         raise InputError(f"{catalogue}: items must be numbered 0, 1, 2 ... in this order")
@@ -192,8 +192,8 @@ def _names(count: int) -> tuple[str, ...]:
     return tuple(str(each) for each in range(count))
 
 
-def _table(path: Path, columns: Sequence[str]) -> dict[str, Floats]:
-    """The named columns, all of numbers. Raises InputError."""
+def read_columns(path: Path, columns: Sequence[str]) -> dict[str, Floats]:
+    """The named columns of a CSV file, all of numbers. Raises InputError naming file and line."""
     try:
         with _open(path) as lines:
             rows = csv.reader(lines)

@@ -1,0 +1,154 @@
+"""What speaks for a title at an edge: signals in viewings a day, one for each reason.
+
+- popularity: everyone's share, at several drifts, times what the edge views and what it likes;
+- own: what the edge viewed of late, fading over hours, days or a fortnight;
+- pending: viewers who got half through the episode before, fading likewise;
+- any: the edge's viewings spread evenly over all titles.
+
+Every signal is linear in counts, so their weighted sum stays a rate (`forecast_weights.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from origin.placement.demand import Floats, HourDemand, Titles
+from origin.placement.forecast_popularity import HOURS_PER_DAY, Popularity
+
+DRIFTS: Final = (0.01, 0.03, 0.1, 0.3)
+"""Variances of a log share's daily step; the likelihood chooses among them by the weights."""
+OWN_DAYS: Final = (0.5, 2.0, 10.0)
+PENDING_DAYS: Final = (0.1, 0.5, 2.0)
+LONG_DAYS: Final = 10.0
+"""Over which an edge's volume, tastes and rendition shares are taken."""
+TASTE_SESSIONS: Final = 50.0
+"""An edge's share of a genre counts fully only once it has far more viewings than these."""
+RENDITION_SESSIONS: Final = 6.0
+"""A title's renditions at an edge lean this strongly to the edge's own mix."""
+PREMIERES: Final = 2.0
+"""How many releases the guess at a first day weighs, before there were any."""
+CLASSES: Final = 3
+"""Of releases: films, first episodes, later episodes."""
+
+Singles = NDArray[np.float32]
+
+
+class Fading:
+    """A sum of counts that fades with an age constant, and its rate a day."""
+
+    def __init__(self, shape: tuple[int, ...], days: float) -> None:
+        self._keep = float(np.exp(-1.0 / (HOURS_PER_DAY * days)))
+        self._weight_days = 0.0
+        self.total: Singles = np.zeros(shape, dtype=np.float32)
+
+    def take(self, counts: Singles) -> None:
+        self.total *= self._keep
+        self.total += counts
+        self._weight_days = self._weight_days * self._keep + 1.0 / HOURS_PER_DAY
+
+    def per_day(self) -> Singles:
+        rate: Singles = self.total / np.float32(max(self._weight_days, 1.0 / HOURS_PER_DAY))
+        return rate
+
+
+class Signals:
+    """All signals of all edges and titles, hour by hour."""
+
+    def __init__(self, titles: Titles, edge_count: int, parts: frozenset[str]) -> None:
+        self._titles = titles
+        self._parts = parts
+        self._genres = int(titles.genre.max(initial=0)) + 1
+        self._class = np.where(titles.is_film, 0, np.where(titles.episode == 0, 1, 2))
+        shape = (edge_count, len(titles))
+        self._popularity = [Popularity(titles, drift) for drift in DRIFTS]
+        self._own = [Fading(shape, days) for days in OWN_DAYS]
+        self._pending = [Fading(shape, days) for days in PENDING_DAYS]
+        self._renditions = Fading((*shape, titles.size_bytes.shape[1]), LONG_DAYS)
+        self._first_sessions = np.zeros(len(titles))
+        self._first_total = np.zeros(len(titles))
+        self._premieres = np.ones(CLASSES) * PREMIERES
+        self._premiere_shares = np.ones(CLASSES) * PREMIERES / max(1, len(titles))
+
+    def take(self, demand: HourDemand, hour: int) -> Singles:
+        """One hour; gives its viewings, (edge, title)."""
+        counts = np.zeros(self._renditions.total.shape, dtype=np.float32)
+        np.add.at(counts, (demand.edge, demand.title, demand.rendition), demand.sessions)
+        sessions = counts.sum(axis=2)
+        pending = np.zeros(sessions.shape, dtype=np.float32)
+        np.add.at(pending, (demand.next_edge, demand.next_title), demand.next_sessions)
+        self._release(hour)
+        everywhere = sessions.sum(axis=0, dtype=np.float64)
+        for popularity in self._popularity:
+            popularity.take(everywhere, hour)
+        for own in self._own:
+            own.take(sessions)
+        for each in self._pending:
+            each.take(pending)
+        self._renditions.take(counts)
+        self._count_premieres(everywhere, hour)
+        return sessions
+
+    def at(self, hour: int) -> Singles:
+        """(edge, title, signal) as of the start of this hour."""
+        long = self._renditions.per_day()
+        volume = long.sum(axis=(1, 2))
+        is_there = (self._titles.release_hour <= hour).astype(np.float32)
+        found = []
+        if "popularity" in self._parts:
+            liked = (volume[:, None] * self._taste())[:, self._titles.genre] * is_there
+            found += [(each.shares() * liked).astype(np.float32) for each in self._popularity]
+        if "own" in self._parts:
+            found += [each.per_day() for each in self._own]
+        if "pending" in self._parts:
+            found += [each.total for each in self._pending]
+        if "any" in self._parts or not found:
+            found.append(volume[:, None] * is_there / max(1.0, float(is_there.sum())))
+        signals: Singles = np.stack(found, axis=-1).astype(np.float32)
+        return signals
+
+    def rendition_shares(self) -> Singles:
+        """(edge, title, rendition): of a title's viewings; renditions there are not have none."""
+        seen = self._renditions.total
+        exists = self._titles.size_bytes > 0
+        usual = seen.sum(axis=1) + 1.0
+        usual /= usual.sum(axis=1, keepdims=True)
+        shares = (seen + RENDITION_SESSIONS * usual[:, None, :]) * exists
+        whole = shares.sum(axis=2, keepdims=True)
+        found: Singles = (shares / np.maximum(whole, 1e-9)).astype(np.float32)
+        return found
+
+    def _taste(self) -> Floats:  # (edge, genre), around 1
+        by_genre = np.zeros((self._renditions.total.shape[0], self._genres))
+        seen = self._renditions.total.sum(axis=2)
+        np.add.at(by_genre.T, self._titles.genre, seen.T)
+        everywhere = by_genre.sum(axis=0) + 1e-9
+        usual = everywhere / everywhere.sum()
+        if "taste" not in self._parts:
+            return np.ones(by_genre.shape)
+        own = by_genre + TASTE_SESSIONS * usual
+        taste: Floats = own / own.sum(axis=1, keepdims=True) / usual
+        return taste
+
+    def _release(self, hour: int) -> None:
+        """Titles that appear within this hour begin at what releases of their sort did."""
+        age = hour - self._titles.release_hour
+        for kind in range(CLASSES):
+            new = (age >= 0) & (age < 1) & (self._class == kind)
+            if new.any() and "releases" in self._parts:
+                share = self._premiere_shares[kind] / self._premieres[kind]
+                for popularity in self._popularity:
+                    popularity.expect(new, float(share))
+
+    def _count_premieres(self, everywhere: Floats, hour: int) -> None:
+        age = hour - self._titles.release_hour
+        is_first = (age >= 0) & (age < HOURS_PER_DAY)
+        self._first_sessions[is_first] += everywhere[is_first]
+        self._first_total[is_first] += everywhere.sum()
+        done = (age >= HOURS_PER_DAY - 1) & is_first & (self._first_total > 0)
+        for title in np.flatnonzero(done):
+            kind = self._class[title]
+            self._premieres[kind] += 1.0
+            self._premiere_shares[kind] += self._first_sessions[title] / self._first_total[title]

@@ -1,0 +1,76 @@
+"""How much each signal counts: fitted to what came true, again and again.
+
+A title's viewings at an edge over the next day are taken to be Poisson, of a rate that is a
+weighted sum of the signals, no weight below 0. Such weights are found by expectation-maximisation,
+each step of which makes the past likelier (Richardson, Lucy); it needs only the rows in which
+something was viewed, and the sum of each signal over all rows. So old snapshots take little memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from origin.placement.demand import Floats
+from origin.placement.forecast_signals import Singles
+
+HORIZON_HOURS: Final = 24
+EVERY_HOURS: Final = 12
+"""Between two snapshots."""
+SNAPSHOTS_MAX: Final = 12
+"""Six days are remembered."""
+STEPS: Final = 40
+"""Of each fit, which goes on from the one before."""
+
+
+class Snapshot(msgspec.Struct, frozen=True, eq=False):
+    """What the signals said, where something came true, and their sums everywhere."""
+
+    signals: Singles  # (row, signal)
+    sessions: Singles  # (row,)
+    sums: Floats  # (signal,)
+
+
+class Weights:
+    """Fits the weights to the last days; equal ones until a day has passed."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, Singles, Singles]] = deque()
+        self._past: deque[Snapshot] = deque(maxlen=SNAPSHOTS_MAX)
+        self._weights: Floats | None = None
+
+    def remember(self, signals: Singles, hour: int) -> None:
+        """What the signals say at the start of this hour: to be held against the next day."""
+        if hour % EVERY_HOURS == 0:
+            self._waiting.append((hour, signals, np.zeros(signals.shape[:2], dtype=np.float32)))
+
+    def take(self, sessions: Singles, hour: int) -> None:
+        """What was viewed in this hour, (edge, title)."""
+        for _, _, seen in self._waiting:
+            seen += sessions
+        while self._waiting and hour + 1 - self._waiting[0][0] >= HORIZON_HOURS:
+            _, signals, seen = self._waiting.popleft()
+            viewed = seen > 0
+            self._past.append(
+                Snapshot(signals[viewed], seen[viewed], signals.sum(axis=(0, 1), dtype=np.float64))
+            )
+            self._fit()
+
+    def of(self, signal_count: int) -> Floats:
+        """(signal,)"""
+        if self._weights is None:
+            return np.full(signal_count, 1.0 / signal_count)
+        return self._weights
+
+    def _fit(self) -> None:
+        signals = np.concatenate([each.signals for each in self._past])
+        sessions = np.concatenate([each.sessions for each in self._past])
+        sums = np.sum([each.sums for each in self._past], axis=0) + 1e-9
+        weights = np.maximum(self.of(signals.shape[1]), 1e-4)
+        for _ in range(STEPS):
+            rate = np.maximum(signals @ weights, 1e-9)
+            weights = weights * (signals.T @ (sessions / rate)) / sums
+        self._weights = weights

@@ -1,0 +1,149 @@
+"""`nearcast simulate placement`."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearcast.errors import ConfigError, InputError
+from nearcast.json_file import JsonFile, check_json_file, write_json
+from simulation.prefetch.plot import check_plot
+
+_WINDOW = re.compile(r"([01]?\d|2[0-3]):00-([01]?\d|2[0-4]):00")
+
+
+def placement(
+    sessions: Annotated[
+        Path,
+        typer.Option(
+            metavar="CSV[.gz|.xz]",
+            help="Viewings: start_s, edge, user, item, rep, first_seg, n_seg.",
+        ),
+    ],
+    catalog: Annotated[
+        Path,
+        typer.Option(
+            metavar="CSV[.gz|.xz]",
+            help="Items: item, title, episode, episodes, genre, launch_day, n_seg, seg_s, kbps_*.",
+        ),
+    ],
+    storage: Annotated[
+        str, typer.Option(metavar="SHARE", help="Of all items' bytes: what each edge holds.")
+    ] = "5%",
+    planners: Annotated[
+        str, typer.Option(metavar="A,B", help="See below.")
+    ] = "lru,hybrid,nearcast",
+    warmup_days: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Replayed, and not counted.")
+    ] = 4,
+    windows: Annotated[
+        str, typer.Option(metavar="HH:00-HH:00", help="When plans may fetch, each day.")
+    ] = "02:00-08:00",
+    fill_kbps: Annotated[
+        float, typer.Option(min=1.0, help="How fast an edge may fetch for its plan, at most.")
+    ] = 400_000.0,
+    fill_share: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="How much, of what it served the day before."),
+    ] = 0.10,
+    plan_every: Annotated[
+        int, typer.Option(metavar="HOURS", min=1, max=24, help="Between two plans; divides 24.")
+    ] = 6,
+    pinned: Annotated[
+        str, typer.Option(metavar="SHARE", help="Of the store, by plan; the rest is LRU.")
+    ] = "97%",
+    without: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Parts of the forecast to leave out: popularity, taste, own, pending, any, "
+            "releases, watching.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Nothing is drawn: every seed gives the same figures.")
+    ] = 1,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw hits by day and by edge.")
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Replay a log of viewings over edges whose stores follow a plan, and compare planners.
+
+    Planners: lru (no plan), yesterday, ewma and oracle (whole files, pinned at midnight),
+    hybrid and oracle-hybrid (60 % pinned so, 40 % LRU), and nearcast: the origin's own forecast
+    and solver, which see of the log what edges would have reported until then.
+
+    A hit is a byte served from what was held when it was asked for. A fill is a byte fetched for
+    the plan; what viewers pull is none. The first four and the oracles fill at midnight, at once
+    and without limit, as the published figures do; nearcast keeps to window, rate and share.
+
+    Example: nearcast simulate placement --sessions s.csv.xz --catalog c.csv.xz --storage 5%
+    """
+    check_json_file(json_file)
+    check_plot(plot)
+    if find_spec("numba") is None:
+        raise ConfigError("this replay is compiled by numba: pip install 'nearcast[sim]'")
+    from origin.placement.forecast import PARTS
+    from simulation.placement.options import Options
+    from simulation.placement.planners import PLANNERS
+    from simulation.placement.replay import FillLimits
+    from simulation.placement.report import lines
+    from simulation.placement.study import study
+    from simulation.placement.trace import read_trace
+    from simulation.replay.requests import parse_share
+
+    share = parse_share(storage, "--storage")
+    if share <= 0.0:
+        raise ConfigError(f"--storage {storage}: it must be above 0%")
+    names = list(dict.fromkeys(name.strip() for name in planners.split(",")))
+    for name in names:
+        PLANNERS.get(name)
+    left_out = frozenset(part.strip() for part in without.split(",")) if without else frozenset()
+    if unknown := sorted(left_out - PARTS):
+        raise ConfigError(
+            f"--without {unknown[0]}: parts of the forecast are {', '.join(sorted(PARTS))}"
+        )
+    if 24 % plan_every:
+        raise ConfigError(
+            f"--plan-every {plan_every}: it must divide 24, for a plan at each window"
+        )
+    from_hour, until_hour = _hours(windows)
+    options = Options(
+        limits=FillLimits(
+            from_hour=from_hour, until_hour=until_hour, kbps=fill_kbps, share=fill_share
+        ),
+        every_hours=plan_every,
+        pinned_share=parse_share(pinned, "--pinned"),
+        parts=PARTS - left_out,
+    )
+    trace = read_trace(sessions, catalog)
+    if trace.days <= warmup_days:
+        raise InputError(
+            f"{sessions} ends on day {trace.days - 1}: nothing is left to count after "
+            f"{warmup_days} days; give a longer log or a smaller --warmup-days"
+        )
+    found = study(
+        trace, planners=names, storage_share=share, warmup_days=warmup_days, options=options
+    )
+    write_json(json_file, found)
+    for line in lines(found, options, sessions.name):
+        print(line)
+    if plot is not None:
+        from simulation.placement.plot import draw
+
+        draw(found, plot)
+
+
+def _hours(text: str) -> tuple[int, int]:
+    found = _WINDOW.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"--windows {text}: write whole hours such as 02:00-08:00")
+    from_hour, until_hour = int(found[1]), int(found[2]) % 24
+    if from_hour == until_hour:
+        raise ConfigError(f"--windows {text}: it is empty; write whole hours such as 02:00-08:00")
+    return from_hour, until_hour
