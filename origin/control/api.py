@@ -10,6 +10,8 @@ import msgspec
 from nearcast.fleet import Duty, EdgeId
 from origin.fleet.events import FleetEdge, State
 from origin.records import AuditEntry, PlanHead, Role
+from origin.steering import EdgePlace
+from origin.telemetry.series import SeriesPoint
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$")]
 
@@ -120,6 +122,25 @@ class Invited(msgspec.Struct, frozen=True, kw_only=True):
 class SeriesQuery(msgspec.Struct, frozen=True, kw_only=True):
     window_s: Annotated[float, msgspec.Meta(ge=60, le=7 * 86_400.0)] = 3_600.0
     step_s: Annotated[float, msgspec.Meta(ge=1, le=86_400.0)] | None = None
+
+
+class SeriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    step_s: float
+    points: tuple[SeriesPoint, ...]
+    """Oldest first, each from its `wall_s` on for one step."""
+
+
+class SteeringQuery(msgspec.Struct, frozen=True, kw_only=True):
+    client: Annotated[str, msgspec.Meta(max_length=100)]
+    """An IP address."""
+    title: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class SteeringAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    client: str
+    title: str
+    places: tuple[EdgePlace, ...]
+    """Those offered first, in order; then those that are not."""
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):

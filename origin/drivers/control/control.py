@@ -31,12 +31,15 @@ from origin.drivers.control.admin.events import EventHub
 from origin.drivers.control.admin.fleet_routes import FleetRoutes
 from origin.drivers.control.admin.login import Login
 from origin.drivers.control.admin.port import AdminPort, PageFile
+from origin.drivers.control.admin.series_routes import SeriesRoutes
 from origin.drivers.control.desk import Desk
 from origin.drivers.control.fleet_port import FleetPort, tls_context
 from origin.drivers.control.identities import Identities
 from origin.drivers.control.listener import shown_address
+from origin.drivers.control.metrics import ControlCollector
+from origin.drivers.control.players import Players
 from origin.drivers.control.probes import Prober
-from origin.drivers.control.public import Steers
+from origin.drivers.control.public import Public
 from origin.drivers.control.sync import Sync
 from origin.drivers.control.token_file import TOKEN_FILE, URL_FILE, made_or_read
 from origin.drivers.control.view import View
@@ -53,6 +56,7 @@ from origin.fleet import (
     StateRead,
 )
 from origin.records import OriginRecord, PlanHead
+from origin.steering import Steering
 
 logger = logging.getLogger(__name__)
 # It tells of every step and plugin; what fails, it raises.
@@ -69,8 +73,9 @@ FIGURES_S: Final = 1.0
 class Control:
     """`start`, then `close`. Make it inside the running loop."""
 
-    def __init__(self, config: ControlConfig, folder: Path) -> None:
+    def __init__(self, config: ControlConfig, folder: Path, public: Public) -> None:
         self._config = config
+        self._public = public
         self._folder = folder
         self._clock = SystemClock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -85,7 +90,8 @@ class Control:
         self.hub: Final = EventHub(self.origin_id)
         self._origin_urls: tuple[str, ...] = ()
         self._beat_edges: set[str] = set()
-        self.players: Steers | None = None
+        self.players: Players | None = None
+        self._collector: ControlCollector | None = None
         self.admin_url = ""
         self.fleet_url = ""
         self.token_file = Path(config.admin_token_file or folder / TOKEN_FILE)
@@ -105,12 +111,17 @@ class Control:
             identities, store, fleet, pump, self._intake, self._heard, self.origin_id
         )
         view = self.view = View(fleet, pump, identities, desk)
+        players = self.players = Players(Steering(fleet), view, config.steering_url)
         tls = self._tls = tls_context(identities.authority.certificate_pem)
         self._certify()
         self._fleet_port = FleetPort(desk, tls, connections_max=config.connections_max)
         login = self._login = Login(store, config.admin_names)
         self._admin_port = AdminPort(
-            (*FleetRoutes(view, identities).routes, *AccessRoutes(store).routes),
+            (
+                *FleetRoutes(view, identities).routes,
+                *SeriesRoutes(view.series, players).routes,
+                *AccessRoutes(store).routes,
+            ),
             login,
             self.hub,
             self._page,
@@ -130,6 +141,9 @@ class Control:
             seen_wall_s=wall_s,
         )
         sync = self._sync = view.sync = Sync(store, identities, desk, self, origin)
+        self._collector = ControlCollector(
+            view, desk, self._fleet_port, sync, players, self._public, self._intake, self.hub
+        )
         await sync.look()
         pump.wake()
         bound = await self._admin_port.start(
@@ -282,7 +296,7 @@ class Control:
         return None
 
     def _metrics(self) -> bytes:
-        return b""
+        return b"" if self._collector is None else self._collector.text()
 
 
 def _listen(setting: str, content: tuple[str, int], above: int) -> str:

@@ -16,6 +16,7 @@ from origin.drivers.control.identities import Identities
 from origin.drivers.control.sync import Sync
 from origin.fleet import EdgeChanged, EdgeRemoved, Effect, Event, Fleet, PlayerErrors
 from origin.records import EdgeRecord
+from origin.telemetry.series import Series
 
 
 class View:
@@ -37,12 +38,14 @@ class View:
         self._now_s = now_s
         self._wall_s = wall_s
         self.recent = Recent()
+        self.series = Series()
         self.origin_count = 1
         self.sync: Sync | None = None
         self._hosts: dict[str, str] = {}
 
     def heard(self, beat: Heartbeat, received_wall_s: float) -> None:
         self.recent.take(beat, received_wall_s)
+        self.series.take(beat, received_wall_s)
 
     def totals(self) -> api.FleetTotals:
         return fleet_totals(
@@ -89,6 +92,7 @@ class View:
     def forget_edge(self, edge: str) -> None:
         self.records_changed()
         self.recent.forget(edge)
+        self.series.forget(edge)
         self._pump.feed(EdgeRemoved(edge=edge))
 
     def records_changed(self) -> None:

@@ -1,0 +1,97 @@
+"""How commands speak to the admin API of an origin."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from nearcast.errors import ConfigError, InputError, NearcastError
+from origin.drivers.control.admin.routes import PREFIX, ErrorBody
+from origin.drivers.control.token_file import read_token_file
+
+ANSWER_S: Final = 30.0
+ANSWER_BYTES_MAX: Final = 64_000_000
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Refused(NearcastError):
+    """The origin said no; the message is its own."""
+
+    def __init__(self, message: str, *, status: int, error: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = error
+
+
+class AdminClient:
+    """One origin's admin port. Raises ConfigError for a URL or token file of no use."""
+
+    def __init__(self, url: str, token_file: Path) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"--admin {url!r}: write it as http://HOST:PORT")
+        self._url = url.rstrip("/")
+        self._parts = parts
+        self._token = read_token_file(token_file)
+
+    def get(self, path: str, kind: type[AnswerT], **query: object) -> AnswerT:
+        given = {name: value for name, value in query.items() if value is not None}
+        question = f"?{urlencode(given)}" if given else ""
+        return self._decoded(self._ask("GET", path + question, None), kind)
+
+    def post(self, path: str, body: Any, kind: type[AnswerT]) -> AnswerT:
+        return self._decoded(self._ask("POST", path, msgspec.json.encode(body)), kind)
+
+    def delete(self, path: str) -> bytes:
+        return self._ask("DELETE", path, None)
+
+    def _decoded(self, content: bytes, kind: type[AnswerT]) -> AnswerT:
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except msgspec.MsgspecError as error:
+            raise NearcastError(f"{self._url} answered what is no answer: {error}") from error
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
+        """Raises InputError when nobody answers, Refused when the origin refuses."""
+        connection: http.client.HTTPConnection
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._parts.scheme == "https":
+            connection = http.client.HTTPSConnection(
+                host, port, timeout=ANSWER_S, context=ssl.create_default_context()
+            )
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=ANSWER_S)
+        headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
+        try:
+            connection.request(method, self._parts.path.rstrip("/") + PREFIX + path, body, headers)
+            response = connection.getresponse()
+            content = response.read(ANSWER_BYTES_MAX)
+        except (OSError, http.client.HTTPException) as error:
+            raise InputError(
+                f"no origin answers on {self._url} ({error}); is it running? Name its admin port "
+                "with --admin http://HOST:PORT"
+            ) from error
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise _refused(response.status, content)
+        return content
+
+
+def part(text: str) -> str:
+    """A name as a part of a path."""
+    return quote(text, safe="")
+
+
+def _refused(status: int, content: bytes) -> Refused:
+    try:
+        body = msgspec.json.decode(content, type=ErrorBody)
+    except msgspec.MsgspecError:
+        return Refused(f"the origin answered {status}", status=status, error="")
+    return Refused(body.detail, status=status, error=body.error)
