@@ -87,7 +87,7 @@ async def _play(
         await asyncio.wait_for(stop.wait(), timeout=scheduled.start_s)
     if stop.is_set():
         return viewer.report()
-    driver = ViewerDriver(viewer, clock, cmcd=config.cmcd)
+    driver = ViewerDriver(viewer, clock, cmcd=config.cmcd, events_url=config.cmcd_events_url)
     run = asyncio.create_task(driver.run())
     stopped = asyncio.create_task(stop.wait())
     try:

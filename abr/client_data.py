@@ -6,7 +6,7 @@ import hashlib
 import posixpath
 from urllib.parse import urlsplit
 
-from abr.events import RequestKind
+from abr.events import ReportFailure, RequestKind
 from abr.loading import StreamFormat
 from nearcast.cmcd import Cmcd
 from nearcast.media import Segment, TrackKind
@@ -22,6 +22,16 @@ class ClientData:
         self._session_id = session_id
         self._content_id = hashlib.sha256(url.encode()).hexdigest()[:CONTENT_ID_LENGTH]
         self.stream_format: StreamFormat | None = None
+
+    def of_failure(self, url: str, status: int, now_s: float) -> ReportFailure:
+        """That `url` could not be had. Its query stays here: it may hold what lets a viewer in."""
+        return ReportFailure(
+            url=url.partition("?")[0],
+            status=status,
+            session_id=self._session_id,
+            content_id=self._content_id,
+            at_s=now_s,
+        )
 
     def of_manifest(self) -> Cmcd:
         return Cmcd(

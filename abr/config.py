@@ -102,6 +102,9 @@ class PlayerConfig(Section, frozen=True, kw_only=True):
     are asked when it fails, in this order."""
     cmcd: CmcdMode = "query"
     """How live requests carry CMCD; used by the driver."""
+    cmcd_events_url: str = ""
+    """Where failed requests are reported (CMCD version 2, event mode), for an origin's sake that
+    watches over edges; empty: nowhere."""
     retry: RetryConfig = RetryConfig()
     abandon: AbandonConfig = AbandonConfig()
     steering: SteeringConfig = SteeringConfig()
@@ -110,6 +113,10 @@ class PlayerConfig(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for text in self.fallback_hosts:
             check_host(text)
+        if self.cmcd_events_url and not re.fullmatch(
+            r"https?://[^\s/?#@]+(?:[/?][^\s#]*)?", self.cmcd_events_url
+        ):
+            raise ValueError(f"cmcd_events_url: {self.cmcd_events_url!r} is no http or https URL")
 
 
 def check_host(text: str) -> None:

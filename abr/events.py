@@ -109,6 +109,17 @@ class AskSteering(Effect, frozen=True, kw_only=True):
     size_bytes_max: int
 
 
+class ReportFailure(Effect, frozen=True, kw_only=True):
+    """Tell whom it concerns that a request for `url` brought nothing; `status` 0: no answer came.
+    Nothing is heard of it again."""
+
+    url: str
+    status: int
+    session_id: str
+    content_id: str
+    at_s: float
+
+
 class CancelRequest(Effect, frozen=True, kw_only=True):
     """Close the connection: the rest of this body is not wanted."""
 

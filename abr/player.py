@@ -254,6 +254,9 @@ class PlayerCore:
     def _failed(self, transfer: Transfer, failure: ev.ResponseFailed) -> None:
         self._journal.gave_up(transfer, failure.detail, self._now_s)
         self._requests.failed(transfer, failure, self._now_s)
+        if self._config.cmcd_events_url and not failure.is_damage:
+            status = failure.status or 0
+            self._effects.emit(self._client_data.of_failure(transfer.sent_url, status, self._now_s))
         detail = f"{transfer.url}: {failure.detail}"
         if self._downloads is not None and transfer.track is not None:
             self._downloads.closed(transfer)

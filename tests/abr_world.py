@@ -109,6 +109,7 @@ class World:
         self.now_s = 0.0
         self.sent: list[tuple[float, ev.SendRequest]] = []
         self.cancelled: list[int] = []
+        self.reported: list[ev.ReportFailure] = []
         self.ended: list[ev.SessionEnded] = []
         steering_url = "" if steering is None else STEERING_URL
         self._text = write_mpd(title, steering_url=steering_url).encode()
@@ -158,6 +159,8 @@ class World:
                 if isinstance(effect, ev.SendRequest):
                     self.sent.append((self.now_s, effect))
                     self._flows[effect.request_id] = Flow(effect, self.now_s + self._latency_s)
+                elif isinstance(effect, ev.ReportFailure):
+                    self.reported.append(effect)
                 elif isinstance(effect, ev.AskSteering):
                     self.asked.append((self.now_s, effect))
                     due_s = self.now_s + self._latency_s

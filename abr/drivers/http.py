@@ -16,6 +16,7 @@ from yarl import URL
 from abr import events as ev
 from abr.config import CmcdMode
 from abr.drivers.body import TEXT_BYTES_MAX, Body, DamagedBody, TooLargeBody
+from abr.drivers.failure_reports import FailureReports
 from abr.drivers.fields import read_content_range, read_validator, retry_after_s
 from abr.drivers.steering import ask_steering
 from abr.report import ViewerReport
@@ -44,8 +45,11 @@ HEADERS = {"User-Agent": "nearcast-play", "Accept": "*/*", "Accept-Encoding": "i
 class ViewerDriver:
     """Carries out one viewer's effects. `await run()` once, inside a running loop."""
 
-    def __init__(self, viewer: ViewerCore, clock: Clock, *, cmcd: CmcdMode) -> None:
+    def __init__(
+        self, viewer: ViewerCore, clock: Clock, *, cmcd: CmcdMode, events_url: str = ""
+    ) -> None:
         self._viewer = viewer
+        self._reports = FailureReports(events_url, epoch_s=clock.epoch_s)
         self._cmcd: CmcdMode = cmcd
         self._pump: Pump[ev.Event, ev.Effect] = Pump(viewer, self._perform, clock)
         self._requests: dict[int, asyncio.Task[None]] = {}
@@ -91,6 +95,9 @@ class ViewerDriver:
             self._start(effect.request_id, self._fetch(effect))
         elif isinstance(effect, ev.AskSteering):
             self._start(effect.request_id, self._ask(effect))
+        elif isinstance(effect, ev.ReportFailure):
+            if self._reports.add(effect):
+                self._pump.spawn(self._reports.send(self._session), name="reports")
         elif isinstance(effect, ev.CancelRequest):
             task_running = self._requests.get(effect.request_id)
             if task_running is not None:

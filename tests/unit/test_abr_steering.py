@@ -10,8 +10,10 @@ import pytest
 
 from abr import events as ev
 from abr.config import AbandonConfig, PlayerConfig, SteeringConfig
+from abr.drivers.failure_reports import line
 from abr.report import SessionReport, SteeringReport
 from nearcast.steering import PathwayClone, SteeringManifest, UriReplacement, encode
+from origin.control.reports import errors_of
 from tests.abr_world import MPD, STEERING_URL, World, presentation, viewer
 
 HOME = "edge.test"
@@ -353,3 +355,45 @@ def test_segment_under_way_counts_where_it_was_asked_for_although_the_clone_move
     (use,) = steered(world).pathways
     assert (use.pathway, use.segment_count) == ("x", 10)
     assert set(hosts_by_segment(world)) == {"b.test", "c.test"}
+
+
+def test_failed_requests_are_reported_where_that_is_wanted() -> None:
+    def fail(request: ev.SendRequest) -> ev.ResponseFailed | None:
+        if host_of(request) == "b.test":
+            return no_connection(request)
+        if host_of(request) == "c.test":
+            return ev.ResponseFailed(request_id=request.request_id, detail="x", status=500)
+        return None
+
+    token = UriReplacement(host="b.test", params={"token": "secret"})
+    clones = (PathwayClone(id="b", replacement=token), clone("c"))
+    config = msgspec.structs.replace(PLAIN, cmcd_events_url="http://origin.test/v1/cmcd")
+    worlds = [
+        World(
+            viewer(config=each),
+            presentation(count=3),
+            steering=lambda q: offer(q, "b", "c", "home", clones=clones),
+            failure=fail,
+        )
+        for each in (config, PLAIN)
+    ]
+    for world in worlds:
+        world.run()
+        assert session(world).ended == "finished"
+    told, untold = worlds
+    assert not untold.reported
+    assert len(told.reported) == session(told).failure_count > 0
+    lines = "".join(line(each, 1_700_000_000.0) for each in told.reported)
+    assert "secret" not in lines
+    assert f'cid="{told.sent[0][1].cmcd.content_id}",e=rr,rc=0,sid="v-1",ts=17000000' in lines
+    # As an origin reads it.
+    found, count = errors_of(lines, {"b.test": "b", "c.test": "c"})
+    assert count == len(told.reported)
+    assert found["b"] == sum(each.status == 0 for each in told.reported)
+    assert found["c"] == sum(each.status == 500 for each in told.reported)
+
+
+@pytest.mark.parametrize("url", ["origin.test", "ftp://a.test/", "http://u:p@a.test/", "http://"])
+def test_collector_must_be_a_url(url: str) -> None:
+    with pytest.raises(ValueError, match="cmcd_events_url"):
+        PlayerConfig(cmcd_events_url=url)
