@@ -125,6 +125,11 @@ class OriginServer:
                     )
                 if path == HEALTH_PATH:
                     return web.json_response({"status": "ok", "titles": self._library.title_count})
+            if self._public is not None:
+                response = await self._public.handle(request, path)
+                if response is not None:
+                    self._metrics.answered(response.status)
+                    return response
             answer = await self._answer(request, path)
             try:
                 return await self._send_or_look_again(request, answer, path)
