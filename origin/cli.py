@@ -18,6 +18,7 @@ from nearcast.json_file import JsonFile, check_json_file, write_json
 from nearcast.units import format_size
 from origin.catalog import catalog_of
 from origin.commands.fleet import fleet_app
+from origin.commands.history import history
 from origin.commands.models import models_app
 from origin.commands.token import token_app
 from origin.config import ObjectsConfig, OriginConfig
@@ -31,6 +32,10 @@ app = typer.Typer(
 )
 
 app.add_typer(models_app, name="models")
+app.command(
+    "history",
+    epilog='Example: nearcast origin history "SELECT edge, count(*) FROM sessions GROUP BY 1"',
+)(history)
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(token_app, name="token")
 

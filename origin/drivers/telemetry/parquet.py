@@ -7,6 +7,7 @@ blocks for as long as it takes; callers have a thread.
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,8 @@ COLUMNS: Final = {
 VIEWS: Final = {"demand": "demand", "sessions": "session", "fills": "filled", "notes": "noted"}
 """Name of a view by kind of event, besides `events`, which has all."""
 MEMORY: Final = "512MB"
+QUERY_S: Final = 60.0
+"""What a query may take."""
 ROWS_MAX: Final = 10_000
 """Of an answer to a query."""
 
@@ -86,11 +89,11 @@ def count_events(file: Path) -> int:
         return int(found.fetchone()[0])
 
 
-def query_events(files: Sequence[Path], query: str) -> Answer:
+def query_events(files: Sequence[Path], query: str, *, deadline_s: float = QUERY_S) -> Answer:
     """Ask the views `events`, `demand`, `sessions`, `fills` and `notes` of these files.
 
     One statement that reads, and reads nothing else: DuckDB is shut in with the files before it
-    sees the query. Raises InputError for any other, and for one that fails.
+    sees the query. Raises InputError for any other, and for one that fails or takes too long.
     """
     import duckdb
 
@@ -110,9 +113,14 @@ def query_events(files: Sequence[Path], query: str) -> Answer:
                     "the query must be one SELECT; it was "
                     + (", ".join(kinds) if kinds else "empty")
                 )
-            found = connection.execute(statements[0])
-            rows = found.fetchmany(ROWS_MAX + 1)
+            with _deadline(connection, deadline_s):
+                found = connection.execute(statements[0])
+                rows = found.fetchmany(ROWS_MAX + 1)
             columns = tuple(str(column[0]) for column in found.description)
+        except duckdb.InterruptException as error:
+            raise InputError(
+                f"the query took longer than {deadline_s:g} s; ask for less"
+            ) from error
         except duckdb.Error as error:
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"the query failed: {text}") from error
@@ -133,6 +141,17 @@ def _database() -> Iterator[Any]:
         yield connection
     finally:
         connection.close()
+
+
+@contextmanager
+def _deadline(connection: Any, seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _copy(query: str, file: Path) -> None:
