@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -194,6 +196,23 @@ def test_a_wrong_password_is_not_repeated(
     assert "hunter2" not in str(caught.value)
 
 
+def test_whoever_gives_up_waiting_leaves_nothing_half_done(place: Place) -> None:
+    async def work(store: ControlStore) -> None:
+        for number in range(25):
+            putting = asyncio.create_task(store.put_edge(edge(f"e{number}"), by="ann"))
+            for _ in range(number):  # a little further each time
+                await asyncio.sleep(0)
+            putting.cancel()
+            await asyncio.gather(putting, return_exceptions=True)
+        names = {record.edge for record in await store.edges()}
+        # With its entry or not at all; and no connection or lock was left with those who left.
+        assert {entry.subject for entry in await store.audit_entries()} == names
+        await asyncio.gather(*(store.put_edge(edge(f"f{number}")) for number in range(8)))
+        assert len(await store.edges()) == len(names) + 8
+
+    place.run(work)
+
+
 def test_a_statement_that_fails_says_why_without_its_values(place: Place) -> None:
     async def fail(store: ControlStore) -> None:
         async with store.database.writing() as connection:
@@ -210,6 +229,18 @@ def test_a_statement_that_fails_says_why_without_its_values(place: Place) -> Non
         await store.put_edge(edge("ams1", changed_wall_s=NOW_S))
 
     place.run(work)
+
+
+def test_nobody_else_may_read_the_file_with_the_keys(tmp_path: Path) -> None:
+    async def work(store: ControlStore) -> dict[str, int]:
+        await store.put_secret_once("authority", b"key")
+        files = await asyncio.to_thread(lambda: sorted(tmp_path.iterdir()))
+        return {file.name: stat.S_IMODE(os.stat(file).st_mode) for file in files}
+
+    modes = Place("", tmp_path).run(work)
+
+    assert "control.db" in modes
+    assert set(modes.values()) == {0o600}
 
 
 def test_a_folder_that_cannot_hold_the_database_is_told(tmp_path: Path) -> None:

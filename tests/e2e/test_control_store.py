@@ -15,6 +15,7 @@ from nearcast.errors import ConfigError
 from nearcast.fleet import EdgeProfile
 from origin.drivers.state import ControlStore, StateError, StateUnavailable
 from origin.drivers.state.plan_rows import PLANS_KEPT
+from origin.drivers.state.store import SPENT_S
 from origin.records import (
     ApiToken,
     AuditEntry,
@@ -437,6 +438,30 @@ def test_without_its_audit_entry_a_change_is_not_made(
         assert await store.current_plan() is None
         assert await store.api_tokens() == ()
         assert await store.revisions() == before
+
+    place.run(work)
+
+
+def test_what_has_long_been_of_no_use_is_forgotten(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("origin.drivers.state.store.AUDIT_ENTRIES_MAX", 2)
+    late_s = NOW_S + 3600 + SPENT_S
+
+    async def work(store: ControlStore) -> None:
+        await store.tidy(NOW_S)  # with nothing there
+        await store.add_token(token())
+        await store.add_token(token(token_sha256="cd" * 32, until_wall_s=late_s + 9))
+        await store.put_edge(edge("ams1"), by="ann")
+        await store.lease("planner", "a", NOW_S, 10)
+        await store.tidy(late_s)
+        assert await store.take_token(TOKEN, "ams1", NOW_S) is not None  # not a moment too early
+        await store.tidy(late_s + 1)
+        assert await store.take_token("cd" * 32, "ams1", late_s) is not None
+        entries = await store.audit_entries()
+        assert [entry.action for entry in entries] == ["edge.changed", "enrol_token.made"]
+        assert await store.lease("planner", "b", NOW_S, 10)  # the old one is gone, not its turn
+        assert [record.edge for record in await store.edges()] == ["ams1"]
 
     place.run(work)
 

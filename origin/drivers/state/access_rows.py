@@ -93,6 +93,16 @@ async def audit_entries(
     return tuple(AuditEntry(**row) for row in rows.mappings())
 
 
+async def forget_audit(connection: AsyncConnection, kept: int) -> None:
+    """All but the newest so many entries."""
+    newest = sql.select(sql.func.max(audit.c.id)).scalar_subquery()
+    await connection.execute(audit.delete().where(audit.c.id <= newest - kept))
+
+
+async def forget_leases(connection: AsyncConnection, until_wall_s: float) -> None:
+    await connection.execute(leases.delete().where(leases.c.until_wall_s < until_wall_s))
+
+
 async def lease(
     connection: AsyncConnection, name: str, holder: str, wall_s: float, seconds: float
 ) -> bool:

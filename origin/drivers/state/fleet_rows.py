@@ -131,6 +131,13 @@ async def take_token(
     return None if row is None else EnrolToken(**row)
 
 
+async def forget_tokens(connection: AsyncConnection, until_wall_s: float) -> None:
+    """Those that could be taken only before then; who took them is in the audit log."""
+    await connection.execute(
+        enrol_tokens.delete().where(enrol_tokens.c.until_wall_s < until_wall_s)
+    )
+
+
 async def enrol(
     connection: AsyncConnection, token_sha256: str, record: EdgeRecord, wall_s: float
 ) -> EnrolOutcome:

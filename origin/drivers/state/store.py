@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from origin.drivers.state import access_rows, counters, fleet_rows, observed, plan_rows, schema
 from origin.drivers.state.database import Database
@@ -25,6 +26,10 @@ from origin.records import (
     PlanRecord,
     Revisions,
 )
+
+AUDIT_ENTRIES_MAX: Final = 1_000_000
+SPENT_S: Final = 30 * 86_400.0
+"""So long tokens and leases are kept after their end."""
 
 
 class ControlStore:
@@ -53,6 +58,14 @@ class ControlStore:
         """Cheap: what has changed since the last look."""
         async with self.database.reading() as connection:
             return await counters.read(connection)
+
+    async def tidy(self, wall_s: float) -> None:
+        """Forget what has long been of no use, so that nothing grows for ever. To be called now
+        and then; plans are forgotten as new ones come."""
+        async with self.database.writing() as connection:
+            await fleet_rows.forget_tokens(connection, wall_s - SPENT_S)
+            await access_rows.forget_leases(connection, wall_s - SPENT_S)
+            await access_rows.forget_audit(connection, AUDIT_ENTRIES_MAX)
 
     # Edges
 
