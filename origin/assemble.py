@@ -71,7 +71,7 @@ class Origin:
             return
         host, _, port = self.server.address.rpartition(":")
         while True:
-            control = Control(self.config.control, Path(self.config.library), self.public)
+            control = Control(self.config, self.public)
             try:
                 await control.start((host, int(port)))
             except ConfigError:

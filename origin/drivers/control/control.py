@@ -24,7 +24,7 @@ from nearcast.clock import SystemClock
 from nearcast.errors import ConfigError, InputError, NearcastError
 from nearcast.fleet import Heartbeat
 from nearcast.whole_file import write_whole
-from origin.config import ControlConfig
+from origin.config import OriginConfig
 from origin.control.access import token_digest
 from origin.drivers.control.admin.access_routes import AccessRoutes, make_token
 from origin.drivers.control.admin.events import EventHub
@@ -44,7 +44,7 @@ from origin.drivers.control.sync import Sync
 from origin.drivers.control.token_file import TOKEN_FILE, URL_FILE, made_or_read
 from origin.drivers.control.view import View
 from origin.drivers.state import ControlStore
-from origin.drivers.telemetry.intake import Intake
+from origin.drivers.telemetry.service import TelemetryService
 from origin.fleet import (
     EdgeStateChanged,
     Effect,
@@ -73,16 +73,17 @@ FIGURES_S: Final = 1.0
 class Control:
     """`start`, then `close`. Make it inside the running loop."""
 
-    def __init__(self, config: ControlConfig, folder: Path, public: Public) -> None:
-        self._config = config
+    def __init__(self, origin: OriginConfig, public: Public) -> None:
+        self._origin = origin
+        self._config = config = origin.control
         self._public = public
-        self._folder = folder
+        self._folder = folder = Path(origin.library)
         self._clock = SystemClock()
         self._tasks: list[asyncio.Task[None]] = []
         self._store: ControlStore | None = None
         self._fleet_port: FleetPort | None = None
         self._admin_port: AdminPort | None = None
-        self._intake: Intake | None = None
+        self._telemetry: TelemetryService | None = None
         self._prober: Prober | None = None
         self._pump: Pump[Event, Effect] | None = None
         self._sync: Sync | None = None
@@ -106,9 +107,11 @@ class Control:
         fleet = self._fleet = Fleet()
         pump = self._pump = Pump(fleet, self._perform, self._clock)
         self._prober = Prober()
-        self._intake = Intake(store.database)
+        self._telemetry = TelemetryService(
+            store, self._origin, holder=self.origin_id, wall_s=time.time, is_known=self._is_known
+        )
         desk = self._desk = Desk(
-            identities, store, fleet, pump, self._intake, self._heard, self.origin_id
+            identities, store, fleet, pump, self._telemetry, self._heard, self.origin_id
         )
         view = self.view = View(fleet, pump, identities, desk)
         players = self.players = Players(Steering(fleet), view, config.steering_url)
@@ -142,10 +145,11 @@ class Control:
         )
         sync = self._sync = view.sync = Sync(store, identities, desk, self, origin)
         self._collector = ControlCollector(
-            view, desk, self._fleet_port, sync, players, self._public, self._intake, self.hub
+            view, desk, self._fleet_port, sync, players, self._public, self._telemetry, self.hub
         )
         await sync.look()
         pump.wake()
+        self._telemetry.start()
         bound = await self._admin_port.start(
             _listen(config.admin_listen, content, ADMIN_PORT_ABOVE)
         )
@@ -173,8 +177,8 @@ class Control:
             await self._pump.close()
         if self._prober is not None:
             await self._prober.close()
-        if self._intake is not None:
-            await self._intake.close()
+        if self._telemetry is not None:
+            await self._telemetry.close()
         if self._store is not None:
             try:
                 async with asyncio.timeout(3.0):
@@ -212,6 +216,10 @@ class Control:
         while True:
             await asyncio.sleep(CERTIFICATE_S)
             self._certify()
+
+    def _is_known(self, edge: str) -> bool:
+        record = self._identities.records.get(edge)
+        return record is not None and not record.revoked
 
     def _origins(self) -> tuple[str, ...]:
         return self._origin_urls

@@ -30,7 +30,7 @@ from nearcast.telemetry import Received
 from origin.drivers.control.fleet_port import Piece
 from origin.drivers.control.identities import Identities
 from origin.drivers.state import ControlStore, StateUnavailable
-from origin.drivers.telemetry.intake import Intake
+from origin.drivers.telemetry.service import TelemetryService
 from origin.fleet import ConnectionLost, EdgeChanged, Effect, Event, Fleet
 from origin.records import HeartbeatRecord, ObservationRecord
 from origin.telemetry.pieces import inflate
@@ -50,7 +50,7 @@ class Desk:
         store: ControlStore,
         fleet: Fleet,
         pump: Pump[Event, Effect],
-        intake: Intake,
+        telemetry: TelemetryService,
         heard: Callable[[Heartbeat, float], None],
         origin_id: str,
         now_s: Callable[[], float] = time.monotonic,
@@ -60,7 +60,7 @@ class Desk:
         self._store = store
         self._fleet = fleet
         self._pump = pump
-        self._intake = intake
+        self._telemetry = telemetry
         self._heard = heard
         self._origin_id = origin_id
         self._now_s = now_s
@@ -171,14 +171,13 @@ class Desk:
             text = inflate(body, encoding)
         except RemoteProtocolError as error:
             return Refused(error="bad_request", detail=str(error))
-        return await self._intake.receive(
+        return await self._telemetry.receive(
             edge=edge,
             boot_id=piece.boot,
             segment_no=piece.segment,
             offset_bytes=piece.offset,
             first_segment_no=piece.first,
             body=text,
-            received_wall_s=self._wall_s(),
         )
 
     def refused(self, reason: Refusal, edge: str) -> None:

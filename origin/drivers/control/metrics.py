@@ -18,7 +18,7 @@ from origin.drivers.control.players import Players
 from origin.drivers.control.public import Public
 from origin.drivers.control.sync import Sync
 from origin.drivers.control.view import View
-from origin.drivers.telemetry.intake import Intake
+from origin.drivers.telemetry.service import TelemetryService
 
 STATES = ("unknown", "alive", "suspect", "dead", "draining", "maintenance", "revoked")
 
@@ -34,7 +34,7 @@ class ControlCollector(Collector):
         sync: Sync,
         players: Players,
         public: Public,
-        intake: Intake,
+        telemetry: TelemetryService,
         hub: EventHub,
     ) -> None:
         self._view = view
@@ -43,7 +43,7 @@ class ControlCollector(Collector):
         self._sync = sync
         self._players = players
         self._public = public
-        self._intake = intake
+        self._telemetry = telemetry
         self._hub = hub
 
     def text(self) -> bytes:
@@ -119,7 +119,7 @@ class ControlCollector(Collector):
         for move, count in sorted(self._players.steering.moves.items()):
             moves.add_metric([move], count)
         yield moves
-        listener, intake = self._port.listener, self._intake.figures
+        listener, intake = self._port.listener, self._telemetry.figures
         is_away = self._sync.away_since_wall_s is not None
         for name, value, text in (
             ("fleet_heartbeats", self._desk.heartbeat_count, "Heartbeats taken"),
