@@ -7,9 +7,11 @@ import contextlib
 import gc
 import logging
 import secrets
+import time
 from collections.abc import Callable, Coroutine
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,6 +20,7 @@ from edge.core import EdgeCore
 from edge.drivers.admin import Admin
 from edge.drivers.bodies import Bodies
 from edge.drivers.catalog import CatalogReader
+from edge.drivers.fleet.folder import FleetFolder, fleet_folder
 from edge.drivers.forgetting import Forgetting
 from edge.drivers.home import Home
 from edge.drivers.inference import Inference
@@ -28,11 +31,13 @@ from edge.drivers.purging import Purging
 from edge.drivers.ring import HitRing
 from edge.drivers.server import EdgeServer
 from edge.drivers.store.disk import DiskStore
+from edge.drivers.telemetry import Telemetry
 from edge.drivers.titles import TitlesInference
 from edge.drivers.token import AdminToken, viewer_key
 from edge.drivers.upstream import Upstream
 from edge.effects import (
     AbortResponse,
+    AllowFill,
     CancelFill,
     Commit,
     CutFill,
@@ -57,8 +62,12 @@ from edge.effects import (
     StreamOnly,
     UpdateStored,
     ViewerForgotten,
+    WriteTelemetry,
 )
 from edge.events import Draining, Event, Headers, PurgeKind, Reconfigured, Restored
+from edge.fleet.beats import Vitals
+from edge.fleet.identity import Identity
+from edge.fleet.orders import KeepSpent, PlanFollowed
 from edge.hops import Hops
 from edge.media_map import StreamFormat
 from edge.models.effects import FetchModel, RememberModels, StartModel, StopModel, SwitchModel
@@ -75,6 +84,9 @@ from nearcast.errors import ConfigError
 from nearcast.record import NullRecorder, Recorder
 from nearcast.seeds import Seeds
 from nearcast.units import bytes_per_s_from_kbps
+
+if TYPE_CHECKING:
+    from edge.drivers.fleet.membership import Membership
 
 logger = logging.getLogger(__name__)
 
@@ -102,12 +114,14 @@ class EdgeNode:
         self._clock = clock if clock is not None else SystemClock()
         self._store = DiskStore(Path(config.store)) if config.store is not None else None
         hops = Hops(secrets.token_hex(6))
+        identity = _identity(config)
         self._core = EdgeCore.from_config(
             config,
             epoch_s=self._clock.epoch_s,
             recorder=recorder if recorder is not None else NullRecorder(),
             hops=hops,
             viewer_key=_viewer_key(config),
+            is_in_fleet=identity is not None,
         )
         self._pump: Pump[Event, Effect] = Pump(self._core, self._perform, self._clock)
         tell = self._pump.feed
@@ -150,6 +164,10 @@ class EdgeNode:
             self.admin,
             Home(self, is_on=config.titles.home_rows),
         )
+        self._membership: Membership | None = None
+        self._telemetry: Telemetry | None = None
+        if identity is not None:
+            self._join(*identity)
         self._handlers: dict[type[Effect], Callable[[Any], None]] = {
             ServeObject: self._server.answer,
             ServeFill: self._server.answer,
@@ -161,6 +179,7 @@ class EdgeNode:
             SetFillPriority: self._upstream.set_priority,
             PauseFill: self._upstream.pause,
             ResumeFill: self._upstream.resume,
+            AllowFill: self._upstream.allow,
             CancelFill: self._upstream.cancel,
             CutFill: self._upstream.cut,
             StreamOnly: self._bodies.stream_only,
@@ -181,6 +200,8 @@ class EdgeNode:
             RememberModels: self._models.remember,
             PurgeDone: self._purging.done,
             ViewerForgotten: self._forgetting.done,
+            WriteTelemetry: self._write_telemetry,
+            KeepSpent: self._keep_spent,
         }
         self.address = ""
         self.admin_address: str | None = None
@@ -214,6 +235,7 @@ class EdgeNode:
             await self._models.start()
             self._titles.start()
             self._is_restored = True
+            await self._start_fleet()
         except BaseException:
             await self._let_go()
             raise
@@ -221,6 +243,8 @@ class EdgeNode:
     async def stop(self) -> None:
         """Take no more requests, finish those under way, put everything in order."""
         self._pump.feed(Draining())
+        if self._membership is not None:
+            await self._membership.leave()
         if self.config.server.drain_delay_s and not self.failure.done():
             await asyncio.sleep(self.config.server.drain_delay_s)
         await self._server.listener.stop_listening()
@@ -255,7 +279,23 @@ class EdgeNode:
             return "draining"
         if self._core.is_cut_off(self._clock.now_s()):
             return "every upstream fails, and nothing is stored"
-        return None
+        return self._membership.unready() if self._membership is not None else None
+
+    def vitals(self) -> Vitals:
+        """What a heartbeat says beside the status."""
+        telemetry = self._telemetry
+        return Vitals(
+            connection_count=self._server.listener.connection_count,
+            cpu_s=time.process_time(),
+            store_state=self._bodies.health.state if self._store is not None else "none",
+            qoe=self._core.telemetry.qoe,
+            telemetry_waiting_bytes=telemetry.waiting_bytes if telemetry is not None else 0,
+            telemetry_dropped_events=telemetry.dropped_events if telemetry is not None else 0,
+        )
+
+    def held(self) -> tuple[str, bytes]:
+        """Which titles are held, and an id of that."""
+        return self._core.held_titles()
 
     def finds(self, kind: PurgeKind, value: str) -> bool:
         """Whether such a purge could mean anything that is served here."""
@@ -315,6 +355,7 @@ class EdgeNode:
             inference=self._inference.figures(),
             registry=self._models.figures(),
             titles_inference=self._titles.figures(),
+            fleet=self._membership.figures() if self._membership is not None else None,
         )
 
     async def _let_go(self) -> None:
@@ -324,11 +365,59 @@ class EdgeNode:
         await self.admin.close()
         await self._inference.close()
         await self._titles.close()
+        if self._telemetry is not None:
+            await self._telemetry.close()
+        if self._membership is not None:
+            await self._membership.close()
         await self._pump.close()
         self._manifests.close()
         self._upstream.close()
         await self._models.close()
         await self._bodies.close()
+
+    # -- the fleet
+
+    def _join(self, folder: FleetFolder, identity: Identity) -> None:
+        from edge.drivers.fleet.membership import Membership  # X.509 takes 0.1 s to import
+
+        seeds = Seeds(secrets.randbits(32))
+        self._membership = membership = Membership(
+            self.config,
+            folder=folder,
+            identity=identity,
+            software=f"nearcast {metadata.version('nearcast')}",
+            clock=self._clock,
+            node=self,
+            tell=self._pump.feed,
+            jitter=seeds.stream("edge/fleet"),
+        )
+        if self.config.telemetry.enabled:
+            self._telemetry = Telemetry(
+                self.config.telemetry,
+                folder.path / "telemetry",
+                edge=membership.edge,
+                boot_id=membership.boot_id,
+                now_s=self._clock.now_s,
+                spawn=self._spawn,
+                jitter=seeds.stream("edge/telemetry"),
+            )
+            self._telemetry.use(membership.client)
+
+    async def _start_fleet(self) -> None:
+        if self._membership is None:  # what a plan had pinned before is pinned no more
+            self._pump.feed(PlanFollowed(plan=None))
+            return
+        if self._telemetry is not None:
+            await self._telemetry.start()
+        await self._membership.start()
+
+    def _write_telemetry(self, effect: WriteTelemetry) -> None:
+        if self._telemetry is not None:
+            self._telemetry.write(effect)
+
+    def _keep_spent(self, effect: KeepSpent) -> None:
+        if self._membership is not None:
+            self._membership.keep_spent(effect)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         return self._pump.spawn(work, name=name)
@@ -344,6 +433,22 @@ def _bounded(config: EdgeConfig) -> EdgeConfig:
         return config
     size_bytes_max = min(config.object_bytes_max, config.cache().capacity_bytes)
     return msgspec.structs.replace(config, object_bytes_max=size_bytes_max)
+
+
+def _identity(config: EdgeConfig) -> tuple[FleetFolder, Identity] | None:
+    """Who the edge is in a fleet; None: it takes part in none. Raises ConfigError."""
+    path = fleet_folder(config)
+    if config.fleet.enabled == "off":
+        return None
+    folder = FleetFolder(path) if path is not None else None
+    if folder is not None and folder.has_identity:
+        return folder, folder.identity()
+    if config.fleet.enabled == "on":
+        raise ConfigError(
+            "fleet.enabled is on, and this edge has not enrolled; make a token at the origin with "
+            "`nearcast origin fleet enrol EDGE`, then run `nearcast edge enrol TOKEN --store DIR`"
+        )
+    return None
 
 
 def _token(config: EdgeConfig) -> AdminToken | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge.fleet_commands import enrol
 from edge.operator_commands import explain, forget, models, purge
 from nearcast.config import Loaded, load
 from nearcast.json_file import JsonFile, check_json_file, write_json
@@ -136,6 +137,7 @@ def run_node(
     return status
 
 
+edge.command("enrol", short_help="Make this edge a member of a fleet.")(enrol)
 edge.command("purge")(purge)
 edge.command("explain")(explain)
 edge.command("models", short_help="Say which models run, and how good they are.")(models)

@@ -29,6 +29,10 @@ Where to look, in the order of reading:
     the store
     store                   objects in a folder, their index and checksums
 
+    the fleet
+    fleet                   what the origins coordinate
+    telemetry               what they are told was served
+
     what comes next
     manifests               reads them
     models, model_fetch     the origin's registry of models; one of them, file by file

@@ -10,6 +10,7 @@ import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge.drivers.fleet.figures import MembershipFigures
 from edge.drivers.inference import InferenceFigures
 from edge.drivers.model_metrics import model_metrics
 from edge.drivers.models import RegistryFigures
@@ -43,6 +44,8 @@ class DriverFigures(msgspec.Struct, frozen=True, kw_only=True):
     inference: InferenceFigures
     registry: RegistryFigures
     titles_inference: TitlesInferenceFigures | None = None
+    fleet: MembershipFigures | None = None
+    """None: this edge takes part in no fleet."""
 
 
 class Figures(Protocol):

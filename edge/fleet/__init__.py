@@ -10,8 +10,13 @@ beats         a heartbeat, from the edge's figures
 digest        which titles are held
 
 following     the plan, carried out inside the edge's core
+orders        what that is told
 files         the files of a plan, and how far each is
 pieces        a file's objects, through its manifest
+readings      manifests on their way to the map
+survey        what is held of a new plan
+pins          what belongs to the plan, within its share
+runs          the fills under way
 leave         reading no more than windows, rate and bytes allow
 sources       whom to ask: a peer, or the origin
 """

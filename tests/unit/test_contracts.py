@@ -17,6 +17,7 @@ NOT_CORES = {
     "*.drivers.*": "they do the I/O",
     "*.assemble": "it builds the drivers",
     "edge.operator_commands": "the command line",
+    "edge.fleet_commands": "the command line",
     "*.cli": "it reads the environment and runs what was built",
     "nearcast.aio": "the pump itself",
     "nearcast.clock": "the one place that reads the time",

@@ -4,5 +4,6 @@ folder        what is kept: identity, plan, what was spent for it
 enrolment     from a one-time token to an identity
 client        JSON over mutual TLS, to the origin that answers
 prober        looks at other edges
+figures       what an operator sees of it
 membership    carries out what the member wants
 """

@@ -66,6 +66,15 @@ class FleetFolder:
             ) from error
         return decode(text, str(file))
 
+    def check_writable(self) -> None:
+        """Before a token is spent. Raises ConfigError."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._write(".writable", b"")
+            (self.path / ".writable").unlink()
+        except OSError as error:
+            raise ConfigError(f"cannot write in {self.path}: {error.strerror}") from error
+
     def keep_identity(self, identity: Identity) -> None:
         """Raises ConfigError."""
         text = msgspec.json.format(msgspec.json.encode(identity), indent=1)

@@ -15,6 +15,7 @@ import numpy as np
 from edge.config import EdgeConfig
 from edge.drivers.fleet.client import FleetClient
 from edge.drivers.fleet.enrolment import check_certificate, renew_wall_s, signing_request
+from edge.drivers.fleet.figures import MembershipFigures
 from edge.drivers.fleet.folder import FleetFolder
 from edge.drivers.fleet.prober import Prober
 from edge.events import Event
@@ -54,7 +55,6 @@ from nearcast.fleet import (
     OBSERVATIONS_PATH,
     PLAN_PATH,
     RENEW_PATH,
-    Duty,
     EnrolAnswer,
     HeartbeatAnswer,
     Observations,
@@ -69,26 +69,6 @@ PLAN_TIMEOUT_S: Final = 120.0
 BEAT_TIMEOUT_S: Final = 5.0
 LEAVE_S: Final = 1.0
 """What a node that stops waits for its last heartbeat."""
-
-
-class MembershipFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """How membership goes."""
-
-    edge: str = ""
-    state: str = "off"
-    duty: Duty = "active"
-    origin: str = ""
-    heard_s_ago: float | None = None
-    clock_ahead_s: float = 0.0
-    """The origin's, of ours."""
-    heartbeat_count: int = 0
-    heartbeat_failures: int = 0
-    plan_refusals: int = 0
-    plan_refused_last: str = ""
-    probed_count: int = 0
-    """Other edges that are looked at."""
-    down: tuple[str, ...] = ()
-    """Of these, those that fail."""
 
 
 class Node(Protocol):
@@ -174,13 +154,15 @@ class Membership:
             self._tell(PlanFollowed(plan=None))
         self._pump.wake()
 
-    async def stop(self) -> None:
-        """Say once more how it is (a node that drains says so), and end."""
+    async def leave(self) -> None:
+        """Say once more how it is: a node that drains says so, and begins nothing."""
         self._has_left.clear()
         self._pump.feed(Leaving())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_S):
                 await self._has_left.wait()
+
+    async def close(self) -> None:
         await self._pump.close()
         await self._prober.close()
         await self.client.close()

@@ -42,6 +42,15 @@ WARM_BYTES_MAX: Final = 8 << 20
 """Of a file that is probed all at once."""
 
 
+ALIVE_PATH: Final = "/.nearcast/alive"
+"""Asked by anybody who wants to know whether players can be sent here; it tells no figures."""
+ALIVE_FIELDS: Final[Headers] = (
+    ("content-length", "0"),
+    ("cache-control", "no-store"),
+    ("server", "nearcast"),
+)
+
+
 class Special(Protocol):
     """Who answers requests about the node itself."""
 
@@ -83,7 +92,7 @@ class EdgeServer:
         self.ring = ring
         self._special = special
         self._home = home
-        self.special_paths = special.paths | home.paths
+        self.special_paths = special.paths | home.paths | {ALIVE_PATH}
         self.heads = Heads(clock, config.name)
         self.wheel = TimerWheel(clock.now_s)
         self.writables = Writables()
@@ -159,6 +168,8 @@ class EdgeServer:
             return None
         if path in self._home.paths:
             return self._home.answer(requested)
+        if path == ALIVE_PATH:
+            return (200, ALIVE_FIELDS, b"") if requested.method in ("GET", "HEAD") else None
         # A request that a proxy on this machine passes on is not from this machine.
         if not PROXIED.isdisjoint(name for name, _ in requested.headers):
             return None

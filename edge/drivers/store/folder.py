@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 
 _MARKER: Final = "nearcast-store"
 # What a freshly made file system may contain.
-_HARMLESS: Final = frozenset({"lost+found"})
+# `fleet` is what enrolling left, before the store was first used.
+_HARMLESS: Final = frozenset({"lost+found", "fleet"})
 _OLDER_LAYOUT: Final = ("objects", "tmp")
 _TRASH: Final = "trash"
 
