@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from origin.fleet.contacts import Contacts
-from origin.fleet.health import Evidence, Surroundings
+from origin.fleet.health import WITNESS_S, Evidence, Surroundings
 from origin.fleet.observers import Observers
 from origin.fleet.watched_edge import WatchedEdge
 
@@ -40,9 +40,11 @@ class Witnesses:
     def weigh(self, edge: WatchedEdge, now_s: float) -> tuple[Evidence, Surroundings]:
         asked_s = edge.questioned_s if edge.questioned_s is not None else now_s
         claims = doubtful = silent = 0
+        first_s = asked_s  # claims may have stood for long when the question comes up again
         for observer in self._observers.of(edge.edge):
             claim = edge.claims.get(observer)
             if claim is not None and claim.is_down:
+                first_s = min(first_s, claim.since_s)
                 if self.sees_most_down(observer):
                     doubtful += 1
                 else:
@@ -64,7 +66,8 @@ class Witnesses:
             and edge.probe_ok_s >= asked_s,
             is_quiet=quiet,
             is_silent_long=quiet and self.silence_s(edge, now_s) > self.silent_long_s(edge),
-            is_heard=not quiet and heartbeat_s is not None and heartbeat_s >= asked_s,
+            is_unseen=not can_reach and now_s - asked_s >= WITNESS_S,
+            is_heard=not quiet and heartbeat_s is not None and heartbeat_s >= first_s,
             wrong_claims=self._wrong_claims(edge),
         )
         around = Surroundings(

@@ -14,7 +14,7 @@ from nearcast.machine import EffectQueue
 from origin.fleet.contacts import Contacts
 from origin.fleet.events import EdgeStateChanged, Effect, ProbeAnswered, State
 from origin.fleet.evidence import Witnesses
-from origin.fleet.health import Verdict, judge
+from origin.fleet.health import WITNESS_S, Verdict, judge
 from origin.fleet.observers import Observers
 from origin.fleet.probing import Probes
 from origin.fleet.watched_edge import Claim, WatchedEdge
@@ -107,7 +107,9 @@ class Judging:
         before = edge.claims.get(observer)
         if before is not None and before.at_s > at_s:
             return
-        edge.claims[observer] = Claim(is_down, at_s)
+        is_same = before is not None and before.is_down == is_down
+        since_s = before.since_s if is_same and before is not None else at_s
+        edge.claims[observer] = Claim(is_down, at_s, since_s)
         if len(edge.claims) > 2 * len(self._observers.of(edge.edge)):
             kept = self._observers.of(edge.edge)
             for name in [name for name in edge.claims if name not in kept]:
@@ -253,6 +255,8 @@ class Judging:
                 heard_s + self.witnesses.silent_long_s(edge),
             )
             times += (claim.at_s + CLAIM_S for claim in edge.claims.values())
+        if edge.questioned_s is not None:
+            times.append(edge.questioned_s + WITNESS_S)
         if edge.clear_since_s is not None:
             times.append(edge.clear_since_s + CLEAR_S)
         if edge.trial_until_s is not None:

@@ -19,11 +19,13 @@ HELD_TITLES_MAX: Final = 30_000
 class Claim:
     """What an observer said last."""
 
-    __slots__ = ("at_s", "is_down")
+    __slots__ = ("at_s", "is_down", "since_s")
 
-    def __init__(self, is_down: bool, at_s: float) -> None:
+    def __init__(self, is_down: bool, at_s: float, since_s: float) -> None:
         self.is_down = is_down
         self.at_s = at_s
+        self.since_s = since_s
+        """When it began to say so."""
 
 
 class WatchedEdge:
