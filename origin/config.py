@@ -10,6 +10,7 @@ import msgspec
 from nearcast.config import Section
 from nearcast.nats_login import check_nats_url
 from origin.library import FreshnessConfig
+from origin.placement.windows import parse_window
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -48,6 +49,10 @@ class PlanConfig(Section, frozen=True):
     fill_share: Share = 0.1
     fill_kbps: Positive = 200_000.0
     history_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 14
+
+    def __post_init__(self) -> None:
+        for window in self.windows:
+            parse_window(window)  # raises ValueError, which says enough
 
 
 class ControlConfig(Section, frozen=True):

@@ -139,6 +139,11 @@ class ControlOrigin:
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body)
         return ask(self.admin_url, method, path, content, given)
 
+    def content(self, path: str, **headers: str) -> Reply:
+        """From the content listener."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return ask(self.url, "GET", path, None, given)
+
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of an answer of 2xx."""
         reply = self.ask(method, f"/v1/admin{path}", body)
@@ -259,7 +264,8 @@ class SaidEdge:
             raise
         if response.will_close:
             self.close()
-        return Reply(response.status, dict(response.getheaders()), content)
+        fields = {name.lower(): value for name, value in response.getheaders()}
+        return Reply(response.status, fields, content)
 
     def post(self, path: str, body: Any, **headers: str) -> Reply:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()

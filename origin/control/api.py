@@ -9,7 +9,9 @@ import msgspec
 
 from nearcast.fleet import Duty, EdgeId
 from origin.fleet.events import FleetEdge, State
-from origin.records import AuditEntry, PlanHead, Role
+from origin.placement.explain import Explained
+from origin.placement.summary import PlanSummary
+from origin.records import AuditEntry, PlanState, Role
 from origin.steering import EdgePlace
 from origin.telemetry.series import SeriesPoint
 
@@ -179,9 +181,44 @@ class TokenList(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[TokenRow, ...]
 
 
+class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One plan; sums over all edges."""
+
+    plan_id: str
+    state: PlanState
+    made_wall_s: float
+    valid_until_wall_s: float
+    applied_wall_s: float | None
+    edge_count: int
+    file_count: int
+    stored_bytes: int
+    fill_bytes: int
+    value_bytes: float
+    """What it is expected to save while it is valid."""
+    refused_edges: int
+    """Edges that are given nothing to fetch."""
+
+
 class PlanList(msgspec.Struct, frozen=True, kw_only=True):
-    plans: tuple[PlanHead, ...]
-    """Newest first; `summary` is base64 of JSON."""
+    plans: tuple[PlanRow, ...]
+    """Newest first."""
+
+
+class PlanDetail(msgspec.Struct, frozen=True, kw_only=True):
+    plan: PlanRow
+    summary: PlanSummary
+
+
+class ExplainQuery(msgspec.Struct, frozen=True, kw_only=True):
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    edge: Annotated[str, msgspec.Meta(max_length=63)] = ""
+    """Empty: every edge."""
+    rendition: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """Empty: every one."""
+
+
+class ExplainAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    answers: tuple[Explained, ...]
 
 
 class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):

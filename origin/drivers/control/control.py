@@ -30,6 +30,7 @@ from origin.drivers.control.admin.access_routes import AccessRoutes, make_token
 from origin.drivers.control.admin.events import EventHub
 from origin.drivers.control.admin.fleet_routes import FleetRoutes
 from origin.drivers.control.admin.login import Login
+from origin.drivers.control.admin.plan_routes import PlanRoutes
 from origin.drivers.control.admin.port import AdminPort, PageFile
 from origin.drivers.control.admin.series_routes import SeriesRoutes
 from origin.drivers.control.desk import Desk
@@ -37,6 +38,7 @@ from origin.drivers.control.fleet_port import FleetPort, tls_context
 from origin.drivers.control.identities import Identities
 from origin.drivers.control.listener import shown_address
 from origin.drivers.control.metrics import ControlCollector
+from origin.drivers.control.planning import Planning
 from origin.drivers.control.players import Players
 from origin.drivers.control.probes import Prober
 from origin.drivers.control.public import Public
@@ -115,6 +117,9 @@ class Control:
         )
         view = self.view = View(fleet, pump, identities, desk)
         players = self.players = Players(Steering(fleet), view, config.steering_url)
+        planning = self._planning = Planning(
+            self._origin, store, fleet, identities, self.origin_id, self._hurry
+        )
         tls = self._tls = tls_context(identities.authority.certificate_pem)
         self._certify()
         self._fleet_port = FleetPort(desk, tls, connections_max=config.connections_max)
@@ -123,6 +128,7 @@ class Control:
             (
                 *FleetRoutes(view, identities).routes,
                 *SeriesRoutes(view.series, players).routes,
+                *PlanRoutes(planning, store).routes,
                 *AccessRoutes(store).routes,
             ),
             login,
@@ -162,6 +168,7 @@ class Control:
         self._tasks = [
             loop.create_task(sync.run(), name="origin/sync"),
             loop.create_task(self._tell(), name="origin/figures"),
+            loop.create_task(planning.run(), name="origin/planning"),
             loop.create_task(self._recertify(), name="origin/certificate"),
         ]
 
@@ -185,6 +192,7 @@ class Control:
                     if self._sync is not None:
                         await self._sync.write()
                         await self._store.remove_origin(self.origin_id)
+                        await self._planning.release()
             except (NearcastError, TimeoutError) as error:
                 logger.warning("control.not_written detail=%s", error or "no answer in time")
             await self._store.close()
@@ -216,6 +224,10 @@ class Control:
         while True:
             await asyncio.sleep(CERTIFICATE_S)
             self._certify()
+
+    def _hurry(self) -> None:
+        if self._sync is not None:
+            self._sync.hurry()
 
     def _is_known(self, edge: str) -> bool:
         record = self._identities.records.get(edge)

@@ -1,0 +1,99 @@
+"""Makes plans in a process of its own, below all others in priority.
+
+A forecast of two weeks and a solution for a fleet take seconds of arithmetic. In a thread they
+would hold up answers to edges and players, since Python runs one at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from nearcast.errors import InputError
+from nearcast.plan_signing import encode_plan
+from origin.control.plan_inputs import PlannedEdge, Told, plan_inputs
+from origin.drivers.storage import LibraryFolder
+from origin.placement.explain import Explained, explain
+from origin.placement.inputs import PlanInputs
+from origin.placement.planner import make_plan
+from origin.placement.settings import PlanSettings
+from origin.placement.summary import Plan, PlanSummary
+
+NICE: Final = 10
+
+
+class PlanOrder(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Everything a plan is made from but the catalogue, which is read where it is."""
+
+    library: str
+    told: Told
+    edges: tuple[PlannedEdge, ...]
+    wall_s: float
+    history_days: int
+    settings: PlanSettings
+    key: bytes
+    """That signs."""
+
+    def __repr__(self) -> str:
+        return f"PlanOrder(edges={len(self.edges)}, wall_s={self.wall_s})"
+
+
+class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
+    summary: PlanSummary
+    signed: dict[str, bytes]
+    """What each edge gets."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a title is, or is not, on an edge. Empty: any."""
+
+    edge: str
+    title: str
+    rendition: str
+
+
+def begin() -> None:
+    """Let everything else go first."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(NICE)
+
+
+def make(order: PlanOrder) -> PlanMade:
+    plan = make_plan(_inputs(order))
+    signed = {one.edge: encode_plan(one, (order.key,)) for one in plan.edges}
+    return PlanMade(summary=plan.summary, signed=signed)
+
+
+def answer(order: PlanOrder, plan: Plan, question: Question) -> tuple[Explained, ...] | str:
+    """What is known now about a plan that was made; text: why there is no answer."""
+    try:
+        return explain(
+            _inputs(order),
+            plan,
+            question.title,
+            rendition=question.rendition,
+            edge=question.edge,
+        )
+    except InputError as error:  # its own kind does not travel between processes
+        return str(error)
+
+
+def _inputs(order: PlanOrder) -> PlanInputs:
+    folder = LibraryFolder(Path(order.library), must_exist=True)
+    try:
+        lines = folder.database.lines()
+        titles = [folder.database.title(line.entry.id) for line in lines]
+    finally:
+        folder.close()
+    return plan_inputs(
+        [title for title in titles if title is not None],
+        order.told,
+        order.edges,
+        wall_s=order.wall_s,
+        history_days=order.history_days,
+        settings=order.settings,
+    )

@@ -1,0 +1,67 @@
+"""A plan from what edges reported, made and signed by a real origin."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+from nearcast import fleet
+from nearcast.plan_signing import read_plan
+from tests.fleet_world import ControlOrigin, SaidEdge
+
+
+def tell_demand(edge: SaidEdge, title: str, rendition: str, client_bytes: int) -> None:
+    line = {
+        "e": "demand",
+        "wall_s": time.time(),
+        "title": title,
+        "rendition": rendition,
+        "client_bytes": client_bytes,
+        "session_count": 40,
+    }
+    body = json.dumps(line).encode() + b"\n"
+    path = f"{fleet.TELEMETRY_PATH}?boot={edge.boot_id}&segment=1&offset=0"
+    reply = edge.post(path, body)
+    assert reply.status == 200, reply.body
+    assert reply.json["offset_bytes"] == len(body)
+
+
+def test_a_plan_is_made_explained_and_fetched(title_library: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    shutil.copytree(title_library, library)
+    with ControlOrigin(library, "control.plan.windows=00:00-24:00") as origin:
+        assert origin.ask("POST", "/v1/admin/plans").error == "no_edges"
+        edge = origin.enrol("ams-1", utc_offset_h=0.0)
+        assert edge.beat().status == 200
+        title = json.loads(origin.content("/v1/titles/harbour-s01e01").body)
+        rendition = title["renditions"][0]["rendition"]
+        tell_demand(edge, "harbour-s01e01", rendition["id"], 40 * title["size_bytes"])
+
+        made = origin.api("POST", "/plans")
+        assert (made["state"], made["edge_count"]) == ("proposed", 1)
+        assert made["file_count"] > 0
+        again = origin.api("GET", f"/plans/{made['plan_id'][:8]}")
+        assert again["plan"]["plan_id"] == made["plan_id"]
+        diff = origin.api("GET", f"/plans/{made['plan_id']}/diff")
+        assert diff["edges"][0]["added_files"] == made["file_count"]
+        assert edge.request("GET", fleet.PLAN_PATH).status == 404
+
+        assert origin.api("POST", f"/plans/{made['plan_id']}/apply")["state"] == "applied"
+        origin.wait_for(lambda: edge.beat().json["plan_id"] == made["plan_id"], "the plan")
+        reply = edge.request("GET", fleet.PLAN_PATH)
+        plan = read_plan(reply.body, edge.answer.plan_keys, edge="ams-1", now_wall_s=time.time())
+        assert plan.plan_id == made["plan_id"]
+        planned = {(file.title, file.rendition) for file in plan.files}
+        assert ("harbour-s01e01", rendition["id"]) in planned
+        same = edge.request("GET", fleet.PLAN_PATH, if_none_match=reply.headers["etag"])
+        assert same.status == 304
+
+        said = origin.api("GET", "/plans/current/explain?title=harbour-s01e01&edge=ams-1")
+        assert any(one["is_planned"] for one in said["answers"])
+        assert all(one["because"] for one in said["answers"])
+        unknown = origin.ask("GET", "/v1/admin/plans/current/explain?title=nothing")
+        assert (unknown.status, unknown.error) == (404, "not_found")
+        actions = {one["action"] for one in origin.api("GET", "/audit")["entries"]}
+        assert {"plan.proposed", "plan.applied"} <= actions
