@@ -122,9 +122,10 @@ class PostgresServer:
 
         return asyncio.run(run())
 
-    def create_database(self) -> str:
+    def create_database(self, template: str = "template1") -> str:
+        """Empty, or like another to which nobody is connected."""
         name = f"test{next(self._numbers)}_{secrets.token_hex(3)}"
-        self.execute(f'CREATE DATABASE "{name}"')
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return name
 
     def drop_database(self, name: str) -> None:

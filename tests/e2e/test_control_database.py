@@ -19,10 +19,8 @@ from origin.drivers.state import ControlStore, StateError, StateUnavailable, sch
 from origin.drivers.state.database import Database
 from origin.drivers.state.tables import metadata
 from origin.records import Revisions
-from tests.e2e.test_control_store import NOW_S, Place, edge, heartbeat, place, plan
+from tests.e2e.test_control_store import NOW_S, Place, edge, heartbeat, plan
 from tests.servers import PostgresServer
-
-__all__ = ["place"]  # the fixture
 
 PROCESS = """
 import asyncio, sys
@@ -39,6 +37,13 @@ print("ready", flush=True)
 sys.stdin.readline()  # both begin at once, when all is imported
 asyncio.run(main(*sys.argv[1:]))
 """
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Nothing is there yet."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
+    return Place(url, tmp_path)
 
 
 def test_the_migrations_make_the_tables_that_we_use(place: Place) -> None:

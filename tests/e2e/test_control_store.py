@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,6 +26,7 @@ from origin.records import (
     ObservationRecord,
     PlanRecord,
 )
+from tests.servers import PostgresServer
 
 T = TypeVar("T")
 NOW_S = 1_800_000_000.0
@@ -63,10 +65,34 @@ class Place(NamedTuple):
         return asyncio.run(whole())
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("migrated")
+    Place("", folder).run(ControlStore.revisions)
+    return folder / "control.db"
+
+
+@pytest.fixture(scope="session")
+def migrated_database(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    name = postgres_server.create_database()
+    url = postgres_server.url(name)
+    Place(url, tmp_path_factory.mktemp("none")).run(ControlStore.revisions)
+    return name
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    return Place(url, tmp_path)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A copy of a migrated database, which is made once: migrating takes longer than most tests."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path)
+        yield Place("", tmp_path)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    name = server.create_database(request.getfixturevalue("migrated_database"))
+    yield Place(server.url(name), tmp_path)
+    server.drop_database(name)
 
 
 def edge(name: str, **fields: Any) -> EdgeRecord:
