@@ -224,8 +224,11 @@ class Following:
             self._see_lost(now_s)
         if self._waits_for_clients and not self._runs.must_wait:
             self._is_stirred = True
-        if not (self._is_stirred or len(self._runs) or now_s >= self._next_s):
+        is_due = self._is_stirred or now_s >= self._next_s
+        if not (is_due or len(self._runs)):
             return
+        if is_due:
+            self._next_s = NEVER_S
         wall_s = self._wall_s(now_s)
         if len(self._runs):
             stop = "maintenance" if self._is_held else ""
@@ -233,9 +236,8 @@ class Following:
                 stop = "the window is over"
             if self._runs.steer(stop, now_s, wall_s):
                 self._wake_at_wall(self._leave.next_s(wall_s), now_s, wall_s)
-        if self._is_stirred or now_s >= self._next_s:
+        if is_due:
             self._is_stirred = self._waits_for_clients = False
-            self._next_s = NEVER_S
             self._state = self._work(now_s, wall_s)
 
     def deadline_s(self, now_s: float) -> float | None:
@@ -302,7 +304,9 @@ class Following:
                 return "pinning what is held"
             number = heapq.heappop(self._todo)
             file = self._files[number]
-            count, why = self._complete(file, now_s, wall_s)
+            count, why = 0, ""
+            if file.state == "todo":
+                count, why = self._complete(file, now_s, wall_s)
             looked_at += count + 1
             if file.state == "given up":
                 if file.due_s < NEVER_S:

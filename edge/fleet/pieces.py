@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from edge.media_map import Title
 from edge.services import Services
-from nearcast.media import Representation
+from nearcast.media import Representation, Segment
 from nearcast.placement import PlannedFile
 from nearcast.units import bytes_per_s_from_kbps
 
@@ -61,13 +62,24 @@ def pieces_of(file: PlannedFile, title: Title) -> tuple[Piece, ...]:
             raise NotPossible("its segments are ranges of one object: no head can be held")
         urls = dict.fromkeys(segment.url for segment in (*one.inits, *segments))
         return tuple(Piece(url, file.size_bytes) for url in urls)
-    found = {init.url: Piece(init.url, init.size_bytes or TEXT_BYTES) for init in one.inits}
-    for segment in segments:
-        size_bytes = segment.size_bytes or _likely_bytes(one, segment.duration_s)
-        found.setdefault(segment.url, Piece(segment.url, size_bytes))
-    return tuple(found.values())
+    inits = {init.url: Piece(init.url, init.size_bytes or TEXT_BYTES) for init in one.inits}
+    sizes = _sizes(one, segments, file.size_bytes)
+    found = {
+        segment.url: Piece(segment.url, size_bytes)
+        for segment, size_bytes in zip(segments, sizes, strict=True)
+    }
+    return tuple({**found, **inits}[url] for url in dict.fromkeys((*inits, *found)))
 
 
-def _likely_bytes(one: Representation, duration_s: float) -> int:
+def _sizes(one: Representation, segments: Sequence[Segment], file_bytes: int) -> list[int]:
+    """As the manifest says; else by time, of what the plan says that the file has."""
+    if all(segment.size_bytes for segment in segments):
+        return [segment.size_bytes or 0 for segment in segments]
     rate_kbps = one.rendition.average_kbps or one.rendition.peak_kbps
-    return max(int(bytes_per_s_from_kbps(rate_kbps) * duration_s), PIECE_BYTES_LEAST)
+    likely_bytes_per_s = bytes_per_s_from_kbps(rate_kbps)
+    duration_s = sum(segment.duration_s for segment in segments)
+    if duration_s > 0 and file_bytes > 0:
+        likely_bytes_per_s = file_bytes / duration_s
+    return [
+        max(int(likely_bytes_per_s * segment.duration_s), PIECE_BYTES_LEAST) for segment in segments
+    ]
