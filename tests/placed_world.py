@@ -13,6 +13,7 @@ from edge.effects import (
     DropObject,
     Effect,
     ReadObject,
+    ResumeFill,
     SetFillPriority,
     StartFill,
     StoredObject,
@@ -122,6 +123,9 @@ class PlacedWorld(World):
                 return self._step(effect.fill_id)
             case SetFillPriority():
                 self._leave[effect.fill_id] = None
+                return self._step(effect.fill_id)
+            case ResumeFill():
+                self.paused.discard(effect.fill_id)
                 return self._step(effect.fill_id)
             case CancelFill():
                 self._reading.pop(effect.fill_id, None)
