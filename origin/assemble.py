@@ -71,7 +71,7 @@ class Origin:
             return
         host, _, port = self.server.address.rpartition(":")
         while True:
-            control = Control(self.config, self.public)
+            control = Control(self.config, self.public, lambda: self.library.titles)
             try:
                 await control.start((host, int(port)))
             except ConfigError:

@@ -20,6 +20,7 @@ from origin.catalog import catalog_of
 from origin.commands.fleet import fleet_app
 from origin.commands.history import history
 from origin.commands.models import models_app
+from origin.commands.plan import plan_app
 from origin.commands.token import token_app
 from origin.config import ObjectsConfig, OriginConfig
 
@@ -37,6 +38,7 @@ app.command(
     epilog='Example: nearcast origin history "SELECT edge, count(*) FROM sessions GROUP BY 1"',
 )(history)
 app.add_typer(fleet_app, name="fleet")
+app.add_typer(plan_app, name="plan")
 app.add_typer(token_app, name="token")
 
 LIBRARY_DEFAULT = Path("library")

@@ -221,6 +221,84 @@ class ExplainAnswer(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[Explained, ...]
 
 
+class TitlesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    query: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+    window_s: Annotated[float, msgspec.Meta(ge=3_600, le=31 * 86_400.0)] = 7 * 86_400.0
+
+
+class TitleRow(msgspec.Struct, frozen=True, kw_only=True):
+    title: str
+    name: str
+    series: str | None
+    duration_s: float | None
+    """null: it is in no catalogue here."""
+    client_bytes: int
+    """Taken by viewers within the window."""
+    resident_bytes: int
+    session_count: int
+
+
+class TitleList(msgspec.Struct, frozen=True, kw_only=True):
+    titles: tuple[TitleRow, ...]
+    """Most watched first."""
+    found_count: int
+    """Also those beyond the limit."""
+
+
+class TitleQuery(msgspec.Struct, frozen=True, kw_only=True):
+    window_s: Annotated[float, msgspec.Meta(ge=3_600, le=31 * 86_400.0)] = 7 * 86_400.0
+
+
+class PlannedRendition(msgspec.Struct, frozen=True, kw_only=True):
+    rendition: str
+    until_s: float | None
+    """Its head only, up to there; null: all of it."""
+    size_bytes: int
+    value_bytes: float
+    from_edges: tuple[str, ...]
+
+
+class TitleAtEdge(msgspec.Struct, frozen=True, kw_only=True):
+    edge: str
+    is_held: bool
+    """It holds a useful part, as it last said."""
+    planned: tuple[PlannedRendition, ...]
+    """By the plan in force."""
+    client_bytes: int
+    """Taken there within the window."""
+
+
+class TitleForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan expected."""
+
+    made_wall_s: float
+    bytes_per_day: float
+    """To be taken by viewers, of all edges."""
+
+
+class TitleHour(msgspec.Struct, frozen=True, kw_only=True):
+    """What viewers at one edge took of a title in one hour."""
+
+    wall_s: int
+    edge: str
+    client_bytes: int
+    resident_bytes: int
+    origin_bytes: int
+    session_count: int
+
+
+class TitleDetail(msgspec.Struct, frozen=True, kw_only=True):
+    title: str
+    name: str
+    duration_s: float | None
+    edges: tuple[TitleAtEdge, ...]
+    hours: tuple[TitleHour, ...]
+    """What was taken, by hour and edge."""
+    forecasts: tuple[TitleForecast, ...]
+    """Oldest first; of titles that few were expected to want there is none."""
+
+
 class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: Role

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nearcast.messages import TitleEntry
 from nearcast.model_index import MODELS_PREFIX
 from origin.catalog import catalog_of
 from origin.drivers.database import Database
@@ -38,6 +39,10 @@ class DiskLibrary:
     @property
     def title_count(self) -> int:
         return len(self._shelf.catalog.titles)
+
+    @property
+    def titles(self) -> tuple[TitleEntry, ...]:
+        return self._shelf.catalog.titles
 
     @property
     def model_count(self) -> int:

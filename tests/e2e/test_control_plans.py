@@ -63,5 +63,15 @@ def test_a_plan_is_made_explained_and_fetched(title_library: Path, tmp_path: Pat
         assert all(one["because"] for one in said["answers"])
         unknown = origin.ask("GET", "/v1/admin/plans/current/explain?title=nothing")
         assert (unknown.status, unknown.error) == (404, "not_found")
+
+        found = origin.api("GET", "/titles?query=HARBOUR")
+        assert [one["title"] for one in found["titles"]] == ["harbour-s01e01", "harbour-s01e02"]
+        assert found["titles"][0]["session_count"] == 40
+        page = origin.api("GET", "/titles/harbour-s01e01")
+        (at_edge,) = page["edges"]
+        assert {one["rendition"] for one in at_edge["planned"]} >= {rendition["id"]}
+        assert at_edge["client_bytes"] == page["hours"][0]["client_bytes"] > 0
+        assert page["forecasts"][0]["bytes_per_day"] > 0
+        assert origin.ask("GET", "/v1/admin/titles/nothing").status == 404
         actions = {one["action"] for one in origin.api("GET", "/audit")["entries"]}
         assert {"plan.proposed", "plan.applied"} <= actions

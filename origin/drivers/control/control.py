@@ -33,6 +33,7 @@ from origin.drivers.control.admin.login import Login
 from origin.drivers.control.admin.plan_routes import PlanRoutes
 from origin.drivers.control.admin.port import AdminPort, PageFile
 from origin.drivers.control.admin.series_routes import SeriesRoutes
+from origin.drivers.control.admin.title_routes import Catalogue, TitleRoutes
 from origin.drivers.control.desk import Desk
 from origin.drivers.control.fleet_port import FleetPort, tls_context
 from origin.drivers.control.identities import Identities
@@ -75,7 +76,8 @@ FIGURES_S: Final = 1.0
 class Control:
     """`start`, then `close`. Make it inside the running loop."""
 
-    def __init__(self, origin: OriginConfig, public: Public) -> None:
+    def __init__(self, origin: OriginConfig, public: Public, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
         self._origin = origin
         self._config = config = origin.control
         self._public = public
@@ -129,6 +131,7 @@ class Control:
                 *FleetRoutes(view, identities).routes,
                 *SeriesRoutes(view.series, players).routes,
                 *PlanRoutes(planning, store).routes,
+                *TitleRoutes(store, fleet, self._catalogue).routes,
                 *AccessRoutes(store).routes,
             ),
             login,

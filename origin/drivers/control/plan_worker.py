@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ import msgspec
 
 from nearcast.errors import InputError
 from nearcast.plan_signing import encode_plan
-from origin.control.plan_inputs import PlannedEdge, Told, plan_inputs
+from origin.control.plan_inputs import DAY_S, PlannedEdge, Told, plan_inputs
 from origin.drivers.storage import LibraryFolder
 from origin.placement.explain import Explained, explain
 from origin.placement.inputs import PlanInputs
@@ -24,6 +25,8 @@ from origin.placement.settings import PlanSettings
 from origin.placement.summary import Plan, PlanSummary
 
 NICE: Final = 10
+TITLES_REMEMBERED_MAX: Final = 2_000
+"""Of which a plan tells later what it expected: 50 kB."""
 
 
 class PlanOrder(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -42,8 +45,15 @@ class PlanOrder(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return f"PlanOrder(edges={len(self.edges)}, wall_s={self.wall_s})"
 
 
+class StoredSummary(PlanSummary, frozen=True, kw_only=True):
+    """As it is kept: with what was expected of titles, to be held against what came."""
+
+    expected_bytes: dict[str, float] = msgspec.field(default_factory=dict)
+    """A day, of all edges; of the titles that most was expected of."""
+
+
 class PlanMade(msgspec.Struct, frozen=True, kw_only=True):
-    summary: PlanSummary
+    summary: StoredSummary
     signed: dict[str, bytes]
     """What each edge gets."""
 
@@ -63,9 +73,12 @@ def begin() -> None:
 
 
 def make(order: PlanOrder) -> PlanMade:
-    plan = make_plan(_inputs(order))
+    inputs = _inputs(order)
+    plan = make_plan(inputs)
     signed = {one.edge: encode_plan(one, (order.key,)) for one in plan.edges}
-    return PlanMade(summary=plan.summary, signed=signed)
+    fields = {name: getattr(plan.summary, name) for name in PlanSummary.__struct_fields__}
+    summary = StoredSummary(**fields, expected_bytes=_expected(inputs))
+    return PlanMade(summary=summary, signed=signed)
 
 
 def answer(order: PlanOrder, plan: Plan, question: Question) -> tuple[Explained, ...] | str:
@@ -80,6 +93,17 @@ def answer(order: PlanOrder, plan: Plan, question: Question) -> tuple[Explained,
         )
     except InputError as error:  # its own kind does not travel between processes
         return str(error)
+
+
+def _expected(inputs: PlanInputs) -> dict[str, float]:
+    """What viewers are expected to take of each title in a day."""
+    sums: dict[str, float] = defaultdict(float)
+    days = inputs.settings.valid_s / DAY_S
+    for edge in inputs.edges:
+        for title, value_bytes in zip(inputs.files.titles, edge.value_bytes, strict=True):
+            sums[title] += float(value_bytes) / days
+    most = sorted(sums.items(), key=lambda one: (-one[1], one[0]))[:TITLES_REMEMBERED_MAX]
+    return {title: round(size_bytes, 1) for title, size_bytes in most if size_bytes > 0}
 
 
 def _inputs(order: PlanOrder) -> PlanInputs:
