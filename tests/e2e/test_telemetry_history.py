@@ -42,7 +42,7 @@ class World:
     def __init__(self, store: ControlStore, objects: ObjectStore, holder: str = "one") -> None:
         self.store = store
         self.objects = objects
-        self.intake = Intake(store.database)
+        self.intake = Intake(store.database, gather_s=0.0)
         self.history = History(
             store, objects, TelemetryConfig(history_days=30, history_s=60.0), holder=holder
         )

@@ -72,7 +72,7 @@ def test_pieces_shipped_twice_and_out_of_order_count_once(
     async def main() -> None:
         store = await ControlStore.open(database_url, tmp_path)
         try:
-            intake = Intake(store.database)
+            intake = Intake(store.database, gather_s=0.0)
             pieces = [
                 (f"edge-{edge_no}", segment_no, 0)
                 for edge_no in range(5)
@@ -99,7 +99,7 @@ def test_a_gap_is_answered_with_where_to_go_on(database_url: str, tmp_path: Path
     async def main() -> None:
         store = await ControlStore.open(database_url, tmp_path)
         try:
-            intake = Intake(store.database)
+            intake = Intake(store.database, gather_s=0.0)
             size = len(body(3))
             assert await ship(intake, body(3), offset=size) == Received(
                 segment_no=1, offset_bytes=0
@@ -118,7 +118,7 @@ def test_cursors_of_segments_that_are_gone_are_let_go(database_url: str, tmp_pat
     async def main() -> None:
         store = await ControlStore.open(database_url, tmp_path)
         try:
-            intake = Intake(store.database)
+            intake = Intake(store.database, gather_s=0.0)
             for segment_no in range(1, 20):
                 await ship(intake, body(1), segment_no=segment_no, first=segment_no)
             async with store.database.reading() as connection:
@@ -138,7 +138,7 @@ def test_two_origins_take_every_piece_once(database_url: str, tmp_path: Path) ->
     async def main() -> None:
         stores = [await ControlStore.open(database_url, tmp_path) for _ in range(2)]
         try:
-            intakes = [Intake(store.database) for store in stores]
+            intakes = [Intake(store.database, gather_s=0.0) for store in stores]
             size = len(body(2))
             random = np.random.default_rng(3)
 
@@ -175,7 +175,7 @@ def test_a_piece_whose_answer_was_lost_counts_once(database_url: str, tmp_path: 
     async def main() -> None:
         store = await ControlStore.open(database_url, tmp_path)
         try:
-            dying, living = Intake(store.database), Intake(store.database)
+            dying, living = (Intake(store.database, gather_s=0.0) for _ in range(2))
             asking = asyncio.create_task(ship(dying, body(5)))
             await asyncio.sleep(0)  # it has begun
             asking.cancel()

@@ -131,7 +131,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 def test_lost_requests_and_answers_lose_and_double_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         async with opened("", tmp_path) as store:
-            intake = Intake(store.database)
+            intake = Intake(store.database, gather_s=0.0)
 
             async def edge(no: int) -> None:
                 name = f"edge-{no}"
@@ -161,7 +161,7 @@ def test_one_of_two_origins_is_killed(
             ways = [
                 BadWay(
                     f"edge-{no}",
-                    [Intake(store.database), Intake(other.database)],
+                    [Intake(store.database, gather_s=0.0), Intake(other.database, gather_s=0.0)],
                     loss=0.1,
                     seed=no,
                 )
@@ -202,7 +202,7 @@ def test_an_hour_without_an_origin_costs_nothing_within_the_budget(tmp_path: Pat
             assert min(pauses_s[10:]) >= 30.0  # it does not hammer
             segments = len(list((tmp_path / "edge").iterdir()))
             assert segments > 10
-            back = BadWay("edge", [Intake(store.database)], loss=0.0, seed=1)
+            back = BadWay("edge", [Intake(store.database, gather_s=0.0)], loss=0.0, seed=1)
             await ship_all(spool, back)
             assert back.request_count <= segments
             assert await counted(store) == {f"edge/{no}": 1 for no in range(3600)}
@@ -218,7 +218,9 @@ def test_beyond_the_budget_exactly_what_is_counted_is_lost(tmp_path: Path) -> No
             count = 40_000
             for first in range(0, count, 1000):
                 spool.append(events(first, 1000, "edge"), 0.0)
-            await ship_all(spool, BadWay("edge", [Intake(store.database)], loss=0.2, seed=5))
+            await ship_all(
+                spool, BadWay("edge", [Intake(store.database, gather_s=0.0)], loss=0.2, seed=5)
+            )
             got = await counted(store)
             assert set(got.values()) == {1}
             assert spool.dropped_count > 0
@@ -268,7 +270,9 @@ def test_a_killed_edge_loses_nothing_that_it_has_written(tmp_path: Path) -> None
         async with opened("", tmp_path) as store:
             spool = make_spool(tmp_path / "edge", 1)
             spool.append(events(0, 5, "after"), 0.0)
-            await ship_all(spool, BadWay("edge", [Intake(store.database)], loss=0.2, seed=2))
+            await ship_all(
+                spool, BadWay("edge", [Intake(store.database, gather_s=0.0)], loss=0.2, seed=2)
+            )
             got = await counted(store)
             assert set(got.values()) == {1}
             assert {f"edge/{no}" for no in range(written)} <= set(got)

@@ -61,6 +61,7 @@ class Sending:
     async def send(self, first: int, count: int) -> None:
         for at in range(first, first + count, 20):
             self.spool.append(events(at, 20, self.edge), 0.0)
+            await self.shipping.step()
         while self.spool.waiting_bytes:
             await self.shipping.step()
 
@@ -121,7 +122,7 @@ def test_everything_that_edges_publish_counts_once(nats_url: str, tmp_path: Path
             edges = [Sending(nats_url, tmp_path / f"edge-{no}", f"edge-{no}") for no in range(3)]
             with pytest.raises(NotCarried):  # no origin has made the stream yet
                 await edges[0].carrier.carry(_piece(edges[0]))
-            async with taking(Intake(store.database), nats_url) as taker:
+            async with taking(Intake(store.database, gather_s=0.0), nats_url) as taker:
                 await until_connected(taker)
                 await asyncio.gather(*(edge.send(0, 300) for edge in edges))
                 got = await until_counted(store, 900)
@@ -168,8 +169,8 @@ def test_two_origins_share_the_work_and_one_is_killed(nats_url: str, tmp_path: P
             async def is_acknowledged() -> bool:
                 return await _waiting(nats_url) == 0
 
-            async with taking(Intake(store.database), nats_url, **quick) as living:
-                async with taking(Dying(store.database), nats_url, **quick) as dying:
+            async with taking(Intake(store.database, gather_s=0.0), nats_url, **quick) as living:
+                async with taking(Dying(store.database, gather_s=0.0), nats_url, **quick) as dying:
                     await until_connected(living)
                     await until_connected(dying)
                     await edge.send(0, 2_000)
@@ -206,7 +207,7 @@ def test_what_is_no_telemetry_is_refused_and_holds_up_nothing(
         store = await ControlStore.open("", tmp_path)
         client = await nats.connect(nats_url)
         try:
-            async with taking(Intake(store.database), nats_url) as taker:
+            async with taking(Intake(store.database, gather_s=0.0), nats_url) as taker:
                 await until_connected(taker)
                 stream = client.jetstream()
                 good = {"boot": RUN, "segment": "1", "offset": "0", "first": "0"}

@@ -123,6 +123,7 @@ async def _write_runs(
     wall_s: float,
 ) -> None:
     cursors: list[dict[str, Any]] = []
+    raised: list[dict[str, Any]] = []
     for (edge, boot_id), run in sorted(runs.items()):
         first_segment_no, offsets = before[edge, boot_id]
         for segment_no, offset_bytes in sorted(run.offsets.items()):
@@ -137,7 +138,16 @@ async def _write_runs(
                     }
                 )
         if run.first_segment_no > first_segment_no:
-            await _raise_first(connection, edge, boot_id, run.first_segment_no, wall_s)
+            raised.append(
+                {
+                    "of_edge": edge,
+                    "of_boot_id": boot_id,
+                    "first": run.first_segment_no,
+                    "wall_s": wall_s,
+                }
+            )
+    if raised:
+        await _raise_firsts(connection, raised)
     if cursors:
         insert = upsert(connection, telemetry_cursors)
         await connection.execute(
@@ -152,22 +162,24 @@ async def _write_runs(
         )
 
 
-async def _raise_first(
-    connection: AsyncConnection, edge: str, boot_id: str, first_segment_no: int, wall_s: float
-) -> None:
-    """The edge has no segments before this one any more: their cursors are done with."""
+async def _raise_firsts(connection: AsyncConnection, raised: Sequence[dict[str, Any]]) -> None:
+    """These edges have no segments before these any more: their cursors are done with."""
     runs, cursors = telemetry_runs, telemetry_cursors
+    edge: sql.BindParameter[str] = sql.bindparam("of_edge")
+    boot_id: sql.BindParameter[str] = sql.bindparam("of_boot_id")
     await connection.execute(
         sql.update(runs)
         .where(runs.c.edge == edge, runs.c.boot_id == boot_id)
-        .values(first_segment_no=first_segment_no, changed_wall_s=wall_s)
+        .values(first_segment_no=sql.bindparam("first"), changed_wall_s=sql.bindparam("wall_s")),
+        raised,
     )
     await connection.execute(
         sql.delete(cursors).where(
             cursors.c.edge == edge,
             cursors.c.boot_id == boot_id,
-            cursors.c.segment_no < first_segment_no,
-        )
+            cursors.c.segment_no < sql.bindparam("first"),
+        ),
+        [{name: row[name] for name in ("of_edge", "of_boot_id", "first")} for row in raised],
     )
 
 

@@ -1,7 +1,7 @@
 """Takes what edges ship, many pieces to a transaction, and answers when it is committed.
 
-Pieces wait in one bounded queue. One transaction takes all that have come since the last began:
-under little load each is taken at once, under much a hundred share the cost of one commit.
+Pieces wait in one bounded queue, the first of them a quarter of a second for others to share its
+transaction: edges do not mind, and a commit costs as much as a hundred events.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ WAITING_BYTES_MAX: Final = 64_000_000
 """Of pieces, as they came. What comes on top is told to come again."""
 BATCH_BYTES_MAX: Final = 8_000_000
 """In one transaction, so that none takes seconds."""
+GATHER_S: Final = 0.25
 TRIES: Final = 3
 """Of one transaction: two origins may meet at the same rows."""
 
@@ -56,8 +57,11 @@ class _Waiting(NamedTuple):
 class Intake:
     """One for all ways by which telemetry comes in. Make it inside the running loop."""
 
-    def __init__(self, database: Database, *, keeps_raw: bool = True) -> None:
+    def __init__(
+        self, database: Database, *, keeps_raw: bool = True, gather_s: float = GATHER_S
+    ) -> None:
         self._database = database
+        self._gather_s = gather_s
         self._keeps_raw = keeps_raw
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
@@ -121,6 +125,8 @@ class Intake:
 
     async def _take_all(self) -> None:
         while self._waiting:
+            if not self._is_closed and self._waiting_bytes < BATCH_BYTES_MAX:
+                await asyncio.sleep(self._gather_s)
             batch = self._next_batch()
             try:
                 verdicts = await self._take(tuple(one.piece for one in batch))

@@ -31,6 +31,8 @@ CONSUMER: Final = "nearcast-origin"
 BATCH: Final = 100
 """Messages at a time, committed together."""
 FETCH_S: Final = 5.0
+MORE_S: Final = 0.2
+"""After the first message has come: nats-py waits for the whole of a batch, or so long."""
 ACK_S: Final = 30.0
 """After which a message of an origin that says nothing goes to another."""
 UNREAD_MAX: Final = 256
@@ -109,10 +111,9 @@ class NatsIntake:
             self.figures.is_connected = True
             logger.info("telemetry.nats_connected")
             while True:
-                with contextlib.suppress(TimeoutError):  # nothing came
-                    messages = await subscription.fetch(BATCH, timeout=FETCH_S)
-                    # In the order of the stream: `take` queues before it first waits.
-                    await asyncio.gather(*(self._take(message) for message in messages))
+                # In the order of the stream: `take` queues before it first waits.
+                messages = await _fetch(subscription)
+                await asyncio.gather(*(self._take(message) for message in messages))
                 if client.is_closed:
                     raise ConnectionError("the server has closed the connection")
         finally:
@@ -203,6 +204,14 @@ class NatsIntake:
             body=inflate(message.data, headers.get("Content-Encoding", "")),
             received_wall_s=self._wall_s(),
         )
+
+
+async def _fetch(subscription: Any) -> list[Any]:
+    messages: list[Any] = []
+    with contextlib.suppress(TimeoutError):  # nothing came
+        messages += await subscription.fetch(1, timeout=FETCH_S)
+        messages += await subscription.fetch(BATCH - 1, timeout=MORE_S)
+    return messages
 
 
 def _number(headers: dict[str, str], name: str) -> int:
