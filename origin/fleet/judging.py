@@ -31,6 +31,8 @@ TRIAL_S_MAX: Final = 160.0
 DEATHS_S: Final = 600.0
 PLAYER_ERRORS_MIN: Final = 5
 PLAYER_ERRORS_S: Final = 10.0
+PLAYER_PROBE_S: Final = 3.0
+"""Who invents errors makes this origin probe no oftener."""
 
 
 class Judging:
@@ -88,9 +90,10 @@ class Judging:
             return
         if edge.state == "unknown":
             self._become(edge, "alive", "heard", now_s)
-            edge.questioned_s = now_s  # can it be reached?
+            self._question(edge, now_s)  # can it be reached?
         elif edge.state == "dead" and (edge.probed_s is None or now_s - edge.probed_s > 1.0):
-            edge.questioned_s = now_s  # probed at once: perhaps it is back
+            edge.questioned_s = None
+            self._question(edge, now_s)  # perhaps it is back
         self.review(edge, now_s)
 
     def spoke(self, edge: WatchedEdge, now_s: float) -> None:
@@ -124,8 +127,10 @@ class Judging:
         if now_s - edge.player_errors_s > PLAYER_ERRORS_S:
             edge.player_errors, edge.player_errors_s = 0, now_s
         edge.player_errors += count
-        if edge.player_errors >= PLAYER_ERRORS_MIN:
-            edge.player_errors, edge.player_errors_s = 0, now_s
+        last_s = edge.player_probe_s
+        is_due = last_s is None or now_s - last_s >= PLAYER_PROBE_S
+        if edge.player_errors >= PLAYER_ERRORS_MIN and is_due:
+            edge.player_errors, edge.player_probe_s = 0, now_s
             self._question(edge, now_s)
             self.review(edge, now_s)
 
@@ -147,8 +152,8 @@ class Judging:
             edge.probe_failures += 1
             if edge.was_refused:
                 self._contacts.heard(edge.edge, now_s)
-            if self.witnesses.is_reachable(edge, now_s):
-                self._question(edge, now_s)
+            if edge.questioned_s is None and self.witnesses.is_reachable(edge, now_s):
+                edge.questioned_s = now_s
         self.review(edge, now_s)
 
     # Judgement.
@@ -162,7 +167,7 @@ class Judging:
         else:
             self._drop_old_claims(edge, now_s)
             if self.witnesses.is_quiet(edge, now_s):
-                self._question(edge, now_s)
+                self._question(edge, now_s, is_news=False)
             self._probes.start_if_due(edge, now_s)  # before the answer to it may be clear
             self._decide(edge, judge(*self.witnesses.weigh(edge, now_s)), now_s)
         self._rearm(edge, now_s)
@@ -229,7 +234,10 @@ class Judging:
             if edge.claims.pop(name).is_down and name in self._edges:
                 self._later(self._edges[name], now_s)
 
-    def _question(self, edge: WatchedEdge, now_s: float) -> None:
+    def _question(self, edge: WatchedEdge, now_s: float, *, is_news: bool = True) -> None:
+        """`is_news`: a probe that began before it does not answer it."""
+        if is_news or edge.questioned_s is None:
+            edge.urgent_s = now_s
         if edge.questioned_s is None:
             edge.questioned_s = now_s
 

@@ -73,7 +73,7 @@ class Probes:
                 self._start(other, now_s)
 
     def _start(self, edge: WatchedEdge, now_s: float) -> None:
-        edge.probe_started_s = now_s
+        edge.probe_started_s = edge.probe_begun_s = now_s
         self._under_way += 1
         self._effects.emit(
             ProbeEdge(edge=edge.edge, url=edge.record.profile.url, timeout_s=PROBE_TIMEOUT_S)
@@ -81,14 +81,15 @@ class Probes:
 
     def _due_s(self, edge: WatchedEdge) -> float:
         asked_s = edge.questioned_s
+        urgent_s = edge.urgent_s
+        if urgent_s is not None and (edge.probe_begun_s is None or edge.probe_begun_s < urgent_s):
+            return urgent_s
         if edge.probed_s is None:
-            return edge.joined_s + _spread_s(edge.edge, FIRST_S) if asked_s is None else asked_s
+            return edge.joined_s + _spread_s(edge.edge, FIRST_S)
         if asked_s is None:
             if edge.answered_s is None and edge.probe_failures < FIRST_TRIES:
                 return edge.probed_s + FIRST_S
             return edge.probed_s + PROBE_EVERY_S / 2 + _spread_s(edge.edge, PROBE_EVERY_S / 2)
-        if edge.probed_s < asked_s:
-            return asked_s
         if edge.state == "dead":
             return edge.probed_s + PROBE_DEAD_S
         is_failing = 0 < edge.probe_failures < QUICK_FAILURES

@@ -52,6 +52,8 @@ class WatchedEdge:
         "past_boots",
         "player_errors",
         "player_errors_s",
+        "player_probe_s",
+        "probe_begun_s",
         "probe_failures",
         "probe_ok_s",
         "probe_rtt_s",
@@ -64,6 +66,7 @@ class WatchedEdge:
         "state",
         "through_other",
         "trial_until_s",
+        "urgent_s",
         "wake_s",
         "was_refused",
     )
@@ -91,12 +94,15 @@ class WatchedEdge:
         self.grace_s = now_s  # silence counts from here on at the earliest
         self.lost_s: float | None = None
         self.questioned_s: float | None = None
+        self.urgent_s: float | None = None  # a probe must begin at or after it
         self.clear_since_s: float | None = None
         self.claims: dict[str, Claim] = {}
         self.player_errors = 0
         self.player_errors_s = now_s
+        self.player_probe_s: float | None = None
         # The origin's probes.
         self.probe_started_s: float | None = None  # one is under way or waits
+        self.probe_begun_s: float | None = None  # when the last one began
         self.probed_s: float | None = None  # when the last answer came
         self.probe_ok_s: float | None = None  # when the last that was answered had begun
         self.answered_s: float | None = None  # when the last that was answered came back

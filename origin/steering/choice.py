@@ -59,5 +59,5 @@ def moved(tried: tuple[Tried, ...], edge: str, wall_s: float) -> tuple[Tried, ..
     """`tried` of a client that is sent to `edge` now, or stays there."""
     if tried and tried[0].edge == edge:
         return tried
-    others = [one for one in tried if one.edge != edge]
+    others = [one for one in tried if one.edge != edge and wall_s - one.since_wall_s < TRIED_S]
     return (Tried(edge=edge, since_wall_s=int(wall_s)), *others)[:TRIED_MAX]

@@ -249,6 +249,8 @@ class Steering:
 
 
 def wish_of(client: str, title: str, scheme: str = "") -> Wish:
+    # Half a surrogate pair, as a path may have it, is nothing that can be hashed.
+    title = title.encode(errors="replace").decode()
     return Wish(
         title_key=key_of(f"title/{title}"),
         client_key=key_of(f"client/{client}"),
