@@ -15,7 +15,6 @@ import pytest
 from nearcast.errors import ConfigError
 from nearcast.fleet import EdgeProfile
 from origin.drivers.state import ControlStore, StateError, StateUnavailable
-from origin.drivers.state.plan_rows import PLANS_KEPT
 from origin.drivers.state.store import SPENT_S
 from origin.records import (
     ApiToken,
@@ -262,7 +261,7 @@ def test_a_reader_sees_each_heartbeat_of_concurrent_writers(place: Place) -> Non
                     return
 
         async def write(store: ControlStore, first: int) -> None:
-            for sequence_no in range(1, 11):
+            for sequence_no in range(1, 6):
                 names = range(first, first + 20)
                 await store.put_heartbeats([heartbeat(f"e{n}", sequence_no) for n in names])
 
@@ -271,7 +270,7 @@ def test_a_reader_sees_each_heartbeat_of_concurrent_writers(place: Place) -> Non
         await asyncio.gather(write(one, 0), write(other, 10))
         done.set()
         await reading
-        assert seen == {f"e{number}": 10 for number in range(30)}
+        assert seen == {f"e{number}": 5 for number in range(30)}
 
     place.run_two(work)
 
@@ -336,14 +335,18 @@ def test_one_plan_is_in_force(place: Place) -> None:
     place.run_two(work)
 
 
-def test_old_plans_are_forgotten_but_never_the_one_in_force(place: Place) -> None:
+def test_old_plans_are_forgotten_but_never_the_one_in_force(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("origin.drivers.state.plan_rows.PLANS_KEPT", 4)
+
     async def work(store: ControlStore) -> None:
-        for number in range(PLANS_KEPT + 3):
+        for number in range(7):
             await store.add_plan(plan(f"p{number}", NOW_S + number))
             if number == 1:
                 await store.apply_plan("p1", wall_s=NOW_S)
         kept = {head.plan_id for head in await store.plans(1000)}
-        assert kept == {f"p{number}" for number in range(3, PLANS_KEPT + 3)} | {"p1"}
+        assert kept == {f"p{number}" for number in range(3, 7)} | {"p1"}
         assert await store.plan("p0") is None
         assert await store.edge_plan("p0", "ams1") is None
         whole = await store.plan("p1")
