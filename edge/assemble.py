@@ -366,6 +366,8 @@ class EdgeNode:
         await self._inference.close()
         await self._titles.close()
         if self._telemetry is not None:
+            self._core.telemetry.flush(self._clock.now_s())
+            self._pump.wake()  # to hand out what was served until now
             await self._telemetry.close()
         if self._membership is not None:
             await self._membership.close()

@@ -59,6 +59,8 @@ class FillOutcome(msgspec.Struct, frozen=True, kw_only=True):
     object_id: str | None = None
     text: bytes | None = None
     detail: str = ""
+    peer: str = ""
+    """The edge it came from instead of upstream."""
 
 
 class Fill:

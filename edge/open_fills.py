@@ -387,6 +387,7 @@ class OpenFills:
                 object_id=object_id,
                 text=text,
                 detail=detail,
+                peer=fill.peer,
             )
         )
 

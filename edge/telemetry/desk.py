@@ -93,8 +93,8 @@ class TelemetryDesk:
                 self._demand.fetched(self._key(place), sent_bytes)
 
     def fetched(self, outcome: FillOutcome) -> None:
-        """A fill is over."""
-        if not self.is_on or not outcome.received_bytes:
+        """A fill is over. What came from another edge cost the origin nothing."""
+        if not self.is_on or not outcome.received_bytes or outcome.peer:
             return
         place = self._place(outcome.url, ())
         if place is not None:

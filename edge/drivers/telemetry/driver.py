@@ -16,7 +16,7 @@ from edge.drivers.telemetry.carriers import Carrier, OverHttp, OverNats, Shipper
 from edge.drivers.telemetry.shipping import Shipping
 from edge.drivers.telemetry.spool import Spool
 from edge.effects import WriteTelemetry
-from nearcast.telemetry import LINE_BYTES_MAX
+from nearcast.telemetry import LINE_BYTES_MAX, Line
 
 PENDING_BYTES_MAX: Final = 8_000_000
 """Of lines on their way to a disk that does not keep up."""
@@ -103,9 +103,8 @@ class Telemetry:
     def write(self, effect: WriteTelemetry) -> None:
         """Returns at once; what there is no room for is counted."""
         for event in effect.events:
-            line = msgspec.json.encode(event) + b"\n"
-            is_fitting = len(line) <= LINE_BYTES_MAX
-            if not is_fitting or self._pending_bytes + len(line) > PENDING_BYTES_MAX:
+            line = _line(event)
+            if not line or self._pending_bytes + len(line) > PENDING_BYTES_MAX:
                 self._overflow_count += 1
                 continue
             self._pending.append(line)
@@ -140,3 +139,12 @@ class Telemetry:
             async with self._lock:
                 await asyncio.to_thread(self._spool.append, lines, self._now_s())
             self._pending_bytes -= len(lines)
+
+
+def _line(event: Line) -> bytes:
+    """Empty for what no line can hold: a name too long, or that is no text."""
+    try:
+        line = msgspec.json.encode(event) + b"\n"
+    except UnicodeEncodeError:
+        return b""
+    return line if len(line) <= LINE_BYTES_MAX else b""
