@@ -45,7 +45,7 @@ class Origin:
         )
         self.core = OriginCore(self.library)
         self.metrics = OriginMetrics()
-        media = Media(self.library, objects_of(config.objects))
+        media = Media(self.library, objects_of(config.objects), self.metrics)
         self.public = Public(config.control.trusted_proxies, collects=config.control.collector)
         self.server = OriginServer(
             self.core, self.library, media, config, self.metrics, self.public

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from nearcast.errors import NearcastError
 from origin.config import ObjectsConfig
+from origin.drivers.metrics import OriginMetrics
 from origin.drivers.shelves import DiskLibrary
 from origin.library import Resource
 
@@ -43,9 +44,12 @@ class MediaReader(Protocol):
 class Media:
     """Opens what resources lead to. Without `objects` only files."""
 
-    def __init__(self, library: DiskLibrary, objects: ObjectStore | None = None) -> None:
+    def __init__(
+        self, library: DiskLibrary, objects: ObjectStore | None, metrics: OriginMetrics
+    ) -> None:
         self._library = library
         self._objects = objects
+        self._metrics = metrics
 
     async def open(self, resource: Resource, first: int, size_bytes: int) -> MediaReader:
         """`size_bytes` of it from `first` on. Raises MediaMissing and MediaUnavailable."""
@@ -58,7 +62,16 @@ class Media:
         except OSError as error:
             # Too many open files, a disk that fails: not the client's fault, and it may pass.
             raise MediaUnavailable(f"{file}: {error.strerror}") from error
-        return await _open_object(self._objects, resource, first, size_bytes)
+        outcome = "unavailable"
+        try:
+            reader = await _open_object(self._objects, resource, first, size_bytes)
+            outcome = "read"
+        except MediaMissing:
+            outcome = "missing"
+            raise
+        finally:
+            self._metrics.object_reads.labels(outcome=outcome).inc()
+        return reader
 
 
 def objects_of(config: ObjectsConfig) -> ObjectStore | None:

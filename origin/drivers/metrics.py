@@ -24,6 +24,12 @@ class OriginMetrics:
             "Answers that ended before their last byte: the client left, or a file was damaged",
             registry=self.registry,
         )
+        self.object_reads = Counter(
+            "nearcast_origin_object_reads",
+            "Requests to the object store for media, by what came of them",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.open = Gauge(
             "nearcast_origin_open_requests", "Requests being answered now", registry=self.registry
         )

@@ -136,6 +136,7 @@ def test_while_the_store_is_down_clients_are_told_to_come_back(
                 assert (await fetch(session, path.replace("e01", "e02")))[0] == 200
                 _, metrics, _ = await fetch(session, "/metrics")
                 assert b'requests_total{status="5xx"} 1.0' in metrics
+                assert b'object_reads_total{outcome="unavailable"} 1.0' in metrics
             finally:
                 await asyncio.to_thread(s3_server.start)
             assert (await fetch(session, path))[:2] == (200, body)
