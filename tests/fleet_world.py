@@ -139,6 +139,12 @@ class ControlOrigin:
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body)
         return ask(self.admin_url, method, path, content, given)
 
+    def adopt(self, edge: SaidEdge) -> None:
+        """Have an edge speak to this origin from now on."""
+        edge.close()
+        edge.fleet_url = self.fleet_url
+        self._edges.append(edge)
+
     def content(self, path: str, **headers: str) -> Reply:
         """From the content listener."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -150,9 +156,12 @@ class ControlOrigin:
         assert reply.status < 300, (method, path, reply.status, reply.body)
         return reply.json if reply.body else None
 
+    def rows(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.api("GET", "/edges")["edges"]
+        return found
+
     def edge(self, name: str) -> dict[str, Any]:
-        (found,) = (one for one in self.api("GET", "/edges")["edges"] if one["edge"] == name)
-        assert isinstance(found, dict)
+        (found,) = (one for one in self.rows() if one["edge"] == name)
         return found
 
     def enrol(self, name: str, *, url: str = "http://192.0.2.1:8081", **profile: Any) -> SaidEdge:

@@ -71,7 +71,8 @@ def explain_lines(answers: Iterable[Explained]) -> Iterator[str]:
         )
         if one.runner_up is not None:
             what = "the best that is not" if one.is_planned else "the least that is planned"
-            yield f"  {what}: {one.runner_up.title} {one.runner_up.rendition} ({one.runner_up.worth:.2f})"
+            other = one.runner_up
+            yield f"  {what}: {other.title} {other.rendition} ({other.worth:.2f})"
 
 
 def _time(wall_s: float) -> str:

@@ -167,6 +167,12 @@ def _check_same_site(request: web.BaseRequest) -> None:
         raise ApiError(403, "site", "this came from another site's page")
 
 
+def refuse_other_sites(request: web.BaseRequest) -> None:
+    """For what needs no session: programs say nothing of a site. Raises ApiError."""
+    if "sec-fetch-site" in request.headers or "origin" in request.headers:
+        _check_same_site(request)
+
+
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

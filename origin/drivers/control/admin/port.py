@@ -20,7 +20,7 @@ from aiohttp import web
 
 from nearcast.errors import InputError, NearcastError
 from origin.drivers.control.admin.events import EventHub
-from origin.drivers.control.admin.login import Login, cookie_field
+from origin.drivers.control.admin.login import Login, cookie_field, refuse_other_sites
 from origin.drivers.control.admin.openapi import document
 from origin.drivers.control.admin.routes import PREFIX, ApiError, Call, ErrorBody, Route, find
 from origin.drivers.control.bodies import BodyRefused, read_body
@@ -177,8 +177,8 @@ class AdminPort:
             response = web.Response(status=204)
             response.headers["set-cookie"] = cookie_field("", is_secure=is_secure)
             return response
-        body = await read_body(request, 4_096)
-        token = _token_of(body, request.content_type)
+        refuse_other_sites(request)
+        token = _token_of(await read_body(request, 4_096))
         caller, session = await self._login.log_in(token, request.remote or "")
         response = self._json(200, LoggedIn(name=caller.name, role=caller.role))
         response.headers["set-cookie"] = cookie_field(session, is_secure=is_secure)
@@ -206,10 +206,10 @@ class AdminPort:
         return self._json(error.status, ErrorBody(error=error.error, detail=error.detail), fields)
 
 
-def _token_of(body: bytes, content_type: str) -> str:
+def _token_of(body: bytes) -> str:
     """From JSON `{"token": ...}` or from a form."""
     try:
-        if content_type == "application/json":
+        if body.lstrip().startswith(b"{"):
             given = msgspec.json.decode(body, type=dict[str, str])
             return given["token"].strip()
         return parse_qs(body.decode())["token"][0].strip()

@@ -1,0 +1,224 @@
+"""The admin port: who may do what, and what strangers and other sites' pages get."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from nearcast.main import main
+from tests.fleet_world import ControlOrigin, Reply, empty_library
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlOrigin]:
+    library = empty_library(tmp_path_factory.mktemp("admin") / "library")
+    with ControlOrigin(library) as running:
+        yield running
+
+
+def token_of(origin: ControlOrigin, name: str, role: str) -> str:
+    return str(origin.api("POST", "/tokens", {"name": name, "role": role})["token"])
+
+
+def test_roles_bound_what_a_token_may_do(origin: ControlOrigin) -> None:
+    viewer = token_of(origin, "v1", "viewer")
+    operator = token_of(origin, "o1", "operator")
+    origin.enrol("role-1")
+    duty = "/v1/admin/edges/role-1/duty"
+    assert origin.ask("GET", "/v1/admin/edges", token=viewer).status == 200
+    assert origin.ask("POST", duty, {"duty": "draining"}, token=viewer).error == "role"
+    assert origin.ask("POST", duty, {"duty": "draining"}, token=operator).status == 200
+    assert origin.ask("DELETE", "/v1/admin/edges/role-1", token=operator).error == "role"
+    assert origin.ask("POST", "/v1/admin/enrolments", {"edge": "x"}, token=operator).status == 403
+    assert origin.ask("GET", "/v1/admin/tokens", token=operator).status == 403
+    entry = origin.api("GET", "/audit?limit=1")["entries"][0]
+    assert (entry["actor"], entry["action"], entry["subject"]) == ("o1", "edge.draining", "role-1")
+    assert origin.ask("DELETE", "/v1/admin/tokens/o1").status == 204
+    origin.wait_for(
+        lambda: origin.ask("POST", duty, {"duty": "active"}, token=operator).status == 401,
+        "the end of the token",
+    )
+
+
+def test_no_answer_without_a_token_and_none_to_other_names(origin: ControlOrigin) -> None:
+    for path in ("/v1/admin/edges", "/v1/admin/events", "/metrics", "/v1/admin/audit"):
+        assert origin.ask("GET", path, token="").status == 401, path
+    rebound = origin.ask("GET", "/v1/admin/edges", host="evil.example")
+    assert (rebound.status, rebound.error) == (421, "host")
+    local = origin.ask("GET", "/v1/admin/edges", host="localhost:1234")
+    assert local.status == 200
+    assert local.headers["x-frame-options"] == "DENY"
+    assert "default-src 'self'" in local.headers["content-security-policy"]
+    assert local.headers["cache-control"] == "no-store"
+
+
+def test_bad_requests_are_told_what_is_wrong(origin: ControlOrigin) -> None:
+    cases: list[tuple[str, str, object, int]] = [
+        ("POST", "/v1/admin/enrolments", {"edge": "BAD NAME"}, 400),
+        ("POST", "/v1/admin/enrolments", {"edge": "a", "valid": 1}, 400),
+        ("POST", "/v1/admin/enrolments", b"{", 400),
+        ("POST", "/v1/admin/enrolments", b"\xff", 400),
+        ("POST", "/v1/admin/enrolments", b" " * 100_000, 413),
+        ("POST", "/v1/admin/edges/nobody/duty", {"duty": "active"}, 404),
+        ("POST", "/v1/admin/edges/role-1/duty", {"duty": "asleep"}, 400),
+        ("GET", "/v1/admin/edges/..%2f..%2fetc", None, 400),
+        ("GET", "/v1/admin/edges/nobody", None, 404),
+        ("GET", "/v1/admin/fleet/series?window_s=1", None, 400),
+        ("GET", "/v1/admin/fleet/series?windo=60", None, 400),
+        ("GET", "/v1/admin/steering/explain?client=home", None, 400),
+        ("PUT", "/v1/admin/edges", None, 405),
+        ("GET", "/v1/admin/nothing", None, 404),
+        ("POST", "/v1/admin/tokens", {"name": "admin", "role": "root"}, 400),
+        ("GET", "/v1/admin/plans/ffff", None, 404),
+    ]
+    for method, path, body, status in cases:
+        reply = origin.ask(method, path, body)
+        assert reply.status == status, (path, reply.body)
+        assert reply.json["detail"]
+
+
+def test_a_browser_logs_in_and_other_sites_cannot_use_it(origin: ControlOrigin) -> None:
+    origin.enrol("cookie-1")
+    wrong = origin.ask("POST", "/login", {"token": "nca1.nonsense"}, token="")
+    assert wrong.status == 401
+    reply = origin.ask(
+        "POST", "/login", {"token": origin.token}, token="", content_type="application/json"
+    )
+    assert reply.status == 200
+    field = reply.headers["set-cookie"]
+    assert "HttpOnly" in field
+    assert "SameSite=Strict" in field
+    assert origin.token not in field
+    cookie = field.partition(";")[0]
+    assert origin.ask("GET", "/v1/admin/whoami", cookie=cookie).json["role"] == "admin"
+    duty = ("POST", "/v1/admin/edges/cookie-1/duty", {"duty": "draining"})
+    assert origin.ask(*duty, cookie=cookie, origin="http://evil.example").error == "site"
+    assert origin.ask(*duty, cookie=cookie, sec_fetch_site="cross-site").error == "site"
+    assert origin.ask(*duty, cookie=cookie).error == "site"
+    ours = urlsplit(origin.admin_url).netloc
+    assert origin.ask(*duty, cookie=cookie, origin=f"http://{ours}", host=ours).status == 200
+    assert origin.ask("POST", "/logout", cookie=cookie).status == 204
+    assert origin.ask("GET", "/v1/admin/whoami", cookie=cookie).status == 401
+
+
+def test_events_tell_what_changes_and_what_was_missed(origin: ControlOrigin) -> None:
+    edge = origin.enrol("event-1")
+    with EventReader(origin) as reader:
+        assert reader.next("hello")["id"]
+        assert edge.beat().status == 200
+        changed = reader.next("edge", "event-1")
+        assert json.loads(changed["data"])["row"]["edge"] == "event-1"
+        last = changed["id"]
+        figures = json.loads(reader.next("figures")["data"])
+        assert figures["totals"]["edge_count"] >= 1
+    with EventReader(origin, last_event_id=last) as again:
+        assert again.any()["id"] != last
+    with EventReader(origin, last_event_id="other-5") as other:
+        assert other.any()["event"] == "reset"
+
+
+def test_guessing_tokens_has_to_wait(tmp_path: Path) -> None:
+    with ControlOrigin(empty_library(tmp_path / "library")) as origin:
+        replies = [
+            origin.ask("GET", "/v1/admin/edges", token=f"nca1.{index}") for index in range(11)
+        ]
+        assert [reply.status for reply in replies] == [401] * 10 + [429]
+        assert int(replies[-1].headers["retry-after"]) > 0
+
+
+def test_the_openapi_document_describes_every_route(origin: ControlOrigin) -> None:
+    document = origin.ask("GET", "/v1/admin/openapi.json", token="").json
+    assert document["openapi"].startswith("3.1")
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert len({one["operationId"] for one in operations}) == len(operations) > 20
+    named = set()
+
+    def walk(value: object) -> None:
+        if isinstance(value, dict):
+            if isinstance(value.get("$ref"), str):
+                named.add(value["$ref"].rpartition("/")[2])
+            for one in value.values():
+                walk(one)
+        elif isinstance(value, list):
+            for one in value:
+                walk(one)
+
+    walk(document)
+    assert named <= set(document["components"]["schemas"])
+
+
+def test_commands_ask_the_running_origin(
+    origin: ControlOrigin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = ["--library", str(origin.library)]
+    figures = tmp_path / "fleet.json"
+    assert main(["origin", "fleet", "enrol", "shell-1", "--valid", "2h", *found]) == 0
+    assert capsys.readouterr().out.startswith("nce1.")
+    origin.enrol("shell-2").beat()
+    assert main(["origin", "fleet", "maintenance", "shell-2", *found]) == 0
+    assert main(["origin", "fleet", "list", "--json", str(figures), *found]) == 0
+    text = capsys.readouterr().out
+    assert "shell-2" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    (row,) = (one for one in json.loads(figures.read_text())["edges"] if one["edge"] == "shell-2")
+    assert row["duty"] == "maintenance"
+    for bad in (["drain", "nobody"], ["enrol", "A B"], ["enrol", "x-1", "--valid", "long"]):
+        assert main(["origin", "fleet", *bad, *found]) == 2
+        assert "nearcast origin: " in capsys.readouterr().err
+    assert main(["origin", "fleet", "list", "--library", str(tmp_path)]) == 2
+    assert "--library" in capsys.readouterr().err
+
+
+class EventReader:
+    def __init__(self, origin: ControlOrigin, *, last_event_id: str = "") -> None:
+        place = urlsplit(origin.admin_url)
+        headers = {"authorization": f"Bearer {origin.token}", "last-event-id": last_event_id}
+        self._connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
+        self._connection.request("GET", "/v1/admin/events", headers=headers)
+        self._response = self._connection.getresponse()
+        assert self._response.status == 200
+
+    def __enter__(self) -> EventReader:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._response.close()
+        self._connection.close()
+
+    def any(self) -> dict[str, str]:
+        fields: dict[str, str] = {}
+        while True:
+            line = self._response.readline().decode().rstrip("\n")
+            if not line and "event" in fields:
+                return fields
+            name, colon, value = line.partition(": ")
+            if colon and name:
+                fields[name] = value
+
+    def next(self, kind: str, edge: str = "") -> dict[str, str]:
+        for _ in range(200):
+            found = self.any()
+            if found["event"] == kind and (not edge or json.loads(found["data"])["edge"] == edge):
+                return found
+        raise AssertionError(f"no event {kind}")
+
+
+def test_a_slow_head_and_a_flood_of_connections_are_bounded(origin: ControlOrigin) -> None:
+    place = urlsplit(origin.admin_url)
+    ends = [socket.create_connection((place.hostname, place.port), 20) for _ in range(50)]
+    try:
+        for end in ends:
+            end.sendall(b"GET /v1/admin/edges HTTP/1.1\r\nhost: 127.0.0.1\r\nx: ")
+        reply: Reply = origin.ask("GET", "/v1/admin/whoami")
+        assert reply.status == 200
+        ends[0].sendall(b"y" * 20_000)
+        assert b"400" in ends[0].recv(1000)
+    finally:
+        for end in ends:
+            end.close()

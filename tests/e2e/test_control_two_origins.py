@@ -1,0 +1,99 @@
+"""Two origin processes on one PostgreSQL, one of them killed; and a database that goes away."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from nearcast import fleet
+from tests.fleet_world import ControlOrigin, SaidEdge, empty_library
+from tests.servers import PostgresServer
+
+
+def event_lines(count: int) -> bytes:
+    event = {"e": "noted", "wall_s": time.time(), "what": "test"}
+    return b"".join(json.dumps(event).encode() + b"\n" for _ in range(count))
+
+
+def ship(edge: SaidEdge, offset: int, body: bytes) -> int:
+    path = f"{fleet.TELEMETRY_PATH}?boot={edge.boot_id}&segment=1&offset={offset}"
+    reply = edge.post(path, body)
+    assert reply.status == 200, reply.body
+    return int(reply.json["offset_bytes"])
+
+
+def test_one_of_two_is_killed_and_all_goes_on(postgres_url: str, tmp_path: Path) -> None:
+    settings = (f"control.database={postgres_url}",)
+    with (
+        ControlOrigin(empty_library(tmp_path / "one"), *settings) as one,
+        ControlOrigin(empty_library(tmp_path / "two"), *settings) as two,
+    ):
+        edge = one.enrol("ams-1", url="http://127.0.0.1:9")
+        assert edge.beat().status == 200
+        assert ship(edge, 0, event_lines(2)) > 0
+        size = len(event_lines(2))
+        # The other knows the edge, its certificate and its heartbeats.
+        two.wait_for(lambda: any(row["edge"] == "ams-1" for row in two.rows()), "the record")
+        two.wait_for(lambda: two.edge("ams-1")["heartbeat_age_s"] is not None, "the heartbeat")
+        two.adopt(edge)
+        reply = edge.beat()
+        assert reply.status == 200, reply.body
+        two.wait_for(lambda: set(edge.beat().json["origins"]) == {one.fleet_url, two.fleet_url})
+        # What was replayed to one is replayed to the other.
+        two.wait_for(lambda: two.edge("ams-1")["state"] == "alive", "alive")
+        one.kill()
+        # A piece whose answer was lost counts once.
+        assert ship(edge, 0, event_lines(2)) == size
+        assert ship(edge, size, event_lines(1)) > size
+        assert two.api("POST", "/edges/ams-1/duty", {"duty": "draining"})["duty"] == "draining"
+        assert edge.beat().json["duty"] == "draining"
+        answer = two.content("/v1/steering/film")
+        assert answer.json["PATHWAY-PRIORITY"] == ["home"], "a drained edge gets nobody"
+        two.api("POST", "/edges/ams-1/duty", {"duty": "active"})
+        answer = two.content("/v1/steering/film")
+        assert answer.json["PATHWAY-PRIORITY"] == ["ams-1", "home"]
+
+
+def test_a_restarted_origin_knows_its_fleet(tmp_path: Path) -> None:
+    library = empty_library(tmp_path / "library")
+    with ControlOrigin(library) as first:
+        edge = first.enrol("ams-1", url="http://127.0.0.1:9")
+        assert edge.beat().status == 200
+        first.wait_for(lambda: first.edge("ams-1")["state"] == "alive")
+        fingerprint = edge.answer.authority_pem
+        assert first.stop() == 0
+    with ControlOrigin(library) as second:
+        row = second.edge("ams-1")
+        assert row["state"] in ("alive", "unknown")
+        assert row["used_bytes"] == 10**11
+        second.adopt(edge)
+        reply = edge.beat(sequence_no=edge.sequence_no)
+        assert reply.error == "replayed", "what was heard before the restart is not heard anew"
+        assert edge.beat().status == 200
+        authority = edge.request("GET", "/v1/fleet/authority").body.decode()
+        assert authority == fingerprint
+
+
+def test_while_the_database_is_away_edges_and_players_are_answered(
+    postgres_url: str, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    library = empty_library(tmp_path / "library")
+    with ControlOrigin(library, f"control.database={postgres_url}") as origin:
+        edge = origin.enrol("ams-1", url="http://127.0.0.1:9")
+        assert edge.beat().status == 200
+        postgres_server.stop()
+        try:
+            origin.wait_for(lambda: origin.api("GET", "/fleet")["is_database_away"], "away")
+            assert edge.beat().status == 200
+            answer = origin.content("/v1/steering/film")
+            assert answer.json["PATHWAY-PRIORITY"] == ["ams-1", "home"]
+            refused = origin.ask("POST", "/v1/admin/edges/ams-1/duty", {"duty": "draining"})
+            assert (refused.status, refused.error) == (503, "state")
+            stranger = origin.stranger("new-1", edge.token)
+            assert stranger.enrol().error == "busy"
+        finally:
+            postgres_server.start()
+        origin.wait_for(lambda: not origin.api("GET", "/fleet")["is_database_away"], "back")
+        assert edge.beat().status == 200
+        assert origin.api("POST", "/edges/ams-1/duty", {"duty": "draining"})["duty"] == "draining"
