@@ -44,8 +44,10 @@ class FleetOrigin:
 
     def __init__(self, folder: Path, *, port: int = 0, before: FleetOrigin | None = None) -> None:
         """`before`: one that has ended, whose place this takes."""
-        self.authority = before.authority if before else Authority.make(time.time())
-        self.plan_key = before.plan_key if before else Ed25519PrivateKey.generate()
+        self.authority: Authority = before.authority if before else Authority.make(time.time())
+        self.plan_key: Ed25519PrivateKey = (
+            before.plan_key if before else Ed25519PrivateKey.generate()
+        )
         self.beats: list[Heartbeat] = []
         self.observed: list[tuple[float, Observations]] = []
         self.answers: dict[str, dict[str, Any]] = {}
@@ -229,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, msgspec.json.encode(answer))
 
     def _edge(self) -> str:
-        shown = self.connection.getpeercert()  # type: ignore[attr-defined]
+        shown = self.connection.getpeercert()
         if not shown:
             return ""
         return str(dict(pair[0] for pair in shown["subject"])["commonName"])
