@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nearcast.hashing import keys_of, scores
+from nearcast.hashing import draws, key_of
 
 OBSERVER_COUNT: Final = 3
 _NOBODY: Final[frozenset[str]] = frozenset()
@@ -27,6 +27,7 @@ class Observers:
 
     def __init__(self) -> None:
         self._clusters: dict[str, str] = {}
+        self._keys: dict[str, tuple[int, int, int]] = {}  # as observed, as observer, of its cluster
         self._draws: dict[str, list[tuple[float, str]]] = {}  # of an edge: (draw, observer)
         self._watched: dict[str, set[str]] = {}
 
@@ -54,7 +55,11 @@ class Observers:
             return
         before = list(self._clusters)
         self._clusters.update(new)
-        for edge in new:
+        for edge, cluster in new.items():
+            # "watched/": the draw of a for b must not be that of b for a. An edge without a
+            # cluster is one of its own.
+            alike = f"cluster/{cluster}" if cluster else f"edge/{edge}"
+            self._keys[edge] = (key_of(f"watched/{edge}"), key_of(edge), key_of(alike))
             self._draws[edge] = []
             self._watched[edge] = set()
         self._draw(before, list(new))
@@ -65,7 +70,7 @@ class Observers:
             return
         for observer in self.of(edge):
             self._watched[observer].discard(edge)
-        del self._draws[edge]
+        del self._draws[edge], self._keys[edge]
         left = sorted(self._watched.pop(edge))
         for other in left:
             for observer in self.of(other):
@@ -76,16 +81,18 @@ class Observers:
 
     def _draw(self, edges: list[str], observers: list[str]) -> None:
         """Let `observers` draw for `edges`, against those that have them."""
-        codes = self._codes(observers)
+        _, lookers, clusters = self._columns(observers)
         for start in range(0, len(edges), _CHUNK):
             some = edges[start : start + _CHUNK]
-            # "watched/": the draw of a for b must not be that of b for a.
-            keys = keys_of([f"watched/{edge}" for edge in some])
-            drawn = scores(keys, observers, [1.0] * len(observers))
+            watched, _, own = self._columns(some)
+            drawn = draws(watched[:, None] ^ lookers[None, :], 1.0)
             # In (0, 1), in the same order; another cluster comes before every draw of the own.
-            drawn = drawn / (1.0 + drawn) + (self._codes(some)[:, None] != codes[None, :])
+            drawn = drawn / (1.0 + drawn) + (own[:, None] != clusters[None, :])
             for edge, line in zip(some, drawn, strict=True):
                 self._keep(edge, line, observers)
+
+    def _columns(self, edges: list[str]) -> NDArray[np.uint64]:  # (3, edge)
+        return np.array([self._keys[edge] for edge in edges], dtype=np.uint64).reshape(-1, 3).T
 
     def _keep(self, edge: str, line: NDArray[np.float64], observers: list[str]) -> None:
         before = self._draws[edge]
@@ -101,8 +108,3 @@ class Observers:
             self._watched[observer].discard(edge)
         for _, observer in kept:
             self._watched[observer].add(edge)
-
-    def _codes(self, edges: list[str]) -> NDArray[np.uint64]:
-        """A number for the cluster of each; an edge without one is a cluster of its own."""
-        clusters = [(edge, self._clusters[edge]) for edge in edges]
-        return keys_of([f"cluster/{name}" if name else f"edge/{edge}" for edge, name in clusters])

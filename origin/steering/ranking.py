@@ -21,7 +21,7 @@ from origin.fleet import WatchedEdge
 from origin.steering.networks import NEARNESSES, Group, Nearness
 
 Standing = Literal["good", "strained", "suspect"]
-STANDINGS: Final[tuple[Standing, ...]] = ("good", "strained", "suspect")
+_STANDING_INDEX: Final[dict[Standing, int]] = {"good": 0, "strained": 1, "suspect": 2}
 
 LOAD_FULL: Final = 0.9
 """Of its link: beyond, new players go elsewhere, even farther away."""
@@ -29,10 +29,11 @@ LOAD_SHED: Final = 0.8
 """From here on some of an edge's players are moved, as many as bring it back to this."""
 LOAD_WELCOME: Final = 0.6
 _LOAD_STEPS: Final = ((0.6, 1.0), (0.75, 0.6), (LOAD_FULL, 0.3))
-_LOAD_FACTOR_FULL: Final = 0.1
 """Up to that load, this weight. In steps, so that small changes of load move nobody."""
-LOOKED_AT_MAX: Final = 48
-"""Of a large group, those that draw highest for the title; the others cannot win it."""
+_LOAD_FACTOR_FULL: Final = 0.1
+LOOKED_AT: Final = (16, 96, 1_000_000)
+"""Of a large group those are looked at that draw highest for the title; more if too few of them are
+well, and all only where none of those may be used."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,16 +41,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     nearness: Nearness
     standing: Standing
     holds: bool
-    draw: float
-
-    @property
-    def order(self) -> tuple[int, int, bool, float]:
-        return (
-            STANDINGS.index(self.standing),
-            NEARNESSES.index(self.nearness),
-            not self.holds,
-            -self.draw,
-        )
+    order: tuple[int, int, bool, float]
+    """The least comes first."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,16 +93,15 @@ def candidates(edges: Sequence[WatchedEdge], nearness: Nearness, wish: Wish) -> 
     drawn = draws(
         np.array(words, dtype=np.uint64), np.array([_weight_kbps(edge) for edge in edges])
     )
-    return [
-        Candidate(
-            edge=edge,
-            nearness=nearness,
-            standing=standing_of(edge),
-            holds=is_held,
-            draw=float(draw),
+    near = NEARNESSES.index(nearness)
+    found: list[Candidate] = []
+    for edge, is_held, draw in zip(edges, holds, drawn.tolist(), strict=True):
+        standing = standing_of(edge)
+        order = (_STANDING_INDEX[standing], near, not is_held, -draw)
+        found.append(
+            Candidate(edge=edge, nearness=nearness, standing=standing, holds=is_held, order=order)
         )
-        for edge, is_held, draw in zip(edges, holds, drawn, strict=True)
-    ]
+    return found
 
 
 def _weight_kbps(edge: WatchedEdge) -> float:
@@ -118,12 +110,12 @@ def _weight_kbps(edge: WatchedEdge) -> float:
     return edge.record.profile.link_kbps * factor
 
 
-def looked_at(group: Group, wish: Wish) -> tuple[str, ...]:
-    """The edges of a group worth looking at for this title: all of a small one."""
-    if len(group.names) <= LOOKED_AT_MAX:
+def looked_at(group: Group, wish: Wish, count: int) -> tuple[str, ...]:
+    """So many edges of a group, those that draw highest for the title; all of a small one."""
+    if len(group.names) <= count:
         return group.names
     drawn = draws(group.keys ^ np.uint64(wish.title_key), group.weights)
-    best = np.argpartition(-drawn, LOOKED_AT_MAX)[:LOOKED_AT_MAX]
+    best = np.argpartition(-drawn, count)[:count]
     return tuple(group.names[index] for index in np.sort(best))
 
 

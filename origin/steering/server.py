@@ -34,6 +34,7 @@ from origin.steering.choice import faster_place, moved, noted
 from origin.steering.explanation import EdgePlace, place_of, why
 from origin.steering.networks import NEARNESSES, Group, Nearness, Networks
 from origin.steering.ranking import (
+    LOOKED_AT,
     Candidate,
     Wish,
     candidates,
@@ -151,15 +152,19 @@ class Steering:
         seen: set[str] = set()
         good = 0
         for nearness, group in self._groups(client):
-            names = looked_at(group, wish)
-            if current in group.members and current not in names:
-                names = (*names, current)
-            some = self._usable(names, seen, wish)
-            if len(some) < EDGES_MAX and len(names) < len(group.names):
-                some += self._usable(group.names, seen, wish)
-            fresh = candidates(some, nearness, wish)
+            fresh: list[Candidate] = []
+            for count in LOOKED_AT:
+                names = looked_at(group, wish, count)
+                if current in group.members and current not in names:
+                    names = (*names, current)
+                fresh += candidates(self._usable(names, seen, wish), nearness, wish)
+                here = sum(1 for each in fresh if each.standing == "good")
+                if here >= EDGES_MAX or len(names) >= len(group.names):
+                    break
+                if fresh and count == LOOKED_AT[-2]:
+                    break  # a long look only for somebody at all
             found += fresh
-            good += sum(1 for each in fresh if each.standing == "good")
+            good += here
             if good >= EDGES_MAX:
                 break
         return sorted(found, key=lambda each: each.order)

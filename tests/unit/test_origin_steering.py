@@ -361,3 +361,22 @@ def test_an_explanation_names_every_edge_with_a_reason() -> None:
     assert places["d"].reason == "draining"
     assert sorted(each.place for each in places.values() if each.place) == [1, 2, 3, 4]
     assert players.steering.moves == dict.fromkeys(players.steering.moves, 0)
+
+
+def test_the_one_edge_left_of_many_is_found() -> None:
+    players = Players(*many(130))
+    for index in range(130):
+        edge = players.fleet.edge(f"e{index}")
+        assert edge is not None
+        edge.state = "dead" if index != 77 else "alive"
+    for title in range(20):
+        assert players.ask(f"t{title}").pathways == ("e77", HOME_PATHWAY)
+
+
+def test_well_edges_of_a_large_group_come_before_full_ones() -> None:
+    players = Players(*many(60))
+    well = {"e7", "e21", "e40", "e59"}
+    for index in range(60):
+        players.beat(f"e{index}", load=0.1 if f"e{index}" in well else 1.2)
+    for title in range(20):
+        assert set(players.ask(f"t{title}").pathways) == {*well, HOME_PATHWAY}
