@@ -155,6 +155,48 @@ def test_a_connection_that_is_cut_midway_loses_nothing(
     place.run(work)
 
 
+def test_an_origin_that_stands_still_does_not_keep_another_from_writing(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("origin.drivers.state.database.IDLE_S", 0.3)
+
+    async def work(one: ControlStore, other: ControlStore) -> None:
+        stands_still, moves_on = asyncio.Event(), asyncio.Event()
+
+        async def begin() -> None:
+            async with one.database.writing() as connection:
+                await connection.execute(sql.text("UPDATE counters SET value = value + 100"))
+                stands_still.set()
+                await moves_on.wait()
+                await connection.execute(sql.text("UPDATE counters SET value = value + 100"))
+
+        standing = asyncio.create_task(begin())
+        await stands_still.wait()
+        await other.put_heartbeats([heartbeat("ams1", 1)])
+        moves_on.set()
+        with pytest.raises(StateUnavailable):
+            await standing
+        assert (await one.revisions()).heartbeats == 1
+
+    Place(postgres_url, tmp_path).run_two(work)
+
+
+def test_who_waits_too_long_for_another_is_told_and_may_try_again(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(one: ControlStore, other: ControlStore) -> None:
+        monkeypatch.setattr("origin.drivers.state.database.STATEMENT_S", 1.0)
+        await other.database.close()  # its next connection has that limit
+        async with one.database.writing() as connection:
+            await connection.execute(sql.text("UPDATE counters SET value = value + 1"))
+            with pytest.raises(StateUnavailable):
+                await other.put_heartbeats([heartbeat("ams1", 1)])
+        await other.put_heartbeats([heartbeat("ams1", 1)])
+        assert [each.edge for each in (await one.heartbeats_since(0))[1]] == ["ams1"]
+
+    Place(postgres_url, tmp_path).run_two(work)
+
+
 def test_batches_that_were_refused_go_in_when_the_server_is_back(
     postgres_server: PostgresServer, postgres_url: str, tmp_path: Path
 ) -> None:

@@ -34,6 +34,8 @@ DATABASE_NAME: Final = "control.db"
 BUSY_S: Final = 10.0
 CONNECT_S: Final = 5.0
 STATEMENT_S: Final = 15.0
+IDLE_S: Final = 5.0
+"""So long a transaction may wait for its next statement."""
 POOL_COUNT: Final = 4
 """Connections at a time. Few writers of one row each batch gain nothing from more."""
 ROWS_A_STATEMENT: Final = 500
@@ -112,7 +114,14 @@ class Database:
         text = url.set(drivername="postgresql").render_as_string(hide_password=False)
 
         async def connect() -> Any:
-            return await asyncpg.connect(text, timeout=CONNECT_S, command_timeout=STATEMENT_S)
+            connection = await asyncpg.connect(text, timeout=CONNECT_S, command_timeout=STATEMENT_S)
+            # An origin that stands still in the middle of a transaction, or whose machine is gone,
+            # would keep the others from writing. A statement and not a parameter of the
+            # connection, which poolers in between refuse.
+            await connection.execute(
+                f"SET idle_in_transaction_session_timeout = {int(IDLE_S * 1000)}"
+            )
+            return connection
 
         engine = create_async_engine(
             "postgresql+asyncpg://",
