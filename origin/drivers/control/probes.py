@@ -11,7 +11,7 @@ import aiohttp
 from origin.fleet import ProbeAnswered, ProbeEdge, ProbeOutcome
 
 ALIVE_PATH: Final = "/.nearcast/alive"
-AT_A_TIME_MAX: Final = 64
+AT_A_TIME_MAX: Final = 256
 ANSWER_BYTES_MAX: Final = 1_024
 
 
@@ -49,9 +49,6 @@ class Prober:
             return "refused" if isinstance(error.os_error, ConnectionError) else "error"
         except TimeoutError:
             return "timeout"
-        except aiohttp.ServerDisconnectedError:
-            return "refused"
-        except aiohttp.ClientOSError as error:
-            return "refused" if isinstance(error, ConnectionResetError) else "error"
         except (aiohttp.ClientError, ValueError):
+            # Also one that takes the connection and closes it: it may be full, and is not gone.
             return "error"
