@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import StartEdge
 
 TITLE_S = 8.0
-TITLES = ("harbour-s01e01", "harbour-s01e02")
+TITLE = "film"
 FORMATS = ("manifest.mpd", "master.m3u8")
 BUFFER_S = 3.0
 """So that segments are fetched all through the title."""
@@ -109,9 +109,9 @@ def origin_url(
     make_clip: ClipMaker, tmp_path_factory: pytest.TempPathFactory, steering: SteeringServer
 ) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("steered")
-    clips = [str(make_clip(seed=seed, duration_s=TITLE_S)) for seed in (1, 2)]
-    ingest = ["--library", str(folder), "--series", "Harbour", "--rungs", "36p", "--jobs", "1"]
-    assert main(["origin", "ingest", *clips, *ingest, "--segment-duration", "1"]) == 0
+    clip = str(make_clip(seed=1, duration_s=TITLE_S))
+    ingest = ["--library", str(folder), "--id", TITLE, "--rungs", "36p", "--jobs", "1"]
+    assert main(["origin", "ingest", clip, *ingest, "--segment-duration", "1"]) == 0
     settings = (f"control.steering_url={steering.url}", "control.enabled=false")
     process = subprocess.Popen(
         [
@@ -209,7 +209,7 @@ def test_player_is_moved_to_another_edge_in_mid_title(
     hosts = {"one": host_of(one), "two": host_of(two)}
     first, then = offer("one", "two", "home", **hosts), offer("two", "one", "home", **hosts)
     steering.begin(lambda client, number: first if number <= 3 else then)
-    with playing([f"{one.url}/media/{TITLES[0]}/{each}" for each in FORMATS], tmp_path) as ended:
+    with playing([f"{one.url}/media/{TITLE}/{each}" for each in FORMATS], tmp_path) as ended:
         sessions = ended()
     for session in sessions:
         was_played(session)
@@ -222,7 +222,7 @@ def test_player_is_moved_to_another_edge_in_mid_title(
         assert used["one"] + used["two"] + used.get("home", 0) == 16
         assert session["steering"]["answer_count"] >= 4
         assert session["failure_count"] == 0
-    for client in (f"{TITLES[0]}/dash", f"{TITLES[0]}/hls"):
+    for client in (f"{TITLE}/dash", f"{TITLE}/hls"):
         # The player says by which pathway it went, and how fast that was.
         last = steering.asked[client][-1]
         assert last[-1].pathway == "two"
@@ -240,8 +240,8 @@ def test_player_goes_on_at_another_edge_when_one_is_killed(
     hosts = {"victim": host_of(victim), "other": host_of(other)}
     # The server does not know of the death: it goes on offering the dead edge first.
     steering.begin(lambda client, number: offer("victim", "other", "home", **hosts))
-    urls = [f"{victim.url}/media/{TITLES[0]}/{each}" for each in FORMATS]
-    clients = [f"{TITLES[0]}/dash", f"{TITLES[0]}/hls"]
+    urls = [f"{victim.url}/media/{TITLE}/{each}" for each in FORMATS]
+    clients = [f"{TITLE}/dash", f"{TITLE}/hls"]
     report = ("--set", f"cmcd_events_url={steering.url}/v1/cmcd")
     with playing(urls, tmp_path, *report) as ended:
         eventually(lambda: all(len(steering.asked.get(each, ())) >= 3 for each in clients))
@@ -266,23 +266,15 @@ def test_title_plays_without_the_steering_server_and_with_a_dead_edge_offered_fi
 ) -> None:
     one, two = edges
     hosts = {"dead": dead_host(), "two": host_of(two)}
-
-    def answer(client: str, number: int) -> bytes | int:
-        return 503 if client.startswith(TITLES[0]) else offer("dead", "two", "home", **hosts)
-
-    steering.begin(answer)
-    urls = [f"{one.url}/media/{title}/{each}" for title in TITLES for each in FORMATS]
-    with playing(urls, tmp_path) as ended:
-        sessions = ended()
-    for session in sessions:
-        was_played(session)
-    for unsteered in sessions[:2]:
-        assert segments_by(unsteered) == {"home": 16}
-        assert unsteered["steering"]["answer_count"] == 0
-        assert unsteered["steering"]["failure_count"] >= 1
-    dash, hls = sessions[2:]
-    assert segments_by(dash) == {"two": 16}, "asked before the start: it never began at home"
-    assert segments_by(hls)["two"] >= 12
-    for steered in (dash, hls):
-        assert steered["startup_s"] < 4.0, "a dead edge is not waited for"
-        assert steered["failure_count"] >= 1
+    dead_first = offer("dead", "two", "home", **hosts)
+    steering.begin(lambda client, number: 503 if client.endswith("/hls") else dead_first)
+    with playing([f"{one.url}/media/{TITLE}/{each}" for each in FORMATS], tmp_path) as ended:
+        steered, unsteered = ended()
+    was_played(steered)
+    was_played(unsteered)
+    assert segments_by(unsteered) == {"home": 16}
+    assert unsteered["steering"]["answer_count"] == 0
+    assert unsteered["steering"]["failure_count"] >= 1
+    assert segments_by(steered) == {"two": 16}, "asked before the start: it never began at home"
+    assert steered["startup_s"] < 4.0, "a dead edge is not waited for"
+    assert steered["failure_count"] >= 1
