@@ -107,6 +107,9 @@ class TelemetryService:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self._intake.close()
+        if self._history is not None:
+            with contextlib.suppress(NearcastError):  # it runs out by itself
+                await self._history.release()
 
     async def _write_history(self, history: History) -> None:
         is_failing = False
