@@ -107,6 +107,7 @@ class FleetWorld:
         """Pairs (from, to) that cannot reach each other; `origin0` is the first origin."""
         self.changes: list[tuple[float, EdgeStateChanged]] = []
         self.refused: list[Refused] = []
+        self.is_database_up = True
         self.after_each: Callable[[], None] | None = None
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
@@ -296,6 +297,8 @@ class FleetWorld:
     def _share(self) -> None:
         """The database: what one origin received, all others read."""
         self.at(self.now_s + 1.0, self._share)
+        if not self.is_database_up:
+            return
         event = StateRead(
             wall_s=self.wall_s,
             heartbeats=tuple(

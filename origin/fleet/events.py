@@ -90,7 +90,8 @@ class HeartbeatRead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StateRead(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in the database now."""
+    """What is in the database now. Comes about once a second while the database can be read, also
+    when there is nothing new: so the machine knows that what another origin hears would be here."""
 
     wall_s: float
     edges: tuple[EdgeRecord, ...] | None = None

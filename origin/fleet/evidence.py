@@ -15,6 +15,8 @@ HEARTBEATS_PER_S_MAX: Final = 200.0
 INTERVAL_S_MIN: Final = 1.0
 SHARED_LAG_S: Final = 2.5
 """What another origin hears is in the database within a second, and read within another."""
+READ_S: Final = 5.0
+"""A database that was not read for so long is away."""
 NOTICE_S: Final = 3.0
 """By then an observer would have said something."""
 REACHED_S: Final = 3_600.0
@@ -31,6 +33,8 @@ class Witnesses:
         self._edges = edges
         self._observers = observers
         self._contacts = contacts
+        self.read_s: float | None = None
+        """When the database was read last."""
 
     @property
     def interval_s(self) -> float:
@@ -121,4 +125,6 @@ class Witnesses:
         return now_s - heard_s
 
     def is_quiet(self, edge: WatchedEdge, now_s: float) -> bool:
+        if edge.through_other and (self.read_s is None or now_s - self.read_s > READ_S):
+            return False  # it may well speak to the other origin: we cannot know
         return edge.lost_s is not None or self.silence_s(edge, now_s) > self.overdue_s(edge)

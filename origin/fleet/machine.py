@@ -251,6 +251,7 @@ class Fleet:
     # What the database says.
 
     def _read(self, event: StateRead, now_s: float) -> None:
+        self._judging.witnesses.read_s = now_s
         if event.edges is not None:
             there = {record.edge for record in event.edges}
             for name in [name for name in self._edges if name not in there]:

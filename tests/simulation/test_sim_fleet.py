@@ -63,8 +63,8 @@ def test_an_edge_that_comes_back_is_on_trial_and_longer_each_time() -> None:
 
 
 def test_lost_probes_kill_nobody() -> None:
-    """Five minutes of 100 edges; an hour of 1,000 is in docs/fleet.md."""
-    fleet = world(100)
+    """Five minutes of 60 edges; an hour of 1,000 is in docs/fleet.md."""
+    fleet = world(60)
     fleet.run(300.0)
     assert fleet.states("dead") == []
     assert len(fleet.states("suspect")) <= 3
@@ -219,6 +219,19 @@ def test_two_origins_agree_and_one_goes_on_alone() -> None:
     fleet.kill("e003", power=True)
     fleet.run(DEAD_S)
     assert fleet.state("e003", 1) == "dead"
+
+
+def test_a_database_that_is_away_makes_nobody_suspect_who_speaks_to_the_other_origin() -> None:
+    fleet = world(8, loss=0.0, origins=2)
+    fleet.is_database_up = False
+    fleet.run(120.0)
+    assert fleet.changes == []
+    fleet.kill("e000", power=True)
+    fleet.run(DEAD_S)
+    assert fleet.state("e000", 0) == "dead"
+    fleet.is_database_up = True
+    fleet.run(3.0)
+    assert fleet.state("e000", 1) == "dead"
 
 
 def test_an_edge_whose_clock_is_wrong_is_told_so_and_is_not_dead() -> None:

@@ -152,8 +152,8 @@ class Sync:
             )
         read = tuple(beat for record in beats if (beat := _beat(record)) is not None)
         state = msgspec.structs.replace(state, heartbeats=read, observations=seen)
-        if state.edges is not None or read or seen:
-            self._follower.state_read(state)
+        # Also with nothing new: it says that the database can be read.
+        self._follower.state_read(state)
         for one in read:
             self._follower.heartbeat_read(one.heartbeat, one.received_wall_s)
         if revisions.plans != known.plans:
