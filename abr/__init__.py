@@ -10,6 +10,8 @@ Where to look, in the order of reading:
     downloads, fetcher  all its tracks; one of them
     requests, transfer  all its requests; one of them, and what it teaches
     hosts, answers      where they go; whether what comes is what was asked for
+    places              where the same bytes are, in which order
+    steering, pathways  the server that gives the order; by which ways segments came
     setbacks, holes     what follows from failures; stretches that nobody has
     throughput          what the network gives
     selection           which rung is next
