@@ -25,13 +25,15 @@ class Titles(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     genre: Ints  # (title,) from 0; what genres there are is the operator's
     is_film: NDArray[np.bool_]  # (title,)
     episode: Ints  # (title,) from 0; of films too
+    series: Ints  # (title,) from 0; a film is one of its own
+    successor: Ints  # (title,) the episode that follows; -1: none
     release_hour: Floats  # (title,) in hours on the clock of the demand; -inf: there from the start
     duration_s: Floats  # (title,)
     size_bytes: Floats  # (title, rendition) 0: there is no such rendition
 
     def __post_init__(self) -> None:
         count = len(self.genre)
-        for name in ("is_film", "episode", "release_hour", "duration_s", "size_bytes"):
+        for name in self.__struct_fields__:
             assert len(getattr(self, name)) == count, f"{name} has another length"
         assert self.size_bytes.ndim == 2
         assert count == 0 or int(self.genre.min()) >= 0

@@ -16,10 +16,13 @@ import msgspec
 import numpy as np
 
 from origin.placement.demand import WATCHED_BINS, Floats, HourDemand, Titles
-from origin.placement.forecast_signals import Signals, Singles
+from origin.placement.forecast_fading import Singles
+from origin.placement.forecast_signals import Signals
 from origin.placement.forecast_weights import EVERY_HOURS, Weights
 
-PARTS: Final = frozenset({"popularity", "taste", "own", "pending", "any", "releases", "watching"})
+PARTS: Final = frozenset(
+    {"popularity", "series", "taste", "own", "pending", "any", "releases", "watching"}
+)
 """What a forecast is made of; each can be left out to see what it is worth."""
 LEFT_EARLY_SHARE: Final = 0.4
 WATCHED_VIEWINGS: Final = 50.0
@@ -84,13 +87,12 @@ class Forecaster:
         return reach
 
 
-def part_values(forecast: Forecast, titles: Titles, edge: int) -> Singles:
-    """(title, rendition, part): bytes a day that each of WATCHED_BINS equal parts of a file saves
-    at this edge, if it is there."""
+def part_densities(forecast: Forecast, titles: Titles, edge: int) -> Singles:
+    """(title, rendition, part): bytes a day that each byte of the WATCHED_BINS equal parts of a
+    file saves at this edge, if it is there."""
     rate = forecast.sessions_per_day[edge][:, None] * forecast.shares[edge]
-    size = titles.size_bytes / WATCHED_BINS
     reach = forecast.reach[titles.is_film.astype(np.int64)]
-    values: Singles = ((rate * size)[:, :, None] * reach[:, None, :]).astype(np.float32)
+    values: Singles = (rate[:, :, None] * reach[:, None, :]).astype(np.float32)
     return values
 
 
@@ -98,7 +100,8 @@ def file_values(
     forecast: Forecast, titles: Titles, edge: int, head_share: Floats
 ) -> tuple[Floats, Floats]:
     """(title, rendition): bytes a day that a whole file saves, and its first `head_share` alone."""
-    values = part_values(forecast, titles, edge).astype(np.float64)
+    part_bytes = titles.size_bytes[:, :, None] / WATCHED_BINS
+    values = part_densities(forecast, titles, edge).astype(np.float64) * part_bytes
     starts = np.arange(WATCHED_BINS) / WATCHED_BINS
     covered = np.clip((head_share[..., None] - starts) * WATCHED_BINS, 0.0, 1.0)
     return values.sum(axis=2), (values * covered).sum(axis=2)

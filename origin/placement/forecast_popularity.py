@@ -4,9 +4,8 @@ A title's share of all viewings is taken to wander: its logarithm moves by a nor
 of variance `drift`. Hours bring Poisson counts. The filter below (an extended Kalman filter with
 the Poisson's own variance) keeps a mean and a variance for each title, so a title with hundreds of
 viewings a day follows yesterday and one with three keeps to its fortnight: no single decay does
-both. On the public log the counts of the next day are e^20,000 times likelier under it than under
-the best exponential decay (docs/results/placement.md). Titles yet to be released wait at a prior,
-which is learnt from the releases that were.
+both, and docs/results/placement.md says what that is worth. Titles begin at what earlier releases
+began with, fade in their first week, and are less certain then.
 """
 
 from __future__ import annotations
@@ -14,40 +13,50 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from origin.placement.demand import Floats, Titles
+from origin.placement.demand import Floats
 
 HOURS_PER_DAY: Final = 24.0
 PRIOR_VARIANCE: Final = 2.0
 """Of the log of a share about which nothing is known: a title is within a factor of ten of the
 mean, nine times in ten."""
-STEP_DOWN_MAX, STEP_UP_MAX = 1.0, 2.0
+STEP_DOWN_MAX: Final = 1.0
+STEP_UP_MAX: Final = 2.0
 """Of the log in an hour: a flash crowd is followed within two, and no hour unsettles a filter."""
-_LOG_MIN = -30.0
+YOUNG_DAYS: Final = 7.0
+YOUNG_FADE: Final = 0.15
+"""Of the log share a day while a title is young, as the decay table of predictor.demand has it for
+most categories; what a title really does soon outweighs it."""
+YOUNG_DRIFT: Final = 0.1
+"""Added to the drift while it is young."""
+_LOG_MIN: Final = -30.0
 
 
 class Popularity:
-    """Shares of all viewings by title, at one drift."""
+    """Shares of all viewings, at one drift."""
 
-    def __init__(self, titles: Titles, drift: float) -> None:
-        self._release_hour = titles.release_hour
+    def __init__(self, release_hour: Floats, drift: float) -> None:
+        self._release_hour = release_hour
         self._drift = drift
-        count = max(1, len(titles))
-        self._log = np.full(len(titles), -np.log(count))
-        self._variance = np.full(len(titles), PRIOR_VARIANCE)
+        self._log = np.full(len(release_hour), -np.log(max(1, len(release_hour))))
+        self._variance = np.full(len(release_hour), PRIOR_VARIANCE)
 
     def take(self, sessions: Floats, hour: int) -> None:
         """One hour's viewings of each title."""
-        is_there = self._release_hour <= hour
+        age_days = (hour - self._release_hour) / HOURS_PER_DAY
+        is_there = age_days >= 0
+        is_young = is_there & (age_days < YOUNG_DAYS)
         expected = np.where(is_there, self.shares() * sessions.sum(), 0.0)
         gain = self._variance / (1.0 + self._variance * expected)
         step = np.where(is_there, gain * (sessions - expected), 0.0)
-        self._log = np.maximum(_LOG_MIN, self._log + np.clip(step, -STEP_DOWN_MAX, STEP_UP_MAX))
-        self._variance = np.where(is_there, gain, self._variance)
-        self._variance += self._drift / HOURS_PER_DAY
+        step = np.clip(step, -STEP_DOWN_MAX, STEP_UP_MAX) - is_young * YOUNG_FADE / HOURS_PER_DAY
+        self._log = np.maximum(_LOG_MIN, self._log + step)
+        drift = self._drift + is_young * YOUNG_DRIFT
+        self._variance = np.where(is_there, gain + drift / HOURS_PER_DAY, self._variance)
 
-    def expect(self, released: np.ndarray, share: float) -> None:
-        """What to believe of these titles from now on: they are about to be released."""
+    def expect(self, released: NDArray[np.bool_], share: float) -> None:
+        """What to believe of these titles from now on: they are being released."""
         self._log[released] = np.log(max(share, 1e-12))
         self._variance[released] = PRIOR_VARIANCE
 

@@ -2,6 +2,8 @@
 
 - popularity: everyone's share, at several drifts, times what the edge views and what it likes;
 - own: what the edge viewed of late, fading over hours, days or a fortnight;
+- series: the same of whole series, spread over episodes by who waits for which
+  (`forecast_series.py`);
 - pending: viewers who got half through the episode before, fading likewise;
 - any: the edge's viewings spread evenly over all titles.
 
@@ -13,10 +15,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from origin.placement.demand import Floats, HourDemand, Titles
+from origin.placement.forecast_fading import Fading, Singles
 from origin.placement.forecast_popularity import HOURS_PER_DAY, Popularity
+from origin.placement.forecast_series import Series
 
 DRIFTS: Final = (0.01, 0.03, 0.1, 0.3)
 """Variances of a log share's daily step; the likelihood chooses among them by the weights."""
@@ -26,32 +29,13 @@ LONG_DAYS: Final = 10.0
 """Over which an edge's volume, tastes and rendition shares are taken."""
 TASTE_SESSIONS: Final = 50.0
 """An edge's share of a genre counts fully only once it has far more viewings than these."""
-RENDITION_SESSIONS: Final = 6.0
-"""A title's renditions at an edge lean this strongly to the edge's own mix."""
+RENDITION_SESSIONS: Final = 100.0
+"""A title's renditions at an edge lean this strongly to the edge's own mix: they are of devices and
+links, hardly of titles. 20 to 1,000 do alike on the public log, 6 costs .005 of hits."""
 PREMIERES: Final = 2.0
 """How many releases the guess at a first day weighs, before there were any."""
 CLASSES: Final = 3
 """Of releases: films, first episodes, later episodes."""
-
-Singles = NDArray[np.float32]
-
-
-class Fading:
-    """A sum of counts that fades with an age constant, and its rate a day."""
-
-    def __init__(self, shape: tuple[int, ...], days: float) -> None:
-        self._keep = float(np.exp(-1.0 / (HOURS_PER_DAY * days)))
-        self._weight_days = 0.0
-        self.total: Singles = np.zeros(shape, dtype=np.float32)
-
-    def take(self, counts: Singles) -> None:
-        self.total *= self._keep
-        self.total += counts
-        self._weight_days = self._weight_days * self._keep + 1.0 / HOURS_PER_DAY
-
-    def per_day(self) -> Singles:
-        rate: Singles = self.total / np.float32(max(self._weight_days, 1.0 / HOURS_PER_DAY))
-        return rate
 
 
 class Signals:
@@ -63,9 +47,10 @@ class Signals:
         self._genres = int(titles.genre.max(initial=0)) + 1
         self._class = np.where(titles.is_film, 0, np.where(titles.episode == 0, 1, 2))
         shape = (edge_count, len(titles))
-        self._popularity = [Popularity(titles, drift) for drift in DRIFTS]
+        self._popularity = [Popularity(titles.release_hour, drift) for drift in DRIFTS]
         self._own = [Fading(shape, days) for days in OWN_DAYS]
         self._pending = [Fading(shape, days) for days in PENDING_DAYS]
+        self._series = Series(titles, edge_count)
         self._renditions = Fading((*shape, titles.size_bytes.shape[1]), LONG_DAYS)
         self._first_sessions = np.zeros(len(titles))
         self._first_total = np.zeros(len(titles))
@@ -76,13 +61,14 @@ class Signals:
         """One hour; gives its viewings, (edge, title)."""
         counts = np.zeros(self._renditions.total.shape, dtype=np.float32)
         np.add.at(counts, (demand.edge, demand.title, demand.rendition), demand.sessions)
-        sessions = counts.sum(axis=2)
+        sessions: Singles = counts.sum(axis=2)
         pending = np.zeros(sessions.shape, dtype=np.float32)
         np.add.at(pending, (demand.next_edge, demand.next_title), demand.next_sessions)
         self._release(hour)
         everywhere = sessions.sum(axis=0, dtype=np.float64)
         for popularity in self._popularity:
             popularity.take(everywhere, hour)
+        self._series.take(sessions, pending, hour)
         for own in self._own:
             own.take(sessions)
         for each in self._pending:
@@ -96,10 +82,12 @@ class Signals:
         long = self._renditions.per_day()
         volume = long.sum(axis=(1, 2))
         is_there = (self._titles.release_hour <= hour).astype(np.float32)
-        found = []
+        liked = (volume[:, None] * self._taste())[:, self._titles.genre] * is_there
+        found: list[Singles] = []
         if "popularity" in self._parts:
-            liked = (volume[:, None] * self._taste())[:, self._titles.genre] * is_there
             found += [(each.shares() * liked).astype(np.float32) for each in self._popularity]
+        if "series" in self._parts:
+            found += self._series.signals(liked.astype(np.float32), hour)
         if "own" in self._parts:
             found += [each.per_day() for each in self._own]
         if "pending" in self._parts:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from origin.placement.demand import Floats
-from origin.placement.forecast_signals import Singles
+from origin.placement.forecast_fading import Singles
 
 HORIZON_HOURS: Final = 24
 EVERY_HOURS: Final = 12

@@ -55,12 +55,12 @@ def placement(
     ] = 6,
     pinned: Annotated[
         str, typer.Option(metavar="SHARE", help="Of the store, by plan; the rest is LRU.")
-    ] = "97%",
+    ] = "100%",
     without: Annotated[
         str | None,
         typer.Option(
             metavar="A,B",
-            help="Parts of the forecast to leave out: popularity, taste, own, pending, any, "
+            help="Parts of the forecast to leave out: popularity, series, taste, own, pending, any, "
             "releases, watching.",
         ),
     ] = None,

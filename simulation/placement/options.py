@@ -9,8 +9,8 @@ import msgspec
 from origin.placement.forecast import PARTS
 from simulation.placement.replay import FillLimits
 
-PINNED_SHARE: Final = 0.97
-EVERY_HOURS: Final = 1
+PINNED_SHARE: Final = 1.0
+EVERY_HOURS: Final = 6
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,17 +90,18 @@ def trace_of(log: SegmentLog, genre: Ints) -> Trace:
     segment_bytes = (log.kbps * log.segment_s * 125.0)[item, rendition]
     edges = tuple(int(each) for each in np.unique(log.edge))
     hours = int(log.start_s.max() // HOUR_S) + 1
+    titles = _titles(log, genre)
     return Trace(
         log=log,
         chunks=chunks,
         chunk_segments=inside,
         segment_bytes=segment_bytes,
         chunk_bytes=inside * segment_bytes,
-        titles=_titles(log, genre),
+        titles=titles,
         edges=edges,
         requests=tuple(_requests(log, chunks, edge) for edge in edges),
         hours=hours,
-        _hourly=tuple(_hourly(log, edges, hours)),
+        _hourly=tuple(_hourly(log, titles.successor, edges, hours)),
     )
 
 
@@ -120,6 +121,8 @@ def _titles(log: SegmentLog, genre: Ints) -> Titles:
         genre=genre,
         is_film=log.episodes == 1,
         episode=log.episode,
+        series=np.unique(log.title, return_inverse=True)[1].astype(np.int64),
+        successor=_followers(log),
         release_hour=np.where(
             np.isnan(log.launch_s), -np.inf, np.nan_to_num(log.launch_s) / HOUR_S
         ),
@@ -146,12 +149,12 @@ def _requests(log: SegmentLog, chunks: Chunks, edge: int) -> Requests:
     )
 
 
-def _hourly(log: SegmentLog, edges: Sequence[int], hours: int) -> list[HourDemand]:
+def _hourly(log: SegmentLog, successor: Ints, edges: Sequence[int], hours: int) -> list[HourDemand]:
     edge = np.searchsorted(np.array(edges), log.edge)
     began = (log.start_s // HOUR_S).astype(np.int64)
     ended = ((log.start_s + log.segments * log.segment_s) // HOUR_S).astype(np.int64)
     fraction = log.segments / log.item_segments[log.item]
-    follower = _followers(log)[log.item]
+    follower = successor[log.item]
     is_film = (log.episodes[log.item] == 1).astype(np.int64)
     part = np.minimum((fraction * WATCHED_BINS).astype(np.int64), WATCHED_BINS - 1)
     by_end = np.argsort(ended, kind="stable")
