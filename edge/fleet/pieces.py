@@ -13,8 +13,10 @@ from nearcast.media import Representation, Segment
 from nearcast.placement import PlannedFile
 from nearcast.units import bytes_per_s_from_kbps
 
-TEXT_BYTES: Final = 64_000
-"""What is set aside for a manifest or an initialisation, whose size nobody knows beforehand."""
+TEXT_BYTES: Final = 16_000
+INIT_BYTES: Final = 2_000
+"""What is set aside for a manifest and for an initialisation, whose sizes nobody knows beforehand;
+both may turn out larger while the plan has bytes left."""
 PIECE_BYTES_LEAST: Final = 1_000
 
 
@@ -62,7 +64,7 @@ def pieces_of(file: PlannedFile, title: Title) -> tuple[Piece, ...]:
             raise NotPossible("its segments are ranges of one object: no head can be held")
         urls = dict.fromkeys(segment.url for segment in (*one.inits, *segments))
         return tuple(Piece(url, file.size_bytes) for url in urls)
-    inits = {init.url: Piece(init.url, init.size_bytes or TEXT_BYTES) for init in one.inits}
+    inits = {init.url: Piece(init.url, init.size_bytes or INIT_BYTES) for init in one.inits}
     sizes = _sizes(one, segments, file.size_bytes)
     found = {
         segment.url: Piece(segment.url, size_bytes)

@@ -15,12 +15,14 @@ from edge.fill import Fill, FillOutcome
 from edge.fills import Fills
 from edge.fleet.files import File
 from edge.fleet.leave import Leave, Reader
-from edge.fleet.pieces import TEXT_BYTES, Piece
+from edge.fleet.pieces import Piece
 from edge.ledger import Ledger
 from edge.open_fills import OpenFills
 
 SIZE_SLACK: Final = 4
-"""An object may be so many times as large as its rate makes likely."""
+"""An object may be so many times as large as its rate makes likely..."""
+SIZE_LEAST: Final = 256_000
+"""...and a manifest, or anything small, so large."""
 MORE_THAN_LEFT: Final = "more than the plan has left"
 
 
@@ -97,7 +99,7 @@ class Runs:
             piece.url,
             now_s,
             peer=peer,
-            bytes_max=max(piece.size_bytes * SIZE_SLACK, TEXT_BYTES),
+            bytes_max=max(piece.size_bytes * SIZE_SLACK, SIZE_LEAST),
             leave_bytes=reader.until_bytes,
         )
         if fill is None:
