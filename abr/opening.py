@@ -19,6 +19,7 @@ class Opening:
         self, config: PlayerConfig, url: str, requests: Requests, client_data: ClientData
     ) -> None:
         self._retry = config.retry
+        self._is_steered = config.steering.is_on
         self._url = url
         self._requests = requests
         self._client_data = client_data
@@ -29,8 +30,8 @@ class Opening:
 
     @property
     def steering(self) -> SteeringTag | None:
-        """What the manifest says of content steering, once it is here."""
-        return self._loader.steering
+        """What the manifest says of content steering, once it is here, if it is followed."""
+        return self._loader.steering if self._is_steered else None
 
     def allows(self, url: str) -> bool:
         """Whether the manifest may lead to `url`."""
@@ -49,6 +50,8 @@ class Opening:
             further = self._loader.read(text, transfer.url)
             self._client_data.stream_format = self._loader.stream_format
             self._requests.hosts.learn(self._loader.alternates)
+            if self.steering is not None:
+                self._requests.hosts.steer(self.steering.pathways, (), has_deep_params=False)
         else:
             further = self._loader.read_part(part, text, transfer.url)
         for each in further:

@@ -223,7 +223,7 @@ class PlayerCore:
     def _steer(self) -> None:
         """The manifest may speak of content steering."""
         tag = self._opening.steering
-        if tag is None or self._steering is not None or not self._config.steering.is_on:
+        if tag is None or self._steering is not None:
             return
         self._steering = Steering(
             self._config.steering,

@@ -58,8 +58,8 @@ class _Question(msgspec.Struct, frozen=True):
 
 
 class Steering:
-    """Of one title. Made when its manifest is here; `allows` says which URLs may be asked where the
-    settings bind it to those."""
+    """Of one title. Made when its manifest is here, whose own order is in force until the first
+    answer. `allows` says which URLs may be asked where the settings bind it to those."""
 
     def __init__(
         self,
@@ -92,7 +92,6 @@ class Steering:
         self._answer_count = 0
         self._failure_count = 0
         self._answers: list[SteeringAnswer] = []
-        hosts.steer(tag.pathways, (), has_deep_params=False)
         if not self._allows(self._url):
             self._stop(now_s, f"{urlsplit(self._url).netloc} is not among allow_hosts")
         elif tag.protocol == "HLS":

@@ -12,6 +12,7 @@ from abr import events as ev
 from abr.config import AbandonConfig, PlayerConfig, SteeringConfig
 from abr.drivers.failure_reports import line
 from abr.report import SessionReport, SteeringReport
+from abr.viewer import PlayItem
 from nearcast.steering import PathwayClone, SteeringManifest, UriReplacement, encode
 from origin.control.reports import errors_of
 from tests.abr_world import MPD, STEERING_URL, World, presentation, viewer
@@ -397,3 +398,67 @@ def test_failed_requests_are_reported_where_that_is_wanted() -> None:
 def test_collector_must_be_a_url(url: str) -> None:
     with pytest.raises(ValueError, match="cmcd_events_url"):
         PlayerConfig(cmcd_events_url=url)
+
+
+MASTER = """#EXTM3U
+#EXT-X-CONTENT-STEERING:SERVER-URI="http://steering.test/film",PATHWAY-ID="two"
+#EXT-X-STREAM-INF:BANDWIDTH=900000,CODECS="avc1.42c00d",PATHWAY-ID="one",STABLE-VARIANT-ID="v"
+one/v.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=900000,CODECS="avc1.42c00d",PATHWAY-ID="two",STABLE-VARIANT-ID="v"
+two/v.m3u8
+"""
+PLAYLIST = """#EXTM3U
+#EXT-X-TARGETDURATION:4
+#EXTINF:4,
+1.ts
+#EXTINF:4,
+2.ts
+#EXT-X-ENDLIST
+"""
+
+
+def answered(core: Any, request: ev.SendRequest, text: str = "") -> list[Any]:
+    """A whole answer; what the player wants next."""
+    size_bytes = len(text) or 1000
+    for event in (
+        ev.ResponseStarted(request_id=request.request_id, status=200, url=request.url),
+        ev.BytesArrived(request_id=request.request_id, received_bytes=size_bytes),
+        ev.ResponseEnded(
+            request_id=request.request_id, size_bytes=size_bytes, text=text.encode() or None
+        ),
+    ):
+        core.handle(event, 0.1)
+    effects: list[Any] = core.drain()
+    return effects
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_hls_begins_on_the_pathway_of_its_tag_and_asks_meanwhile(is_on: bool) -> None:
+    url = "http://edge.test/film/master.m3u8"
+    config = msgspec.structs.replace(PLAIN, steering=SteeringConfig(is_on=is_on))
+    core = viewer(PlayItem(url=url), config=config)
+    core.handle(ev.Start(), 0.0)
+    (master,) = (each for each in core.drain() if isinstance(each, ev.SendRequest))
+    wanted = answered(core, master, MASTER)
+    (playlist,) = (each for each in wanted if isinstance(each, ev.SendRequest))
+    questions = [each.url for each in wanted if isinstance(each, ev.AskSteering)]
+    if not is_on:
+        assert (playlist.url, questions) == ("http://edge.test/film/one/v.m3u8", [])
+        return
+    assert playlist.url == "http://edge.test/film/two/v.m3u8"
+    assert questions == ["http://steering.test/film?_HLS_pathway=%22two%22"]
+    (segment,) = answered(core, playlist, PLAYLIST)
+    assert segment.url == "http://edge.test/film/two/1.ts", "the answer is not waited for"
+    clones = clone("three", variant_uris={"v": "http://c.test/x/v.m3u8"})
+    manifest = SteeringManifest(pathways=("three", "one"), clones=(clones,))
+    (question,) = (each for each in wanted if isinstance(each, ev.AskSteering))
+    core.handle(
+        ev.SteeringAnswered(
+            request_id=question.request_id, url=question.url, text=encode(manifest)
+        ),
+        0.1,
+    )
+    assert not core.drain(), "not even by an answer is a segment under way moved"
+    (following,) = answered(core, segment)
+    # A clone of `home`, which this manifest does not name, is none.
+    assert following.url == "http://edge.test/film/one/2.ts"
