@@ -89,6 +89,7 @@ class Judging:
         if edge.state == "alive" and edge.questioned_s is None:
             return
         if edge.state == "unknown":
+            edge.claims.clear()  # from before it was started
             self._become(edge, "alive", "heard", now_s)
             self._question(edge, now_s)  # can it be reached?
         elif edge.state == "dead" and (edge.probed_s is None or now_s - edge.probed_s > 1.0):

@@ -205,7 +205,7 @@ class Fleet:
             probes=tuple(
                 Target(edge=name, url=self._edges[name].record.profile.url)
                 for name in targets
-                if self._edges[name].record.duty != "maintenance"
+                if _is_looked_at(self._edges[name])
             ),
             probe_s=PROBE_S,
             origins=self._origins,
@@ -351,6 +351,11 @@ class Fleet:
 def _is_idle(record: EdgeRecord) -> bool:
     """Nobody waits to hear of it."""
     return record.revoked or record.duty == "maintenance"
+
+
+def _is_looked_at(edge: WatchedEdge) -> bool:
+    """An edge that enrolled and was not started yet is not down."""
+    return edge.state != "unknown" and edge.record.duty != "maintenance"
 
 
 def _titles(held: bytes) -> array[int]:

@@ -85,12 +85,15 @@ def test_a_heartbeat_makes_an_edge_alive_and_says_what_to_do() -> None:
     fleet = fleet_of("a", "b")
     fleet.handle(PlanInForce(plan_id="cafe", edges=frozenset("a")), 0.0)
     fleet.handle(OriginsKnown(urls=("https://o1", "https://o2")), 0.0)
-    answer = answered(fleet, beat())
+    # Who enrolled and was not started yet is not looked at.
+    assert answered(fleet, beat()).probes == ()
+    answered(fleet, beat("b"))
+    answer = answered(fleet, beat(number=2))
     assert (answer.interval_s, answer.duty, answer.plan_id) == (1.0, "active", "cafe")
     assert [target.edge for target in answer.probes] == ["b"]
     assert answer.probes[0].url == "http://b.example:8080"
     assert answer.origins == ("https://o1", "https://o2")
-    assert answered(fleet, beat("b")).plan_id == ""
+    assert answered(fleet, beat("b", 2)).plan_id == ""
     row = fleet.row("a", 3.0)
     assert row is not None
     assert (row.state, row.heartbeat_age_s, row.observer_count) == ("alive", 2.0, 1)
