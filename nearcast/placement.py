@@ -31,7 +31,7 @@ class FillWindow(msgspec.Struct, frozen=True, kw_only=True):
     until_wall_s: Amount
 
 
-class PlannedFile(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedFile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A rendition of a title, or its head, that an edge should hold."""
 
     title: Text

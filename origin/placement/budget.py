@@ -34,7 +34,7 @@ def budget_of(edge: EdgeInput, settings: PlanSettings, from_wall_s: float) -> Bu
         # A disk that is smaller than it was said to be.
         capacity_bytes = min(capacity_bytes, storage.capacity_bytes)
     pinned_bytes = int(capacity_bytes * settings.pinned_share)
-    fill_kbps = min(settings.fill_kbps, edge.profile.link_kbps)
+    fill_kbps = float(min(settings.fill_kbps, edge.profile.link_kbps))
     refusal = why_no_fills(edge)
     windows = (
         ()

@@ -50,11 +50,7 @@ def make_plan(inputs: PlanInputs) -> Plan:
     assert len({edge.edge for edge in edges}) == len(edges), "an edge twice"
     budgets = {edge.edge: budget_of(edge, settings, inputs.wall_s) for edge in edges}
     keys = keys_of(files.titles)
-    taking_part = [edge for edge in edges if not budgets[edge.edge].refusal]
-    sites = _sites(files, keys, taking_part, budgets, settings)
-    limits = Limits(
-        fill_bytes=common_fill_bytes(taking_part, settings), fill_price=settings.fill_price
-    )
+    sites, limits = _problem(inputs, edges, budgets, keys)
     placement = solve(sites, limits)
     wanted = {edge.edge: held_files(files, edge, budgets[edge.edge].pinned_bytes) for edge in edges}
     solved: dict[str, EdgePlacement] = {}
@@ -64,7 +60,7 @@ def make_plan(inputs: PlanInputs) -> Plan:
             one = next(placed)
             solved[one.edge] = one
             wanted[one.edge] = wanted_files(files, site, column, one)
-    sources = Sources([_place(edge, wanted[edge.edge], budgets[edge.edge]) for edge in edges], keys)
+    sources = Sources([_place(edge, wanted[edge.edge]) for edge in edges], keys)
     urls = {edge.edge: edge.profile.url for edge in edges}
     plans = [
         _edge_plan(inputs, edge.edge, budgets[edge.edge], wanted[edge.edge], sources, urls)
@@ -89,6 +85,27 @@ def make_plan(inputs: PlanInputs) -> Plan:
         edges=tuple(msgspec.structs.replace(plan, plan_id=plan_id) for plan in plans),
         summary=summary,
     )
+
+
+def problem_of(inputs: PlanInputs) -> tuple[list[Site], Limits]:
+    """What the solver is asked for a plan."""
+    edges = sorted(inputs.edges, key=lambda edge: edge.edge)
+    budgets = {edge.edge: budget_of(edge, inputs.settings, inputs.wall_s) for edge in edges}
+    return _problem(inputs, edges, budgets, keys_of(inputs.files.titles))
+
+
+def _problem(
+    inputs: PlanInputs,
+    edges: Sequence[EdgeInput],
+    budgets: Mapping[str, Budget],
+    keys: NDArray[np.uint64],
+) -> tuple[list[Site], Limits]:
+    settings = inputs.settings
+    taking_part = [edge for edge in edges if not budgets[edge.edge].refusal]
+    limits = Limits(
+        fill_bytes=common_fill_bytes(taking_part, settings), fill_price=settings.fill_price
+    )
+    return _sites(inputs.files, keys, taking_part, budgets, settings), limits
 
 
 def _sites(
@@ -146,7 +163,7 @@ def _site(
     )
 
 
-def _place(edge: EdgeInput, wanted: Wanted, budget: Budget) -> Place:
+def _place(edge: EdgeInput, wanted: Wanted) -> Place:
     is_asked = edge.is_up and edge.duty != "maintenance"
     is_fill = wanted.fill_bytes > 0
     return Place(
@@ -154,11 +171,8 @@ def _place(edge: EdgeInput, wanted: Wanted, budget: Budget) -> Place:
         site=site_name(edge),
         region=edge.profile.region,
         held_bytes=edge.held_bytes if is_asked else None,
-        fetches={}
-        if budget.refusal
-        else dict(
-            zip(wanted.file[is_fill].tolist(), wanted.end_bytes[is_fill].tolist(), strict=True)
-        ),
+        fetch_file=wanted.file[is_fill],
+        fetch_bytes=wanted.end_bytes[is_fill],
     )
 
 
@@ -171,27 +185,31 @@ def _edge_plan(
     urls: Mapping[str, str],
 ) -> EdgePlan:
     files, settings = inputs.files, inputs.settings
-    planned: list[PlannedFile] = []
-    for file, end_bytes, value_bytes, fill_bytes in zip(
-        wanted.file.tolist(),
-        wanted.end_bytes.tolist(),
-        wanted.value_bytes.tolist(),
-        wanted.fill_bytes.tolist(),
-        strict=True,
-    ):
-        is_head = end_bytes < files.size_bytes[file]
-        planned.append(
-            PlannedFile(
-                title=files.titles[file],
-                rendition=files.renditions[file],
-                manifest=files.manifests[file],
-                until_s=float(files.head_s[file]) if is_head else None,
-                size_bytes=end_bytes,
-                value_bytes=round(value_bytes, 1),
-                from_edges=sources.of(edge, file, end_bytes) if fill_bytes else (),
-            )
+    is_head = wanted.end_bytes < files.size_bytes[wanted.file]
+    until_s = files.head_s[wanted.file].tolist()
+    kept_count = int((wanted.fill_bytes == 0).sum())
+    from_edges = [()] * kept_count + sources.of(edge)
+    planned = [
+        PlannedFile(
+            title=files.titles[file],
+            rendition=files.renditions[file],
+            manifest=files.manifests[file],
+            until_s=until if head else None,
+            size_bytes=end_bytes,
+            value_bytes=value_bytes,
+            from_edges=asked,
         )
-    named = sorted({name for one in planned for name in one.from_edges})
+        for file, head, until, end_bytes, value_bytes, asked in zip(
+            wanted.file.tolist(),
+            is_head.tolist(),
+            until_s,
+            wanted.end_bytes.tolist(),
+            np.round(wanted.value_bytes, 1).tolist(),
+            from_edges,
+            strict=True,
+        )
+    ]
+    named = sorted({name for asked in set(from_edges) for name in asked})
     return EdgePlan(
         plan_id="",
         edge=edge,
@@ -248,7 +266,7 @@ def _edge_summary(
         fill_bytes_able=budget.fill_bytes,
         churn_bytes_max=budget.churn_bytes,
         value_bytes=round(float(wanted.value_bytes.sum()), 1),
-        served_bytes=round(edge.served_bytes, 1),
+        served_bytes=round(float(edge.served_bytes), 1),
         storage_price=one.storage_price if one is not None else 0.0,
         fill_price=one.fill_price if one is not None else 0.0,
         binding=tuple(binding),

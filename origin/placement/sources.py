@@ -9,7 +9,7 @@ circle; and who is asked and does not hold the file yet says so, and the next on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from nearcast.hashing import ranked
 
-SOURCES_MAX: Final = 8
-"""As many as a planned file may name."""
 HOLDERS_MAX: Final = 3
-"""Of one kind; if three of them fail, more will hardly help."""
+"""Of one kind; if three of them fail, more will hardly help. With the masters that makes eight, as
+many as a planned file may name."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -31,8 +30,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     site: str
     region: str
     held_bytes: NDArray[np.int64] | None  # (file,), from the start
-    fetches: Mapping[int, int]
-    """File -> bytes from its start that it will hold when it has fetched them."""
+    fetch_file: NDArray[np.int64]
+    """Files it is about to fetch, each once."""
+    fetch_bytes: NDArray[np.int64]
+    """Bytes from their start that it will hold then."""
 
 
 class Sources:
@@ -41,45 +42,78 @@ class Sources:
     def __init__(self, places: Sequence[Place], keys: NDArray[np.uint64]) -> None:  # keys: (file,)
         self._places = sorted(places, key=lambda place: place.edge)
         self._names = [place.edge for place in self._places]
-        self._column = {name: column for column, name in enumerate(self._names)}
-        files = np.array(sorted({file for place in self._places for file in place.fetches}))
-        self._row = {int(file): row for row, file in enumerate(files)}
-        order: NDArray[np.int64] = np.zeros((0, len(self._places)), dtype=np.int64)
-        if len(files):
-            order = ranked(keys[files], self._names, [1.0] * len(self._places))
-        # Bytes of each file that each place holds now, and those that it will have fetched.
-        self._now = np.zeros((len(files), len(self._places)), dtype=np.int64)
-        self._then = np.zeros_like(self._now)
+        fetched = [place.fetch_file for place in self._places]
+        files = np.unique(np.concatenate(fetched)) if fetched else np.zeros(0, dtype=np.int64)
+        self._files = files
+        shape = (len(files), len(self._places))
+        # Where each place comes in the order of each file; bytes of it that each holds now, and
+        # those that it will have fetched.
+        self._rank = np.zeros(shape, dtype=np.int16)
+        self._now = np.zeros(shape, dtype=np.int64)
+        self._then = np.zeros(shape, dtype=np.int64)
+        if not len(files):
+            return
+        order = ranked(keys[files], self._names, [1.0] * len(self._places))
+        np.put_along_axis(self._rank, order, np.arange(shape[1], dtype=np.int16)[None, :], axis=1)
         for column, place in enumerate(self._places):
-            if place.held_bytes is not None and len(files):
+            if place.held_bytes is not None:
                 self._now[:, column] = place.held_bytes[files]
-            for file, end_bytes in place.fetches.items():
-                self._then[self._row[file], column] = end_bytes
-        self._order = order
+            self._then[np.searchsorted(files, place.fetch_file), column] = place.fetch_bytes
 
-    def of(self, edge: str, file: int, end_bytes: int) -> tuple[str, ...]:
-        """Whom `edge` asks for the first `end_bytes` of a file that it is about to fetch."""
-        row = self._row[file]
-        order = self._order[row]
-        me = self._column[edge]
+    def of(self, edge: str) -> list[tuple[str, ...]]:
+        """Whom `edge` asks for each of the files that it is about to fetch."""
+        me = self._names.index(edge)
         mine = self._places[me]
-        holds = order[self._now[row, order] >= end_bytes]
-        fetch = order[self._then[row, order] >= end_bytes]
-        before = fetch[: int(np.argmax(fetch == me))]
-        near = [column for column in holds.tolist() if self._is_near(column, mine)]
-        masters = [column for column in before.tolist() if self._is_near(column, mine)]
-        far = [column for column in holds.tolist() if self._is_far(column, mine)]
-        # The master of a cluster asks that of another that comes before it.
-        ahead = [column for column in before.tolist() if self._is_far(column, mine)]
-        chosen = [near[:HOLDERS_MAX], masters[:1], far[:HOLDERS_MAX], ahead[:1]]
-        return tuple(dict.fromkeys(self._names[column] for group in chosen for column in group))[
-            :SOURCES_MAX
+        count = len(mine.fetch_file)
+        near = [
+            column
+            for column, place in enumerate(self._places)
+            if place.site == mine.site and column != me
         ]
+        far = [
+            column
+            for column, place in enumerate(self._places)
+            if place.site != mine.site and place.region == mine.region and mine.region
+        ]
+        if not count or not (near or far):
+            return [()] * count
+        rows = np.searchsorted(self._files, mine.fetch_file)
+        # Who holds it, and who fetches it before; of the cluster first, then of the region.
+        groups = [
+            self._first(rows, columns, mine.fetch_bytes, self._rank[rows, me], is_now, most)
+            for columns in (near, far)
+            for is_now, most in ((True, HOLDERS_MAX), (False, 1))
+        ]
+        found = np.concatenate(groups, axis=1)
+        # Few ways to choose make up for many files.
+        known: dict[tuple[int, ...], tuple[str, ...]] = {}
+        named = []
+        for chosen in map(tuple, found.tolist()):
+            names = known.get(chosen)
+            if names is None:
+                names = tuple(self._names[column] for column in chosen if column >= 0)
+                known[chosen] = names
+            named.append(names)
+        return named
 
-    def _is_near(self, column: int, mine: Place) -> bool:
-        place = self._places[column]
-        return place.site == mine.site and place.edge != mine.edge
-
-    def _is_far(self, column: int, mine: Place) -> bool:
-        place = self._places[column]
-        return place.site != mine.site and place.region == mine.region and bool(mine.region)
+    def _first(
+        self,
+        rows: NDArray[np.int64],
+        columns: Sequence[int],
+        end_bytes: NDArray[np.int64],
+        my_rank: NDArray[np.int16],
+        is_now: bool,
+        most: int,
+    ) -> NDArray[np.int64]:  # (row, at most `most`): columns, -1 for none
+        """Of these places the first ones that have the file."""
+        at = np.array(columns, dtype=np.int64)
+        rank = self._rank[np.ix_(rows, at)]
+        if is_now:
+            has = self._now[np.ix_(rows, at)] >= end_bytes[:, None]
+        else:
+            has = self._then[np.ix_(rows, at)] >= end_bytes[:, None]
+            has &= rank < my_rank[:, None]
+        nobody = np.iinfo(np.int16).max
+        ranks = np.where(has, rank, nobody)
+        order = np.argsort(ranks, axis=1, kind="stable")[:, :most]
+        return np.where(np.take_along_axis(ranks, order, axis=1) < nobody, at[order], -1)

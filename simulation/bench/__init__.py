@@ -13,6 +13,7 @@ Where to look, in the order of reading:
 
     agreement           live players against the session simulator
     ranges              an origin for byte ranges
+    placement           how fast plans are made, and how good they are
     inference           what an answer of the model costs
     simulate, sessions  how fast the simulator is; the same for sessions alone
     decisions           how long one player waits for its controller

@@ -108,6 +108,29 @@ def simulate(
 
 
 @app.command()
+def placement(
+    fleets: Annotated[
+        str,
+        typer.Option(help="EDGESxFILES, or EDGESxFILES/CLUSTER: edges of each cluster."),
+    ] = "8x10000,8x1000/8,8x10000/8,100x100000,100x100000/10",
+    seed: Annotated[int, typer.Option(help="Of the made-up fleets.")] = 1,
+    json_file: JsonFile = None,
+) -> None:
+    """How fast placement plans are made, and how near the best there could be.
+
+    Example: nearcast bench placement --fleets 8x10000,100x100000/10
+    """
+    from simulation.bench.placement import read_fleets, run_bench, table
+
+    check_json_file(json_file)
+    wanted = read_fleets([part for part in fleets.split(",") if part.strip()])
+    rows = run_bench(wanted, seed=seed, note=lambda note: typer.echo(note, err=True))
+    for line in table(rows):
+        print(line)
+    write_json(json_file, {"rows": rows})
+
+
+@app.command()
 def agreement(
     controller: Annotated[
         str, typer.Option(help="Who chooses the rung: NAME, or NAME:parameter=value.")
@@ -175,3 +198,23 @@ def agreement(
     for line in table(found):
         print(line)
     write_json(json_file, found)
+
+
+@app.command()
+def fleet(
+    edges: Annotated[int, typer.Option(min=1, max=5_000, help="Simulated edges.")] = 1_000,
+    duration: Annotated[float, typer.Option(min=2.0, max=86_400.0, help="Seconds of load.")] = 60.0,
+    events: Annotated[float, typer.Option(min=0.0, help="Telemetry events a second.")] = 2_000.0,
+    json_file: JsonFile = None,
+) -> None:
+    """What a fleet's heartbeats and telemetry cost an origin, and how soon players are answered.
+
+    Example: nearcast bench fleet --edges 1000 --duration 60 --json fleet.json
+    """
+    from simulation.bench.fleet import run_bench, table
+
+    check_json_file(json_file)
+    row = run_bench(edges, duration, events, lambda note: typer.echo(note, err=True))
+    for line in table(row):
+        print(line)
+    write_json(json_file, row)
