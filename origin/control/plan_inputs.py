@@ -138,6 +138,8 @@ def _of_kind(title: Title, *, is_picture: bool) -> tuple[RenditionEntry, ...]:
 def titles_of(titles: Sequence[Title], ladder: _Ladder, first_hour: int) -> Titles:
     """As the forecast wants them. What was made before `first_hour` was there from the start."""
     episode = np.zeros(len(titles), dtype=np.int64)
+    successor = np.full(len(titles), -1, dtype=np.int64)
+    number = np.arange(len(titles))
     series: dict[str, list[int]] = {}
     for row, title in enumerate(titles):
         if title.series is not None:
@@ -145,11 +147,15 @@ def titles_of(titles: Sequence[Title], ladder: _Ladder, first_hour: int) -> Titl
     for rows in series.values():
         rows.sort(key=lambda row: (titles[row].season_no or 0, titles[row].episode_no or 0))
         episode[rows] = np.arange(len(rows))
+        successor[rows[:-1]] = rows[1:]
+        number[rows] = rows[0]
     made = np.array([title.created_wall_s / HOUR_S for title in titles], dtype=np.float64)
     return Titles(
         genre=np.zeros(len(titles), dtype=np.int64),
         is_film=np.array([title.series is None for title in titles], dtype=np.bool_),
         episode=episode,
+        series=number,
+        successor=successor,
         release_hour=np.where(made < first_hour, -np.inf, made),
         duration_s=np.array([title.duration_s for title in titles], dtype=np.float64),
         size_bytes=ladder.sizes,

@@ -3,7 +3,7 @@
 Fleets are made up: files of lognormal size, two thirds of them with a head, demand by Zipf's law
 that each edge has its own taste for and that moved on since what is held was chosen. The store is
 5 % of the catalogue, windows and rate let an edge fetch some of it, and all edges together may
-fetch a tenth of what is served. `gap` is what the placement falls short of the linear programme's
+fetch a fiftieth of what is served. `gap` is what the placement falls short of the linear programme's
 optimum (HiGHS) where that is computed, else of the dual bound; `naive gap` is that of edges that
 each take the best files for their store, and fetch down that list until an even share of the
 budget is spent.
@@ -87,7 +87,7 @@ def inputs_of(fleet: Fleet, seed: int) -> PlanInputs:
     popular = 1.0 / (1.0 + draw.permutation(fleet.files)) ** 0.9
     # A day's viewers take a third of what the catalogue has.
     per_file = popular / popular.sum() * size.sum() / 3.0
-    moved_on = draw.lognormal(0.0, 0.5, fleet.files)
+    moved_on = draw.lognormal(0.0, 1.0, fleet.files)
     edges = []
     for index in range(fleet.edges):
         taste = draw.lognormal(0.0, 0.8, fleet.files)
@@ -121,7 +121,7 @@ def inputs_of(fleet: Fleet, seed: int) -> PlanInputs:
         files=files,
         edges=tuple(edges),
         wall_s=WALL_S,
-        settings=PlanSettings(fill_kbps=rate_kbps * 0.4, fill_share=0.1, churn_share=0.5),
+        settings=PlanSettings(fill_kbps=rate_kbps * 0.4, fill_share=0.02, churn_share=0.5),
     )
 
 

@@ -18,6 +18,7 @@ from origin.drivers.control.players import Players
 from origin.drivers.control.public import Public
 from origin.drivers.control.sync import Sync
 from origin.drivers.control.view import View
+from origin.drivers.telemetry.metrics import telemetry_metrics
 from origin.drivers.telemetry.service import TelemetryService
 
 STATES = ("unknown", "alive", "suspect", "dead", "draining", "maintenance", "revoked")
@@ -119,7 +120,8 @@ class ControlCollector(Collector):
         for move, count in sorted(self._players.steering.moves.items()):
             moves.add_metric([move], count)
         yield moves
-        listener, intake = self._port.listener, self._telemetry.figures
+        yield from telemetry_metrics(self._telemetry)
+        listener = self._port.listener
         is_away = self._sync.away_since_wall_s is not None
         for name, value, text in (
             ("fleet_heartbeats", self._desk.heartbeat_count, "Heartbeats taken"),
@@ -127,9 +129,6 @@ class ControlCollector(Collector):
             ("steering_answers", self._public.steering_count, "Steering answers given"),
             ("cmcd_reports", self._public.report_count, "Lines of players' reports read"),
             ("cmcd_reports_dropped", self._public.dropped_count, "Reports not read"),
-            ("telemetry_events", intake.event_count, "Telemetry events taken"),
-            ("telemetry_pieces_repeated", intake.repeated_count, "Pieces that were there already"),
-            ("telemetry_pieces_busy", intake.busy_count, "Pieces told to come again"),
             ("page_readers_dropped", self._hub.dropped_count, "Readers of events that were slow"),
         ):
             yield CounterMetricFamily(f"nearcast_origin_{name}", text, value=value)

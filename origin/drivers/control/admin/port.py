@@ -107,6 +107,10 @@ class AdminPort:
             self._login.check_host(request)
             response = await self._answer(request, path, query)
         except ApiError as error:
+            if error.status >= 500:
+                logger.error(
+                    "admin.failed path=%s detail=%s", path[:200], error.detail, exc_info=error
+                )
             response = self._refused(error)
         except BodyRefused as error:
             response = self._refused(ApiError(error.status, "bad_request", error.detail))
@@ -120,6 +124,10 @@ class AdminPort:
         except NearcastError as error:
             logger.error("admin.failed path=%s detail=%s", path[:200], error)
             response = self._refused(ApiError(500, "failed", str(error)))
+        except Exception as error:  # a bug of ours: the caller is told so, the log has it whole
+            logger.exception("admin.broken path=%s", path[:200])
+            failure = f"the origin failed at this ({type(error).__name__}): its log says more"
+            response = self._refused(ApiError(500, "failed", failure))
         if not response.prepared:
             response.headers.update(_SECURITY)
         return response

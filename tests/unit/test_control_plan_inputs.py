@@ -1,0 +1,156 @@
+"""From edges' reports to what a plan is made from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nearcast.fleet import EdgeProfile, Storage
+from nearcast.media import Rendition
+from origin.catalog import RenditionEntry, SegmentEntry, Title
+from origin.control.plan_inputs import PlannedEdge, Told, plan_inputs
+from origin.placement.inputs import PlanInputs
+from origin.placement.planner import make_plan
+from origin.placement.settings import PlanSettings
+from origin.telemetry.demand import DemandRow, demand_columns, wanted_columns
+
+HOUR_S = 3_600
+NOW_S = 500_000 * HOUR_S + 1_800.0
+
+
+def rendition(name: str, size_bytes: int) -> RenditionEntry:
+    is_sound = name.startswith("audio")
+    made = Rendition(
+        id=name,
+        kind="audio" if is_sound else "video",
+        peak_kbps=size_bytes / 125_000.0,
+        average_kbps=size_bytes / 125_000.0,
+        codecs="mp4a.40.2" if is_sound else "avc1.640015",
+    )
+    part = size_bytes // 100
+    return RenditionEntry(
+        rendition=made,
+        init_size_bytes=0,
+        init_crc32c=0,
+        segments=tuple(SegmentEntry(index * 10.0, 10.0, part, 0) for index in range(100)),
+    )
+
+
+def title(name: str, series: str | None = None, episode_no: int | None = None) -> Title:
+    return Title(
+        id=name,
+        name=name,
+        duration_s=1_000.0,
+        created_wall_s=0.0,
+        renditions=(
+            rendition("low", 10_000_000),
+            rendition("high", 40_000_000),
+            rendition("audio-en", 2_000_000),
+            rendition("audio-nl", 2_000_000),
+        ),
+        series=series,
+        season_no=None if series is None else 1,
+        episode_no=episode_no,
+    )
+
+
+def edge(name: str) -> PlannedEdge:
+    return PlannedEdge(
+        edge=name,
+        profile=EdgeProfile(url="http://192.0.2.1:80", capacity_bytes=10**9),
+        duty="active",
+        is_up=True,
+        storage=Storage(capacity_bytes=10**9),
+    )
+
+
+def told(*rows: DemandRow, wanted: tuple[tuple[int, str, str, int], ...] = ()) -> Told:
+    return Told(demand=demand_columns(rows), wanted=wanted_columns(wanted))
+
+
+def inputs_of(titles: list[Title], said: Told, edges: list[str]) -> PlanInputs:
+    return plan_inputs(
+        titles,
+        said,
+        [edge(name) for name in edges],
+        wall_s=NOW_S,
+        history_days=14,
+        settings=PlanSettings(windows=("00:00-24:00",)),
+    )
+
+
+def value(inputs: PlanInputs, edge_name: str, title_id: str, rendition_id: str) -> float:
+    (found,) = (one for one in inputs.edges if one.edge == edge_name)
+    return float(found.value_bytes[inputs.files.rows()[title_id, rendition_id]])
+
+
+def hour(back: int) -> int:
+    return (500_000 - back) * HOUR_S
+
+
+def row(back: int, at: str, name: str, which: str, size_bytes: int, count: int) -> DemandRow:
+    return hour(back), at, name, which, size_bytes, 0, size_bytes, 0, count
+
+
+def test_what_is_watched_is_worth_its_bytes_at_the_edge_that_watches() -> None:
+    said = told(
+        *(row(back, "a", "film", "high", 40_000_000, 1) for back in range(48)),
+        *(row(back, "a", "film", "audio-nl", 2_000_000, 0) for back in range(48)),
+        *(row(back, "b", "other", "high", 40_000_000, 1) for back in range(48)),
+    )
+    inputs = inputs_of([title("film"), title("other")], said, ["a", "b"])
+    assert value(inputs, "a", "film", "high") > 4 * value(inputs, "a", "film", "low")
+    assert value(inputs, "a", "film", "high") > 2 * value(inputs, "b", "film", "high")
+    # A viewing takes one sound; the one that was taken is what is expected.
+    assert value(inputs, "a", "film", "audio-nl") > 0
+    assert value(inputs, "a", "film", "audio-en") == 0
+    lengths = value(inputs, "a", "film", "high") / 40e6 + value(inputs, "a", "film", "low") / 10e6
+    assert value(inputs, "a", "film", "audio-nl") == pytest.approx(lengths * 2e6, rel=1e-3)
+    (first, second) = inputs.edges
+    assert first.past_served_bytes == 48 * 42_000_000
+    assert second.past_served_bytes == 48 * 40_000_000
+
+
+def test_a_viewing_is_spread_over_the_rungs_by_their_bytes() -> None:
+    said = told(
+        *(row(back, "a", "film", "low", 7_500_000, 1) for back in range(30)),
+        *(row(back, "a", "film", "high", 10_000_000, 0) for back in range(30)),
+    )
+    inputs = inputs_of([title("film")], said, ["a"])
+    low = value(inputs, "a", "film", "low") / 10e6
+    high = value(inputs, "a", "film", "high") / 40e6
+    assert low / (low + high) == pytest.approx(0.75, abs=0.1)
+
+
+def test_who_is_half_through_makes_the_next_episode_worth_more() -> None:
+    series = [title(f"e{number}", "Harbour", number) for number in (1, 2, 3)]
+    rows = [row(back, "a", "e1", "high", 40_000_000, 2) for back in range(1, 60)]
+    without = inputs_of(series, told(*rows), ["a"])
+    pending = tuple((hour(back), "a", "e2", 2) for back in range(1, 60))
+    then = inputs_of(series, told(*rows, wanted=pending), ["a"])
+    assert value(then, "a", "e2", "high") >= value(without, "a", "e2", "high")
+    assert value(then, "a", "e2", "high") > value(then, "a", "e3", "high")
+
+
+def test_nothing_reported_gives_a_plan_that_fetches_nothing() -> None:
+    inputs = inputs_of([title("film")], told(), ["a"])
+    assert make_plan(inputs).summary.edges[0].fill_bytes == 0
+
+
+def test_reports_of_strangers_count_for_nothing() -> None:
+    said = told(
+        row(1, "gone", "film", "high", 40_000_000, 5),
+        row(1, "a", "elsewhere", "high", 40_000_000, 5),
+        row(1, "a", "film", "nothing", 40_000_000, 5),
+        row(2, "a", "film", "high", 40_000_000, 5),
+    )
+    inputs = inputs_of([title("film")], said, ["a"])
+    assert np.isfinite(inputs.edges[0].value_bytes).all()
+    assert inputs.edges[0].past_served_bytes == 3 * 40_000_000
+
+
+def test_the_same_reports_make_the_same_plan() -> None:
+    said = told(*(row(back, "a", "film", "high", 40_000_000, 1) for back in range(48)))
+    made = [make_plan(inputs_of([title("film"), title("x")], said, ["a"])) for _ in range(2)]
+    assert made[0].plan_id == made[1].plan_id
+    assert made[0].summary.edges[0].files > 0
