@@ -356,6 +356,7 @@ class EdgeNode:
             registry=self._models.figures(),
             titles_inference=self._titles.figures(),
             fleet=self._membership.figures() if self._membership is not None else None,
+            telemetry=self._telemetry.figures() if self._telemetry is not None else None,
         )
 
     async def _let_go(self) -> None:

@@ -14,6 +14,7 @@ from edge.drivers.fleet.figures import MembershipFigures
 from edge.drivers.inference import InferenceFigures
 from edge.drivers.model_metrics import model_metrics
 from edge.drivers.models import RegistryFigures
+from edge.drivers.telemetry.figures import TelemetryFigures, telemetry_metrics
 from edge.drivers.title_metrics import title_metrics
 from edge.drivers.titles import TitlesInferenceFigures
 from edge.drivers.upstream.failures import UpstreamFailure
@@ -46,6 +47,7 @@ class DriverFigures(msgspec.Struct, frozen=True, kw_only=True):
     titles_inference: TitlesInferenceFigures | None = None
     fleet: MembershipFigures | None = None
     """None: this edge takes part in no fleet."""
+    telemetry: TelemetryFigures | None = None
 
 
 class Figures(Protocol):
@@ -200,6 +202,8 @@ class EdgeCollector(Collector):
             value=float(status.model_id is not None),
         )
         yield from _of_drivers(figures)
+        if figures.telemetry is not None:
+            yield from telemetry_metrics(figures.telemetry)
         yield from title_metrics(status)
         yield from model_metrics(self._source.models(), figures.registry)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.config import TelemetryConfig
 from edge.drivers.telemetry.carriers import Carrier, OverHttp, OverNats, Shipper
+from edge.drivers.telemetry.figures import TelemetryFigures
 from edge.drivers.telemetry.shipping import Shipping
 from edge.drivers.telemetry.spool import Spool
 from edge.effects import WriteTelemetry
@@ -69,6 +70,13 @@ class Telemetry:
     def dropped_events(self) -> int:
         """Events that were lost since the node started."""
         return self._spool.dropped_count + self._overflow_count
+
+    def figures(self) -> TelemetryFigures:
+        return TelemetryFigures(
+            waiting_bytes=self.waiting_bytes,
+            dropped_events=self.dropped_events,
+            failure=self.failure,
+        )
 
     @property
     def failure(self) -> str:
