@@ -101,6 +101,7 @@ class Leave:
 
     def extend(self, reader: Reader, wall_s: float) -> int | None:
         """Up to where it may read now; None: not at this moment."""
+        assert reader.granted is None, "it has not come to the end of its leave"
         if not self._pay(wall_s):
             return None
         # One whose size nobody has announced may be larger than it was taken for.
