@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from typer.testing import CliRunner
 from origin.cli import app
 from origin.commands.history import WIDTH, table
 from origin.drivers.state import ControlStore
-from origin.drivers.telemetry.parquet import Answer
+from origin.drivers.telemetry.parquet import Answer, query_events
 
 RUNNER = CliRunner()
+GUIDE = Path(__file__).parents[2] / "docs" / "telemetry.md"
+EXAMPLES = re.findall(r"^--.*?;$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def test_rows_fit_a_terminal_and_say_when_they_are_cut() -> None:
@@ -43,6 +46,11 @@ def test_an_empty_history_is_asked(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.output.splitlines() == ["edge", "0 rows"]
     assert json.loads(out.read_text()) == {"columns": ["edge"], "rows": [], "cut": False}
+
+
+@pytest.mark.parametrize("query", EXAMPLES, ids=lambda query: query.splitlines()[0])
+def test_the_examples_of_the_guide_can_be_asked(query: str) -> None:
+    assert query_events((), query.rstrip().rstrip(";")).rows == ()
 
 
 @pytest.mark.parametrize(

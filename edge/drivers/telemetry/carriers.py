@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib.util
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
@@ -91,6 +92,11 @@ class OverNats:
     """Pieces as messages of JetStream. Connects when it is first needed."""
 
     def __init__(self, url: str, edge: str, *, credentials_file: str = "") -> None:
+        if importlib.util.find_spec("nats") is None:
+            raise ConfigError(
+                "telemetry.url names a NATS server, and nats-py is not installed: "
+                "pip install 'nearcast[nats]'"
+            )
         self._url = url
         self._credentials_file = credentials_file
         self._edge = edge
