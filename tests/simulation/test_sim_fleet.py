@@ -82,6 +82,26 @@ def test_an_observer_that_is_cut_off_kills_nobody() -> None:
     assert {fleet.state(name) for name in fleet.edges} == {"alive"}
 
 
+def test_observers_that_see_nobody_make_no_one_suspect_whom_others_see() -> None:
+    fleet = world(30, loss=0.0)
+    names = sorted(fleet.edges)
+    watched: dict[str, list[str]] = {name: [] for name in names}
+    for edge in fleet.edges.values():
+        assert edge.answer is not None
+        for target in edge.answer.probes:
+            watched[target.edge].append(edge.name)
+    observers = watched["e000"]
+    assert len(observers) == 3
+    fleet.cut_off(observers, [name for name in names if name not in observers])
+    fleet.run(60.0)
+    assert fleet.states("dead") == []
+    # Who looks at two that are cut off sees most of its targets down, too.
+    lookers = Counter(looker for name in observers for looker in watched[name])
+    doubted = {*observers, *(name for name, count in lookers.items() if count > 1)}
+    assert "e000" not in doubted
+    assert set(fleet.states("suspect")) <= doubted
+
+
 def test_two_regions_that_cannot_see_each_other_kill_nobody() -> None:
     fleet = world(20)
     names = sorted(fleet.edges)

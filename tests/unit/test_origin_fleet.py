@@ -20,6 +20,7 @@ from origin.fleet import (
     EdgeChanged,
     EdgeRemoved,
     Fleet,
+    HeartbeatRead,
     OriginsKnown,
     PlanInForce,
     ProbeAnswered,
@@ -27,6 +28,7 @@ from origin.fleet import (
     StateRead,
 )
 from origin.fleet.contacts import Contacts
+from origin.fleet.health import Evidence, Surroundings, judge
 from origin.fleet.observers import OBSERVER_COUNT, Observers
 from origin.records import ObservationRecord
 from tests.simulated_fleet import WALL_S, record_of
@@ -314,3 +316,57 @@ def test_silence_is_measured_over_those_who_are_expected() -> None:
     assert contacts.others_heard("e0", 9.0)
     assert not contacts.others_heard("e0", 9.5)
     assert contacts.others_heard("e9", 10.0)
+
+
+SEES = Surroundings(fleet_size=10, others_heard=True, silent_share=0.1)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "state"),
+    [
+        (Evidence(), "alive"),
+        (Evidence(claims=1), "alive"),
+        (Evidence(probe_failures=1), "alive"),
+        (Evidence(is_quiet=True), "alive"),
+        (Evidence(claims=2), "suspect"),
+        (Evidence(claims=1, probe_failures=1), "suspect"),
+        (Evidence(probe_failures=5), "suspect"),
+        (Evidence(is_refused=True), "suspect"),
+        (Evidence(is_quiet=True, probe_failures=1), "suspect"),
+        (Evidence(is_quiet=True, is_silent_long=True, is_probe_ok=True), "suspect"),
+        (Evidence(wrong_claims=2), "suspect"),
+        (Evidence(claims=2, probe_failures=1), "suspect"),
+        (Evidence(claims=1, probe_failures=3), "suspect"),
+        (Evidence(claims=3, is_probe_ok=True, is_heard=True), "suspect"),
+        (Evidence(claims=3, probe_failures=2, is_heard=True), "suspect"),
+        (Evidence(claims=2, probe_failures=2), "dead"),
+        (Evidence(claims=3, probe_failures=1), "dead"),
+        (Evidence(claims=3, probe_failures=3, is_heard=True), "dead"),
+        (Evidence(is_quiet=True, is_refused=True), "dead"),
+        (Evidence(claims=1, is_refused=True), "dead"),
+        (Evidence(is_quiet=True, probe_failures=3), "dead"),
+        (Evidence(is_quiet=True, probe_failures=3, silent_observers=2), "dead"),
+        (Evidence(claims=3, is_unseen=True), "dead"),
+        (Evidence(claims=3, is_unseen=True, is_heard=True), "suspect"),
+    ],
+)
+def test_evidence_adds_up(evidence: Evidence, state: str) -> None:
+    verdict = judge(evidence, SEES)
+    found = "dead" if verdict.is_dead else "suspect" if verdict.is_suspect else "alive"
+    assert found == state
+
+
+def test_an_origin_that_starts_again_waits_for_edges_to_find_it() -> None:
+    fleet = Fleet()
+    beats = tuple(
+        HeartbeatRead(heartbeat=beat(name), received_wall_s=WALL_S - 5.0) for name in "abcd"
+    )
+    records = tuple(record_of(name) for name in "abcd")
+    fleet.handle(StateRead(wall_s=WALL_S, edges=records, heartbeats=beats), 0.0)
+    for second in range(1, 26):
+        fleet.handle(StateRead(wall_s=WALL_S + second), float(second))
+        for name in "cd":
+            answered(fleet, beat(name, second + 1), float(second))
+        fleet.advance(float(second))
+        fleet.drain()
+    assert {row.state for row in fleet.rows(25.0)} == {"alive"}
