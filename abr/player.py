@@ -64,7 +64,6 @@ class PlayerCore:
         self._watch_s = float("inf") if watch_s is None else watch_s
         self._is_next_episode = is_next_episode
         self._carried_kbps = carried_kbps
-        self._request_ids = request_ids
         self._effects: EffectQueue[ev.Effect] = EffectQueue()
         self._tally = Tally()
         hosts = Hosts(url, config.retry, config.fallback_hosts, health)
@@ -72,7 +71,13 @@ class PlayerCore:
         self._client_data = ClientData(session_id, url)
         self._opening = Opening(config, url, self._requests, self._client_data)
         self._downloads: Downloads | None = None  # until the manifest is understood
-        self._steering: Steering | None = None  # where the manifest speaks of it
+        self._steering = Steering(
+            config.steering,
+            hosts=hosts,
+            effects=self._effects,
+            request_ids=request_ids,
+            allows=self._opening.allows,
+        )
         self._playback = Playback(0.0)
         self._begun_s = 0.0
         self._is_pressed = False
@@ -105,8 +110,7 @@ class PlayerCore:
             return None
         due = [self._playback.due_s(self._buffered_end_s())]
         due += [self._opening.due_s(), self._requests.due_s(self._now_s)]
-        if self._steering is not None:
-            due.append(self._steering.due_s(self._now_s))
+        due.append(self._steering.due_s(self._now_s))
         if self._downloads is not None:
             due += self._downloads.due_s(self._playback, self._now_s)
         return min((each for each in due if each is not None), default=None)
@@ -138,7 +142,7 @@ class PlayerCore:
             is_next_episode=self._is_next_episode,
             ended=self._ended or "left",
             detail=self._detail,
-            steering=None if self._steering is None else self._steering.report(),
+            steering=self._steering.report(),
         )
 
     def foreseen(self, at_s: float) -> ForecastMark | None:
@@ -166,7 +170,7 @@ class PlayerCore:
         return 0.0 if self._downloads is None else self._downloads.end_s
 
     def _answer(self, event: ev.Event) -> None:
-        if self._steering is not None and self._steering.takes(event, self._now_s):
+        if self._steering.takes(event, self._now_s):
             return
         transfer = self._requests.find(event)
         if transfer is None:
@@ -202,7 +206,8 @@ class PlayerCore:
             except RemoteProtocolError as error:
                 self._end("failed", f"{transfer.url}: {error}")
             else:
-                self._steer()
+                tag = self._opening.steering
+                self._steering.begin(tag, begun_s=self._begun_s, now_s=self._now_s)
                 if title is not None:
                     self._begin(title)
             return
@@ -214,27 +219,10 @@ class PlayerCore:
             return
         assert transfer.segment is not None
         fetcher.has_segment(transfer.segment, transfer.rung, transfer.payload_bytes)
-        if self._steering is not None:
-            main = self._downloads.title.main.kind
-            self._steering.served(transfer, self._meter.next_kbps(), self._now_s, main=main)
+        main = self._downloads.title.main.kind
+        self._steering.served(transfer, self._meter.next_kbps(), self._now_s, main=main)
         ahead_s = fetcher.buffer.ahead_s(self._playback.position_s)
         self._journal.fetched(transfer, ahead_s, self._now_s)
-
-    def _steer(self) -> None:
-        """The manifest may speak of content steering."""
-        tag = self._opening.steering
-        if tag is None or self._steering is not None:
-            return
-        self._steering = Steering(
-            self._config.steering,
-            tag,
-            hosts=self._requests.hosts,
-            effects=self._effects,
-            request_ids=self._request_ids,
-            allows=self._opening.allows,
-            begun_s=self._begun_s,
-            now_s=self._now_s,
-        )
 
     def _begin(self, title: Title) -> None:
         """The manifest is understood."""
@@ -279,15 +267,13 @@ class PlayerCore:
             return
         self._give_up_overdue()
         self._opening.advance(self._now_s)
-        if self._steering is not None:
-            self._steering.advance(self._now_s)
+        self._steering.advance(self._now_s)
         downloads = self._downloads
         if downloads is None or self._ended is not None:
             return
         self._play_if_ready(downloads)
         self._fail_if_exhausted(downloads)
-        is_held = self._steering is not None and self._steering.is_holding(self._now_s)
-        if self._ended is None and not is_held:
+        if self._ended is None and not self._steering.is_holding(self._now_s):
             downloads.act(self._playback, self._now_s)
             self._play_if_ready(downloads)  # it may have turned out that nothing is left to fetch
 
@@ -332,8 +318,7 @@ class PlayerCore:
         self._ended, self._detail = reason, detail
         self._playback.end()
         self._requests.cancel_all(self._now_s)
-        if self._steering is not None:
-            self._steering.close()
+        self._steering.close()
         self._journal.changed("ended", self._playback, self._now_s, detail)
         self._effects.emit(ev.SessionEnded(reason=reason, detail=detail))
 

@@ -14,6 +14,7 @@ never moved, and a pathway that fails is left for the next one without asking an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -58,47 +59,52 @@ class _Question(msgspec.Struct, frozen=True):
 
 
 class Steering:
-    """Of one title. Made when its manifest is here, whose own order is in force until the first
-    answer. `allows` says which URLs may be asked where the settings bind it to those."""
+    """Of one title. It begins when the manifest speaks of it, and does nothing until then; the
+    manifest's own order is in force until the first answer. `allows` says which URLs may be asked
+    where the settings bind it to those."""
 
     def __init__(
         self,
         config: SteeringConfig,
-        tag: SteeringTag,
         *,
         hosts: Hosts,
         effects: EffectQueue[ev.Effect],
         request_ids: Iterator[int],
         allows: Callable[[str], bool],
-        begun_s: float,
-        now_s: float,
     ) -> None:
         self._config = config
-        self._tag = tag
         self._hosts = hosts
         self._effects = effects
         self._request_ids = request_ids
         self._allows = allows if config.hosts == "allowed" else lambda url: True
-        self._begun_s = begun_s
-        self._log = PathwayLog(begun_s)
-        self._url = tag.server_url
+        self._tag: SteeringTag | None = None
+        self._begun_s = 0.0
+        self._log = PathwayLog(0.0)
+        self._url = ""
         self._ttl_s = TTL_S_DEFAULT
         self._clones: dict[str, PathwayClone] = {}
         self._question: _Question | None = None
         self._ask_at_s: float | None = None
-        self._hold_until_s = now_s
+        self._hold_until_s = -math.inf
         self._failures_in_row = 0
         self._is_stopped = False
         self._answer_count = 0
         self._failure_count = 0
         self._answers: list[SteeringAnswer] = []
+
+    def begin(self, tag: SteeringTag | None, *, begun_s: float, now_s: float) -> None:
+        """The manifest is here, and says this; play was pressed at `begun_s`."""
+        if tag is None or self._tag is not None:
+            return
+        self._tag, self._url = tag, tag.server_url
+        self._begun_s, self._log = begun_s, PathwayLog(begun_s)
         if not self._allows(self._url):
             self._stop(now_s, f"{urlsplit(self._url).netloc} is not among allow_hosts")
         elif tag.protocol == "HLS":
             self._ask_at_s = now_s
         elif tag.query_before_start:
             self._ask_at_s = now_s
-            self._hold_until_s = now_s + config.wait_s
+            self._hold_until_s = now_s + self._config.wait_s
         self.advance(now_s)
 
     def is_holding(self, now_s: float) -> bool:
@@ -144,6 +150,8 @@ class Steering:
         main: TrackKind,
     ) -> None:
         """A segment is here."""
+        if self._tag is None:
+            return
         self._log.served(transfer, throughput_kbps, now_s, is_main=transfer.track == main)
         is_first = self._answer_count + self._failure_count == 0
         if is_first and self._ask_at_s is None and self._question is None:
@@ -155,7 +163,9 @@ class Steering:
             self._effects.emit(ev.CancelRequest(request_id=self._question.request_id))
         self._question, self._ask_at_s = None, None
 
-    def report(self) -> SteeringReport:
+    def report(self) -> SteeringReport | None:
+        if self._tag is None:
+            return None
         return SteeringReport(
             server_url=self._tag.server_url,
             protocol=self._tag.protocol,
@@ -169,6 +179,7 @@ class Steering:
         )
 
     def _ask(self, now_s: float) -> None:
+        assert self._tag is not None
         measured = self._log.take_measured()
         if not measured and self._tag.protocol == "HLS":
             # The draft wants the pathway named with every question, even before anything came.
@@ -199,7 +210,7 @@ class Steering:
         self._clones |= {clone.id: clone for clone in answer.clones}
         self._clones = dict([*self._clones.items()][-CLONES_MAX:])
         clones = tuple(self._usable(answer.pathways))
-        is_deep = self._tag.protocol == "DASH"
+        is_deep = self._tag is not None and self._tag.protocol == "DASH"
         self._hosts.steer(answer.pathways, clones, has_deep_params=is_deep)
         self._note(
             SteeringAnswer(
