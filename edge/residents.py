@@ -84,6 +84,8 @@ class Residents:
         self._recorder = recorder
         self.news: deque[News] = deque(maxlen=NEWS_MAX)
         """Who foresees takes these; where nobody does, the oldest are lost."""
+        self.pinned_bytes_max = self.index.config.capacity_bytes
+        """What comes for a plan beyond this is an object like any other; who follows one says."""
         self.unpinned: deque[str] = deque(maxlen=NEWS_MAX)
         """URLs of pinned objects that are gone or were replaced, for who follows a plan."""
         self.belonging_of: Callable[[str], Belonging | None] = lambda url: None
@@ -192,6 +194,10 @@ class Residents:
             if entry.stored.is_planned and stored.part_of_bytes is None:
                 stored = msgspec.structs.replace(stored, is_planned=True)
             self._remove(entry.stored.object_id, "replaced", now_s)
+        if stored.is_planned and (
+            self.index.pinned_bytes + stored.size_bytes > self.pinned_bytes_max
+        ):
+            stored = msgspec.structs.replace(stored, is_planned=False)
         admission = self.index.add(
             stored.object_id,
             stored.size_bytes,

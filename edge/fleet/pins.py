@@ -32,6 +32,7 @@ class Pins:
         """This plan is followed from now on: nothing is claimed for it yet."""
         share_bytes = int(self._residents.index.config.capacity_bytes * self._share_max)
         self._bytes_max = min(plan.pinned_bytes_max, share_bytes) if plan is not None else 0
+        self._residents.pinned_bytes_max = self._bytes_max
         self._claimed = set()
         self._before = list(self._residents.pinned())
         self._wanted.clear()
