@@ -3,10 +3,10 @@
 Fleets are made up: files of lognormal size, two thirds of them with a head, demand by Zipf's law
 that each edge has its own taste for and that moved on since what is held was chosen. The store is
 5 % of the catalogue, windows and rate let an edge fetch some of it, and all edges together may
-fetch a fiftieth of what is served. `gap` is what the placement falls short of the linear programme's
-optimum (HiGHS) where that is computed, else of the dual bound; `naive gap` is that of edges that
-each take the best files for their store, and fetch down that list until an even share of the
-budget is spent.
+fetch a fiftieth of what is served. `gap` is what the placement falls short of the optimum of the
+linear programme (HiGHS) where that is computed, else of the dual bound; `naive gap` is that of
+edges that each take the best files for their store, and fetch down that list until an even share
+of the budget is spent.
 """
 
 from __future__ import annotations
