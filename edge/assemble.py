@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edge.config import EdgeConfig
+from edge.config.node import NAME_DEFAULT
 from edge.core import EdgeCore
 from edge.drivers.admin import Admin
 from edge.drivers.bodies import Bodies
@@ -105,8 +106,10 @@ class EdgeNode:
         clock: Clock | None = None,
         recorder: Recorder | None = None,
     ) -> None:
-        config = _bounded(config)
+        identity = _identity(config)
+        config = _named(_bounded(config), identity)
         self.config = config
+        self._identity = identity
         self._read_config = read_config
         self._is_restored = False
         self._reload_count = 0
@@ -114,7 +117,6 @@ class EdgeNode:
         self._clock = clock if clock is not None else SystemClock()
         self._store = DiskStore(Path(config.store)) if config.store is not None else None
         hops = Hops(secrets.token_hex(6))
-        identity = _identity(config)
         self._core = EdgeCore.from_config(
             config,
             epoch_s=self._clock.epoch_s,
@@ -318,7 +320,7 @@ class EdgeNode:
         try:
             if self._read_config is None:
                 raise ConfigError("this node was given its settings once and for all")
-            change = plan(self.config, _bounded(self._read_config()))
+            change = plan(self.config, _named(_bounded(self._read_config()), self._identity))
             services = Services(change.config)
             token = _token(change.config)
             self._upstream.check(services)
@@ -436,6 +438,14 @@ def _bounded(config: EdgeConfig) -> EdgeConfig:
         return config
     size_bytes_max = min(config.object_bytes_max, config.cache().capacity_bytes)
     return msgspec.structs.replace(config, object_bytes_max=size_bytes_max)
+
+
+def _named(config: EdgeConfig, identity: tuple[FleetFolder, Identity] | None) -> EdgeConfig:
+    """A node that was given no name has the one that its fleet knows it by."""
+    if identity is None or config.name != NAME_DEFAULT:
+        return config
+    edge = identity[1].edge  # which may begin with a digit, as no name may
+    return msgspec.structs.replace(config, name=edge if edge[0].isalpha() else f"edge-{edge}")
 
 
 def _identity(config: EdgeConfig) -> tuple[FleetFolder, Identity] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -23,6 +23,7 @@ from edge.config.watching import InferenceConfig, PrefetchConfig, SessionsConfig
 from nearcast.config import Section
 from nearcast.errors import ConfigError
 
+NAME_DEFAULT: Final = "nearcast"
 _NAME = re.compile(r"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]{0,63}")
 """A token of RFC 8941: it goes into Cache-Status unquoted."""
 
@@ -36,8 +37,8 @@ class EdgeConfig(Section, frozen=True, kw_only=True):
     service: ServiceRules = ServiceRules()
     services: tuple[ServiceConfig, ...] = ()
     """Several upstreams on one node, each with the hosts and paths it answers for."""
-    name: str = "nearcast"
-    """In Cache-Status."""
+    name: str = NAME_DEFAULT
+    """In Cache-Status. In a fleet, by default, what the fleet calls the edge."""
     listen: str = "127.0.0.1:8081"
     admin_listen: str | None = None
     """Where status and metrics are served; None: on `listen`, to loopback clients only."""

@@ -7,7 +7,7 @@ Where to look, in the order of reading:
     sockets                 what both ports listen on
     ring                    hits on their way to the core
     admin, token            the operators' port; the word that changes something there
-    metrics, model_metrics, title_metrics
+    metrics, model_metrics, title_metrics, fleet_metrics
                             the figures in the words of Prometheus
     home                    the rows a client is shown
     forgetting              a viewer to be forgotten, from the call to its answer

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge.drivers.fleet.figures import MembershipFigures
+from edge.drivers.fleet_metrics import fleet_metrics
 from edge.drivers.inference import InferenceFigures
 from edge.drivers.model_metrics import model_metrics
 from edge.drivers.models import RegistryFigures
@@ -205,6 +206,7 @@ class EdgeCollector(Collector):
         if figures.telemetry is not None:
             yield from telemetry_metrics(figures.telemetry)
         yield from title_metrics(status)
+        yield from fleet_metrics(status, figures.fleet)
         yield from model_metrics(self._source.models(), figures.registry)
 
 
