@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from nearcast.steering import Measured
+from nearcast.steering import HOME_PATHWAY, Measured
 from origin.steering.tried import TRIED_MAX, TRIED_S, Tried
 
 SLOW_KBPS: Final = 2_500.0
@@ -22,14 +22,29 @@ RETURN_S: Final = 120.0
 """Between two moves among edges that were all tried."""
 
 
-def noted(tried: tuple[Tried, ...], measured: Measured | None, wall_s: float) -> tuple[Tried, ...]:
+def pathways_used(tried: tuple[Tried, ...], measured: Sequence[Measured]) -> tuple[str, ...]:
+    """Where the client is, as far as it says; then where it was since it last asked.
+
+    dash.js lists what it used by throughput, not by time: where it was sent to counts as where it
+    is, if that is in the list.
+    """
+    used = tuple(dict.fromkeys(one.pathway for one in reversed(measured)))
+    if tried and tried[0].edge in used:
+        return tuple(dict.fromkeys((tried[0].edge, *used)))
+    return used or (HOME_PATHWAY,)
+
+
+def noted(
+    tried: tuple[Tried, ...], measured: Sequence[Measured], wall_s: float
+) -> tuple[Tried, ...]:
     """`tried` with what the client measured where it was sent, once that means something."""
-    if not tried or measured is None or measured.pathway != tried[0].edge:
+    if not tried or wall_s - tried[0].since_wall_s < SETTLE_S:
         return tried
     here, *others = tried
-    if measured.throughput_kbps is None or wall_s - here.since_wall_s < SETTLE_S:
+    said = next((one for one in measured if one.pathway == here.edge), None)
+    if said is None or said.throughput_kbps is None:
         return tried
-    kbps = max(1, round(measured.throughput_kbps))
+    kbps = max(1, round(said.throughput_kbps))
     return (
         Tried(edge=here.edge, since_wall_s=here.since_wall_s, throughput_kbps=kbps),
         *others,

@@ -30,7 +30,7 @@ from nearcast.steering import (
     read_query,
 )
 from origin.fleet import Fleet, WatchedEdge
-from origin.steering.choice import faster_place, moved, noted
+from origin.steering.choice import faster_place, moved, noted, pathways_used
 from origin.steering.explanation import EdgePlace, place_of, why
 from origin.steering.networks import NEARNESSES, Group, Nearness, Networks
 from origin.steering.ranking import (
@@ -88,11 +88,11 @@ class Steering:
         """The steering manifest for the client at an address. `query` is that of its request."""
         measured = read_query(query)
         given, kept = _arguments(query)
-        tried = noted(read_tried(given, wall_s), measured[-1] if measured else None, wall_s)
+        tried = noted(read_tried(given, wall_s), measured, wall_s)
+        used = pathways_used(tried, measured)
         wish = wish_of(client, title, scheme)
-        current = measured[-1].pathway if measured else HOME_PATHWAY
-        near = self._near(client, wish, current)
-        edges, tried = self._order(near, wish, current, tried, wall_s)
+        near = self._near(client, wish, used)
+        edges, tried = self._order(near, wish, used, tried, wall_s)
         ttl_s = self._ttl(near, now_s)
         offered = [each.edge.edge for each in edges]
         remembered = write_tried(tried)
@@ -110,14 +110,14 @@ class Steering:
     ) -> tuple[EdgePlace, ...]:
         """All edges near the client, those offered first, with reasons. Moves nobody."""
         measured = read_query(query)
-        wish = wish_of(client, title, scheme)
-        current = measured[-1].pathway if measured else HOME_PATHWAY
-        near = self._near(client, wish, current)
         given, _ = _arguments(query)
-        tried = noted(read_tried(given, wall_s), measured[-1] if measured else None, wall_s)
-        edges, _ = self._order(near, wish, current, tried, wall_s, counts=False)
+        tried = noted(read_tried(given, wall_s), measured, wall_s)
+        used = pathways_used(tried, measured)
+        wish = wish_of(client, title, scheme)
+        near = self._near(client, wish, used)
+        edges, _ = self._order(near, wish, used, tried, wall_s, counts=False)
         places = [
-            place_of(each, index + 1, why(each, index, current)) for index, each in enumerate(edges)
+            place_of(each, index + 1, why(each, index, used[0])) for index, each in enumerate(edges)
         ]
         named = {each.edge.edge for each in edges}
         places += [
@@ -145,9 +145,9 @@ class Steering:
             self._networks.rebuild({edge.edge: edge.record.profile for edge in self._fleet.edges()})
         return self._networks.groups(client)
 
-    def _near(self, client: str, wish: Wish, current: str) -> list[Candidate]:
+    def _near(self, client: str, wish: Wish, used: tuple[str, ...]) -> list[Candidate]:
         """Usable edges in order, from as many groups as it takes to fill an answer with good
-        ones. The one the client is on is among them if its group is."""
+        ones. Those the client used are among them if their group is."""
         found: list[Candidate] = []
         seen: set[str] = set()
         good = 0
@@ -155,11 +155,10 @@ class Steering:
             fresh: list[Candidate] = []
             for count in LOOKED_AT:
                 names = looked_at(group, wish, count)
-                if current in group.members and current not in names:
-                    names = (*names, current)
+                names = (*names, *(name for name in used if name in group.members))
                 fresh += candidates(self._usable(names, seen, wish), nearness, wish)
                 here = sum(1 for each in fresh if each.standing == "good")
-                if here >= EDGES_MAX or len(names) >= len(group.names):
+                if here >= EDGES_MAX or count >= len(group.names):
                     break
                 if fresh and count == LOOKED_AT[-2]:
                     break  # a long look only for somebody at all
@@ -186,7 +185,7 @@ class Steering:
         self,
         near: list[Candidate],
         wish: Wish,
-        current: str,
+        used: tuple[str, ...],
         tried: tuple[Tried, ...],
         wall_s: float,
         *,
@@ -195,28 +194,29 @@ class Steering:
         """The edges to offer, and what the client is to remember."""
         if not near:
             return [], ()
-        first, move = self._first(near, wish, current, tried, wall_s)
+        first, move = self._first(near, wish, used, tried, wall_s)
         if counts and move:
             self.moves[move] += 1
         rest = [each for each in near if each is not first]
         if move in ("shed", "slow"):
             # Where it is to leave comes after those it may go to.
-            rest.sort(key=lambda each: each.edge.edge == current)
+            rest.sort(key=lambda each: each.edge.edge in used)
         return [first, *rest][:EDGES_MAX], moved(tried, first.edge.edge, wall_s)
 
     def _first(
         self,
         near: list[Candidate],
         wish: Wish,
-        current: str,
+        used: tuple[str, ...],
         tried: tuple[Tried, ...],
         wall_s: float,
     ) -> tuple[Candidate, str]:
         """The edge the client should be on; and why it is moved, if it is."""
         best = near[0]
-        here = next((each for each in near if each.edge.edge == current), None)
+        known = {each.edge.edge: each for each in near}
+        here = next((known[name] for name in used if name in known), None)
         if here is None:
-            return best, "new" if current == HOME_PATHWAY else "out"
+            return best, "new" if used[0] == HOME_PATHWAY else "out"
         if here.standing == "suspect" and best.standing != "suspect":
             return best, "out"
         others = [each for each in near if each is not here and each.standing == "good"]

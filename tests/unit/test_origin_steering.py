@@ -195,6 +195,18 @@ def test_a_client_stays_where_it_is() -> None:
         assert players.first(query=query) == f"e{index}"
 
 
+def test_dash_lists_what_it_used_by_throughput_and_stays_where_it_was_sent() -> None:
+    players = Players(*many(3))
+    told = f"tried=e1.{int(players.wall_s) - 20}.0"
+    for listed in ("e1,e0", "e0,e1", "e1,e1", "home,e1"):
+        query = f"{told}&_DASH_pathway=%22{listed}%22&_DASH_throughput=9000000,8000000"
+        assert players.first(query=query) == "e1"
+    # It went on by itself when the edge it was sent to died.
+    players.kill("e1")
+    query = f"{told}&_DASH_pathway=%22e1,e2%22&_DASH_throughput=9000000,8000000"
+    assert players.first(query=query) == "e2"
+
+
 def test_a_client_is_moved_off_the_dead() -> None:
     players = Players(*many(3))
     players.kill("e1")
