@@ -8,6 +8,7 @@ anything we keep still counts as an event and no more in any sum.
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Final, Literal
 
@@ -15,10 +16,14 @@ import msgspec
 
 from nearcast.errors import RemoteProtocolError
 from nearcast.fleet import CLOCK_SKEW_S_MAX
-from nearcast.telemetry import LINE_BYTES_MAX, PIECE_BYTES_MAX, Line
+from nearcast.telemetry import LINE_BYTES_MAX, PIECE_BYTES_MAX, Demand, Line
 
 KEPT_S: Final = 35 * 86_400.0
 """Of the sums. An edge that was away for longer has nothing to say about what comes next."""
+
+NUMBER_MAX: Final = 2**53
+EVENT_BYTES_MAX: Final = 10**14
+"""In one event: no edge sends so much in an hour, and a sum of such must not overflow."""
 
 Odd = Literal["malformed", "unknown", "too_long", "ahead", "old"]
 """Of lines: not JSON or not of this form; of a kind that this version does not know; longer than a
@@ -54,6 +59,7 @@ class _Kind(msgspec.Struct, frozen=True):
 
 
 _LINE: Final = msgspec.json.Decoder(Line)
+_BOOT_ID: Final = re.compile(r"[0-9a-f]{16}")
 _ENCODER: Final = msgspec.json.Encoder()
 _KIND: Final = msgspec.json.Decoder(_Kind)
 _KNOWN: Final = frozenset(("demand", "session", "filled", "noted"))
@@ -92,6 +98,10 @@ def read_piece(
     received_wall_s: float,
 ) -> Piece:
     """Raises RemoteProtocolError for what is no piece at all."""
+    if not _BOOT_ID.fullmatch(boot_id):
+        raise RemoteProtocolError("boot must be 16 hexadecimal digits")
+    if not (0 <= first_segment_no <= segment_no <= NUMBER_MAX and 0 <= offset_bytes <= NUMBER_MAX):
+        raise RemoteProtocolError("segment, offset and first must be numbers, first <= segment")
     if not body or body[-1:] != b"\n":
         raise RemoteProtocolError("a piece is whole lines: it must end with a line's end")
     if len(body) > PIECE_BYTES_MAX:
@@ -130,6 +140,8 @@ def _read_line(line: bytes, odd: dict[Odd, int]) -> Line | None:
         return None
     try:
         event: Line = _LINE.decode(line)
+        if not _is_countable(event, line):
+            raise msgspec.ValidationError("out of range")
     except (msgspec.MsgspecError, UnicodeDecodeError):
         reason: Odd = "malformed"
         try:
@@ -140,3 +152,22 @@ def _read_line(line: bytes, odd: dict[Odd, int]) -> Line | None:
         odd[reason] = odd.get(reason, 0) + 1
         return None
     return event
+
+
+def _is_countable(event: Line, line: bytes) -> bool:
+    """Whether a database takes it: PostgreSQL has no text with the character 0."""
+    if b"\\u0000" in line:
+        return False
+    if isinstance(event, Demand):
+        return max(_figures(event)) <= EVENT_BYTES_MAX
+    return True
+
+
+def _figures(event: Demand) -> tuple[int, ...]:
+    return (
+        event.client_bytes,
+        event.resident_bytes,
+        event.origin_bytes,
+        event.head_bytes,
+        event.session_count,
+    )

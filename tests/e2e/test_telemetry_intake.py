@@ -187,3 +187,29 @@ def test_a_piece_whose_answer_was_lost_counts_once(database_url: str, tmp_path: 
             await store.close()
 
     run(main())
+
+
+def test_one_piece_that_the_database_refuses_costs_the_others_nothing(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    """SQLite goes on in floating point."""
+
+    async def main() -> None:
+        store = await ControlStore.open(postgres_url, tmp_path)
+        try:
+            intake = Intake(store.database, gather_s=0.01)
+            large = Demand(wall_s=NOW_S, title="x", rendition="r", client_bytes=10**14)
+            most = (msgspec.json.encode(large) + b"\n") * 3_000
+            for no in range(30):  # as near to the largest number as it goes
+                assert isinstance(await ship(intake, most, edge="bad", segment_no=no), Received)
+            over, *others = await asyncio.gather(
+                ship(intake, most, edge="bad", segment_no=99),
+                *(ship(intake, body(5), edge=f"good-{no}") for no in range(5)),
+            )
+            assert isinstance(over, Refused)
+            assert over.error == "bad_request"
+            assert all(isinstance(one, Received) for one in others)
+        finally:
+            await store.close()
+
+    run(main())

@@ -112,6 +112,22 @@ def test_what_is_no_piece_is_refused(body: bytes) -> None:
         piece(body)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"segment_no": -1}, {"offset_bytes": -1}, {"offset_bytes": 2**60}, {"first": 2}],
+    ids=str,
+)
+def test_a_place_that_cannot_be_is_refused(changes: dict[str, int]) -> None:
+    with pytest.raises(RemoteProtocolError):
+        piece(**changes)  # type: ignore[arg-type]
+
+
+def test_what_no_database_takes_is_counted_as_malformed() -> None:
+    """PostgreSQL would refuse the whole batch for it, and so all others' events."""
+    null = b'{"e":"noted","wall_s":1,"what":"a\\u0000b"}\n'
+    assert piece(null + lines(demand(2**61), demand(5))).odd == {"malformed": 2}
+
+
 def test_bodies_are_unpacked_within_bounds() -> None:
     plain = lines(demand())
     packed = gzip.compress(plain)

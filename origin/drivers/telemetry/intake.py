@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -111,10 +112,14 @@ class Intake:
             self._work = asyncio.create_task(self._take_all(), name="telemetry.intake")
         try:
             return await answer
-        except StateError as error:
+        except StateUnavailable as error:
             self.figures.busy_count += 1
             logger.warning("telemetry.not_taken edge=%s cause=%s", piece.edge, error)
             return Refused(error="busy", detail="the origin cannot write at the moment; come again")
+        except StateError as error:
+            self.figures.refused_count += 1
+            logger.error("telemetry.refused edge=%s cause=%s", piece.edge, error)
+            return Refused(error="bad_request", detail="the database does not take this piece")
 
     async def close(self) -> None:
         """Finish what has come; later pieces are told to come again."""
@@ -128,20 +133,31 @@ class Intake:
             if not self._is_closed and self._waiting_bytes < BATCH_BYTES_MAX:
                 await asyncio.sleep(self._gather_s)
             batch = self._next_batch()
-            try:
-                verdicts = await self._take(tuple(one.piece for one in batch))
-            except BaseException as error:
-                told = error if isinstance(error, StateError) else StateError("taking it failed")
+            if not await self._settle(batch) and len(batch) > 1:
+                # One of them is more than the database takes: the others shall not suffer for it.
                 for one in batch:
-                    if not one.answer.done():
-                        one.answer.set_exception(told)
-                if not isinstance(error, StateError):
-                    raise
-                continue
-            for one, verdict in zip(batch, verdicts, strict=True):
-                self._count(one.piece, verdict)
-                if not one.answer.done():  # whoever asked may have gone
-                    one.answer.set_result(verdict)
+                    await self._settle([one])
+
+    async def _settle(self, batch: Sequence[_Waiting]) -> bool:
+        """Take these and answer them. False: refused for what one of several is."""
+        try:
+            verdicts = await self._take(tuple(one.piece for one in batch))
+        except BaseException as error:
+            is_refused = isinstance(error, StateError) and not isinstance(error, StateUnavailable)
+            if is_refused and len(batch) > 1:
+                return False
+            told = error if isinstance(error, StateError) else StateUnavailable("it was broken off")
+            for one in batch:
+                if not one.answer.done():
+                    one.answer.set_exception(told)
+            if not isinstance(error, StateError):
+                raise
+            return True
+        for one, verdict in zip(batch, verdicts, strict=True):
+            self._count(one.piece, verdict)
+            if not one.answer.done():  # whoever asked may have gone
+                one.answer.set_result(verdict)
+        return True
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

@@ -165,7 +165,10 @@ class NatsIntake:
         except NearcastError:
             await message.nak(delay=self._early_s)
             raise
-        if isinstance(verdict, Refused):
+        if isinstance(verdict, Refused) and verdict.error != "busy":
+            self.figures.refused_count += 1
+            await message.term()
+        elif isinstance(verdict, Refused):
             self.figures.again_count += 1
             await message.nak(delay=self._early_s)
         elif verdict.outcome == "early":
@@ -193,8 +196,6 @@ class NatsIntake:
             raise RemoteProtocolError("an edge that is not in the fleet")
         headers = message.headers or {}
         boot_id = headers.get("boot", "")
-        if len(boot_id) != 16:
-            raise RemoteProtocolError("no piece of a segment: it has no boot")
         return read_piece(
             edge=edge,
             boot_id=boot_id,
