@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Coroutine
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONTROL_RETRY_S: Final = 5.0
+CONTROL_MODULE: Final = "origin.drivers.control.control"
 
 
 class Origin:
@@ -62,7 +64,8 @@ class Origin:
         if not self.config.control.enabled:
             return
         try:
-            from origin.drivers.control.control import Control
+            # Half a second of imports, in which content is served already.
+            module = await asyncio.to_thread(importlib.import_module, CONTROL_MODULE)
         except ModuleNotFoundError as error:
             logger.warning(
                 "control.off missing=%s: no edges can enrol; pip install 'nearcast[origin]'",
@@ -71,7 +74,7 @@ class Origin:
             return
         host, _, port = self.server.address.rpartition(":")
         while True:
-            control = Control(self.config, self.public, lambda: self.library.titles)
+            control: Control = module.Control(self.config, self.public, lambda: self.library.titles)
             try:
                 await control.start((host, int(port)))
             except ConfigError:

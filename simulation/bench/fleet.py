@@ -2,8 +2,8 @@
 
 A real origin on one core, with SQLite; on another core a process that is all edges (each with a
 certificate of its own over mutual TLS on a connection that is kept), and one that asks for steering
-at a steady rate, one question after the other, as no crowd of players could be slower at. The
-baseline is the same question while the fleet is silent.
+at a steady rate, one question after the other. The baseline is the same question before there is
+a fleet.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from simulation.bench.processes import (
 
 STEERING_PER_S: Final = 50.0
 QUIET_S: Final = 5.0
+WARM_S: Final = 15.0
+"""Of load before it counts: every edge has reported thrice."""
 GOAL_S: Final = 0.020
 
 
@@ -52,7 +54,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     steering_p99_s: float
     steering_max_s: float
     quiet_p50_s: float
-    """The baseline: the same question while no edge says anything."""
+    """The baseline: the same question before there is a fleet."""
     quiet_p99_s: float
     heartbeat_p50_s: float
     heartbeat_p99_s: float
@@ -61,7 +63,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     origin_cpu_share: float | None
     """Of one core."""
     rss_begin_bytes: int | None
-    """When all edges were connected."""
+    """When every edge had reported."""
     rss_middle_bytes: int | None
     rss_end_bytes: int | None
     alive_count: int
@@ -82,13 +84,19 @@ def run_bench(
             admin_url = _line(origin).split()[1]
             _line(origin)
             admin = _Admin(admin_url, (library / "admin.token").read_text().strip())
+            note(f"steering without a fleet for {QUIET_S:.0f} s")
+            quiet = _steer(url, QUIET_S, edges)
             note(f"enrolling {edges} edges")
             tokens = tuple(
                 str(admin.ask("POST", "/enrolments", {"edge": f"edge-{index}"})["token"])
                 for index in range(edges)
             )
             orders = Orders(
-                tokens=tokens, alive_url=alive_url, duration_s=duration_s, events_per_s=events_per_s
+                tokens=tokens,
+                alive_url=alive_url,
+                warm_s=WARM_S,
+                duration_s=duration_s,
+                events_per_s=events_per_s,
             )
             arguments = (sys.executable, "-m", "simulation.bench.fleet_load")
             with process("fleet", arguments, core=LOAD_CORE) as fleet:
@@ -96,9 +104,7 @@ def run_bench(
                 fleet.popen.stdin.write(msgspec.json.encode(orders).decode() + "\n")
                 fleet.popen.stdin.flush()
                 fleet.first_line()
-                note(f"all connected; steering alone for {QUIET_S:.0f} s")
-                quiet = _steer(url, QUIET_S, edges)
-                note(f"the load for {duration_s:.0f} s")
+                note(f"all connected; the load for {WARM_S:.0f} s and then {duration_s:.0f} s")
                 return _measure(origin, fleet, url, admin, quiet, orders)
 
 
@@ -106,11 +112,12 @@ def _measure(
     origin: Process, fleet: Process, url: str, admin: _Admin, quiet: list[float], orders: Orders
 ) -> Row:
     assert fleet.popen.stdin is not None
-    rss_begin, cpu_begin = _rss(origin), origin.cpu_s()
-    began_s = time.perf_counter()
     fleet.popen.stdin.write("begin\n")
     fleet.popen.stdin.flush()
     edges = len(orders.tokens)
+    _steer(url, WARM_S, edges)
+    rss_begin, cpu_begin = _rss(origin), origin.cpu_s()
+    began_s = time.perf_counter()
     times = _steer(url, orders.duration_s / 2, edges)
     rss_middle = _rss(origin)
     times += _steer(url, orders.duration_s / 2, edges)
@@ -118,6 +125,8 @@ def _measure(
     rss_end = _rss(origin)
     seen = msgspec.json.decode(fleet.first_line(), type=Seen)
     totals = admin.ask("GET", "/fleet", None)
+    fleet.popen.stdin.write("end\n")
+    fleet.popen.stdin.flush()
     cpu = None if cpu_begin is None or cpu_end is None else (cpu_end - cpu_begin) / elapsed_s
     times.sort()
     quiet.sort()
@@ -155,7 +164,7 @@ def table(row: Row) -> Iterator[str]:
     yield f"{'  ms':<18} {'p50':>8} {'p99':>8} {'max':>8}"
     for name, values in (
         ("steering", (row.steering_p50_s, row.steering_p99_s, row.steering_max_s)),
-        ("steering, quiet", (row.quiet_p50_s, row.quiet_p99_s)),
+        ("without a fleet", (row.quiet_p50_s, row.quiet_p99_s)),
         ("heartbeat", (row.heartbeat_p50_s, row.heartbeat_p99_s)),
         ("telemetry", (row.telemetry_p50_s, row.telemetry_p99_s)),
     ):

@@ -2,7 +2,8 @@
 each over a connection that is kept, with a certificate that was enrolled for.
 
 Told what to do by one line of JSON on standard input; says `ready` when all edges are connected,
-then `begin` is awaited, and at the end one line of JSON tells what was seen.
+then a line is awaited, at the end one line of JSON tells what was seen, and after
+another line it ends.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """One for each edge."""
     alive_url: str
     """Where all of them answer probes."""
+    warm_s: float
+    """Of load before what is seen counts."""
     duration_s: float
     events_per_s: float
     seed: int = 1
@@ -232,6 +235,7 @@ class Fleet:
             for number, token in enumerate(orders.tokens)
         ]
         self._draw = Seeds(orders.seed).stream("bench/fleet")
+        self._counts_from_s = 0.0
         self._until_s = 0.0
         self._heartbeat_s: list[float] = []
         self._telemetry_s: list[float] = []
@@ -249,7 +253,8 @@ class Fleet:
         await asyncio.gather(*(one(edge) for edge in self._edges))
 
     async def run(self) -> Seen:
-        self._until_s = time.perf_counter() + self._orders.duration_s
+        self._counts_from_s = time.perf_counter() + self._orders.warm_s
+        self._until_s = self._counts_from_s + self._orders.duration_s
         piece_every_s = (
             len(self._edges) * EVENTS_A_PIECE / self._orders.events_per_s
             if self._orders.events_per_s > 0
@@ -277,14 +282,15 @@ class Fleet:
             await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
             if due_s == beat_s:
                 took_s, is_taken = await edge.beat()
-                self._heartbeat_s.append(took_s)
+                if due_s >= self._counts_from_s:
+                    self._heartbeat_s.append(took_s)
                 beat_s += edge.interval_s
             else:
                 lines = self._lines()
                 took_s, is_taken = await edge.ship(lines)
-                self._telemetry_s.append(took_s)
-                if is_taken:
-                    self._events += EVENTS_A_PIECE
+                if due_s >= self._counts_from_s:
+                    self._telemetry_s.append(took_s)
+                    self._events += EVENTS_A_PIECE if is_taken else 0
                 piece_s += piece_every_s
             if not is_taken:
                 self._refused += 1
@@ -320,20 +326,23 @@ def _thinned(times: list[float]) -> tuple[float, ...]:
     return tuple(ordered[index * len(ordered) // SAMPLES_MAX] for index in range(SAMPLES_MAX))
 
 
-async def load(orders: Orders) -> Seen:
+async def load(orders: Orders) -> None:
     with tempfile.TemporaryDirectory() as folder:
         fleet = Fleet(orders, Path(folder))
         await fleet.connect()
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
-        return await fleet.run()
+        seen = await fleet.run()
+        print(msgspec.json.encode(seen).decode(), flush=True)
+        # Connected until it was looked how many of us are held to be alive.
+        await asyncio.to_thread(sys.stdin.readline)
 
 
 def main() -> None:
     from nearcast.aio import run
 
     orders = msgspec.json.decode(sys.stdin.readline(), type=Orders)
-    print(msgspec.json.encode(run(load(orders))).decode(), flush=True)
+    run(load(orders))
 
 
 if __name__ == "__main__":
