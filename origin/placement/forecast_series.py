@@ -46,7 +46,7 @@ class Series:
     def take(self, sessions: Singles, came: Singles, hour: int) -> None:
         """One hour: viewings begun, and viewers who began to wait, both (edge, title)."""
         everywhere = sessions.sum(axis=0, dtype=np.float64)
-        of_series = np.bincount(self._titles.series, everywhere, self._count)
+        of_series: Floats = np.bincount(self._titles.series, everywhere, self._count).astype(float)
         for popularity in self._popularity:
             popularity.take(of_series, hour)
         self._mix.take(everywhere.astype(np.float32))

@@ -68,6 +68,8 @@ class Weights:
     def _fit(self) -> None:
         signals = np.concatenate([each.signals for each in self._past])
         sessions = np.concatenate([each.sessions for each in self._past])
+        if not len(sessions):
+            return  # nobody viewed anything: that says nothing of the signals
         sums = np.sum([each.sums for each in self._past], axis=0) + 1e-9
         weights = np.maximum(self.of(signals.shape[1]), 1e-4)
         for _ in range(STEPS):

@@ -60,8 +60,8 @@ def placement(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="Parts of the forecast to leave out: popularity, series, taste, own, pending, any, "
-            "releases, watching.",
+            help="Parts of the forecast to leave out: popularity, series, taste, own, pending, "
+            "any, releases, watching.",
         ),
     ] = None,
     seed: Annotated[

@@ -50,17 +50,17 @@ class NearcastPlanner:
 
     def wanted(self, edge: int, held: NDArray[np.int64], fill_bytes: float) -> Wanted:
         assert self._forecast is not None
-        density = part_densities(self._forecast, self._trace.titles, edge)
-        density = density.reshape(-1, WATCHED_BINS)
+        found = part_densities(self._forecast, self._trace.titles, edge)
+        density: Floats = found.reshape(-1, WATCHED_BINS).astype(np.float64)
         copies = self._worth_a_look(density[:, 0])
         chunks = _ranges(self._first[copies], self._count[copies])
         row = np.repeat(np.arange(len(copies)), self._count[copies]) * WATCHED_BINS
         row += self._part[chunks]
         row_count = len(copies) * WATCHED_BINS
-        sizes = np.bincount(row, self._trace.chunk_bytes[chunks], row_count)
+        sizes: Floats = np.bincount(row, self._trace.chunk_bytes[chunks], row_count).astype(float)
         held_bytes = held[chunks] * self._trace.segment_bytes[chunks]
         held_share = np.bincount(row, held_bytes, row_count) / np.maximum(sizes, 1.0)
-        worth = density[copies].reshape(-1).astype(np.float64)
+        worth = density[copies].reshape(-1)
         fills = self._fills(worth, sizes, held_share, fill_bytes)
         held_share[fills] = 1.0
         shared = worth * held_share + reserved_density(worth) * (1.0 - held_share)
