@@ -112,7 +112,7 @@ def _edge_diff(
         removed_bytes=sum(change.size_bytes for change in less),
         kept_files=len(both),
         kept_bytes=sum(min(one.size_bytes, two.size_bytes) for one, two in both),
-        fill_bytes=after.fill_bytes_max if after else 0,
+        fill_bytes=summary.fill_bytes if summary else 0,
         value_bytes=sum(file.value_bytes for file in new.values()),
         value_bytes_before=sum(file.value_bytes for file in old.values()),
         windows=after.windows if after else (),

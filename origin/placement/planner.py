@@ -38,6 +38,8 @@ from origin.placement.sources import Place, Sources
 from origin.placement.summary import Binding, EdgeSummary, Plan, PlanSummary
 from origin.placement.wanted import Wanted, held_files, wanted_files
 
+MANIFEST_BYTES: Final = 32_768
+"""For each title of which something is fetched: its manifests are fetched as well."""
 PEERS_MAX: Final = 1_000
 BINDING_SHARE: Final = 0.98
 """A budget that is used so far is one that binds."""
@@ -209,6 +211,8 @@ def _edge_plan(
             strict=True,
         )
     ]
+    fill_bytes = int(wanted.fill_bytes.sum())
+    titles = {one.title for one in planned[kept_count:]}
     named = sorted({name for asked in set(from_edges) for name in asked})
     return EdgePlan(
         plan_id="",
@@ -217,7 +221,7 @@ def _edge_plan(
         valid_from_wall_s=inputs.wall_s,
         valid_until_wall_s=inputs.wall_s + settings.valid_s,
         pinned_bytes_max=budget.pinned_bytes,
-        fill_bytes_max=min(budget.fill_bytes, int(wanted.fill_bytes.sum())),
+        fill_bytes_max=min(budget.fill_bytes, fill_bytes + MANIFEST_BYTES * len(titles)),
         fill_kbps_max=budget.fill_kbps,
         windows=budget.windows,
         files=tuple(planned),

@@ -183,6 +183,11 @@ def test_an_unknown_title_or_edge_is_said_to_be() -> None:
         explain(inputs, plan, "a", edge="nine")
 
 
+def test_there_are_bytes_for_the_manifests_of_what_is_fetched() -> None:
+    (one,) = make_plan(inputs_of(an_edge("one"))).edges
+    assert 200 * MB + 2 * 16_000 <= one.fill_bytes_max <= 201 * MB
+
+
 def test_what_is_left_of_a_small_common_budget_is_spent() -> None:
     edges = [an_edge(name, past_served_bytes=0.0) for name in ("one", "two", "three")]
     plan = make_plan(inputs_of(*edges, fill_share=0.15))  # 450 MB; each wants two files of 100
@@ -192,7 +197,7 @@ def test_what_is_left_of_a_small_common_budget_is_spent() -> None:
 def test_plans_do_not_spend_the_fill_budget_anew() -> None:
     def fetched(past: float) -> int:
         edge = an_edge("one", past_filled_bytes=past, past_served_bytes=0.0)
-        return make_plan(inputs_of(edge, fill_share=0.25)).edges[0].fill_bytes_max
+        return make_plan(inputs_of(edge, fill_share=0.25)).summary.edges[0].fill_bytes
 
     assert fetched(0.0) == 200 * MB
     assert fetched(100.0 * MB) == 100 * MB  # of 150 MB, one file
