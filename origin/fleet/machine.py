@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Iterator
 from typing import Final
-
-from msgspec import structs
 
 from nearcast.fleet import (
     Heartbeat,
@@ -15,7 +11,6 @@ from nearcast.fleet import (
     Observations,
     Refusal,
     Refused,
-    Target,
 )
 from nearcast.machine import EffectQueue
 from origin.fleet.admission import (
@@ -24,6 +19,7 @@ from origin.fleet.admission import (
     identity_refused,
     observations_refused,
 )
+from origin.fleet.answers import Answers, titles_of, without_held
 from origin.fleet.events import (
     ConnectionLost,
     EdgeChanged,
@@ -45,12 +41,6 @@ from origin.fleet.rows import row_of
 from origin.fleet.watched_edge import PAST_BOOTS_MAX, WatchedEdge
 from origin.records import EdgeRecord
 
-PROBE_S: Final = 1.0
-"""Between two looks of an observer at an edge; `health` counts with it."""
-HELD_AGAIN_S: Final = 30.0
-"""An edge is not asked oftener what it holds: 120 kB at most."""
-HELD_ASKS_PER_S: Final = 5.0
-"""Of the whole fleet: 600 kB/s at most."""
 FRESH_S: Final = 60.0
 """A heartbeat in the database that is no older says that the edge is alive."""
 
@@ -64,10 +54,7 @@ class Fleet:
         self._observers = Observers()
         self._effects: EffectQueue[Effect] = EffectQueue()
         self._judging = Judging(self._edges, self._observers, self._effects)
-        self._plan_id = ""
-        self._plan_edges: frozenset[str] = frozenset()
-        self._origins: tuple[str, ...] = ()
-        self._held_asked_s = 0.0
+        self._answers = Answers()
         self.refusals: dict[Refusal, int] = {}
         """Messages that were refused, by reason; drivers add what never came so far."""
         self.generation = 0
@@ -94,9 +81,9 @@ class Fleet:
             case EdgeRemoved():
                 self._remove(event.edge, now_s)
             case PlanInForce():
-                self._plan_id, self._plan_edges = event.plan_id, event.edges
+                self._answers.plan = event
             case OriginsKnown():
-                self._origins = event.urls
+                self._answers.origins = event.urls
             case StateRead():
                 self._read(event, now_s)
             case _:
@@ -150,7 +137,11 @@ class Fleet:
             return self._refuse(refused, edge)
         edge.through_other = False
         self._take(edge, heartbeat, received_wall_s, now_s, now_s)
-        return self._answer(edge, heartbeat, received_wall_s, now_s, renew=renew)
+        targets = [self._edges[name] for name in sorted(self._observers.watched_by(edge.edge))]
+        interval_s = self._judging.witnesses.interval_s
+        return self._answers.answer(
+            edge, heartbeat, targets, received_wall_s, now_s, interval_s=interval_s, renew=renew
+        )
 
     def observations(
         self,
@@ -186,42 +177,6 @@ class Fleet:
         if edges and observer in self._edges:
             self._judging.review(self._edges[observer], now_s)
 
-    def _answer(
-        self,
-        edge: WatchedEdge,
-        heartbeat: Heartbeat,
-        received_wall_s: float,
-        now_s: float,
-        *,
-        renew: bool,
-    ) -> HeartbeatAnswer:
-        targets = sorted(self._observers.watched_by(edge.edge))
-        return HeartbeatAnswer(
-            interval_s=self._judging.witnesses.interval_s,
-            wall_s=received_wall_s,
-            duty=edge.record.duty,
-            plan_id=self._plan_id if edge.edge in self._plan_edges else "",
-            wants_held=self._wants_held(edge, heartbeat, now_s),
-            probes=tuple(
-                Target(edge=name, url=self._edges[name].record.profile.url)
-                for name in targets
-                if _is_looked_at(self._edges[name])
-            ),
-            probe_s=PROBE_S,
-            origins=self._origins,
-            renew=renew,
-        )
-
-    def _wants_held(self, edge: WatchedEdge, heartbeat: Heartbeat, now_s: float) -> bool:
-        if heartbeat.held is not None or heartbeat.held_id == edge.held_id:
-            return False
-        if edge.held_asked_s is not None and now_s - edge.held_asked_s < HELD_AGAIN_S:
-            return False
-        if now_s - self._held_asked_s < 1.0 / HELD_ASKS_PER_S:
-            return False
-        edge.held_asked_s = self._held_asked_s = now_s
-        return True
-
     def _take(
         self,
         edge: WatchedEdge,
@@ -234,8 +189,8 @@ class Fleet:
         if last is not None and last.boot_id != heartbeat.boot_id:
             edge.past_boots = [*edge.past_boots[1 - PAST_BOOTS_MAX :], last.boot_id]
         if heartbeat.held is not None:
-            edge.held, edge.held_id = _titles(heartbeat.held), heartbeat.held_id
-            heartbeat = _without_held(heartbeat)
+            edge.held, edge.held_id = titles_of(heartbeat.held), heartbeat.held_id
+            heartbeat = without_held(heartbeat)
         edge.heartbeat = heartbeat
         edge.clock_offset_s = heartbeat.sent_wall_s - received_wall_s
         edge.heartbeat_s = heard_s if edge.heartbeat_s is None else max(edge.heartbeat_s, heard_s)
@@ -282,7 +237,7 @@ class Fleet:
         edge.through_other = True
         if age_s > FRESH_S:
             # From before this origin was started: what it said then is shown, it proves nothing.
-            edge.heartbeat, edge.heartbeat_s = _without_held(heartbeat), now_s - age_s
+            edge.heartbeat, edge.heartbeat_s = without_held(heartbeat), now_s - age_s
             edge.reason = "not heard since this origin started"
             self._judging.review(edge, now_s)
         else:
@@ -338,35 +293,15 @@ class Fleet:
         return None if edge is None else self._row(edge, now_s)
 
     def _row(self, edge: WatchedEdge, now_s: float) -> FleetEdge:
-        has_part = edge.edge in self._plan_edges
         return row_of(
             edge,
             now_s,
             observers=self._observers.of(edge.edge),
             sees_most_down=self._judging.witnesses.sees_most_down(edge.edge),
-            plan_id=self._plan_id if has_part else "",
+            plan_id=self._answers.plan_id(edge.edge),
         )
 
 
 def _is_idle(record: EdgeRecord) -> bool:
     """Nobody waits to hear of it."""
     return record.revoked or record.duty == "maintenance"
-
-
-def _is_looked_at(edge: WatchedEdge) -> bool:
-    """An edge that enrolled and was not started yet is not down."""
-    return edge.state != "unknown" and edge.record.duty != "maintenance"
-
-
-def _titles(held: bytes) -> array[int]:
-    titles = array("I")
-    titles.frombytes(held)
-    if sys.byteorder == "big":
-        titles.byteswap()
-    if any(titles[index] >= titles[index + 1] for index in range(len(titles) - 1)):
-        return array("I", sorted(set(titles)))
-    return titles
-
-
-def _without_held(heartbeat: Heartbeat) -> Heartbeat:
-    return heartbeat if heartbeat.held is None else structs.replace(heartbeat, held=None)
