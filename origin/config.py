@@ -37,6 +37,9 @@ class PlanConfig(Section, frozen=True):
         windows: Local hours in which edges fetch for the plan, `02:00-08:00`.
         fill_share: What plans may fetch, of what viewers are expected to take.
         fill_kbps: What an edge may fetch for the plan at a time.
+        fill_price: Bytes that a fetched byte must be expected to save, at least.
+        churn_share: Of an edge's pinned bytes, that one plan may replace.
+        spread: How eager hot files are copied within a cluster; 0: each is there once.
         history_days: How much reported demand is looked at.
     """
 
@@ -48,6 +51,9 @@ class PlanConfig(Section, frozen=True):
     windows: tuple[str, ...] = ("02:00-08:00",)
     fill_share: Share = 0.1
     fill_kbps: Positive = 200_000.0
+    fill_price: Annotated[float, msgspec.Meta(ge=0.0)] = 0.5
+    churn_share: Share = 0.5
+    spread: Annotated[float, msgspec.Meta(ge=0.0)] = 4.0
     history_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 14
 
     def __post_init__(self) -> None:

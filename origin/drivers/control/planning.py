@@ -221,6 +221,9 @@ class Planning:
                 windows=config.windows,
                 fill_share=config.fill_share,
                 fill_kbps=config.fill_kbps,
+                fill_price=config.fill_price,
+                churn_share=config.churn_share,
+                spread=config.spread,
             ),
             key=self._identities.plan_key.private_bytes_raw(),
         )
