@@ -12,7 +12,9 @@ from origin.placement.budget import common_fill_bytes
 from origin.placement.files import FileEntry, Files, files_of
 from origin.placement.inputs import EdgeInput, PlanInputs
 from origin.placement.planner import make_plan
+from origin.placement.problem import EdgeProblem, Items, Limits
 from origin.placement.settings import PlanSettings
+from origin.placement.solver import solve
 from origin.placement.windows import fill_windows
 
 WALL_S = 1_700_000_000.0
@@ -201,3 +203,38 @@ def test_who_holds_what_was_planned_fetches_nothing_more(seed: int) -> None:
     again = make_plan(msgspec.structs.replace(inputs, edges=tuple(filled)))
     first = sum(edge.fill_bytes for edge in plan.summary.edges)
     assert sum(edge.fill_bytes for edge in again.summary.edges) <= 0.1 * first
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_more_of_any_budget_never_saves_less_than_a_hundredth(seed: int) -> None:
+    """Greedy choices are not monotone to the byte, but no budget is worse for being larger."""
+    draw = Seeds(seed).stream("monotone")
+    size = draw.lognormal(16, 0.5, 600).astype(np.int64) + 1
+    held = np.where(draw.random(600) < 0.1, size, 0)
+    total = int(size.sum())
+
+    def saved(storage: float, fill: float, common: float) -> float:
+        items = Items(
+            file_index=np.arange(600),
+            part=np.zeros(600, dtype=np.int8),
+            size_bytes=size,
+            value_bytes=value,
+            held_bytes=held,
+        )
+        problems = [
+            EdgeProblem(
+                edge=f"e{index}",
+                items=items,
+                storage_bytes=int(total * storage),
+                fill_bytes=int(total * fill),
+            )
+            for index in range(2)
+        ]
+        limits = Limits(fill_bytes=int(total * common), fill_price=0.1)
+        return solve(problems, limits).objective(limits)
+
+    value = size * draw.lognormal(0, 1, 600)
+    base = saved(0.2, 0.1, 0.15)
+    assert saved(0.3, 0.1, 0.15) >= 0.99 * base
+    assert saved(0.2, 0.15, 0.15) >= 0.99 * base
+    assert saved(0.2, 0.1, 0.2) >= 0.99 * base
