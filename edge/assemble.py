@@ -65,7 +65,7 @@ from edge.effects import (
     ViewerForgotten,
     WriteTelemetry,
 )
-from edge.events import Draining, Event, Headers, PurgeKind, Reconfigured, Restored
+from edge.events import Draining, Event, Headers, Noticed, PurgeKind, Reconfigured, Restored
 from edge.fleet.beats import Vitals
 from edge.fleet.identity import Identity
 from edge.fleet.orders import KeepSpent, PlanFollowed
@@ -370,7 +370,7 @@ class EdgeNode:
         await self._titles.close()
         if self._telemetry is not None:
             self._core.telemetry.flush(self._clock.now_s())
-            self._pump.wake()  # to hand out what was served until now
+            self._pump.feed(Noticed(what="stopped"))  # hands out what was served until now too
             await self._telemetry.close()
         if self._membership is not None:
             await self._membership.close()
@@ -414,6 +414,7 @@ class EdgeNode:
             return
         if self._telemetry is not None:
             await self._telemetry.start()
+        self._pump.feed(Noticed(what="started", detail=f"nearcast {metadata.version('nearcast')}"))
         await self._membership.start()
 
     def _write_telemetry(self, effect: WriteTelemetry) -> None:

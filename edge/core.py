@@ -29,6 +29,7 @@ from edge.events import (
     HitsServed,
     ManifestRead,
     ModelChanged,
+    Noticed,
     ObjectLost,
     ObjectRead,
     PassAnswered,
@@ -312,6 +313,8 @@ class EdgeCore:
                 self._purges.begin(event, now_s)
             case Reconfigured(config=config):
                 self._reconfigure(config, now_s)
+            case Noticed(what=what, detail=detail):
+                self.telemetry.noted(what, detail, now_s)
             case Draining():
                 self._is_draining = True
                 self._foresight.stop(now_s)

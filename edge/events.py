@@ -242,5 +242,12 @@ class ForgetViewer(Event, frozen=True, kw_only=True):
     user_agent: str | None = None
 
 
+class Noticed(Event, frozen=True, kw_only=True):
+    """Something an operator would like to read at the origin; in a fleet it is told there."""
+
+    what: str
+    detail: str = ""
+
+
 class Draining(Event, frozen=True, kw_only=True):
     """The node is about to stop: start nothing new of its own accord."""

@@ -12,10 +12,13 @@ digest        which titles are held
 following     the plan, carried out inside the edge's core
 orders        what that is told
 files         the files of a plan, and how far each is
+backlog       which of them is next, which wait, which are for later
 pieces        a file's objects, through its manifest
 readings      manifests on their way to the map
 survey        what is held of a new plan
 pins          what belongs to the plan, within its share
+fetching      whether an object may be fetched now, and from whom
+alarm         when to look again
 runs          the fills under way
 leave         reading no more than windows, rate and bytes allow
 sources       whom to ask: a peer, or the origin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from edge.fleet.alarm import NEVER_S
 from edge.fleet.pieces import Piece
 from nearcast.placement import PlannedFile
 
@@ -13,7 +14,6 @@ State = Literal["unseen", "todo", "held", "given up"]
 TRIES_MAX: Final = 3
 RETRY_S: Final = 300.0
 RETRY_S_MAX: Final = 3_600.0
-NEVER_S: Final = float("inf")
 
 
 class File:

@@ -18,7 +18,7 @@ from edge.drivers.fleet.enrolment import check_certificate, renew_wall_s, signin
 from edge.drivers.fleet.figures import MembershipFigures
 from edge.drivers.fleet.folder import FleetFolder
 from edge.drivers.fleet.prober import Prober
-from edge.events import Event
+from edge.events import Event, Noticed
 from edge.fleet.beats import Beats, Vitals
 from edge.fleet.events import (
     FetchPlan,
@@ -216,6 +216,7 @@ class Membership:
                 self._pump.spawn(keep, name="fleet origins")
             case TakeDuty(duty=duty):
                 logger.warning("fleet.duty now=%s", duty)
+                self._tell(Noticed(what="duty", detail=duty))
                 self._tell(FillsHeld(is_held=duty == "maintenance"))
             case TakeTime(ahead_s=ahead_s):
                 self._tell(TimeTold(ahead_s=ahead_s))
@@ -336,6 +337,7 @@ class Membership:
             self._plan_refusals += 1
             self._plan_refused_last = str(error)
             logger.warning("fleet.plan_refused what=%s cause=%s", what, error)
+            self._tell(Noticed(what="plan refused", detail=str(error)))
             return error
 
     async def _renew(self, effect: Renew) -> None:
