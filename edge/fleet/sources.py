@@ -45,11 +45,12 @@ class Sources:
 
     def follow(self, plan: EdgePlan | None) -> None:
         """These are the peers now; what is known of those that stay is kept."""
-        wanted = {one.edge: one.url for one in plan.peers} if plan is not None else {}
+        peers = plan.peers if plan is not None else ()
+        wanted = {one.edge: one.url.rstrip("/") for one in peers}
         self._peers = {
             edge: before
             if (before := self._peers.get(edge)) is not None and before.url == url
-            else _Peer(url.rstrip("/"))
+            else _Peer(url)
             for edge, url in wanted.items()
         }
         self._failed.clear()
