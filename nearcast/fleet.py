@@ -10,6 +10,8 @@
 Who speaks is what the client certificate says; the `edge` in a body must be the same. A refusal is
 a `Refused` with a status of 4xx. Figures that only grow count from the start of the edge's process,
 which `boot_id` names.
+
+`gc=False`: what is kept of a thousand edges can be in no cycle, so none is looked for in it.
 """
 
 from __future__ import annotations
@@ -101,7 +103,7 @@ class EnrolAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """https URLs of all origins' fleet ports, any of which will do."""
 
 
-class Load(msgspec.Struct, frozen=True, kw_only=True):
+class Load(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How busy an edge is now."""
 
     client_kbps: Amount = 0.0
@@ -109,7 +111,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     cpu_share: Share = 0.0
 
 
-class Storage(msgspec.Struct, frozen=True, kw_only=True):
+class Storage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     capacity_bytes: Count
     used_bytes: Count = 0
     pinned_bytes: Count = 0
@@ -117,7 +119,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     """The disk takes no writes: the edge serves, and keeps nothing new."""
 
 
-class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+class Traffic(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Counts since the start of the process. Bodies only."""
 
     request_count: Count = 0
@@ -137,7 +139,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """Sent to clients while being fetched."""
 
 
-class Qoe(msgspec.Struct, frozen=True, kw_only=True):
+class Qoe(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What players said of themselves (CMCD) since the start of the process: sums and counts."""
 
     session_count: Count = 0
@@ -152,7 +154,7 @@ class Qoe(msgspec.Struct, frozen=True, kw_only=True):
     error_count: Count = 0
 
 
-class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     version: int = FLEET_VERSION
     edge: EdgeId
     boot_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
@@ -203,7 +205,7 @@ class HeartbeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The certificate should be renewed now."""
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
+class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one edge, or its players, see of another."""
 
     edge: EdgeId

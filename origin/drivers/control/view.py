@@ -11,10 +11,19 @@ from nearcast.fleet import Heartbeat
 from origin.control import api
 from origin.control.recent import Recent
 from origin.control.rows import edge_row, fleet_totals
+from origin.control.states import StateHistory
 from origin.drivers.control.desk import Desk
 from origin.drivers.control.identities import Identities
 from origin.drivers.control.sync import Sync
-from origin.fleet import EdgeChanged, EdgeRemoved, Effect, Event, Fleet, PlayerErrors
+from origin.fleet import (
+    EdgeChanged,
+    EdgeRemoved,
+    EdgeStateChanged,
+    Effect,
+    Event,
+    Fleet,
+    PlayerErrors,
+)
 from origin.records import EdgeRecord
 from origin.telemetry.series import Series
 
@@ -39,6 +48,7 @@ class View:
         self._wall_s = wall_s
         self.recent = Recent()
         self.series = Series()
+        self.states = StateHistory()
         self.origin_count = 1
         self.sync: Sync | None = None
         self._hosts: dict[str, str] = {}
@@ -46,6 +56,9 @@ class View:
     def heard(self, beat: Heartbeat, received_wall_s: float) -> None:
         self.recent.take(beat, received_wall_s)
         self.series.take(beat, received_wall_s)
+
+    def state_changed(self, change: EdgeStateChanged) -> None:
+        self.states.take(change, self._wall_s())
 
     def totals(self) -> api.FleetTotals:
         return fleet_totals(
@@ -83,6 +96,7 @@ class View:
             changed_wall_s=record.changed_wall_s,
             serial=record.serial,
             note=record.note,
+            states=self.states.of(edge),
         )
 
     def edge_changed(self, record: EdgeRecord) -> None:
@@ -93,6 +107,7 @@ class View:
         self.records_changed()
         self.recent.forget(edge)
         self.series.forget(edge)
+        self.states.forget(edge)
         self._pump.feed(EdgeRemoved(edge=edge))
 
     def records_changed(self) -> None:
