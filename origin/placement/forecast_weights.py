@@ -24,6 +24,9 @@ SNAPSHOTS_MAX: Final = 12
 """Six days are remembered."""
 STEPS: Final = 40
 """Of each fit, which goes on from the one before."""
+DOUBT: Final = 20.0
+"""Viewings that would have to speak against a signal before it counts for half of an equal weight:
+a few edges' first day must not silence a signal for good."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, eq=False):
@@ -70,9 +73,10 @@ class Weights:
         sessions = np.concatenate([each.sessions for each in self._past])
         if not len(sessions):
             return  # nobody viewed anything: that says nothing of the signals
-        sums = np.sum([each.sums for each in self._past], axis=0) + 1e-9
+        sums = np.sum([each.sums for each in self._past], axis=0)
         weights = np.maximum(self.of(signals.shape[1]), 1e-4)
         for _ in range(STEPS):
             rate = np.maximum(signals @ weights, 1e-9)
-            weights = weights * (signals.T @ (sessions / rate)) / sums
+            came = weights * (signals.T @ (sessions / rate))
+            weights = (came + DOUBT / len(weights)) / (sums + DOUBT)
         self._weights = weights
