@@ -87,6 +87,15 @@ class EdgeList(msgspec.Struct, frozen=True, kw_only=True):
     """By name."""
 
 
+class StateChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An edge was found to be otherwise than before."""
+
+    wall_s: float
+    before: State
+    after: State
+    reason: str
+
+
 class EdgeDetail(msgspec.Struct, frozen=True, kw_only=True):
     row: EdgeRow
     edge: FleetEdge
@@ -95,6 +104,8 @@ class EdgeDetail(msgspec.Struct, frozen=True, kw_only=True):
     serial: str
     """Of its certificate, in hex."""
     note: str
+    states: tuple[StateChange, ...]
+    """Its last changes, oldest first; none from before this origin started."""
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
