@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 from edge.fleet.alarm import NEVER_S
-from edge.fleet.files import File
+from edge.fleet.files import File, State
+from nearcast.placement import PlannedFile
 
 WORKED_ON_MAX: Final = 8
 """Files that wait for a manifest or for fills under way."""
 
 
 class Backlog:
-    """Files by number: that of their place in the plan."""
+    """Files by number."""
 
-    def __init__(self, files: Sequence[File]) -> None:
-        self.files = files
-        self._numbers = {id(file): number for number, file in enumerate(files)}
+    def __init__(self) -> None:
+        self.files: list[File] = []
+        """All of the plan, in its order."""
+        self.counts: Counter[State] = Counter()
         self._todo: list[int] = []  # a heap
         self._worked_on: dict[int, None] = {}
         self._later: list[tuple[float, int]] = []  # a heap, by when
+
+    def add(self, planned: PlannedFile, manifest_url: str | None) -> File:
+        """The next file of the plan."""
+        file = File(planned, manifest_url, len(self.files), self.counts)
+        self.files.append(file)
+        return file
 
     @property
     def is_worked_on(self) -> bool:
@@ -62,7 +71,7 @@ class Backlog:
     def put(self, file: File, *, is_coming: bool = False) -> None:
         """Where a file belongs that was taken, or has changed. `is_coming`: something that is under
         way will move it on."""
-        number = self._numbers[id(file)]
+        number = file.number
         if file.state == "given up":
             if file.due_s < NEVER_S:
                 heapq.heappush(self._later, (file.due_s, number))

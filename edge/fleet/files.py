@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final, Literal
 
 from edge.fleet.alarm import NEVER_S
@@ -20,22 +21,30 @@ class File:
     """One."""
 
     __slots__ = (
+        "_counts",
+        "_state",
         "by_source",
         "due_s",
         "manifest_url",
+        "number",
         "pieces",
         "planned",
         "reason",
         "retry_s",
         "start",
-        "state",
         "tries",
     )
 
-    def __init__(self, planned: PlannedFile, manifest_url: str | None) -> None:
+    def __init__(
+        self, planned: PlannedFile, manifest_url: str | None, number: int, counts: Counter[State]
+    ) -> None:
+        """`number`: its place in the plan. `counts`: files by state, kept here."""
         self.planned = planned
         self.manifest_url = manifest_url
-        self.state: State = "unseen"
+        self.number = number
+        self._counts = counts
+        self._state: State = "unseen"
+        counts["unseen"] += 1
         self.reason = ""
         """Why it was given up."""
         self.due_s = 0.0
@@ -48,6 +57,17 @@ class File:
         self.start = 0
         """All pieces before were held and pinned."""
         self.by_source: dict[str, int] = {}
+        """Bytes, by the edge that they came from; empty: the origin."""
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._counts[self._state] -= 1
+        self._counts[state] += 1
+        self._state = state
 
     @property
     def source(self) -> str:

@@ -50,6 +50,7 @@ from nearcast.placement import EdgePlan
 
 SLICE: Final = 300
 """Objects looked at in one go: a few milliseconds."""
+FILES_SLICE: Final = 200
 SLICE_S: Final = 0.005
 READING_S: Final = 1.0
 SPENT_S: Final = 2.0
@@ -103,7 +104,8 @@ class Following:
             alarm=self._alarm,
         )
         self._plan: EdgePlan | None = None
-        self._backlog = Backlog(())
+        self._backlog = Backlog()
+        self._is_read = True
         self._of_rendition: dict[tuple[str, str], list[File]] = {}
         self._survey: Survey | None = None
         self._is_stirred = False
@@ -132,18 +134,25 @@ class Following:
         self._pins.follow(plan)
         self._fetching.follow()
         self._readings.clear()
-        files = []
+        self._backlog = Backlog()
         self._of_rendition = {}
-        for planned in plan.files if plan is not None else ():
+        self._survey = Survey(self._readings, self._pins)
+        self._is_read = plan is None or not plan.files
+
+    def _read_plan(self, plan: EdgePlan, now_s: float) -> None:
+        """A slice of its files: there may be a hundred thousand."""
+        backlog = self._backlog
+        place = len(backlog.files)
+        for planned in plan.files[place : place + FILES_SLICE]:
             url = manifest_url(self._services, self._service, planned.manifest)
-            file = File(planned, url)
-            files.append(file)
+            file = backlog.add(planned, url)
             if url is None:
                 file.give_up("no service has its manifest", now_s, for_good=True)
             else:
                 self._of_rendition.setdefault((url, planned.rendition), []).append(file)
-        self._backlog = Backlog(files)
-        self._survey = Survey(files, self._readings, self._pins)
+                assert self._survey is not None
+                self._survey.add(url, file)
+        self._is_read = len(backlog.files) == len(plan.files)
 
     def read(self, url: str) -> None:
         """A manifest was read, or turned out unreadable."""
@@ -155,6 +164,8 @@ class Following:
         run = self._runs.ended(outcome, self._wall_s(now_s))
         if self._plan is None:
             return
+        if outcome.result in ("failed", "cancelled"):
+            self.read(outcome.url)  # it will not be, if it is a manifest
         if run is None:
             # One of a viewer's: it may be what a file waits for.
             self._is_stirred = self._is_stirred or self._backlog.is_worked_on
@@ -242,13 +253,13 @@ class Following:
         return max(due_s, now_s) if due_s < NEVER_S else None
 
     def figures(self) -> PlacementFigures:
-        plan, clock, files = self._plan, self._leave.clock, self._backlog.files
+        plan, clock, counts = self._plan, self._leave.clock, self._backlog.counts
         return PlacementFigures(
             plan_id=plan.plan_id if plan is not None else "",
             state=self._state,
-            file_count=len(files),
-            files_held=sum(file.state == "held" for file in files),
-            files_given_up=sum(file.state == "given up" for file in files),
+            file_count=len(plan.files) if plan is not None else 0,
+            files_held=counts["held"],
+            files_given_up=counts["given up"],
             spent_bytes=clock.spent_bytes if plan is not None else 0,
             left_bytes=clock.left_bytes,
             valid_until_wall_s=plan.valid_until_wall_s if plan is not None else 0.0,
@@ -259,6 +270,10 @@ class Following:
 
     def _work(self, now_s: float, wall_s: float) -> str:
         """One slice. What it waits for, in words."""
+        if not self._is_read and self._plan is not None:
+            self._read_plan(self._plan, now_s)
+            self._alarm.at(now_s + SLICE_S)
+            return "reading the plan"
         if self._survey is not None:
             self._survey.look(now_s)
             # While manifests are read there is nothing to be done; being read is an event.

@@ -17,14 +17,19 @@ READING_MAX: Final = 4
 class Survey:
     """One look at all files of a plan, in slices."""
 
-    def __init__(self, files: list[File], readings: Readings, pins: Pins) -> None:
+    def __init__(self, readings: Readings, pins: Pins) -> None:
         self._readings = readings
         self._pins = pins
         self._files: dict[str, list[File]] = {}
-        for file in files:
-            if file.manifest_url is not None:
-                self._files.setdefault(file.manifest_url, []).append(file)
-        self._left = deque(self._files)
+        self._left: deque[str] = deque()
+
+    def add(self, manifest_url: str, file: File) -> None:
+        """One of its files."""
+        files = self._files.get(manifest_url)
+        if files is None:
+            files = self._files[manifest_url] = []
+            self._left.append(manifest_url)
+        files.append(file)
 
     @property
     def is_over(self) -> bool:
