@@ -47,7 +47,7 @@ class PlanConfig(Section, frozen=True):
     apply: bool = True
     interval_s: Annotated[float, msgspec.Meta(ge=1.0)] = 6 * 3600.0
     valid_s: Annotated[float, msgspec.Meta(ge=60.0)] = 36 * 3600.0
-    pinned_share: Share = 0.6
+    pinned_share: Share = 0.9
     windows: tuple[str, ...] = ("02:00-08:00",)
     fill_share: Share = 0.1
     fill_kbps: Positive = 200_000.0

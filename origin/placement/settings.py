@@ -21,7 +21,7 @@ class PlanSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     valid_s: float = 36 * 3600.0
-    pinned_share: float = 0.6
+    pinned_share: float = 0.9
     windows: tuple[str, ...] = ("02:00-08:00",)
     fill_share: float = 0.1
     fill_kbps: float = 200_000.0
