@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,7 +17,10 @@ from typing import Any
 import google_crc32c
 import pytest
 
-from nearcast.fleet import Refused, Target
+from edge.drivers.fleet.enrolment import enrol as enrol_edge
+from edge.drivers.fleet.folder import FleetFolder
+from nearcast.enrol_token import read_token
+from nearcast.fleet import EdgeProfile, Refused, Target
 from nearcast.manifests import write_mpd
 from nearcast.media import Presentation, Rendition, Representation, Segment
 from nearcast.placement import Peer, PlannedFile
@@ -47,6 +51,13 @@ def enrol(token: str, store: Path, *more: str, status: int = 0) -> str:
     )
     assert done.returncode == status, done.stderr
     return done.stdout + done.stderr
+
+
+def join(fleet: FleetOrigin, store: Path, edge: str = "e1") -> None:
+    """What the command does, without a process."""
+    profile = EdgeProfile(url="http://127.0.0.1:1", capacity_bytes=10**9)
+    identity = asyncio.run(enrol_edge(read_token(fleet.token(edge)), profile))
+    FleetFolder(store / "fleet").keep_identity(identity)
 
 
 class Titles:
@@ -161,7 +172,7 @@ def test_an_edge_follows_a_plan_and_the_next_one_fills_from_it(
     paths, own = titles.put("both"), titles.put("own")
     edges: dict[str, EdgeProcess] = {}
     for name in ("e1", "e2"):
-        enrol(fleet.token(name), tmp_path / name)
+        join(fleet, tmp_path / name, name)
         edges[name] = start(start_edge, titles.origin.url, tmp_path / name)
     first, second = edges["e1"], edges["e2"]
     fleet.put_plan("e1", titles.planned("both"))
@@ -196,7 +207,7 @@ def test_a_plan_survives_a_restart_and_an_origin_that_is_away(
 ) -> None:
     paths = titles.put("kept")
     store = tmp_path / "store"
-    enrol(fleet.token("e1"), store)
+    join(fleet, store)
     plan = fleet.put_plan("e1", titles.planned("kept"))
     edge = start(start_edge, titles.origin.url, store)
     eventually(lambda: placement(edge)["files_held"] == 1, "the plan")
@@ -224,7 +235,7 @@ def test_plans_that_are_not_the_origins_are_refused(
     fleet: FleetOrigin, titles: Titles, start_edge: StartEdge, tmp_path: Path
 ) -> None:
     titles.put("any")
-    enrol(fleet.token("e1"), tmp_path / "store")
+    join(fleet, tmp_path / "store")
     edge = start(start_edge, titles.origin.url, tmp_path / "store")
     fleet.put_plan("e1", titles.planned("any"))
     fleet.plans["e1"] = forged(fleet.plans["e1"])
@@ -242,7 +253,7 @@ def test_plans_that_are_not_the_origins_are_refused(
 def test_a_killed_edge_is_reported_within_three_seconds(
     fleet: FleetOrigin, titles: Titles, start_edge: StartEdge, tmp_path: Path
 ) -> None:
-    enrol(fleet.token("e1"), tmp_path / "e1")
+    join(fleet, tmp_path / "e1")
     victim = start(start_edge, titles.origin.url, tmp_path / "e2")
     assert victim.get("/.nearcast/alive").status == 200
     fleet.answers["e1"] = {"probes": (Target(edge="e2", url=victim.url),), "probe_s": 1.0}
@@ -261,7 +272,7 @@ def test_what_the_operator_and_the_origin_say(
     fleet: FleetOrigin, titles: Titles, start_edge: StartEdge, tmp_path: Path
 ) -> None:
     paths = titles.put("any")
-    enrol(fleet.token("e1"), tmp_path / "store")
+    join(fleet, tmp_path / "store")
     edge = start(start_edge, titles.origin.url, tmp_path / "store")
     eventually(lambda: edge.status()["fleet"]["state"] == "joined", "joined")
 
