@@ -54,6 +54,7 @@ from edge.models.events import ModelEvent
 from edge.models.figures import ModelsFigures
 from edge.open_fills import OpenFills
 from edge.passes import Passes
+from edge.peers import ONLY_IF_CACHED
 from edge.prefetch.explanation import Explanation
 from edge.purge import Purges
 from edge.requests import Reader
@@ -89,6 +90,7 @@ class EdgeCore:
         self._now_s = 0.0
         self._started_s: float | None = None
         self._is_draining = False
+        self._is_in_fleet = is_in_fleet
         self._effects: EffectQueue[Effect] = EffectQueue()
         self._counters = Counters()
         self.services = Services(config)
@@ -417,7 +419,7 @@ class EdgeCore:
 
     def _requested(self, event: Requested, now_s: float) -> None:
         ask = self._router.take(event, now_s)
-        if ask is not None and ask.method == "GET":
+        if ask is not None and ask.method == "GET" and not ask.control.only_if_cached:
             self._foresight.observe(ask.url, event.target, event.headers, event.client, now_s)
             self._foresight.stir(now_s)
 
@@ -425,8 +427,12 @@ class EdgeCore:
         touch, observe = self._residents.touch, self._foresight.observe
         is_recorded = self._ledger.is_recorded
         tell = self.telemetry.sent if self.telemetry.is_on else None
-        sent_bytes = 0
+        sent_bytes = peer_count = 0
         for hit in event.hits:
+            if self._is_in_fleet and ONLY_IF_CACHED in hit.headers:  # another edge: no viewer's use
+                peer_count += 1
+                self._counters.peer_sent_bytes += hit.sent_bytes
+                continue
             used_bytes = 0
             if hit.sent_bytes:
                 used_bytes = touch(hit.object_id)
@@ -439,7 +445,7 @@ class EdgeCore:
             if tell is not None:
                 tell(url, hit.headers, hit.sent_bytes, is_resident=True)
             observe(url, hit.target, hit.headers, hit.client, hit.at_s)
-        self._ledger.hits(len(event.hits), sent_bytes)
+        self._ledger.hits(len(event.hits) - peer_count, sent_bytes)
         if event.hits:
             self._foresight.stir(event.hits[-1].at_s)
 

@@ -40,7 +40,7 @@ from edge.events import (
 from edge.fill import Fill, Waiter
 from edge.hot import HotEntry
 from edge.open_fills import OpenFills
-from edge.peers import damage_of, why_not_from_peer
+from edge.peers import ONLY_IF_CACHED, damage_of, why_not_from_peer
 from edge.requests import Ask
 from edge.residents import Residents, object_id_of
 from edge.responses import Responses
@@ -50,7 +50,6 @@ from edge.uncacheable import Uncacheable
 from edge.upstreams import Trouble
 from nearcast.machine import EffectQueue
 
-ONLY_IF_CACHED: Final[Headers] = (("cache-control", "only-if-cached"),)
 _RETRIED: Final = frozenset({"refused", "broken"})
 """A timeout has cost its clients too much time already; the others are upstream's own doing."""
 
@@ -192,7 +191,7 @@ class Fills:
             return None
         return self._open.start(
             url,
-            (*service.forwarding.shared(()), *(ONLY_IF_CACHED if peer else ())),
+            (*service.forwarding.shared(()), *((ONLY_IF_CACHED,) if peer else ())),
             now_s,
             confirms=self._residents.match(url, ()) if not peer else None,
             is_planned=True,

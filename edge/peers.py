@@ -17,6 +17,9 @@ from cache.http.parts import strong_etag
 from edge.events import FillEnded
 from nearcast.errors import RemoteProtocolError
 
+ONLY_IF_CACHED: Final = ("cache-control", "only-if-cached")
+"""The field by which an edge asks another, and by which it is known: what it takes is no viewer's
+use, and counts as nobody's demand."""
 ABSENT: Final = "the peer does not have it"
 _CHECKSUM: Final = re.compile(r'"([0-9a-f]{8})-([0-9a-f]{1,12})"')
 

@@ -79,6 +79,7 @@ def snapshot(
         demand_fill_bytes=counters.demand_fill_bytes,
         pass_bytes=counters.pass_bytes,
         peer_bytes=counters.peer_bytes,
+        peer_sent_bytes=counters.peer_sent_bytes,
         planned_bytes=counters.planned_bytes,
         hit_ratio=ratio(counters.answers_store, answered_count),
         byte_hit_ratio=ratio(counters.resident_bytes_sent, counters.client_bytes),

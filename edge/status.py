@@ -38,6 +38,7 @@ class Counters:
         "pass_bytes",
         "peer_bytes",
         "peer_refusals",
+        "peer_sent_bytes",
         "planned_bytes",
         "predictions_asked",
         "predictions_failed",
@@ -96,6 +97,8 @@ class Counters:
     """Received from other edges, for whatever."""
     peer_refusals: int
     """Copies of other edges that were not taken."""
+    peer_sent_bytes: int
+    """Sent to other edges; of no `client_bytes`."""
     planned_bytes: int
     """Received for a placement plan, from wherever, up to the moment demand joined."""
     predictions_asked: int
@@ -204,6 +207,8 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     pass_bytes: int
     peer_bytes: int
     """From other edges: of the bytes received, those that are not of `origin_bytes`."""
+    peer_sent_bytes: int
+    """To other edges, which are no clients: of none of the figures above."""
     planned_bytes: int
     """For a placement plan, from wherever."""
     hit_ratio: float | None

@@ -16,6 +16,7 @@ def fleet_metrics(status: EdgeStatus, figures: MembershipFigures | None) -> Iter
     for name, text, value in (
         ("planned_bytes", "Body bytes received for a placement plan", status.planned_bytes),
         ("peer_bytes", "Body bytes received from other edges", status.peer_bytes),
+        ("peer_sent_bytes", "Body bytes sent to other edges", status.peer_sent_bytes),
         ("peer_refusals", "Copies of other edges that were not taken", placement.peer_refusals),
     ):
         yield CounterMetricFamily(f"nearcast_edge_{name}", text, value=value)

@@ -192,6 +192,8 @@ def test_an_edge_follows_a_plan_and_the_next_one_fills_from_it(
     assert [titles.body_count(path) for path in own] == [1] * len(own)
     assert status["peer_bytes"] > SEGMENT_COUNT * SEGMENT_BYTES
     assert status["planned_bytes"] == status["pinned_bytes"]
+    assert first.status()["peer_sent_bytes"] == status["peer_bytes"]
+    assert first.status()["sessions_started"] == 0
     for path in paths:
         assert second.get(path).is_hit
         assert second.get(path).body == first.get(path).body

@@ -7,7 +7,15 @@ import pytest
 
 from edge.config import FleetConfig
 from edge.effects import ServeObject, StartFill
-from edge.events import Draining, ObjectLost, Purge, Restored
+from edge.events import (
+    Draining,
+    Hit,
+    HitsServed,
+    ObjectLost,
+    Purge,
+    Requested,
+    Restored,
+)
 from edge.fleet.orders import FillsHeld, KeepSpent, TimeTold
 from nearcast.placement import FillWindow, Peer
 from tests.edge_world import SEGMENT_BYTES
@@ -371,3 +379,30 @@ def test_a_fill_that_breaks_is_tried_again_and_then_left() -> None:
     world.follow(world.plan(planned(1)), for_s=30.0)
     assert world.paths().count("/media/e1/low/2.m4s") == 3
     assert world.figures.files_given_up == 1
+
+
+def test_what_another_edge_takes_is_no_viewers_demand() -> None:
+    world = PlacedWorld(is_in_fleet=True)
+    world.follow(world.plan(planned(1)))
+    before = world.core.status(world.now_s)
+    request = Requested(
+        request_id=10_000,
+        method="GET",
+        target="/media/e1/low/1.m4s",
+        headers=(("accept-encoding", "identity"), ("cache-control", "only-if-cached")),
+        client="a peer",
+    )
+    found = world.core.find_hit(request, world.now_s)
+    assert found is not None
+    hit = Hit(
+        at_s=world.now_s,
+        target=request.target,
+        headers=request.headers,
+        client=request.client,
+        object_id=found.object_id,
+        sent_bytes=20_000,
+    )
+    world.run(HitsServed(hits=(hit,)))
+    after = world.core.status(world.now_s)
+    assert (after.client_bytes, after.request_count) == (before.client_bytes, before.request_count)
+    assert (after.peer_sent_bytes, after.session_count) == (20_000, 0)
