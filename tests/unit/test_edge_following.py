@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from edge.config import FleetConfig
+from edge.config import FleetConfig, PrefetchConfig
 from edge.effects import ServeObject, StartFill
 from edge.events import (
     Draining,
@@ -406,3 +406,15 @@ def test_what_another_edge_takes_is_no_viewers_demand() -> None:
     after = world.core.status(world.now_s)
     assert (after.client_bytes, after.request_count) == (before.client_bytes, before.request_count)
     assert (after.peer_sent_bytes, after.session_count) == (20_000, 0)
+
+
+def test_prefetching_and_placing_fetch_nothing_twice() -> None:
+    world = PlacedWorld(prefetch=PrefetchConfig(head_s=20.0))
+    window = FillWindow(from_wall_s=world.wall_s + 25.0, until_wall_s=world.wall_s + 3_600.0)
+    world.follow(world.plan(planned(2), planned(3), windows=(window,)), for_s=0.0)
+    world.watch(1, 40.0)
+    paths = world.paths() + [path for _, path in world.fetched]
+    assert len(paths) == len(set(paths))
+    assert set(of_title(2)) <= set(paths)
+    assert world.prefetched()
+    assert world.figures.files_held == 2
