@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S: Final = 1.0
 RETRY_S_MAX: Final = 5.0
+RECORDS_AT_A_TIME: Final = 50
+"""In one transaction: some milliseconds of Python in which nobody is answered."""
 ORIGIN_S: Final = 10.0
 """An origin that has said nothing for so long is not one that edges are sent to."""
 
@@ -116,8 +118,10 @@ class Sync:
         wall_s = self._wall_s()
         await self._store.put_origin(msgspec.structs.replace(self._origin, seen_wall_s=wall_s))
         beats, self._desk.heartbeats = self._desk.heartbeats, {}
+        records = list(beats.values())
         try:
-            await self._store.put_heartbeats(tuple(beats.values()))
+            for begin in range(0, len(records), RECORDS_AT_A_TIME):
+                await self._store.put_heartbeats(records[begin : begin + RECORDS_AT_A_TIME])
         except NearcastError:
             self._desk.heartbeats = {**beats, **self._desk.heartbeats}
             raise
