@@ -143,5 +143,8 @@ def test_what_an_edge_served_is_known_at_the_origin_once(
         wanted = [["ams-1", f"{folder}/manifest.mpd", served_bytes, 2]]
         control.wait_for(lambda: waiting_count(library) == 0, "the history")
         assert ask_history(library, query, tmp_path) == wanted
+        notes = ask_history(library, "SELECT what FROM notes ORDER BY wall_s", tmp_path)
+        assert notes == [["started"], ["stopped"], ["started"]]
         (row,) = control.rows()
         assert row["telemetry_waiting_bytes"] >= 0
+        control.stop()

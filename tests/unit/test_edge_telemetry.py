@@ -6,11 +6,12 @@ import msgspec
 
 from edge.config import EdgeConfig, TelemetryConfig
 from edge.effects import Effect, WriteTelemetry
+from edge.events import Noticed
 from edge.services import Services
 from edge.telemetry.reports import QoeSums, Report
 from edge.telemetry.titles import NAME_LENGTH_MAX, TitleIds
 from nearcast.cmcd import Cmcd, from_request
-from nearcast.telemetry import Demand, Line, SessionEnded
+from nearcast.telemetry import Demand, Line, Noted, SessionEnded
 from tests.edge_bench import EPOCH_S
 from tests.edge_world import SEGMENT_BYTES, World
 
@@ -118,6 +119,14 @@ def test_nothing_is_pending_for_who_left_early_or_went_on() -> None:
     world.move_to(world.now_s + 10_000.0)
     ended = {event.title: event for event in world.events if isinstance(event, SessionEnded)}
     assert [ended[name].next_title for name in ("e1", "e2", "e3")] == ["", "", ""]
+
+
+def test_what_an_operator_would_like_to_read_is_told_at_once() -> None:
+    world = Told()
+    world.run(Noticed(what="duty", detail="x" * 500))
+    (note,) = world.events
+    assert isinstance(note, Noted)
+    assert (note.what, len(note.detail)) == ("duty", NAME_LENGTH_MAX)
 
 
 def test_a_node_on_its_own_tells_nothing() -> None:
