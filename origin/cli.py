@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from functools import partial
@@ -207,8 +208,9 @@ def serve(
     )
     if print_config:
         for line in loaded.lines():
-            print(line)
-        write_json(json_file, msgspec.to_builtins(loaded.value))
+            print(without_passwords(line))
+        shown = without_passwords(msgspec.json.encode(loaded.value).decode())
+        write_json(json_file, msgspec.json.decode(shown))
         return 0
     check_json_file(json_file)
     from nearcast.aio import run
@@ -216,6 +218,11 @@ def serve(
 
     write_json(json_file, {"totals": run(serve_library(loaded.value))})
     return 0
+
+
+def without_passwords(text: str) -> str:
+    """Settings as they may be shown: URLs keep the user and lose the password."""
+    return re.sub(r'(://[^/@:\s"]*):[^@/\s"]*@', r"\1:***@", text)
 
 
 @app.command("list", epilog="Example: nearcast origin list --library library")
