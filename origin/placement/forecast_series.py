@@ -49,7 +49,7 @@ class Series:
         of_series: Floats = np.bincount(self._titles.series, everywhere, self._count).astype(float)
         for popularity in self._popularity:
             popularity.take(of_series, hour)
-        self._mix.take(everywhere.astype(np.float32))
+        self._mix.take((np.arange(len(everywhere)),), everywhere)
         went = FINISHED_SHARE * sessions
         went[:, self._has_next] = came[:, self._titles.successor[self._has_next]]
         self._waiting = np.maximum(0.0, self._waiting * self._keep + came - went)
@@ -68,8 +68,9 @@ class Series:
         series = self._titles.series
         is_there = (self._titles.release_hour <= hour).astype(np.float64)
         even = is_there / np.maximum(1.0, np.bincount(series, is_there, self._count))[series]
-        seen = np.bincount(series, self._mix.total, self._count)[series]
-        usual = (self._mix.total + MIX_SESSIONS * even) / (seen + MIX_SESSIONS)
+        total = self._mix.total()
+        seen = np.bincount(series, total, self._count)[series]
+        usual = (total + MIX_SESSIONS * even) / (seen + MIX_SESSIONS)
         later = np.where(self._is_first, 0.0, usual)
         later_share = np.bincount(series, later, self._count)[series]
         among_later = later / np.maximum(later_share, 1e-9)

@@ -46,7 +46,7 @@ class Signals:
         self._parts = parts
         self._genres = int(titles.genre.max(initial=0)) + 1
         self._class = np.where(titles.is_film, 0, np.where(titles.episode == 0, 1, 2))
-        shape = (edge_count, len(titles))
+        shape = self._shape = (edge_count, len(titles))
         self._popularity = [Popularity(titles.release_hour, drift) for drift in DRIFTS]
         self._own = [Fading(shape, days) for days in OWN_DAYS]
         self._pending = [Fading(shape, days) for days in PENDING_DAYS]
@@ -59,21 +59,22 @@ class Signals:
 
     def take(self, demand: HourDemand, hour: int) -> Singles:
         """One hour; gives its viewings, (edge, title)."""
-        counts = np.zeros(self._renditions.total.shape, dtype=np.float32)
-        np.add.at(counts, (demand.edge, demand.title, demand.rendition), demand.sessions)
-        sessions: Singles = counts.sum(axis=2)
-        pending = np.zeros(sessions.shape, dtype=np.float32)
-        np.add.at(pending, (demand.next_edge, demand.next_title), demand.next_sessions)
+        at = (demand.edge, demand.title)
+        sessions: Singles = np.zeros(self._shape, dtype=np.float32)
+        np.add.at(sessions, at, demand.sessions)
+        waiting_at = (demand.next_edge, demand.next_title)
+        came: Singles = np.zeros(self._shape, dtype=np.float32)
+        np.add.at(came, waiting_at, demand.next_sessions)
         self._release(hour)
         everywhere = sessions.sum(axis=0, dtype=np.float64)
         for popularity in self._popularity:
             popularity.take(everywhere, hour)
-        self._series.take(sessions, pending, hour)
+        self._series.take(sessions, came, hour)
         for own in self._own:
-            own.take(sessions)
+            own.take(at, demand.sessions)
         for each in self._pending:
-            each.take(pending)
-        self._renditions.take(counts)
+            each.take(waiting_at, demand.next_sessions)
+        self._renditions.take((*at, demand.rendition), demand.sessions)
         self._count_premieres(everywhere, hour)
         return sessions
 
@@ -91,7 +92,7 @@ class Signals:
         if "own" in self._parts:
             found += [each.per_day() for each in self._own]
         if "pending" in self._parts:
-            found += [each.total for each in self._pending]
+            found += [each.total() for each in self._pending]
         if "any" in self._parts or not found:
             found.append(volume[:, None] * is_there / max(1.0, float(is_there.sum())))
         signals: Singles = np.stack(found, axis=-1).astype(np.float32)
@@ -99,7 +100,7 @@ class Signals:
 
     def rendition_shares(self) -> Singles:
         """(edge, title, rendition): of a title's viewings; renditions there are not have none."""
-        seen = self._renditions.total
+        seen = self._renditions.total()
         exists = self._titles.size_bytes > 0
         usual = seen.sum(axis=1) + 1.0
         usual /= usual.sum(axis=1, keepdims=True)
@@ -109,8 +110,8 @@ class Signals:
         return found
 
     def _taste(self) -> Floats:  # (edge, genre), around 1
-        by_genre = np.zeros((self._renditions.total.shape[0], self._genres))
-        seen = self._renditions.total.sum(axis=2)
+        by_genre = np.zeros((self._shape[0], self._genres))
+        seen = self._renditions.total().sum(axis=2)
         np.add.at(by_genre.T, self._titles.genre, seen.T)
         everywhere = by_genre.sum(axis=0) + 1e-9
         usual = everywhere / everywhere.sum()

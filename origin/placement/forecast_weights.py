@@ -23,7 +23,10 @@ EVERY_HOURS: Final = 12
 SNAPSHOTS_MAX: Final = 12
 """Six days are remembered."""
 STEPS: Final = 40
-"""Of each fit, which goes on from the one before."""
+"""Of each fit, which goes on from the one before; the first takes `FIRST_STEPS`."""
+FIRST_STEPS: Final = 120
+ROWS_MAX: Final = 50_000
+"""Of a snapshot; of more, evenly chosen ones speak for all."""
 DOUBT: Final = 20.0
 """Viewings that would have to speak against a signal before it counts for half of an equal weight:
 a few edges' first day must not silence a signal for good."""
@@ -44,6 +47,7 @@ class Weights:
         self._waiting: deque[tuple[int, Singles, Singles]] = deque()
         self._past: deque[Snapshot] = deque(maxlen=SNAPSHOTS_MAX)
         self._weights: Floats | None = None
+        self._is_stale = False
 
     def remember(self, signals: Singles, hour: int) -> None:
         """What the signals say at the start of this hour: to be held against the next day."""
@@ -63,20 +67,37 @@ class Weights:
             self._fit()
 
     def of(self, signal_count: int) -> Floats:
-        """(signal,)"""
+        """(signal,), fitted when it is asked for."""
+        if self._is_stale:
+            self._fit()
+            self._is_stale = False
         if self._weights is None:
             return np.full(signal_count, 1.0 / signal_count)
         return self._weights
 
     def _fit(self) -> None:
-        signals = np.concatenate([each.signals for each in self._past])
-        sessions = np.concatenate([each.sessions for each in self._past])
+        # In doubles from here on: a product of both kinds is not left to the fast library.
+        signals = np.concatenate([each.signals for each in self._past]).astype(np.float64)
+        sessions = np.concatenate([each.sessions for each in self._past]).astype(np.float64)
         if not len(sessions):
             return  # nobody viewed anything: that says nothing of the signals
         sums = np.sum([each.sums for each in self._past], axis=0)
-        weights = np.maximum(self.of(signals.shape[1]), 1e-4)
-        for _ in range(STEPS):
+        equal = np.full(signals.shape[1], 1.0 / signals.shape[1])
+        is_first = self._weights is None
+        weights = np.maximum(equal if self._weights is None else self._weights, 1e-4)
+        for _ in range(FIRST_STEPS if is_first else STEPS):
             rate = np.maximum(signals @ weights, 1e-9)
             came = weights * (signals.T @ (sessions / rate))
             weights = (came + DOUBT / len(weights)) / (sums + DOUBT)
         self._weights = weights
+
+
+def _snapshot(signals: Singles, seen: Singles) -> Snapshot:
+    rows = np.flatnonzero(seen.reshape(-1) > 0)
+    step = max(1, -(-len(rows) // ROWS_MAX))
+    flat = signals.reshape(-1, signals.shape[2])
+    # Of fewer rows: the sums are scaled with them, so that each row still weighs against its share.
+    chosen = rows[::step]
+    sessions = seen.reshape(-1)[chosen]
+    share = float(sessions.sum() / max(float(seen.sum()), 1e-9))
+    return Snapshot(flat[chosen], sessions, flat.sum(axis=0, dtype=np.float64) * share)

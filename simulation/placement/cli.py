@@ -35,7 +35,7 @@ def placement(
         str, typer.Option(metavar="SHARE", help="Of all items' bytes: what each edge holds.")
     ] = "5%",
     planners: Annotated[
-        str, typer.Option(metavar="A,B", help="See below.")
+        str, typer.Option(metavar="A,B", help="See above.")
     ] = "lru,hybrid,nearcast",
     warmup_days: Annotated[
         int, typer.Option(min=1, max=10_000, help="Replayed, and not counted.")
