@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
+from typer.testing import CliRunner
 
 from nearcast.manifests import write_mpd
 from nearcast.media import Presentation, Rendition, Representation, Segment
+from origin.cli import app
 from tests.e2e.conftest import EdgeProcess, FaultyOrigin, StartEdge, eventually
 from tests.fleet_world import ControlOrigin, empty_library
 from tests.servers import free_port
@@ -89,15 +91,9 @@ def waiting_count(library: Path) -> int:
 
 def ask_history(library: Path, query: str, folder: Path) -> list[list[Any]]:
     out = folder / "answer.json"
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "nearcast", "origin", "history", query),
-            *("--library", str(library), "--json", str(out)),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+    arguments = ["history", query, "--library", str(library), "--json", str(out)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
     rows: list[list[Any]] = json.loads(out.read_text())["rows"]
     return rows
 
