@@ -11,8 +11,10 @@ from tests.fleet_world import ControlOrigin, SaidEdge, empty_library
 from tests.servers import PostgresServer
 
 
-def event_lines(count: int) -> bytes:
-    event = {"e": "noted", "wall_s": time.time(), "what": "test"}
+def viewings(count: int, wall_s: float) -> bytes:
+    """As many lines, each of one viewing of `film`."""
+    event = {"e": "demand", "wall_s": wall_s, "title": "film", "rendition": "high",
+             "client_bytes": 1000, "session_count": 1}  # fmt: skip
     return b"".join(json.dumps(event).encode() + b"\n" for _ in range(count))
 
 
@@ -31,8 +33,8 @@ def test_one_of_two_is_killed_and_all_goes_on(postgres_url: str, tmp_path: Path)
     ):
         edge = one.enrol("ams-1", url="http://127.0.0.1:9")
         assert edge.beat().status == 200
-        assert ship(edge, 0, event_lines(2)) > 0
-        size = len(event_lines(2))
+        told = viewings(2, time.time())
+        assert ship(edge, 0, told) == len(told)
         # The other knows the edge, its certificate and its heartbeats.
         two.wait_for(lambda: any(row["edge"] == "ams-1" for row in two.rows()), "the record")
         two.wait_for(lambda: two.edge("ams-1")["heartbeat_age_s"] is not None, "the heartbeat")
@@ -44,8 +46,11 @@ def test_one_of_two_is_killed_and_all_goes_on(postgres_url: str, tmp_path: Path)
         two.wait_for(lambda: two.edge("ams-1")["state"] == "alive", "alive")
         one.kill()
         # A piece whose answer was lost counts once.
-        assert ship(edge, 0, event_lines(2)) == size
-        assert ship(edge, size, event_lines(1)) > size
+        assert ship(edge, 0, told) == len(told)
+        more = viewings(1, time.time())
+        assert ship(edge, len(told), more) == len(told) + len(more)
+        (film,) = two.api("GET", "/titles?query=film")["titles"]
+        assert film["session_count"] == 3
         assert two.api("POST", "/edges/ams-1/duty", {"duty": "draining"})["duty"] == "draining"
         assert edge.beat().json["duty"] == "draining"
         answer = two.content("/v1/steering/film")
