@@ -87,7 +87,7 @@ export class Chart {
             values: (_, ticks) =>
               ticks.map((at) => (isDaily || ticks.at(-1) - ticks[0] > 36 * 3600 ? dayText(at) : hourText(at))),
           },
-          { ...axis, size: 62, space: 32, values: (_, ticks) => ticks.map((value) => format(value)) },
+          { ...axis, size: 74, space: 32, values: (_, ticks) => ticks.map((value) => format(value)) },
         ],
         series: [
           { label: "at", value: (_, at) => (at == null ? DASH : isDaily ? dayText(at) : hourText(at)) },

@@ -25,6 +25,7 @@ export function edgeView(name) {
   const plan = el("dl", { class: "facts" });
   const audit = el("ol", { class: "changes" });
   const error = el("p", { class: "notice", role: "alert", hidden: true });
+  let summary; // of the plan in force
   const panel = new SeriesPanel(`${path}/series`);
   const buttons = el("div", { class: "buttons", role: "group", "aria-label": "What is wanted of it" });
 
@@ -109,7 +110,9 @@ export function edgeView(name) {
       pairs.push(["Held of it", `${count(row.plan_files_held)} of ${count(row.plan_files)} files (${percent(row.plan_files_held / row.plan_files, 0)})`]);
     }
     if (live.totals?.plan_id) {
-      const { summary } = await get("/plans/current", abort.signal).catch(() => ({}));
+      if (live.totals.plan_id !== summary?.plan_id) {
+        ({ summary } = await get("/plans/current", abort.signal).catch(() => ({})));
+      }
       const mine = summary?.edges.find((one) => one.edge === name);
       if (mine) {
         pairs.push(

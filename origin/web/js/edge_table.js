@@ -113,7 +113,8 @@ const COLUMNS = (sparks) => [
     value: (row) => row.used_bytes / Math.max(1, row.capacity_bytes),
     set: (cell, row) => {
       const share = row.used_bytes / Math.max(1, row.capacity_bytes);
-      barCell(cell, share, row.is_failing ? "failing" : `${percent(share, 0)} of ${bytes(row.capacity_bytes)}`);
+      barCell(cell, share, row.is_failing ? "▲ takes no writes" : percent(share, 0));
+      setAttribute(cell, "title", `${bytes(row.used_bytes)} of ${bytes(row.capacity_bytes)}`);
     },
   },
   {
@@ -122,14 +123,15 @@ const COLUMNS = (sparks) => [
       const share = planShare(row);
       const text = share == null ? DASH : `${count(row.plan_files_held)} of ${count(row.plan_files)}`;
       barCell(cell, share ?? 0, row.plan_files && !row.is_plan_current ? `${text}, old` : text);
+      cell.firstChild.firstChild.hidden = share == null;
     },
   },
   {
-    id: "startup", label: "Start-up", class: "num p3", descends: true,
+    id: "startup", label: "Start-up", class: "num p4", descends: true,
     value: (row) => row.recent.startup_s, text: (row) => seconds(row.recent.startup_s),
   },
   {
-    id: "stalls", label: "Stalls", class: "num p3", descends: true,
+    id: "stalls", label: "Stalls", class: "num p4", descends: true,
     value: (row) => row.recent.stall_ratio, text: (row) => percent(row.recent.stall_ratio, 2),
   },
   {

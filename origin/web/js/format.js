@@ -12,7 +12,7 @@ function scaled(value, units) {
     value /= 1000;
     at += 1;
   }
-  const digits = at === 0 || Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2;
+  const digits = Number.isInteger(value) || at === 0 || Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2;
   return `${value.toFixed(digits)} ${units[at]}`;
 }
 

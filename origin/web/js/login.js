@@ -30,6 +30,8 @@ export function loginView() {
       },
     },
     el("h1", { text: "Sign in" }),
+    // Password managers want a name beside it.
+    el("input", { type: "text", name: "username", autocomplete: "username", value: "nearcast", hidden: true }),
     el("label", { for: "token", text: "Token" }),
     token,
     error,

@@ -50,7 +50,7 @@ export function overview() {
     if (totals === null) return;
     TILES.forEach(([, text], index) => setText(values[index], text(totals.recent)));
     const known = Object.keys(STATES).filter((state) => totals.by_state[state]);
-    const parts = known.map((state) => `${STATES[state].sign} ${count(totals.by_state[state])} ${state}`);
+    const parts = known.map((state) => `${STATES[state].sign} ${count(totals.by_state[state])} ${state}`.replaceAll(" ", "\u00a0"));
     const plan = totals.plan_id ? `plan ${planName(totals.plan_id)}` : "no plan in force";
     const origins = totals.origin_count > 1 ? `${totals.origin_count} origins` : "1 origin";
     setText(states, [...parts, plan, origins].join("   ·   "));

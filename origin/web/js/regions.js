@@ -69,8 +69,8 @@ export class RegionTiles {
       counts[row.group] = (counts[row.group] ?? 0) + 1;
     }
     const words = Object.keys(STATES).filter((state) => counts[state])
-      .map((state) => `${STATES[state].sign} ${count(counts[state])} ${state}`);
-    setText(tile.states, words.join("  "));
+      .map((state) => `${STATES[state].sign} ${count(counts[state])} ${state}`.replaceAll(" ", "\u00a0"));
+    setText(tile.states, words.join("   "));
     setText(tile.figures, client > 0 ? `${kbps(client)}, ${percent(hits / client, 0)} hits` : "no viewers now");
     const names = new Set();
     for (const row of rows.slice(0, DOTS_MAX)) {

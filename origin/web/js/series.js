@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { Chart } from "./chart.js";
 import { el } from "./dom.js";
-import { bytes, kbps, percent, seconds } from "./format.js";
+import { bytes, count, kbps, percent, seconds } from "./format.js";
 
 const REFRESH_S = 15;
 const WINDOWS = [[3600, "1 h"], [6 * 3600, "6 h"], [24 * 3600, "24 h"]];
@@ -55,7 +55,7 @@ const CHARTS = [
     of: (point) => [point.bitrate_kbps],
   },
   {
-    name: "Sessions begun", format: (value) => value.toFixed(value < 10 ? 1 : 0),
+    name: "Sessions begun", format: (value) => count(Math.round(value * 10) / 10),
     series: [{ label: "each minute", color: "--chart-1" }],
     of: (point, step_s) => [(point.session_count * 60) / step_s],
   },
@@ -122,9 +122,12 @@ export class SeriesPanel {
     // The newest minute is not over: its bytes are too few for a rate.
     const whole = points.length > 1 ? points.slice(0, -1) : points;
     const times = whole.map((point) => point.wall_s);
+    // What was before this origin's first figures is not known, and no zero.
+    const begin = whole.findIndex((point) => point.demand_bytes || point.origin_bytes || point.load_kbps);
     for (const { chart, series, of } of this.#charts) {
       const columns = series.map(() => []);
-      for (const point of whole) of(point, step_s).forEach((value, index) => columns[index].push(value));
+      whole.forEach((point, at) =>
+        of(point, step_s).forEach((value, index) => columns[index].push(at < begin ? null : value)));
       chart.set(times, columns);
     }
   }

@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   const NEXT = { auto: "light", light: "dark", dark: "auto" };
-  const NAMES = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
+  const NAMES = { auto: ["◐", "System"], light: ["☼", "Light"], dark: ["●", "Dark"] };
   const root = document.documentElement;
   const chosen = () => {
     try {
@@ -17,7 +17,12 @@
     if (theme === "auto") delete root.dataset.theme;
     else root.dataset.theme = theme;
     const button = document.getElementById("theme");
-    if (button) button.textContent = NAMES[theme];
+    if (button) {
+      const word = document.createElement("span");
+      word.textContent = ` ${NAMES[theme][1]}`;
+      button.replaceChildren(NAMES[theme][0], word);
+      button.setAttribute("aria-label", `Theme: ${NAMES[theme][1].toLowerCase()}`);
+    }
     root.dispatchEvent(new CustomEvent("theme"));
   };
   apply(chosen());
