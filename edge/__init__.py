@@ -33,6 +33,7 @@ Where to look, in the order of reading:
     texts               manifests on their way there
     successors          what follows what
     numbered            how the names of manifests say so, where no catalogue does
+    unmapped            titles of which clients ask for segments alone
     sessions, progress  who watches what, and how far they are
     viewers             the same viewer over several titles
     prefetch            what is worth fetching ahead, and what of it when; why, for who asks

@@ -171,6 +171,20 @@ class Fills:
             range_text = get_one(ask.headers, "range") if is_part else None
             self._open.start(ask.url, headers, now_s, confirms=entry, range_text=range_text)
 
+    def fetch_text(self, url: str, now_s: float) -> bool:
+        """Fetch a manifest that nobody waits for, and that says whose the segments are that clients
+        ask for: it is small, and does not wait for its turn. Whether it is on its way."""
+        service = self._services.of_url(url)
+        if service is None:
+            return False
+        headers = service.forwarding.shared(())
+        if self._open.of_url(url):
+            return True
+        if self._open.is_full or self._open.upstreams.trouble(url, headers, now_s) is not None:
+            return False
+        self._open.start(url, headers, now_s, confirms=self._residents.match(url, headers))
+        return True
+
     def prefetch(self, url: str, headers: Headers, until_s: float, now_s: float) -> int:
         """Fetch what nobody has asked for yet, to be kept until `until_s`."""
         service = self._services.of_url(url)

@@ -50,6 +50,7 @@ from edge.titles.advisor import Advisor
 from edge.titles.events import TitlesEvent, TitlesModelChanged
 from edge.titles.home import HomeRows, Row
 from edge.titles.names import Names
+from edge.unmapped import Unmapped
 from edge.viewers import Viewers
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
@@ -136,6 +137,10 @@ class Foresight:
         if is_in_fleet:
             self._sessions.on_report = self.telemetry.heard
             ledger.on_sent = self.telemetry.answered
+        self._fills = fills
+        self._unmapped = Unmapped(services, self.media_map, self._fetch_manifest)
+        if is_in_fleet:  # players may be steered here, who have their manifests elsewhere
+            self._sessions.on_unknown = self._unmapped.seen
         self._needs_catalogs = self._config.enabled or self._advisor.is_on or is_in_fleet
         self._office = office = Office(
             config,
@@ -162,6 +167,7 @@ class Foresight:
         self._successors.keep_only(self._services.catalog_urls())
         self._names.keep_only(self._services.catalog_urls())
         self.telemetry.ids.keep_only(self._services.catalog_urls())
+        self._unmapped.keep_only(self._services.catalog_urls())
         if self._needs_catalogs:
             self._ask_for_catalogs()
 
@@ -181,6 +187,10 @@ class Foresight:
     def _ask_for_catalogs(self) -> None:
         for url in self._services.catalog_urls():
             self._effects.emit(FetchCatalog(url=url))
+
+    def _fetch_manifest(self, url: str, now_s: float) -> bool:
+        """Bring a manifest to the map, from the store or from upstream."""
+        return self.texts.want(url, ()) or self._fills.fetch_text(url, now_s)
 
     def fill_ended(self, outcome: FillOutcome, now_s: float) -> None:
         if outcome.text is not None:
@@ -212,6 +222,7 @@ class Foresight:
     def catalog_learned(self, event: CatalogLearned, now_s: float) -> None:
         self._successors.learn(event)
         self.telemetry.ids.learn(event)
+        self._unmapped.learn(event)
         if self._advisor.is_on:
             self._names.learn(event)
         self._recorder.record(

@@ -136,6 +136,8 @@ class Sessions:
         self._moves: list[Move] = []
         self.on_report: Callable[[Session, Place, cmcd.Cmcd, float], None] | None = None
         """Told what players say of themselves."""
+        self.on_unknown: Callable[[str, float], None] | None = None
+        """Told what clients asked for that is of no known title."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -145,12 +147,16 @@ class Sessions:
 
     def observe(self, url: str, target: str, headers: Headers, client: str, at_s: float) -> None:
         """A client asked for this URL at that time."""
-        if not self._map:
-            return  # nothing is known that could be watched
+        if not self._map:  # nothing is known that could be watched
+            if self.on_unknown is not None:
+                self.on_unknown(url, at_s)
+            return
         for title in self._map.titles_of(url):
             self._map.use(title.url)
         places = self._map.places(url, _first_byte(headers))
         if not places:
+            if self.on_unknown is not None:
+                self.on_unknown(url, at_s)
             return
         report = cmcd.from_request(target, headers)
         said = report if report is not None else cmcd.Cmcd()
