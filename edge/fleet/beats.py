@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -33,11 +33,18 @@ class Beats:
         self._edge = edge
         self._boot_id = boot_id
         self._software = software
+        self._figures = (Traffic(), Qoe())  # since the process started
+        self._base = self._figures  # when this boot began
         self._before: tuple[float, int, float] | None = None  # at, client bytes, processor time
 
     @property
     def boot_id(self) -> str:
         return self._boot_id
+
+    def begin_anew(self, boot_id: str) -> None:
+        """Another boot, whose figures count from here."""
+        self._boot_id = boot_id
+        self._base = self._figures
 
     def make(
         self,
@@ -51,6 +58,7 @@ class Beats:
         held: bytes | None,
     ) -> Heartbeat:
         """`wall_s`: by our own clock, so that an origin sees one that is wrong."""
+        self._figures = (_traffic(status), vitals.qoe)
         return Heartbeat(
             edge=self._edge,
             boot_id=self._boot_id,
@@ -66,8 +74,8 @@ class Beats:
                 pinned_bytes=status.pinned_bytes,
                 is_failing=vitals.store_state in FAILING,
             ),
-            traffic=_traffic(status),
-            qoe=vitals.qoe,
+            traffic=_since(self._figures[0], self._base[0]),
+            qoe=_since(self._figures[1], self._base[1]),
             plan_id=status.placement.plan_id,
             plan_files_held=status.placement.files_held,
             plan_files=status.placement.file_count,
@@ -88,6 +96,15 @@ class Beats:
             connection_count=vitals.connection_count,
             cpu_share=min(max((vitals.cpu_s - before[2]) / took_s, 0.0), 1.0),
         )
+
+
+FiguresT = TypeVar("FiguresT", Traffic, Qoe)
+
+
+def _since(now: FiguresT, before: FiguresT) -> FiguresT:
+    """What has been added. Some go down again, as what was prefetched and is waste no more."""
+    names = now.__struct_fields__
+    return type(now)(**{name: max(getattr(now, name) - getattr(before, name), 0) for name in names})
 
 
 def _traffic(status: EdgeStatus) -> Traffic:

@@ -143,6 +143,11 @@ class TakeDuty(MemberEffect, frozen=True, kw_only=True):
     duty: Duty
 
 
+class TakeBoot(MemberEffect, frozen=True, kw_only=True):
+    """Report as a boot of another name from now on, whose figures begin at this moment: ours was
+    followed by another process's, which is silent."""
+
+
 class TakeTime(MemberEffect, frozen=True, kw_only=True):
     """The origin's clock is so far ahead of ours."""
 

@@ -41,6 +41,7 @@ from edge.fleet.events import (
     Renewed,
     SendHeartbeat,
     SendObservations,
+    TakeBoot,
     TakeDuty,
     TakeTime,
 )
@@ -58,6 +59,8 @@ INTERVAL_S_MIN: Final = 0.2
 INTERVAL_S_MAX: Final = 300.0
 REFUSED_S: Final = 5.0
 """An origin that refuses is not asked again at once."""
+REPLAYED_MAX: Final = 2
+"""Refusals in a row; one may be of a heartbeat whose answer was lost."""
 PLAN_RETRY_S: Final = 5.0
 PLAN_RETRY_S_MAX: Final = 300.0
 RENEW_RETRY_S: Final = 60.0
@@ -96,6 +99,7 @@ class Member:
         self._wants_held = True
         self._beat_no: int | None = None  # of the heartbeat under way
         self._beat_due_s = 0.0
+        self._replayed_in_a_row = 0
         self._told: dict[int, tuple[Observation, ...]] = {}  # observations under way
         self._tell_due_s = 0.0
         self._plan: EdgePlan | None = None
@@ -126,6 +130,7 @@ class Member:
                 self._is_over(event.sequence_no)
                 self.origins.failed(event.origin)
                 self.state = f"refused ({refused.error}): {refused.detail}"
+                self._see_replayed(is_replayed=refused.error == "replayed")
                 pause_s = REFUSED_S * float(self._jitter.uniform(0.5, 1.0))
                 self._beat_due_s = now_s + max(self.origins.pause_s(), pause_s)
             case HeartbeatLost(detail=detail):
@@ -213,11 +218,20 @@ class Member:
         if self._beat_no == sequence_no:
             self._beat_no = None
 
+    def _see_replayed(self, *, is_replayed: bool) -> None:
+        """A process with a copy of our identity has reported, and ended: the origin takes ours for
+        the older one ("duplicate", while the other lives). We are the one that lives."""
+        self._replayed_in_a_row = self._replayed_in_a_row + 1 if is_replayed else 0
+        if self._replayed_in_a_row >= REPLAYED_MAX:
+            self._replayed_in_a_row = 0
+            self._effects.emit(TakeBoot())
+
     def _answered(self, event: HeartbeatAnswered, now_s: float) -> None:
         answer = event.answer
         self._is_over(event.sequence_no)
         self.origins.answered(event.origin)
         self.state = "joined"
+        self._replayed_in_a_row = 0
         self.heard_s = now_s
         self._interval_s = min(max(answer.interval_s, INTERVAL_S_MIN), INTERVAL_S_MAX)
         # From when it was sent, so that a slow answer does not make them rarer; the jitter keeps a

@@ -29,6 +29,7 @@ from edge.fleet.events import (
     Renewed,
     SendHeartbeat,
     SendObservations,
+    TakeBoot,
     TakeDuty,
     TakeTime,
 )
@@ -338,3 +339,40 @@ def test_a_heartbeat_says_what_the_edge_does() -> None:
     assert (beat.load.client_kbps, beat.load.cpu_share) == (800.0, 0.5)
     assert not beat.storage.is_failing
     assert make(20.0, 0, 6.0, "read-only").storage.is_failing
+
+
+def test_an_edge_that_was_followed_by_a_copy_lives_on_under_another_boot() -> None:
+    told = Told()
+    beat = told.beat()
+    seen: list[MemberEffect] = []
+    for error in ("duplicate", "duplicate", "replayed", "replayed"):
+        refused = Refused(error=error, detail="followed by another")
+        no = beat.sequence_no
+        seen += told.feed(HeartbeatRefused(origin=A, sequence_no=no, refused=refused))
+        beat = only(told.move(10.0), SendHeartbeat)
+    assert len(of(seen, TakeBoot)) == 1
+    told.answer(beat)
+    assert told.member.is_joined
+
+
+def test_another_boot_counts_from_its_beginning() -> None:
+    bench = Bench()
+    beats = Beats("e1", boot_id="0" * 16, software="nearcast 1")
+    status = bench.core.status(0.0)
+
+    def client_bytes(at_s: float, bytes_so_far: int) -> int:
+        beat = beats.make(
+            1,
+            msgspec.structs.replace(status, client_bytes=bytes_so_far),
+            Vitals(),
+            wall_s=EPOCH_S,
+            now_s=at_s,
+            held_id="",
+            held=None,
+        )
+        return beat.traffic.client_bytes
+
+    assert client_bytes(0.0, 1_000) == 1_000
+    beats.begin_anew("1" * 16)
+    assert client_bytes(1.0, 1_500) == 500
+    assert beats.boot_id == "1" * 16

@@ -40,6 +40,7 @@ from edge.fleet.events import (
     Renewed,
     SendHeartbeat,
     SendObservations,
+    TakeBoot,
     TakeDuty,
     TakeTime,
 )
@@ -218,6 +219,9 @@ class Membership:
                 logger.warning("fleet.duty now=%s", duty)
                 self._tell(Noticed(what="duty", detail=duty))
                 self._tell(FillsHeld(is_held=duty == "maintenance"))
+            case TakeBoot():
+                self._beats.begin_anew(secrets.token_hex(8))
+                logger.warning("fleet.reborn boot=%s", self._beats.boot_id)
             case TakeTime(ahead_s=ahead_s):
                 self._tell(TimeTold(ahead_s=ahead_s))
 
@@ -280,7 +284,7 @@ class Membership:
     async def _observe(self, effect: SendObservations) -> None:
         message = Observations(
             edge=self._identity.edge,
-            boot_id=self.boot_id,
+            boot_id=self._beats.boot_id,
             sequence_no=effect.sequence_no,
             seen=effect.seen,
         )
