@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -26,6 +29,35 @@ def tell_demand(edge: SaidEdge, title: str, rendition: str, client_bytes: int) -
     reply = edge.post(path, body)
     assert reply.status == 200, reply.body
     assert reply.json["offset_bytes"] == len(body)
+
+
+WORKING = """
+import multiprocessing, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from origin.drivers.control.plan_worker import begin
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=begin)
+    pool.submit(time.sleep, 0).result()
+    print(*pool._processes, flush=True)
+    pool.submit(time.sleep, 600)
+    time.sleep(600)
+"""
+
+
+def test_the_planners_process_ends_with_an_origin_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "working.py"
+    script.write_text(WORKING)
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline().strip().isdecimal()
+        parent.kill()
+        # The child has this pipe too: it ends when both have.
+        assert parent.stdout.read() == ""
 
 
 def test_a_plan_is_made_explained_and_fetched(title_library: Path, tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ would hold up answers to edges and players, since Python runs one at a time.
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import Final
@@ -67,9 +70,18 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def begin() -> None:
-    """Let everything else go first."""
+    """Let everything else go first, and end with the origin, however that ends."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(NICE)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool tells its workers to end; an origin that is killed tells nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def make(order: PlanOrder) -> PlanMade:
