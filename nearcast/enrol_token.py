@@ -22,7 +22,7 @@ from nearcast.fleet import EdgeId
 TOKEN_PREFIX: Final = "nce1."
 TOKEN_LENGTH_MAX: Final = 8_000
 
-FleetUrl = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https://[^/?#\s]+$")]
+FleetUrl = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https://[^/?#\s]+$(?!\n)")]
 
 
 class EnrolTokenText(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,9 @@ class EnrolTokenText(msgspec.Struct, frozen=True, kw_only=True):
     origins: Annotated[tuple[FleetUrl, ...], msgspec.Meta(min_length=1, max_length=16)] = (
         msgspec.field(name="o")
     )
-    fingerprint: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")] = msgspec.field(name="f")
+    fingerprint: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")] = msgspec.field(
+        name="f"
+    )
     secret: Annotated[str, msgspec.Meta(min_length=16, max_length=200)] = msgspec.field(name="t")
     edge: EdgeId = msgspec.field(name="e")
 

@@ -33,11 +33,11 @@ BODY_BYTES_MAX: Final = 256 * 1024
 CLOCK_SKEW_S_MAX: Final = 120.0
 """A heartbeat sent so far from the origin's time is refused: its other times are worth nothing."""
 
-EdgeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+EdgeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)")]
 """A name the operator gives; it is the common name of the edge's certificate."""
-Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{0,64}$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{0,64}$(?!\n)")]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
-Url = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https?://[^/?#\s]+$")]
+Url = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https?://[^/?#\s]+$(?!\n)")]
 """Scheme and authority alone."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Amount = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
@@ -157,7 +157,7 @@ class Qoe(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     version: int = FLEET_VERSION
     edge: EdgeId
-    boot_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+    boot_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
     sequence_no: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
     """Counts up within a boot: what came before is refused as replayed."""
     sent_wall_s: Amount
@@ -221,6 +221,6 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
     version: int = FLEET_VERSION
     edge: EdgeId
     """Who observes."""
-    boot_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+    boot_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
     sequence_no: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
     seen: Annotated[tuple[Observation, ...], msgspec.Meta(max_length=64)]

@@ -74,7 +74,7 @@ class EdgePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanSignature(msgspec.Struct, frozen=True, kw_only=True):
-    key_id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+    key_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
     signature: bytes
 
 

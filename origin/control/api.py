@@ -15,7 +15,7 @@ from origin.records import AuditEntry, PlanState, Role
 from origin.steering import EdgePlace
 from origin.telemetry.series import SeriesPoint
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$(?!\n)")]
 
 
 class RecentFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +158,7 @@ class SteeringAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
-    before_id: int | None = None
+    before_id: Annotated[int, msgspec.Meta(ge=1, le=2**62)] | None = None
 
 
 class AuditLog(msgspec.Struct, frozen=True, kw_only=True):

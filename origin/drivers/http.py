@@ -19,6 +19,7 @@ from nearcast.errors import ConfigError, NearcastError
 from origin.config import OriginConfig
 from origin.core import OriginAnswer, OriginCore
 from origin.drivers.control.public import Public
+from origin.drivers.http_log import http_logger
 from origin.drivers.media import Media, MediaMissing, MediaReader, MediaUnavailable
 from origin.drivers.metrics import OriginMetrics
 from origin.drivers.shelves import DiskLibrary
@@ -65,6 +66,7 @@ class OriginServer:
         server = web.Server(
             self._handle,
             access_log=None,
+            logger=http_logger(),
             keepalive_timeout=limits.idle_s,
             max_line_size=limits.header_bytes,
             max_field_size=limits.header_bytes,

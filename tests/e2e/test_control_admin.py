@@ -76,6 +76,8 @@ def test_bad_requests_are_told_what_is_wrong(origin: ControlOrigin) -> None:
         ("GET", "/v1/admin/nothing", None, 404),
         ("POST", "/v1/admin/tokens", {"name": "admin", "role": "root"}, 400),
         ("GET", "/v1/admin/plans/ffff", None, 404),
+        ("GET", "/v1/admin/audit?before_id=9223372036854775808", None, 400),
+        ("POST", "/v1/admin/enrolments", {"edge": "x\n"}, 400),
     ]
     for method, path, body, status in cases:
         reply = origin.ask(method, path, body)
@@ -129,6 +131,8 @@ def test_guessing_tokens_has_to_wait(tmp_path: Path) -> None:
             origin.ask("GET", "/v1/admin/edges", token=f"nca1.{index}") for index in range(11)
         ]
         assert [reply.status for reply in replies] == [401] * 10 + [429]
+        # Others behind the same proxy go on.
+        assert origin.ask("GET", "/v1/admin/edges").status == 200
         assert int(replies[-1].headers["retry-after"]) > 0
 
 
@@ -219,6 +223,7 @@ def test_a_slow_head_and_a_flood_of_connections_are_bounded(origin: ControlOrigi
         assert reply.status == 200
         ends[0].sendall(b"y" * 20_000)
         assert b"400" in ends[0].recv(1000)
+        assert not any("Traceback" in line for line in origin.lines)
     finally:
         for end in ends:
             end.close()

@@ -120,9 +120,6 @@ class Identities:
 
     async def enrol(self, asked: EnrolRequest, peer: str) -> EnrolAnswer | Refused:
         """Let an edge in that has a token for it."""
-        loop_s = asyncio.get_running_loop().time()
-        if self._guesses.wait_s(peer, loop_s) > 0:
-            return Refused(error="busy", detail="too many wrong tokens: wait a minute")
         wall_s = self._wall_s()
         try:
             certificate = self.authority.edge_certificate(asked.edge, asked.csr_pem, wall_s)
@@ -141,6 +138,11 @@ class Identities:
                 self.keep(record)
                 logger.info("fleet.enrolled edge=%s", asked.edge)
                 return self._answer(asked.edge, certificate.certificate_pem)
+            loop_s = asyncio.get_running_loop().time()
+            is_flood = self._guesses.wait_s(peer, loop_s) > 0
+            self._guesses.wrong(peer, loop_s)
+            if is_flood:  # not in the audit log, which would grow by it
+                return Refused(error="busy", detail="too many wrong tokens: wait a minute")
             await self._store.audit(
                 AuditEntry(wall_s=wall_s, actor=peer, action="enrol.refused", subject=asked.edge,
                            after=msgspec.json.encode({"reason": outcome}).decode())
@@ -148,7 +150,6 @@ class Identities:
         except StateUnavailable:
             return _away()
         logger.warning("fleet.enrol_refused edge=%s reason=%s", asked.edge, outcome)
-        self._guesses.wrong(peer, loop_s)
         if outcome == "duplicate":
             return Refused(
                 error="duplicate",

@@ -18,6 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from nearcast.address import parse_address
 from nearcast.errors import ConfigError
+from origin.drivers.http_log import http_logger
 
 SWEEP_S: Final = 1.0
 HANDSHAKE_S: Final = 10.0
@@ -142,6 +143,7 @@ class Listener:
             max_line_size=8190,
             max_field_size=8190,
             auto_decompress=self._decompress,
+            logger=http_logger(),
         )
         secure: dict[str, Any] = (
             {} if self._tls is None

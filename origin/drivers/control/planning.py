@@ -43,6 +43,8 @@ LEASE_S: Final = 60.0
 LOOK_S: Final = 10.0
 DOWN_S: Final = 900.0
 """An edge that is dead for longer does not come back in a moment: others take its place."""
+REPLAN_S: Final = 300.0
+"""Between two plans by the clock, however much happens."""
 TIDY_S: Final = 3_600.0
 """Whoever plans also forgets what is too old, so often."""
 WORK_S_MAX: Final = 600.0
@@ -74,6 +76,7 @@ class Planning:
         self._wall_s = wall_s
         self._turn = asyncio.Lock()
         self._tidied_wall_s = 0.0
+        self._tried_wall_s = 0.0
         self.failed_count = 0
         self.made_count = 0
 
@@ -102,21 +105,43 @@ class Planning:
             await forget_old(self._store.database, wall_s)
         if not self._config.control.plan.enabled or not self._planned_edges():
             return
-        newest = await self._store.plans(1)
-        if newest and newest[0].made_wall_s > wall_s - self._config.control.plan.interval_s:
+        newest = next(iter(await self._store.plans(1)), None)
+        if not self._is_due(newest, wall_s):
             return
+        self._tried_wall_s = wall_s
         head = await self.make("")
-        if self._config.control.plan.apply:
+        if head is not None and self._config.control.plan.apply:
             await self.apply(head.plan_id, "")
 
-    async def make(self, by: str) -> PlanHead:
-        """Propose one. Raises ApiError when there is nothing to plan for."""
+    def _is_due(self, newest: PlanHead | None, wall_s: float) -> bool:
+        """By the clock; sooner when edges came or went, or while there is nothing to plan yet."""
+        last_wall_s = max(self._tried_wall_s, 0.0 if newest is None else newest.made_wall_s)
+        if wall_s - last_wall_s < REPLAN_S:
+            return False
+        if newest is None or newest.made_wall_s <= wall_s - self._config.control.plan.interval_s:
+            return True
+        planned = msgspec.json.decode(newest.summary, type=PlanSummary).edges
+        if not any(edge.files for edge in planned):
+            return True
+        return {edge.edge for edge in planned} != {row.edge for row in self._planned_edges()}
+
+    async def propose(self, by: str) -> PlanHead:
+        """Make one for a person, whatever is in it. Raises ApiError."""
+        head = await self.make(by)
+        assert head is not None
+        return head
+
+    async def make(self, by: str) -> PlanHead | None:
+        """Propose one; None: nobody asked, and it would hold nothing. Raises ApiError when there
+        is no edge to plan for."""
         if not self._planned_edges():
             raise ApiError(409, "no_edges", "no edge has enrolled yet: there is nothing to plan")
         async with self._turn:
             order = await self._order()
             made: PlanMade = await self._work(plan_worker.make, order)
         summary = made.summary
+        if not by and not any(edge.files for edge in summary.edges):
+            return None
         record = PlanRecord(
             plan_id=summary.plan_id,
             made_wall_s=summary.made_wall_s,

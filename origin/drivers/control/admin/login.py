@@ -110,16 +110,17 @@ class Login:
         return found
 
     async def _by_token(self, token: str, peer: str) -> ApiToken:
+        found = await self._good(token_digest(token)) if looks_like_token(token) else None
+        if found is not None:
+            # Whatever else came from there: behind a proxy all have one address.
+            return found
         wait_s = self.guesses.wait_s(peer, self._now_s())
+        self.guesses.wrong(peer, self._now_s())
         if wait_s > 0:
             raise ApiError(
                 429, "busy", "too many wrong tokens: wait a minute", retry_s=int(wait_s) + 1
             )
-        found = await self._good(token_digest(token)) if looks_like_token(token) else None
-        if found is None:
-            self.guesses.wrong(peer, self._now_s())
-            raise _unknown()
-        return found
+        raise _unknown()
 
     async def _good(self, digest: str) -> ApiToken | None:
         found = self._known.get(digest)

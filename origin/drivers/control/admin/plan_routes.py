@@ -54,7 +54,7 @@ class PlanRoutes:
         )
 
     async def _make(self, call: Call) -> api.PlanRow:
-        return plan_row(await self._planning.make(call.caller.name))
+        return plan_row(await self._planning.propose(call.caller.name))
 
     async def _plan(self, call: Call) -> api.PlanDetail:
         head, summary = await self._planning.summary(call.path["plan"])
