@@ -41,12 +41,14 @@ def join(origin: ControlOrigin, start_edge: StartEdge, name: str, folder: Path) 
     return edge
 
 
-def watch(edge: EdgeProcess, manifest: str) -> None:
-    """Somebody plays the first rendition."""
-    text = edge.get(manifest).body.decode()
-    assert "<MPD" in text
+def watch(origin: ControlOrigin, edge: EdgeProcess, manifest: str) -> None:
+    """Somebody plays the first rendition, and was steered: the manifest is the origin's."""
+    text = origin.content(manifest).body.decode()
     folder = manifest.rpartition("/")[0]
-    for path in sorted(set(segment_paths(text))):
+    paths = segment_paths(text)
+    edge.get(f"{folder}/{paths[0]}", user_agent="a player")
+    edge.wait_status(lambda status: bool(status["title_count"]))
+    for path in paths:
         assert edge.get(f"{folder}/{path}", user_agent="a player").status == 200
 
 
@@ -77,7 +79,7 @@ def test_what_is_watched_at_one_edge_is_planned_and_placed(
             if one["id"] == TITLE
         )
         assert title["size_bytes"] > 0
-        watch(first, manifest)
+        watch(origin, first, manifest)
         origin.wait_for(lambda: origin.api("GET", f"/titles/{TITLE}")["edges"], "what was watched")
         second = join(origin, start_edge, "e2", tmp_path)
         made = origin.api("POST", "/plans")
