@@ -125,6 +125,14 @@ def test_events_tell_what_changes_and_what_was_missed(origin: ControlOrigin) -> 
         assert other.any()["event"] == "reset"
 
 
+def test_a_stream_ends_with_its_token(origin: ControlOrigin) -> None:
+    token = token_of(origin, "stream-1", "viewer")
+    with EventReader(origin, token=token) as reader:
+        reader.next("figures")
+        assert origin.ask("DELETE", "/v1/admin/tokens/stream-1").status == 204
+        assert reader.ends()
+
+
 def test_guessing_tokens_has_to_wait(tmp_path: Path) -> None:
     with ControlOrigin(empty_library(tmp_path / "library")) as origin:
         replies = [
@@ -180,9 +188,12 @@ def test_commands_ask_the_running_origin(
 
 
 class EventReader:
-    def __init__(self, origin: ControlOrigin, *, last_event_id: str = "") -> None:
+    def __init__(self, origin: ControlOrigin, *, last_event_id: str = "", token: str = "") -> None:
         place = urlsplit(origin.admin_url)
-        headers = {"authorization": f"Bearer {origin.token}", "last-event-id": last_event_id}
+        headers = {
+            "authorization": f"Bearer {token or origin.token}",
+            "last-event-id": last_event_id,
+        }
         self._connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
         self._connection.request("GET", "/v1/admin/events", headers=headers)
         self._response = self._connection.getresponse()
@@ -204,6 +215,10 @@ class EventReader:
             name, colon, value = line.partition(": ")
             if colon and name:
                 fields[name] = value
+
+    def ends(self) -> bool:
+        """Before long."""
+        return any(not self._response.readline() for _ in range(400))
 
     def next(self, kind: str, edge: str = "") -> dict[str, str]:
         for _ in range(200):

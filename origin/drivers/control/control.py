@@ -15,6 +15,7 @@ import secrets
 import ssl
 import tempfile
 import time
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -73,6 +74,7 @@ TOKEN_VALID_S: Final = 10 * 365 * 86_400.0
 CERTIFICATE_S: Final = 86_400.0
 """The fleet port gets a new certificate so often."""
 FIGURES_S: Final = 1.0
+RETRY_S: Final = 5.0
 
 
 class Control:
@@ -171,10 +173,10 @@ class Control:
             logger.warning("control.url_not_written detail=%s", error)
         loop = asyncio.get_running_loop()
         self._tasks = [
-            loop.create_task(sync.run(), name="origin/sync"),
-            loop.create_task(self._tell(), name="origin/figures"),
-            loop.create_task(planning.run(), name="origin/planning"),
-            loop.create_task(self._recertify(), name="origin/certificate"),
+            loop.create_task(_forever(sync.run), name="origin/sync"),
+            loop.create_task(_forever(self._tell), name="origin/figures"),
+            loop.create_task(_forever(planning.run), name="origin/planning"),
+            loop.create_task(_forever(self._recertify), name="origin/certificate"),
         ]
         _calm_collector()
 
@@ -321,6 +323,16 @@ class Control:
 
     def _metrics(self) -> bytes:
         return b"" if self._collector is None else self._collector.text()
+
+
+async def _forever(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """A failure that nobody foresaw ends one round, not the rest of the origin's life."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("control.failed retry_s=%.0f", RETRY_S)
+        await asyncio.sleep(RETRY_S)
 
 
 def _calm_collector() -> None:

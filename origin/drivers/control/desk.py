@@ -87,8 +87,8 @@ class Desk:
             self.edge_changed(request.edge)
         return answer
 
-    async def renew(self, edge: str, request: RenewRequest) -> EnrolAnswer | Refused:
-        return await self._identities.renew(edge, request)
+    async def renew(self, edge: str, serial: str, request: RenewRequest) -> EnrolAnswer | Refused:
+        return await self._identities.renew(edge, serial, request)
 
     def edge_changed(self, edge: str) -> None:
         """The fleet's core learns of it at once, not with the next look at the database."""

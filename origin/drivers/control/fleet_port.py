@@ -73,7 +73,8 @@ class FleetDesk(Protocol):
 
     async def enrol(self, request: EnrolRequest, peer: str) -> EnrolAnswer | Refused: ...
 
-    async def renew(self, edge: str, request: RenewRequest) -> EnrolAnswer | Refused: ...
+    async def renew(self, edge: str, serial: str, request: RenewRequest) -> EnrolAnswer | Refused:
+        """`serial` is of the certificate that was shown."""
 
     def heartbeat(
         self, edge: str, until_wall_s: float, beat: Heartbeat, body: bytes
@@ -186,7 +187,7 @@ class FleetPort:
             renewal = self._read(await read_body(request, BODY_BYTES_MAX), RenewRequest)
             if isinstance(renewal, Refused):
                 return renewal
-            return await self._desk.renew(edge, renewal)
+            return await self._desk.renew(edge, connection.serial, renewal)
         return Refused(error="not_found", detail=f"there is no {method} {path[:200]} here")
 
     async def _plan(self, request: web.BaseRequest, edge: str) -> Refused | web.StreamResponse:

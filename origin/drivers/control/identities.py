@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 from cryptography.hazmat.primitives import serialization
@@ -121,6 +124,9 @@ class Identities:
     async def enrol(self, asked: EnrolRequest, peer: str) -> EnrolAnswer | Refused:
         """Let an edge in that has a token for it."""
         wall_s = self._wall_s()
+        bad_url = why_no_url(asked.profile.url)
+        if bad_url:
+            return Refused(error="bad_request", detail=bad_url)
         try:
             certificate = self.authority.edge_certificate(asked.edge, asked.csr_pem, wall_s)
         except RemoteProtocolError as error:
@@ -162,9 +168,9 @@ class Identities:
             f"nearcast origin fleet enrol {asked.edge}",
         )
 
-    async def renew(self, edge: str, asked: RenewRequest) -> EnrolAnswer | Refused:
-        """A new certificate for who has a good one; that stays good, should this be lost."""
-        record = self.records[edge]
+    async def renew(self, edge: str, serial: str, asked: RenewRequest) -> EnrolAnswer | Refused:
+        """A new certificate for who has shown a good one, of this serial; that stays good, should
+        this be lost, however often."""
         wall_s = self._wall_s()
         try:
             certificate = self.authority.edge_certificate(edge, asked.csr_pem, wall_s)
@@ -177,7 +183,7 @@ class Identities:
                 by=f"edge {edge}",
                 action="edge.renewed",
                 serial=certificate.serial,
-                serial_before=record.serial,
+                serial_before=serial,
             )
         except StateUnavailable:
             return _away()
@@ -239,6 +245,22 @@ class Identities:
         if changed is not None:
             self.keep(changed)
         return changed
+
+
+def why_no_url(url: str) -> str:
+    """Why players cannot be sent there; empty: they can."""
+    text = f"the edge's URL {url[:100]!r} is of no use: write http://HOST:PORT"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        if host and ":" in host:
+            ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return text
+    is_host = re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?", host) is not None
+    if port == 0 or "@" in parts.netloc or not (is_host or ":" in host):
+        return text
+    return ""
 
 
 def _away() -> Refused:

@@ -8,6 +8,7 @@ later. A plan is written as proposed; one that was made by the clock is put in f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import time
@@ -39,6 +40,8 @@ from origin.records import PlanHead, PlanRecord
 logger = logging.getLogger(__name__)
 
 LEASE: Final = "planner"
+BY_ITSELF: Final = "origin"
+"""Who did what the clock did, in the audit log."""
 LEASE_S: Final = 60.0
 LOOK_S: Final = 10.0
 DOWN_S: Final = 900.0
@@ -109,9 +112,28 @@ class Planning:
         if not self._is_due(newest, wall_s):
             return
         self._tried_wall_s = wall_s
-        head = await self.make("")
-        if head is not None and self._config.control.plan.apply:
-            await self.apply(head.plan_id, "")
+        head = await self._make_as_holder()
+        if head is None or not self._config.control.plan.apply:
+            return
+        # Another origin may plan by now, if this one was kept from saying that it does.
+        if await self._store.lease(LEASE, self._origin_id, self._wall_s(), LEASE_S):
+            await self.apply(head.plan_id, BY_ITSELF)
+
+    async def _make_as_holder(self) -> PlanHead | None:
+        """As `make`, the lease renewed meanwhile: a plan may take longer than it lasts."""
+
+        async def hold() -> None:
+            while True:
+                await asyncio.sleep(LEASE_S / 3)
+                with contextlib.suppress(NearcastError):
+                    await self._store.lease(LEASE, self._origin_id, self._wall_s(), LEASE_S)
+
+        holding = asyncio.get_running_loop().create_task(hold(), name="origin/planner-lease")
+        try:
+            return await self.make("")
+        finally:
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
 
     def _is_due(self, newest: PlanHead | None, wall_s: float) -> bool:
         """By the clock; sooner when edges came or went, or while there is nothing to plan yet."""
@@ -150,7 +172,7 @@ class Planning:
             summary=msgspec.json.encode(summary),
             edges=made.signed,
         )
-        await self._store.add_plan(record, by=by)
+        await self._store.add_plan(record, by=by or BY_ITSELF)
         self.made_count += 1
         logger.info(
             "plan.made id=%s edges=%d files=%d",
@@ -259,8 +281,7 @@ class Planning:
         for plan_id in sorted({row.plan_id for row in rows if row.plan_id}):
             record = await self._store.plan(plan_id)
             if record is not None:
-                for edge, signed in record.edges.items():
-                    found[plan_id, edge] = edge_plan(signed)
+                found |= await asyncio.to_thread(_decoded, record)
         return found
 
     async def _work(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
@@ -279,6 +300,10 @@ class Planning:
             for process in tuple((pool._processes or {}).values()):
                 process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _decoded(record: PlanRecord) -> dict[tuple[str, str], EdgePlan]:
+    return {(record.plan_id, edge): edge_plan(signed) for edge, signed in record.edges.items()}
 
 
 def edge_plan(signed: bytes) -> EdgePlan:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ WAITING_MAX: Final = 500
 READERS_MAX: Final = 200
 WRITE_S: Final = 10.0
 IDLE_S: Final = 15.0
+MAY_READ_S: Final = 5.0
 """A comment is sent when nothing else was, so that proxies keep the connection open."""
 
 
@@ -67,7 +69,10 @@ class EventHub:
         for reader in self._readers:
             reader.arrived.set()
 
-    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def serve(
+        self, request: web.BaseRequest, may_read: Callable[[], Awaitable[bool]]
+    ) -> web.StreamResponse:
+        """`may_read` is asked again and again: what ends a token ends its streams."""
         if len(self._readers) >= READERS_MAX:
             return web.Response(status=503, text="too many readers\n")
         reader = _Reader()
@@ -87,7 +92,7 @@ class EventHub:
             await response.prepare(request)
             async with asyncio.timeout(WRITE_S):
                 await response.write(b"retry: 2000\n\n")
-            await self._send(reader, response)
+            await self._send(reader, response, may_read)
         except (ConnectionError, TimeoutError):
             pass
         finally:
@@ -95,7 +100,14 @@ class EventHub:
         response.force_close()
         return response
 
-    async def _send(self, reader: _Reader, response: web.StreamResponse) -> None:
+    async def _send(
+        self,
+        reader: _Reader,
+        response: web.StreamResponse,
+        may_read: Callable[[], Awaitable[bool]],
+    ) -> None:
+        clock_s = asyncio.get_running_loop().time
+        asked_s = clock_s()
         while not self._closed:
             try:
                 async with asyncio.timeout(IDLE_S):
@@ -105,6 +117,10 @@ class EventHub:
                 content = b": nothing new\n\n"
             reader.waiting.clear()
             reader.arrived.clear()
+            if clock_s() - asked_s >= MAY_READ_S:
+                asked_s = clock_s()
+                if not await may_read():
+                    return
             async with asyncio.timeout(WRITE_S):
                 await response.write(content)
             if reader.is_dropped:

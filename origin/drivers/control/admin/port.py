@@ -136,7 +136,7 @@ class AdminPort:
         reads = request.method in ("GET", "HEAD")
         if reads and path == EVENTS_PATH:
             await self._login.caller(request, "viewer")
-            return await self._hub.serve(request)
+            return await self._hub.serve(request, lambda: self._may_read(request))
         if reads and path == OPENAPI_PATH:
             return web.Response(body=self._openapi, headers={"content-type": "application/json"})
         if reads and path == "/metrics":
@@ -159,6 +159,13 @@ class AdminPort:
         if request.headers.get("if-none-match") == file.etag:
             return web.Response(status=304, headers=fields)
         return web.Response(body=file.content, headers=fields)
+
+    async def _may_read(self, request: web.BaseRequest) -> bool:
+        try:
+            await self._login.caller(request, "viewer")
+        except ApiError as error:
+            return error.status >= 500  # the database is away: as before
+        return True
 
     async def _api(self, request: web.BaseRequest, path: str, query: str) -> web.Response:
         route, named = find(self._routes, request.method, path)
