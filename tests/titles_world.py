@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edge.config import PrefetchConfig, TitlesConfig
 from edge.effects import Effect
 from edge.events import CatalogLearned
@@ -34,9 +36,12 @@ def films() -> Catalog:
 class Cinema(World):
     """Its model of titles says what the test has it say."""
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.asked: list[Recommend] = []
-        defaults = {"prefetch": PrefetchConfig(), "titles": TitlesConfig(model="model")}
+        defaults: dict[str, Any] = {
+            "prefetch": PrefetchConfig(),
+            "titles": TitlesConfig(model="model"),
+        }
         super().__init__(**{**defaults, **settings})
         self.run(CatalogLearned(base_url=CATALOG_URL, catalog=films()))
         self.run(TitlesModelChanged(model_id="t1", titles=FILMS))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cache.eviction.hopes import Hopes
@@ -23,7 +25,7 @@ def group(no: int, version: str) -> Group:
     return title(no), version
 
 
-def world(eviction: str = "expected", **settings: object) -> World:
+def world(eviction: str = "expected", **settings: Any) -> World:
     return World(prefetch=PrefetchConfig(model="rule"), eviction=eviction, **settings)
 
 
