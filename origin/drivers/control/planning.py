@@ -46,6 +46,8 @@ LEASE_S: Final = 60.0
 LOOK_S: Final = 10.0
 DOWN_S: Final = 900.0
 """An edge that is dead for longer does not come back in a moment: others take its place."""
+ID_LENGTH_MIN: Final = 4
+"""Of the beginning of an id that names a plan."""
 REPLAN_S: Final = 300.0
 """Between two plans by the clock, however much happens."""
 TIDY_S: Final = 3_600.0
@@ -193,10 +195,10 @@ class Planning:
 
     async def summary(self, plan_id: str) -> tuple[PlanHead, PlanSummary]:
         plan_id = await self.full_id(plan_id)
-        for head in await self._store.plans():
-            if head.plan_id == plan_id:
-                return head, msgspec.json.decode(head.summary, type=PlanSummary)
-        raise _no_plan(plan_id)
+        head = await self._store.plan_head(plan_id)
+        if head is None:
+            raise _no_plan(plan_id)
+        return head, msgspec.json.decode(head.summary, type=PlanSummary)
 
     async def diff(self, plan_id: str) -> PlanDiff:
         """Against the plan in force; of that one itself, against none."""
@@ -225,10 +227,8 @@ class Planning:
             if current is None:
                 raise ApiError(404, "not_found", "no plan is in force: make one and apply it")
             return current.plan_id
-        found = [
-            one.plan_id for one in await self._store.plans() if one.plan_id.startswith(plan_id)
-        ]
-        if len(plan_id) < 4 or not found:
+        found = await self._store.plan_ids(plan_id) if len(plan_id) >= ID_LENGTH_MIN else ()
+        if not found:
             raise _no_plan(plan_id)
         if len(found) > 1:
             raise ApiError(409, "ambiguous", f"several plans begin with {plan_id}: say more of it")

@@ -66,6 +66,16 @@ async def edge_plan(connection: AsyncConnection, plan_id: str, edge: str) -> byt
     return None if signed is None else bytes(signed)
 
 
+async def ids_beginning(connection: AsyncConnection, start: str) -> tuple[str, ...]:
+    query = sql.select(plans.c.plan_id).where(plans.c.plan_id.startswith(start, autoescape=True))
+    found = await connection.execute(query.order_by(plans.c.plan_id).limit(2))
+    return tuple(plan_id for (plan_id,) in found)
+
+
+async def head(connection: AsyncConnection, plan_id: str) -> PlanHead | None:
+    return await _head(connection, plan_id)
+
+
 async def plan_edges(connection: AsyncConnection, plan_id: str) -> tuple[str, ...]:
     query = sql.select(edge_plans.c.edge).where(edge_plans.c.plan_id == plan_id)
     return tuple(edge for (edge,) in await connection.execute(query.order_by(edge_plans.c.edge)))

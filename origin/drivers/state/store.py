@@ -188,6 +188,15 @@ class ControlStore:
         async with self.database.reading() as connection:
             return await plan_rows.edge_plan(connection, plan_id, edge)
 
+    async def plan_ids(self, start: str) -> tuple[str, ...]:
+        """Those that begin so, at most two."""
+        async with self.database.reading() as connection:
+            return await plan_rows.ids_beginning(connection, start)
+
+    async def plan_head(self, plan_id: str) -> PlanHead | None:
+        async with self.database.reading() as connection:
+            return await plan_rows.head(connection, plan_id)
+
     async def plan_edges(self, plan_id: str) -> tuple[str, ...]:
         """Who has a part in it."""
         async with self.database.reading() as connection:
