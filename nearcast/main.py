@@ -24,7 +24,7 @@ COMMAND_GROUP = "nearcast.commands"
 # In the order a newcomer meets them; commands of plugins follow by name.
 SUMMARIES = {
     "demo": "the whole path on this machine: prefetch off against on",
-    "origin": "make streaming titles of video files, and serve them",
+    "origin": "make titles, serve them, look after a fleet of edges",
     "edge": "run a cache node in front of any HTTP origin",
     "play": "play a DASH or HLS title without a screen, and report",
     "shape": "a loopback proxy that makes a link slow and far away",
@@ -36,12 +36,18 @@ SUMMARIES = {
 }
 _OWN_PACKAGES = frozenset(("nearcast", "cache", "edge", "origin", "predictor", "abr", "simulation"))
 _EXTRAS = {
+    "aiosqlite": "origin",
+    "alembic": "origin",
+    "asyncpg": "origin",
     "av": "media",
     "libcachesim": "sim",
     "lightgbm": "train",
     "matplotlib": "sim",
     "numba": "sim",
     "onnxruntime": "cpu",
+    "duckdb": "origin",
+    "nats": "nats",
+    "obstore": "origin",
     "sqlalchemy": "origin",
     "onnx": "train",
     "pyarrow": "train",
@@ -55,6 +61,7 @@ Try:
   nearcast origin ingest film.mp4 && nearcast origin serve
   nearcast edge --upstream http://127.0.0.1:8080
   nearcast play http://127.0.0.1:8081/media/film/manifest.mpd
+  nearcast origin fleet enrol ams-1             let an edge join the fleet
   nearcast simulate prefetch --seeds 1          what foresight is worth
 """
 

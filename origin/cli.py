@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Make streaming titles of video files, and serve them over HTTP.",
+    help="Make streaming titles of video files, serve them, and look after a fleet of edges.",
     epilog="Example: nearcast origin ingest film.mp4 && nearcast origin serve",
 )
 
