@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
 
 import msgspec
 
 from nearcast.errors import RemoteProtocolError
 from nearcast.fleet import CLOCK_SKEW_S_MAX
-from nearcast.telemetry import LINE_BYTES_MAX, PIECE_BYTES_MAX, Demand, Line
+from nearcast.telemetry import LINE_BYTES_MAX, PIECE_BYTES_MAX, Line
 
 KEPT_S: Final = 35 * 86_400.0
 """Of the sums. An edge that was away for longer has nothing to say about what comes next."""
@@ -24,6 +25,17 @@ KEPT_S: Final = 35 * 86_400.0
 NUMBER_MAX: Final = 2**53
 EVENT_BYTES_MAX: Final = 10**14
 """In one event: no edge sends so much in an hour, and a sum of such must not overflow."""
+EVENT_COUNT_MAX: Final = 10**6
+"""Of viewings, stalls and errors in one event; more would be an edge that steers all plans."""
+EVENT_S_MAX: Final = 1e7
+"""Of times in one event: four months in front of one title."""
+EVENT_KBPS_MAX: Final = 1e7
+_MOST_BY_UNIT: Final[Mapping[str, float]] = {
+    "bytes": EVENT_BYTES_MAX,
+    "count": EVENT_COUNT_MAX,
+    "s": EVENT_S_MAX,
+    "kbps": EVENT_KBPS_MAX,
+}
 
 Odd = Literal["malformed", "unknown", "too_long", "ahead", "old"]
 """Of lines: not JSON or not of this form; of a kind that this version does not know; longer than a
@@ -62,7 +74,19 @@ _LINE: Final = msgspec.json.Decoder(Line)
 _BOOT_ID: Final = re.compile(r"[0-9a-f]{16}")
 _ENCODER: Final = msgspec.json.Encoder()
 _KIND: Final = msgspec.json.Decoder(_Kind)
-_KNOWN: Final = frozenset(("demand", "session", "filled", "noted"))
+_KINDS: Final = get_args(get_args(Line)[0])
+_KNOWN: Final = frozenset(str(kind.__struct_config__.tag) for kind in _KINDS)
+_BOUNDED: Final = {
+    kind: tuple(
+        (name, most)
+        for name in kind.__struct_fields__
+        if name != "wall_s" and (most := _MOST_BY_UNIT.get(name.rpartition("_")[2])) is not None
+    )
+    for kind in _KINDS
+}
+"""Figures of each kind by the unit in their names, and the most that one event may say."""
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""The last: JSON that is nested a thousand deep."""
 
 
 def inflate(body: bytes, encoding: str) -> bytes:
@@ -142,12 +166,12 @@ def _read_line(line: bytes, odd: dict[Odd, int]) -> Line | None:
         event: Line = _LINE.decode(line)
         if not _is_countable(event, line):
             raise msgspec.ValidationError("out of range")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         reason: Odd = "malformed"
         try:
             if _KIND.decode(line).e not in _KNOWN | {""}:
                 reason = "unknown"
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _UNREADABLE:
             pass
         odd[reason] = odd.get(reason, 0) + 1
         return None
@@ -155,19 +179,12 @@ def _read_line(line: bytes, odd: dict[Odd, int]) -> Line | None:
 
 
 def _is_countable(event: Line, line: bytes) -> bool:
-    """Whether a database takes it: PostgreSQL has no text with the character 0."""
+    """Whether a database takes it, and sums of it: PostgreSQL has no text with the character 0, and
+    nothing holds a whole number of more than 64 bits."""
     if b"\\u0000" in line:
         return False
-    if isinstance(event, Demand):
-        return max(_figures(event)) <= EVENT_BYTES_MAX
+    for name, most in _BOUNDED[type(event)]:
+        figure = getattr(event, name)
+        if figure is not None and figure > most:
+            return False
     return True
-
-
-def _figures(event: Demand) -> tuple[int, ...]:
-    return (
-        event.client_bytes,
-        event.resident_bytes,
-        event.origin_bytes,
-        event.head_bytes,
-        event.session_count,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ import sqlalchemy as sql
 from nearcast.fleet import Refused
 from nearcast.telemetry import Demand, Received
 from origin.drivers.state import ControlStore
+from origin.drivers.state.database import Database
 from origin.drivers.state.tables import demand, telemetry_cursors, telemetry_pieces
+from origin.drivers.state.telemetry import take_pieces
 from origin.drivers.telemetry.intake import Intake
+from origin.telemetry.pieces import Piece
 
 NOW_S = 1_790_000_000.0
 BOOT = "0123456789abcdef"
@@ -209,6 +212,33 @@ def test_one_piece_that_the_database_refuses_costs_the_others_nothing(
             assert isinstance(over, Refused)
             assert over.error == "bad_request"
             assert all(isinstance(one, Received) for one in others)
+        finally:
+            await store.close()
+
+    run(main())
+
+
+def test_one_piece_that_breaks_something_costs_the_others_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(database: Database, pieces: Sequence[Piece], **named: Any) -> Any:
+        if any(piece.edge == "bad" for piece in pieces):
+            raise OverflowError("Python int too large to convert to SQLite INTEGER")
+        return await take_pieces(database, pieces, **named)
+
+    monkeypatch.setattr("origin.drivers.telemetry.intake.take_pieces", breaks)
+
+    async def main() -> None:
+        store = await ControlStore.open("", tmp_path)
+        try:
+            intake = Intake(store.database, gather_s=0.01)
+            bad, *others = await asyncio.gather(
+                *(ship(intake, body(5), edge=edge) for edge in ("bad", "good-1", "good-2"))
+            )
+            assert isinstance(bad, Refused)
+            assert bad.error == "bad_request"
+            assert all(isinstance(one, Received) for one in others)
+            assert await total(store) == 10
         finally:
             await store.close()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from typing import get_args
 
 import msgspec
 import pytest
 
 from nearcast.errors import RemoteProtocolError
 from nearcast.telemetry import PIECE_BYTES_MAX, Demand, Line, SessionEnded
+from origin.drivers.telemetry.parquet import COLUMNS
 from origin.telemetry.cursors import Run, judge
 from origin.telemetry.pieces import Piece, inflate, read_piece
 from origin.telemetry.sums import Sums
@@ -126,6 +128,36 @@ def test_what_no_database_takes_is_counted_as_malformed() -> None:
     """PostgreSQL would refuse the whole batch for it, and so all others' events."""
     null = b'{"e":"noted","wall_s":1,"what":"a\\u0000b"}\n'
     assert piece(null + lines(demand(2**61), demand(5))).odd == {"malformed": 2}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"stall_count": 2**62}, {"error_count": 10**7}, {"watched_s": 1e12}, {"bitrate_kbps": 1e14}],
+    ids=str,
+)
+def test_a_viewing_that_says_more_than_can_be_is_malformed(said: dict[str, float]) -> None:
+    """A sum of such is more than 64 bits: it would cost the neighbours in the batch theirs."""
+    ended = SessionEnded(wall_s=NOW_S, title="t", watched_s=60.0)
+    one = piece(lines(ended, msgspec.structs.replace(ended, **said)))
+    assert (len(one.events), one.odd) == (1, {"malformed": 1})
+
+
+def test_no_event_speaks_for_a_million_viewings() -> None:
+    many = msgspec.structs.replace(demand(), session_count=10**6 + 1)
+    assert piece(lines(many)).odd == {"malformed": 1}
+
+
+def test_a_line_that_is_nested_deep_holds_up_none() -> None:
+    deep = b'{"e":"demand","x":' + b"[" * 1_900 + b"]" * 1_900 + b"}\n"
+    one = piece(deep + lines(demand()))
+    assert (len(one.events), one.odd) == (1, {"malformed": 1})
+
+
+def test_every_kind_of_event_is_known_and_has_its_columns_in_the_history() -> None:
+    for kind in get_args(get_args(Line)[0]):
+        assert set(kind.__struct_fields__) <= set(COLUMNS)
+        tag = kind.__struct_config__.tag
+        assert piece(b'{"e":"%s"}\n' % tag.encode()).odd == {"malformed": 1}
 
 
 def test_bodies_are_unpacked_within_bounds() -> None:

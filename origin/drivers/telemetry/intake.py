@@ -143,14 +143,17 @@ class Intake:
         try:
             verdicts = await self._take(tuple(one.piece for one in batch))
         except BaseException as error:
-            is_refused = isinstance(error, StateError) and not isinstance(error, StateUnavailable)
+            # What nobody foresaw is taken for a fault of the piece: it shall not stop the others.
+            is_refused = isinstance(error, Exception) and not isinstance(error, StateUnavailable)
             if is_refused and len(batch) > 1:
                 return False
-            told = error if isinstance(error, StateError) else StateUnavailable("it was broken off")
+            if is_refused and not isinstance(error, StateError):
+                logger.exception("telemetry.unforeseen edge=%s", batch[0].piece.edge)
+            told = _told(error)
             for one in batch:
                 if not one.answer.done():
                     one.answer.set_exception(told)
-            if not isinstance(error, StateError):
+            if not isinstance(error, Exception):
                 raise
             return True
         for one, verdict in zip(batch, verdicts, strict=True):
@@ -189,3 +192,11 @@ class Intake:
             figures.event_count += len(piece.events)
             for reason, count in piece.odd.items():
                 figures.odd[reason] = figures.odd.get(reason, 0) + count
+
+
+def _told(error: BaseException) -> StateError:
+    if isinstance(error, StateError):
+        return error
+    if isinstance(error, Exception):
+        return StateError(f"{type(error).__name__}: {error}")
+    return StateUnavailable("it was broken off")
