@@ -61,8 +61,7 @@ class PlanError(NearcastError):
     """A placement plan is not followed; the edge goes on with the one it has.
 
     `reason` is one word to count by: unreadable, oversized, version, untrusted (no key this edge
-    knows), forged (not what was signed), other_edge, expired, early (not valid yet), replayed
-    (made before the one in force), full (the disk has no room for it).
+    knows), forged (not what was signed), other_edge, expired.
     """
 
     def __init__(self, message: str, *, reason: str) -> None:

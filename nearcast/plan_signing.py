@@ -16,7 +16,6 @@ from typing import Final
 import msgspec
 
 from nearcast.errors import PlanError
-from nearcast.fleet import CLOCK_SKEW_S_MAX
 from nearcast.placement import (
     PLAN_BYTES_MAX,
     PLAN_VERSION,
@@ -68,12 +67,12 @@ def read_plan(
     *,
     edge: str,
     now_wall_s: float,
-    made_wall_s_min: float = 0.0,
-    may_be_early: bool = False,
 ) -> EdgePlan:
-    """The plan in `body`, if one of `keys` (public, base64) signed it for `edge`, it is valid now
-    (or `may_be_early`: later), and it was not made before `made_wall_s_min`, when the plan that is
-    in force was. Raises PlanError."""
+    """The plan in `body`, if one of `keys` (public, base64) signed it for `edge`, until it ends.
+
+    It may begin later: who follows it waits. It may be older than the one in force: an operator can
+    go back to it. Raises PlanError.
+    """
     if len(body) > PLAN_BYTES_MAX:
         raise PlanError(
             f"the plan has {len(body)} bytes, more than the {PLAN_BYTES_MAX} that are read",
@@ -97,18 +96,6 @@ def read_plan(
             f"plan {plan.plan_id[:12]} ended {now_wall_s - plan.valid_until_wall_s:.0f} s ago; "
             "look at both clocks if the origin says it is in force",
             reason="expired",
-        )
-    if now_wall_s < plan.valid_from_wall_s - CLOCK_SKEW_S_MAX and not may_be_early:
-        raise PlanError(
-            f"plan {plan.plan_id[:12]} begins in {plan.valid_from_wall_s - now_wall_s:.0f} s; "
-            "look at both clocks if the origin says it is in force",
-            reason="early",
-        )
-    if plan.made_wall_s < made_wall_s_min:
-        raise PlanError(
-            f"plan {plan.plan_id[:12]} was made {made_wall_s_min - plan.made_wall_s:.0f} s before "
-            "the one that is in force",
-            reason="replayed",
         )
     return plan
 

@@ -2,14 +2,15 @@
 
 A useful part is what a viewer needs to begin: the manifest, and of one rendition of the picture the
 initialisation and the first segment. Looking takes a while where there are many titles, so each
-look is at some of them, in turn: what is told may be a few minutes old.
+look is at some of them, in turn, and the digest is made anew when a round has ended and found other
+titles than the one before: what is told may be a few minutes old.
 """
 
 from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import google_crc32c
@@ -33,30 +34,32 @@ class HeldTitles:
         self._map = media_map
         self._residents = residents
         self._id_of = id_of
-        self._held: dict[str, None] = {}
+        self._held: dict[str, int] = {}  # by title's id its crc32c, as the last round found them
+        self._seen: dict[str, int] = {}
         self._turn: list[str] = []  # manifests still to be looked at in this round
-        self._seen: dict[str, None] = {}
+        self._digest = "", b""
 
     def look(self) -> None:
         """At some of the titles."""
         if not self._turn:
-            self._held, self._seen = self._seen, {}
             self._turn = list(self._map.urls())
         taken, self._turn = self._turn[-LOOKED_AT_MAX:], self._turn[:-LOOKED_AT_MAX]
         for url in taken:
             title = self._map.title(url)
             if title is not None and self._is_useful(title):
                 title_id = self._id_of(url)
-                self._held[title_id] = self._seen[title_id] = None
+                known = self._held.get(title_id)
+                self._seen[title_id] = (
+                    known if known is not None else google_crc32c.value(title_id.encode())
+                )
+        if not self._turn:
+            if self._seen.keys() != self._held.keys():
+                self._digest = _digest(self._seen.values())
+            self._held, self._seen = self._seen, {}
 
     def digest(self) -> tuple[str, bytes]:
-        """An id of it, and the sorted little-endian crc32c of the titles' ids."""
-        sums = sorted({google_crc32c.value(title_id.encode()) for title_id in self._held})
-        held = array(_CODE, sums[: HELD_BYTES_MAX // 4])
-        if array("H", [1]).tobytes() != b"\x01\x00":
-            held.byteswap()
-        text = held.tobytes()
-        return hashlib.sha256(text).hexdigest()[:16] if text else "", text
+        """An id of it, and the sorted little-endian crc32c of the titles' ids. Costs nothing."""
+        return self._digest
 
     def _is_useful(self, title: Title) -> bool:
         if self._residents.match(title.url, ()) is None:
@@ -67,3 +70,11 @@ class HeldTitles:
             and self._residents.match(one.segments[0].url, ()) is not None
             for one in title.representations("video")
         )
+
+
+def _digest(sums: Iterable[int]) -> tuple[str, bytes]:
+    held = array(_CODE, sorted(set(sums))[: HELD_BYTES_MAX // 4])
+    if array("H", [1]).tobytes() != b"\x01\x00":
+        held.byteswap()
+    text = held.tobytes()
+    return hashlib.sha256(text).hexdigest()[:16] if text else "", text

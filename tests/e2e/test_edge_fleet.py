@@ -248,8 +248,14 @@ def test_plans_that_are_not_the_origins_are_refused(
     eventually(lambda: edge.status()["fleet"]["plan_refusals"] == 2, "the second refusal")
     assert "is for e2" in edge.status()["fleet"]["plan_refused_last"]
     assert placement(edge)["plan_id"] == ""
-    fleet.put_plan("e1", titles.planned("any"))
+    plan = fleet.put_plan("e1", titles.planned("any"))
     eventually(lambda: placement(edge)["files_held"] == 1, "the right plan")
+    # One that begins later is taken, and waits.
+    fleet.put_plan("e1", valid_from_wall_s=time.time() + 600.0)
+    kept = FleetFolder(tmp_path / "store" / "fleet")
+    eventually(lambda: kept.plan() == fleet.plans["e1"], "the plan for later")
+    assert edge.status()["fleet"]["plan_refusals"] == 2
+    assert placement(edge)["plan_id"] == plan.plan_id
 
 
 def test_a_killed_edge_is_reported_within_three_seconds(

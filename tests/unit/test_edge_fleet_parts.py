@@ -86,6 +86,17 @@ def test_the_digest_tells_the_titles_that_can_begin() -> None:
     assert array("I", held).tolist() == sums
     assert len(held_id) == 16
     assert msgspec.json.encode(held)
+    assert world.core.held_titles()[1] is held  # made anew when others are held, and only then
+
+
+def test_a_round_over_many_titles_is_told_when_it_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge.fleet.digest.LOOKED_AT_MAX", 1)
+    world = PlacedWorld()
+    world.follow(world.plan(planned(1), planned(2)))
+    assert world.core.held_titles()[1] == b""  # it asks for all of it each time that it changes
+    assert len(world.core.held_titles()[1]) == 2 * 4
 
 
 def test_origins_are_asked_in_turn_and_the_known_one_is_kept() -> None:

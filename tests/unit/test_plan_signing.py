@@ -32,7 +32,6 @@ def refusal(
     key: bytes = KEY,
     edge: str = "ams1",
     now_wall_s: float = NOW_S,
-    made_wall_s_min: float = 0.0,
 ) -> str:
     with pytest.raises(PlanError) as caught:
         read_plan(
@@ -40,7 +39,6 @@ def refusal(
             [public_key_text(key)],
             edge=edge,
             now_wall_s=now_wall_s,
-            made_wall_s_min=made_wall_s_min,
         )
     return caught.value.reason
 
@@ -60,8 +58,6 @@ def test_what_is_wrong_is_named() -> None:
     assert refusal(body, key=OTHER) == "untrusted"
     assert refusal(body, edge="ams2") == "other_edge"
     assert refusal(body, now_wall_s=NOW_S + 3600.0) == "expired"
-    assert refusal(body, now_wall_s=NOW_S - 600.0) == "early"
-    assert refusal(body, made_wall_s_min=NOW_S) == "replayed"
     assert refusal(b"{}") == "unreadable"
     assert refusal(b"[" * 100_000) == "unreadable"
     assert refusal(b"\xff" * 10) == "unreadable"
@@ -87,20 +83,7 @@ def test_a_signature_for_a_model_is_none_for_a_plan() -> None:
     assert refusal(body) == "forged"
 
 
-def test_the_plan_in_force_may_come_again() -> None:
-    body = encode_plan(a_plan(), [KEY])
-    again = read_plan(
-        body,
-        [public_key_text(KEY)],
-        edge="ams1",
-        now_wall_s=NOW_S,
-        made_wall_s_min=a_plan().made_wall_s,
-    )
-    assert again == a_plan()
-
-
 def test_a_plan_for_later_is_read_by_who_waits_for_it() -> None:
     body = encode_plan(a_plan(), [KEY])
-    keys, before_s = [public_key_text(KEY)], NOW_S - 600.0
-    again = read_plan(body, keys, edge="ams1", now_wall_s=before_s, may_be_early=True)
+    again = read_plan(body, [public_key_text(KEY)], edge="ams1", now_wall_s=NOW_S - 600.0)
     assert again == a_plan()

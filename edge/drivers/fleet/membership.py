@@ -151,7 +151,7 @@ class Membership:
             is_its = spent is not None and spent.plan_id == plan.plan_id
             spent_bytes = spent.spent_bytes if spent is not None and is_its else 0
             self._pump.feed(PlanRead(plan=plan, spent_bytes=spent_bytes))
-        else:
+        if not isinstance(plan, EdgePlan) or plan.valid_from_wall_s > self._wall_s():
             self._tell(PlanFollowed(plan=None))
         self._pump.wake()
 
@@ -320,8 +320,7 @@ class Membership:
             return
         plan = await self._checked(reply.body, f"plan {plan_id} of {effect.origin}")
         if isinstance(plan, PlanError):
-            is_refused = plan.reason != "early"  # that one may be had later
-            self._pump.feed(PlanMissed(plan_id=plan_id, detail=str(plan), is_refused=is_refused))
+            self._pump.feed(PlanMissed(plan_id=plan_id, detail=str(plan), is_refused=True))
             return
         if plan.plan_id != plan_id:  # another one came into force meanwhile
             self._pump.feed(PlanMissed(plan_id=plan_id, detail="another plan was given"))
@@ -332,7 +331,7 @@ class Membership:
     async def _checked(self, signed: bytes, what: str) -> EdgePlan | PlanError:
         """The plan, if it is signed for us. Takes long, and so a thread."""
         identity = self._identity
-        wall_s = self._member.time.wall_s(self._clock.now_s())
+        wall_s = self._wall_s()
         try:
             return await asyncio.to_thread(
                 read_plan, signed, identity.plan_keys, edge=identity.edge, now_wall_s=wall_s
@@ -368,6 +367,9 @@ class Membership:
             return
         logger.info("fleet.renewed edge=%s", identity.edge)
         self._pump.feed(Renewed(renew_wall_s=renew_wall_s(answer.certificate_pem)))
+
+    def _wall_s(self) -> float:
+        return self._member.time.wall_s(self._clock.now_s())
 
     async def _kept(self, keep: Callable[[], None]) -> None:
         """What cannot be written is done without: the node goes on, and a restart knows less."""
