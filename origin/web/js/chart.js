@@ -4,6 +4,7 @@ import { DASH, dayText, hourText } from "./format.js";
 import { el, setText } from "./dom.js";
 
 const HEIGHT = 150;
+const DAYS = [86400, 2 * 86400, 7 * 86400];
 const DASHES = [undefined, [6, 4], [2, 3]];
 
 function color(name) {
@@ -83,7 +84,7 @@ export class Chart {
         scales: { x: { time: true }, y: { range: (_, __, top) => [0, Math.max(max, (top ?? 0) * 1.08) || 1] } },
         axes: [
           {
-            ...axis, size: 22, space: 60,
+            ...axis, size: 22, space: 60, incrs: isDaily ? DAYS : undefined,
             values: (_, ticks) =>
               ticks.map((at) => (isDaily || ticks.at(-1) - ticks[0] > 36 * 3600 ? dayText(at) : hourText(at))),
           },
@@ -114,7 +115,7 @@ export class Chart {
 
   /** The legend shows the newest values while nobody points. */
   #rest() {
-    const last = this.#data[0].length - 1;
+    const last = this.#data[1].findLastIndex((value) => value != null);
     if (last >= 0 && this.#plot?.cursor.idx == null) this.#plot?.setLegend({ idx: last }, false);
   }
 

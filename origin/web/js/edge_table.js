@@ -180,19 +180,17 @@ export class EdgeTable {
   }
 
   update({ isAll, isState }) {
-    const began = performance.now();
+    const now = performance.now();
     const isUsed = this.#table.table.matches(":hover") || this.#table.table.contains(document.activeElement);
-    const isDue = began - this.#orderedAt > REORDER_S * 1000 && !isUsed;
+    const isDue = now - this.#orderedAt > REORDER_S * 1000 && !isUsed;
     const reorders = isAll || isState || isDue;
     if (reorders) {
-      this.#orderedAt = began;
+      this.#orderedAt = now;
       this.#regions();
     }
     const rows = this.#chosen();
     this.#table.setRows(rows, { keepsOrder: !reorders });
     setText(this.#found, rows.length === live.edges.size ? "" : `${count(rows.length)} of ${count(live.edges.size)}`);
-    performance.measure("nearcast-edges", { start: began, end: performance.now() });
-    performance.clearMeasures("nearcast-edges");
   }
 
   /** Ages grow though nothing comes. */

@@ -70,11 +70,15 @@ export function overview() {
   }
 
   function update(event) {
+    const began = performance.now();
     figures();
     table.update(event?.detail ?? { isAll: true });
     regions.update();
     if (!event || event.detail.isState) listChanges();
     setAttribute(node, "data-edges", String(live.edges.size));
+    // What an update costs, for those who look (docs/fleet.md).
+    performance.measure("nearcast-update", { start: began });
+    performance.clearMeasures("nearcast-update");
   }
 
   const second = () => table.second();

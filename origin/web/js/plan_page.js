@@ -101,8 +101,8 @@ export function planView(id) {
       heading.lastChild.textContent = planName(plan.plan_id);
       apply.hidden = plan.state === "applied" || !may("operator");
       diff = await get(`${path}/diff`, abort.signal);
-      setText(against, diff.before_id === diff.plan_id
-        ? "This is the plan in force: there is nothing to change."
+      setText(against, plan.state === "applied"
+        ? "It is in force: this is all that it wants held, against nothing."
         : `Against ${diff.before_id ? `the plan in force, ${planName(diff.before_id)}` : "no plan"}: ${bytes(diff.added_bytes)} added, ${bytes(diff.removed_bytes)} removed, ${bytes(diff.kept_bytes)} kept.`);
       table.setRows(diff.edges);
       error.hidden = true;

@@ -26,6 +26,10 @@ function compared({ hours, forecasts }, window_s) {
     const known = forecasts.filter((one) => one.made_wall_s < at + step_s);
     return known.length ? (known.at(-1).bytes_per_day * step_s) / DAY_S : null;
   });
+  // Where the last step ends, so that it is drawn.
+  times.push(last + step_s);
+  actual.push(null);
+  expected.push(expected.at(-1));
   return { times, actual, expected, isDaily: step_s === DAY_S };
 }
 
@@ -90,7 +94,7 @@ export function titleView(id) {
     const { times, actual, expected, isDaily } = compared(detail, window_s);
     chart?.close();
     chart = new Chart({
-      name: isDaily ? "Taken each day" : "Taken each hour", format: bytes, isDaily,
+      name: isDaily ? "Taken each day" : "Taken each hour", format: bytes, isDaily, max: 1e6,
       series: [
         { label: "actual", color: "--chart-1", bars: true },
         { label: "forecast", color: "--chart-2", steps: true },
