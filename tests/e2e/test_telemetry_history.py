@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import gzip
+import threading
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from origin.drivers.state import ControlStore, StateError
 from origin.drivers.state.history_rows import files_of, waiting_events
 from origin.drivers.telemetry.history import History, day_of
 from origin.drivers.telemetry.intake import Intake
-from origin.drivers.telemetry.parquet import query_events
+from origin.drivers.telemetry.parquet import ANSWER_BYTES_MAX, ROWS_MAX, query_events
 
 DAY_S = 86_400.0
 NOW_S = 20_717 * DAY_S + 3_600.0  # an hour into a day
@@ -94,6 +96,43 @@ def test_events_become_files_by_day_and_can_be_asked(tmp_path: Path) -> None:
         await world.store.close()
 
     run(main())
+
+
+def test_nothing_is_packed_or_unpacked_where_others_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, set[int]] = {"compress": set(), "decompress": set()}
+    for name, used in threads.items():
+        work: Callable[..., bytes] = getattr(gzip, name)
+
+        def noting(
+            *args: Any, used: set[int] = used, work: Callable[..., bytes] = work, **named: Any
+        ) -> bytes:
+            used.add(threading.get_ident())
+            return work(*args, **named)
+
+        monkeypatch.setattr(gzip, name, noting)
+
+    async def main() -> None:
+        world = await make(tmp_path)
+        await world.tell(*demands(0, 3))
+        await world.history.write(NOW_S + 10.0)
+        assert await world.titles() == ["t0", "t1", "t2"]
+        await world.store.close()
+
+    run(main())
+    for used in threads.values():
+        assert used
+        assert threading.get_ident() not in used
+
+
+def test_an_answer_has_bounds_in_rows_and_in_bytes() -> None:
+    many = query_events((), f"SELECT range FROM range({ROWS_MAX + 1})")
+    assert (len(many.rows), many.is_cut) == (ROWS_MAX, True)
+    large = query_events((), "SELECT repeat('x', 200000) FROM range(1000)")
+    assert (len(large.rows), large.is_cut) == (ANSWER_BYTES_MAX // 200_000 + 1, True)
+    all_of_it = query_events((), f"SELECT range FROM range({ROWS_MAX})")
+    assert (len(all_of_it.rows), all_of_it.is_cut) == (ROWS_MAX, False)
 
 
 def test_files_of_a_day_that_is_over_become_one(tmp_path: Path) -> None:

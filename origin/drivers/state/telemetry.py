@@ -7,8 +7,10 @@ never wait for each other in a circle.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Any, Final
 
 import sqlalchemy as sql
@@ -46,6 +48,8 @@ async def take_pieces(
     Raises StateUnavailable; nothing has changed then, and the same pieces may be brought again.
     """
     assert len(pieces) <= PIECES_MAX, "the caller bounds its batches"
+    # Before the transaction, which others wait for, and not where others are answered.
+    packed = await asyncio.to_thread(_pack, pieces) if keeps_raw else ()
     async with database.writing() as connection:
         runs = await _lock_runs(connection, pieces)
         before = {key: (run.first_segment_no, dict(run.offsets)) for key, run in runs.items()}
@@ -62,8 +66,8 @@ async def take_pieces(
             for piece in taken:
                 sums.add(piece)
             await _add_sums(connection, sums)
-            if keeps_raw:
-                await _keep_raw(connection, taken)
+            is_taken = (verdict.outcome == "taken" for verdict in verdicts)
+            await _keep_raw(connection, tuple(compress(packed, is_taken)))
     return verdicts
 
 
@@ -186,25 +190,24 @@ async def _raise_firsts(connection: AsyncConnection, raised: Sequence[dict[str, 
     )
 
 
-async def _keep_raw(connection: AsyncConnection, taken: Iterable[Piece]) -> None:
-    rows: list[dict[str, Any]] = []
-    for piece in taken:
-        if not piece.events:
-            continue
-        rows.append(
-            {
-                "edge": piece.edge,
-                "boot_id": piece.boot_id,
-                "received_wall_s": piece.received_wall_s,
-                "event_count": len(piece.events),
-                "body": gzip.compress(piece.lines, BODY_LEVEL, mtime=0),
-            }
-        )
-        if len(rows) == RAW_AT_A_TIME:
-            await connection.execute(sql.insert(telemetry_pieces), rows)
-            rows = []
-    if rows:
-        await connection.execute(sql.insert(telemetry_pieces), rows)
+def _pack(pieces: Sequence[Piece]) -> tuple[dict[str, Any], ...]:
+    """The pieces' events as the history's writer will find them."""
+    return tuple(
+        {
+            "edge": piece.edge,
+            "boot_id": piece.boot_id,
+            "received_wall_s": piece.received_wall_s,
+            "event_count": len(piece.events),
+            "body": gzip.compress(piece.lines, BODY_LEVEL, mtime=0),
+        }
+        for piece in pieces
+    )
+
+
+async def _keep_raw(connection: AsyncConnection, packed: Iterable[dict[str, Any]]) -> None:
+    rows = [row for row in packed if row["event_count"]]
+    for begin in range(0, len(rows), RAW_AT_A_TIME):
+        await connection.execute(sql.insert(telemetry_pieces), rows[begin : begin + RAW_AT_A_TIME])
 
 
 async def _add_sums(connection: AsyncConnection, sums: Sums) -> None:

@@ -35,7 +35,6 @@ from origin.drivers.state.history_rows import (
     waiting_pieces,
 )
 from origin.drivers.state.store import ControlStore
-from origin.drivers.state.telemetry import forget_old
 from origin.drivers.telemetry.parquet import Answer, merge_files, query_events, write_events
 
 logger = logging.getLogger(__name__)
@@ -111,8 +110,7 @@ class History:
         return written
 
     async def tidy(self, wall_s: float) -> None:
-        """One file for each day that is over; no files and no sums that are too old."""
-        await forget_old(self._database, wall_s)
+        """One file for each day that is over; no files that are too old."""
         kept = timedelta(days=self._config.history_days)
         await forget_days(self._database, day_of(wall_s - kept.total_seconds()))
         by_day: dict[str, list[HistoryFile]] = defaultdict(list)

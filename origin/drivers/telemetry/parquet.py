@@ -6,6 +6,7 @@ blocks for as long as it takes; callers have a thread.
 
 from __future__ import annotations
 
+import gzip
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,6 +53,9 @@ QUERY_S: Final = 60.0
 """What a query may take."""
 ROWS_MAX: Final = 10_000
 """Of an answer to a query."""
+ANSWER_BYTES_MAX: Final = 64_000_000
+"""Of an answer's text. DuckDB itself holds 2,048 rows at a time, however large."""
+ROWS_AT_A_TIME: Final = 64
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +119,7 @@ def query_events(files: Sequence[Path], query: str, *, deadline_s: float = QUERY
                 )
             with _deadline(connection, deadline_s):
                 found = connection.execute(statements[0])
-                rows = found.fetchmany(ROWS_MAX + 1)
+                rows, is_cut = _fetched(found)
             columns = tuple(str(column[0]) for column in found.description)
         except duckdb.InterruptException as error:
             raise InputError(
@@ -124,11 +128,20 @@ def query_events(files: Sequence[Path], query: str, *, deadline_s: float = QUERY
         except duckdb.Error as error:
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"the query failed: {text}") from error
-    return Answer(
-        columns=columns,
-        rows=tuple(tuple(_plain(value) for value in row) for row in rows[:ROWS_MAX]),
-        is_cut=len(rows) > ROWS_MAX,
-    )
+    return Answer(columns=columns, rows=rows, is_cut=is_cut)
+
+
+def _fetched(found: Any) -> tuple[tuple[tuple[Any, ...], ...], bool]:
+    """As many rows as an answer may have, and whether there are more."""
+    rows: list[tuple[Any, ...]] = []
+    size_bytes = 0
+    while part := found.fetchmany(ROWS_AT_A_TIME):
+        for row in part:
+            if len(rows) == ROWS_MAX or size_bytes > ANSWER_BYTES_MAX:
+                return tuple(rows), True
+            rows.append(tuple(_plain(value) for value in row))
+            size_bytes += sum(len(value) if isinstance(value, str) else 8 for value in rows[-1])
+    return tuple(rows), False
 
 
 @contextmanager
@@ -169,7 +182,7 @@ def _with_origin(piece: WaitingPiece) -> Iterator[bytes]:
         "received_wall_s": piece.received_wall_s,
     }
     start = msgspec.json.encode(known)[:-1] + b","
-    for line in piece.lines.split(b"\n")[:-1]:
+    for line in gzip.decompress(piece.body).split(b"\n")[:-1]:
         yield start + line[1:] + b"\n"
 
 
