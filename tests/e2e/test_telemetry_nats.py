@@ -21,10 +21,12 @@ from nearcast.errors import ConfigError
 from nearcast.nats_login import nats_login
 from nearcast.telemetry import NATS_SUBJECT, Demand
 from origin.config import TelemetryConfig
+from origin.drivers.keeper import Keeper
 from origin.drivers.state import ControlStore
 from origin.drivers.state.tables import demand
 from origin.drivers.telemetry.intake import Intake
 from origin.drivers.telemetry.nats_intake import STREAM, NatsIntake
+from tests.servers import NatsServer, free_port
 
 NOW_S = 1_790_000_000.0
 RUN = "00000000000000aa"
@@ -75,13 +77,12 @@ async def taking(intake: Intake, url: str, **how: float) -> AsyncIterator[NatsIn
         is_known=lambda edge: edge.startswith("edge"),
         **how,
     )
-    task = asyncio.create_task(taker.run())
+    keeper = Keeper()
+    keeper.keep("nats", taker.run)
     try:
         yield taker
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await keeper.close()
 
 
 async def counted(store: ControlStore) -> dict[str, int]:
@@ -228,6 +229,54 @@ def test_what_is_no_telemetry_is_refused_and_holds_up_nothing(
                 await until(are_refused)
         finally:
             await client.close()
+            await store.close()
+
+    run(main())
+
+
+def test_a_server_that_comes_and_goes_is_found_again(
+    nats_server: NatsServer, nats_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each time it goes is told once, and the pauses begin anew."""
+
+    async def main() -> None:
+        store = await ControlStore.open("", tmp_path)
+        try:
+            intake = Intake(store.database, gather_s=0.0)
+            async with taking(intake, nats_url, pause_s=0.001) as taker:
+                for _ in range(2):
+                    await until_connected(taker)
+                    nats_server.stop()
+                    gone_count = taker.figures.away_count + 3
+
+                    async def has_tried(count: int = gone_count) -> bool:
+                        return taker.figures.away_count >= count
+
+                    await until(has_tried)
+                    nats_server.start()
+                await until_connected(taker)
+        finally:
+            await store.close()
+
+    run(main())
+    told = [record for record in caplog.messages if "telemetry.nats_away" in record]
+    assert len(told) == 2
+
+
+def test_a_server_that_never_comes_is_tried_for_ever(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = await ControlStore.open("", tmp_path)
+        try:
+            intake = Intake(store.database, gather_s=0.0)
+            url = f"nats://127.0.0.1:{free_port()}"
+            async with taking(intake, url, pause_s=0.0) as taker:
+                taker._failures = 1_100  # 2.0**1_024 is more than a float can be
+
+                async def has_tried() -> bool:
+                    return taker.figures.away_count >= 2
+
+                await until(has_tried)
+        finally:
             await store.close()
 
     run(main())

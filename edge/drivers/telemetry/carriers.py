@@ -138,6 +138,9 @@ class OverNats:
                 name=f"nearcast edge {self._edge}",
                 connect_timeout=5,
                 allow_reconnect=False,
+                # Without these nats-py itself tries for two minutes before it says anything.
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
                 error_cb=_ignore,
                 **nats_login(self._credentials_file),
             )

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nearcast.errors import ConfigError, NearcastError, RemoteProtocolError
+from nearcast.errors import NearcastError, RemoteProtocolError
 from nearcast.fleet import Refused
 from nearcast.nats_login import nats_login
 from nearcast.telemetry import NATS_SUBJECT
@@ -41,7 +41,10 @@ UNREAD_MAX: Final = 256
 EARLY_S: Final = 1.0
 EARLY_TRIES: Final = 60
 """How often a piece may come before the one that it follows; then that one is lost, and it too."""
+PAUSE_S: Final = 1.0
+"""Before the first try to connect again; doubled with each that fails."""
 PAUSE_S_MAX: Final = 30.0
+DOUBLINGS_MAX: Final = 5
 
 
 class NatsFigures(msgspec.Struct, kw_only=True):
@@ -54,6 +57,8 @@ class NatsFigures(msgspec.Struct, kw_only=True):
     """No telemetry, or of an edge that nobody knows."""
     lost_count: int = 0
     """What they follow never came."""
+    away_count: int = 0
+    """Failures to connect, and connections that ended."""
     is_connected: bool = False
 
 
@@ -69,6 +74,7 @@ class NatsIntake:
         is_known: Callable[[str], bool],
         ack_s: float = ACK_S,
         early_s: float = EARLY_S,
+        pause_s: float = PAUSE_S,
     ) -> None:
         """`is_known`: whether an edge of that name is in the fleet. That a message is of the edge
         in its subject is for the server's permissions to see to."""
@@ -78,21 +84,25 @@ class NatsIntake:
         self._is_known = is_known
         self._ack_s = ack_s
         self._early_s = early_s
+        self._pause_s = pause_s
+        self._failures = 0
+        """Since it was connected last."""
         self.figures = NatsFigures()
 
     async def run(self) -> None:
         import nats.errors
 
-        failures = 0
         while True:
             try:
                 await self._take_all()
-            except (nats.errors.Error, ConfigError, OSError, TimeoutError) as error:
-                self.figures.is_connected = False
-                if not failures:
+            except (nats.errors.Error, NearcastError, OSError, TimeoutError) as error:
+                if not self._failures:
                     logger.warning("telemetry.nats_away cause=%s", error)
-                pause_s = min(2.0**failures, PAUSE_S_MAX)
-                failures = 0 if self.figures.is_connected else failures + 1
+                pause_s = min(
+                    self._pause_s * 2.0 ** min(self._failures, DOUBLINGS_MAX), PAUSE_S_MAX
+                )
+                self._failures += 1
+                self.figures.away_count += 1
                 await asyncio.sleep(pause_s)
 
     async def _take_all(self) -> None:
@@ -103,12 +113,16 @@ class NatsIntake:
             name="nearcast origin",
             connect_timeout=5,
             allow_reconnect=False,
+            # Without these nats-py itself tries for two minutes before it says anything.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             error_cb=_ignore,
             **nats_login(self._config.nats_credentials_file),
         )
         try:
             subscription = await self._subscribe(client.jetstream())
             self.figures.is_connected = True
+            self._failures = 0
             logger.info("telemetry.nats_connected")
             while True:
                 # In the order of the stream: `take` queues before it first waits.

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from nearcast.errors import NearcastError
 from nearcast.fleet import Refused
 from nearcast.telemetry import Received
 from origin.config import OriginConfig
+from origin.drivers.keeper import Keeper
 from origin.drivers.objects import ObjectStore
 from origin.drivers.state.store import ControlStore
 from origin.drivers.telemetry.history import History
@@ -53,7 +55,7 @@ class TelemetryService:
         self._history: History | None = None
         if config.telemetry.history:
             self._history = open_history(store, config, holder=holder)
-        self._tasks: list[asyncio.Task[None]] = []
+        self.keeper: Final = Keeper()
 
     @property
     def figures(self) -> IntakeFigures:
@@ -67,10 +69,9 @@ class TelemetryService:
     def start(self) -> None:
         """Begin to take what comes by NATS, and to write the history."""
         if self._nats is not None:
-            self._tasks.append(asyncio.create_task(self._nats.run(), name="telemetry.nats"))
+            self.keeper.keep("telemetry.nats", self._nats.run)
         if self._history is not None:
-            work = self._write_history(self._history)
-            self._tasks.append(asyncio.create_task(work, name="telemetry.history"))
+            self.keeper.keep("telemetry.history", partial(self._write_history, self._history))
 
     async def receive(
         self,
@@ -101,11 +102,7 @@ class TelemetryService:
 
     async def close(self) -> None:
         """Finish what has come."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self.keeper.close()
         await self._intake.close()
         if self._history is not None:
             with contextlib.suppress(NearcastError):  # it runs out by itself
