@@ -40,6 +40,9 @@ class PlannedFile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The DASH manifest's path and query as clients ask for it; segments are found through it."""
     until_s: Amount | None = None
     """Media time at which it ends: a head; None: the whole."""
+    fetch_until_s: Amount | None = None
+    """What follows this media time is not fetched: it is a place reserved, where what viewers pull
+    of it stays; 0: all of it is; None: none of it is."""
     size_bytes: Count
     value_bytes: Amount = 0.0
     """Bytes it is expected to save while the plan is valid."""
@@ -69,7 +72,8 @@ class EdgePlan(msgspec.Struct, frozen=True, kw_only=True):
     fill_kbps_max: Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
     windows: Annotated[tuple[FillWindow, ...], msgspec.Meta(max_length=64)]
     files: Annotated[tuple[PlannedFile, ...], msgspec.Meta(max_length=500_000)]
-    """In the order to fetch them; what is held already is kept and costs nothing."""
+    """In the order to fetch them, reserved ones last; what is held already is kept and costs
+    nothing."""
     peers: Annotated[tuple[Peer, ...], msgspec.Meta(max_length=1_000)] = ()
 
 

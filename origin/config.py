@@ -47,11 +47,11 @@ class PlanConfig(Section, frozen=True):
     apply: bool = True
     interval_s: Annotated[float, msgspec.Meta(ge=1.0)] = 6 * 3600.0
     valid_s: Annotated[float, msgspec.Meta(ge=60.0)] = 36 * 3600.0
-    pinned_share: Share = 0.9
+    pinned_share: Share = 0.97
     windows: tuple[str, ...] = ("02:00-08:00",)
     fill_share: Share = 0.1
     fill_kbps: Positive = 200_000.0
-    fill_price: Annotated[float, msgspec.Meta(ge=0.0)] = 0.5
+    fill_price: Annotated[float, msgspec.Meta(ge=0.0)] = 0.1
     churn_share: Share = 0.5
     spread: Annotated[float, msgspec.Meta(ge=0.0)] = 4.0
     history_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 14

@@ -15,6 +15,7 @@ What is made of it:
     windows, budget     when an edge may fetch, and how much
     files               the files that could be placed, and their heads
     problem, solver     what should be held where, within every budget
+    reserving           places for what viewers pull, beside what is fetched
     sites, knapsack     the same inside a cluster, and for one edge
     wanted, sources     the files of an edge's plan, and whom it asks for them
     summary             what a plan says of itself

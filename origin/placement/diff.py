@@ -91,8 +91,8 @@ def _edge_diff(
     after: EdgePlan | None,
     about: Mapping[str, EdgeSummary],
 ) -> EdgeDiff:
-    old = {(file.title, file.rendition): file for file in before.files} if before else {}
-    new = {(file.title, file.rendition): file for file in after.files} if after else {}
+    old = _files(before)
+    new = _files(after)
     changes = [
         change
         for key in sorted(old.keys() | new.keys())
@@ -122,6 +122,12 @@ def _edge_diff(
             sorted(changes, key=lambda one: (-one.value_bytes, one.title, one.rendition))
         )[:CHANGES_MAX],
     )
+
+
+def _files(plan: EdgePlan | None) -> dict[tuple[str, str], PlannedFile]:
+    """But those that have only a place: nothing of them comes, or goes, by the plan."""
+    files = plan.files if plan else ()
+    return {(file.title, file.rendition): file for file in files if file.fetch_until_s != 0.0}
 
 
 def _change(old: PlannedFile | None, new: PlannedFile | None) -> FileChange | None:

@@ -111,6 +111,8 @@ class _Edge:
         for one in plan.edges:
             if one.edge in names:
                 for file in one.files:
+                    if file.fetch_until_s == 0.0:
+                        continue  # a place is no copy
                     self._holders.setdefault((file.title, file.rendition), []).append(one.edge)
         self._least = _least(own)
         self._best_left = self._best_that_is_nowhere()
@@ -175,9 +177,10 @@ def _sum(columns: Sequence[NDArray[np.floating]], count: int) -> NDArray[np.floa
 
 
 def _least(plan: EdgePlan) -> RunnerUp | None:
-    if not plan.files:
+    files = [file for file in plan.files if file.fetch_until_s != 0.0]
+    if not files:
         return None
-    file = min(plan.files, key=lambda one: (one.value_bytes / max(1, one.size_bytes), one.title))
+    file = min(files, key=lambda one: (one.value_bytes / max(1, one.size_bytes), one.title))
     return RunnerUp(
         title=file.title,
         rendition=file.rendition,
@@ -197,6 +200,11 @@ def _because(
     if file is not None:
         what = "the whole" if file.until_s is None else f"the first {file.until_s:.0f} s"
         saves = f"{file.value_bytes / max(1, file.size_bytes):.2f} bytes per byte"
+        if file.fetch_until_s == 0.0:
+            return (
+                f"{what} has a place reserved: nothing is fetched, and what viewers pull of it "
+                f"stays; {format_size(held)} is held, worth {worth:.2f} bytes per byte"
+            )
         if held >= file.size_bytes:
             return f"{what} is held and stays: it is expected to save {saves}"
         source = f"from {', '.join(file.from_edges)}, else " if file.from_edges else "from "

@@ -60,11 +60,8 @@ class Weights:
             seen += sessions
         while self._waiting and hour + 1 - self._waiting[0][0] >= HORIZON_HOURS:
             _, signals, seen = self._waiting.popleft()
-            viewed = seen > 0
-            self._past.append(
-                Snapshot(signals[viewed], seen[viewed], signals.sum(axis=(0, 1), dtype=np.float64))
-            )
-            self._fit()
+            self._past.append(_snapshot(signals, seen))
+            self._is_stale = True
 
     def of(self, signal_count: int) -> Floats:
         """(signal,), fitted when it is asked for."""

@@ -1,6 +1,6 @@
 """The plan for all edges: what each should hold, and how it comes by it.
 
-    inputs -> budgets -> sites -> solver -> sources -> an EdgePlan for each edge
+    inputs -> budgets -> sites -> solver -> reserving -> sources -> an EdgePlan for each edge
 
 The same inputs give the same plan, to the byte and so to the id, which is the SHA-256 of all edges'
 plans. Edges that are draining, in maintenance, down, or whose disk takes no writes are given what
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nearcast.hashing import keys_of
 from nearcast.placement import EdgePlan, Peer, PlannedFile
-from nearcast.units import bytes_per_s_from_kbps
+from nearcast.units import bytes_per_s_from_kbps, kbps_from_bytes_per_s
 from origin.placement.budget import Budget, budget_of, common_fill_bytes
 from origin.placement.files import Files, increments
 from origin.placement.inputs import EdgeInput, PlanInputs
@@ -32,6 +32,7 @@ from origin.placement.problem import (
     Site,
     spread_of,
 )
+from origin.placement.reserving import share_out
 from origin.placement.settings import PlanSettings
 from origin.placement.solver import solve
 from origin.placement.sources import Place, Sources
@@ -40,6 +41,10 @@ from origin.placement.wanted import Wanted, held_files, wanted_files
 
 MANIFEST_BYTES: Final = 32_768
 """For each title of which something is fetched: its manifests are fetched as well."""
+RATE_SLACK: Final = 2.0
+"""An edge that waits for others, and for viewers, still has half of its window for the plan..."""
+RATE_SHARE_MIN: Final = 0.05
+"""...and a few files are there soon."""
 PEERS_MAX: Final = 1_000
 BINDING_SHARE: Final = 0.98
 """A budget that is used so far is one that binds."""
@@ -58,10 +63,11 @@ def make_plan(inputs: PlanInputs) -> Plan:
     solved: dict[str, EdgePlacement] = {}
     placed = iter(placement.edges)
     for site in sites:
-        for column in range(len(site.members)):
-            one = next(placed)
+        members = [next(placed) for _ in site.members]
+        shares = share_out(site, members, settings.valid_s)
+        for column, (one, share) in enumerate(zip(members, shares, strict=True)):
             solved[one.edge] = one
-            wanted[one.edge] = wanted_files(files, site, column, one)
+            wanted[one.edge] = wanted_files(files, site, column, one, share)
     sources = Sources([_place(edge, wanted[edge.edge]) for edge in edges], keys)
     urls = {edge.edge: edge.profile.url for edge in edges}
     plans = [
@@ -174,7 +180,7 @@ def _place(edge: EdgeInput, wanted: Wanted) -> Place:
         region=edge.profile.region,
         held_bytes=edge.held_bytes if is_asked else None,
         fetch_file=wanted.file[is_fill],
-        fetch_bytes=wanted.end_bytes[is_fill],
+        fetch_bytes=wanted.fetch_bytes[is_fill],
     )
 
 
@@ -189,31 +195,38 @@ def _edge_plan(
     files, settings = inputs.files, inputs.settings
     is_head = wanted.end_bytes < files.size_bytes[wanted.file]
     until_s = files.head_s[wanted.file].tolist()
-    kept_count = int((wanted.fill_bytes == 0).sum())
-    from_edges = [()] * kept_count + sources.of(edge)
+    is_fill = wanted.fill_bytes > 0
+    fetch_until_s = np.where(wanted.is_reserved, 0.0, files.head_s[wanted.file]).tolist()
+    is_partial = wanted.fetch_bytes < wanted.end_bytes
+    asked_for = iter(sources.of(edge))
+    from_edges = [next(asked_for) if one else () for one in is_fill.tolist()]
     planned = [
         PlannedFile(
             title=files.titles[file],
             rendition=files.renditions[file],
             manifest=files.manifests[file],
             until_s=until if head else None,
+            fetch_until_s=fetch_until if partial else None,
             size_bytes=end_bytes,
             value_bytes=value_bytes,
             from_edges=asked,
         )
-        for file, head, until, end_bytes, value_bytes, asked in zip(
+        for file, head, until, partial, fetch_until, end_bytes, value_bytes, asked in zip(
             wanted.file.tolist(),
             is_head.tolist(),
             until_s,
+            is_partial.tolist(),
+            fetch_until_s,
             wanted.end_bytes.tolist(),
             np.round(wanted.value_bytes, 1).tolist(),
             from_edges,
             strict=True,
         )
     ]
-    fill_bytes = int(wanted.fill_bytes.sum())
-    titles = {one.title for one in planned[kept_count:]}
+    titles = {one.title for one, fills in zip(planned, is_fill.tolist(), strict=True) if fills}
     named = sorted({name for asked in set(from_edges) for name in asked})
+    fill_bytes_max = int(wanted.fill_bytes.sum()) + MANIFEST_BYTES * len(titles)
+    fill_bytes_max = min(budget.fill_bytes, fill_bytes_max)
     return EdgePlan(
         plan_id="",
         edge=edge,
@@ -221,12 +234,22 @@ def _edge_plan(
         valid_from_wall_s=inputs.wall_s,
         valid_until_wall_s=inputs.wall_s + settings.valid_s,
         pinned_bytes_max=budget.pinned_bytes,
-        fill_bytes_max=min(budget.fill_bytes, fill_bytes + MANIFEST_BYTES * len(titles)),
-        fill_kbps_max=budget.fill_kbps,
+        fill_bytes_max=fill_bytes_max,
+        fill_kbps_max=_even_kbps(budget, fill_bytes_max),
         windows=budget.windows,
         files=tuple(planned),
         peers=tuple(Peer(edge=name, url=urls[name]) for name in named[:PEERS_MAX]),
     )
+
+
+def _even_kbps(budget: Budget, fill_bytes: int) -> float:
+    """All edges' windows open at once where they have one clock: fetched as fast as may be, the
+    night's bytes would be a peak of their own at the origin."""
+    if not budget.windows:
+        return budget.fill_kbps
+    first_s = budget.windows[0].until_wall_s - budget.windows[0].from_wall_s
+    even = RATE_SLACK * kbps_from_bytes_per_s(fill_bytes / first_s)
+    return float(min(budget.fill_kbps, max(even, RATE_SHARE_MIN * budget.fill_kbps)))
 
 
 def _id_of(plans: Sequence[EdgePlan]) -> str:
@@ -246,12 +269,13 @@ def _edge_summary(
     limits: Limits,
 ) -> EdgeSummary:
     one = solved.get(edge.edge)
-    stored_bytes, fill_bytes = int(wanted.end_bytes.sum()), int(wanted.fill_bytes.sum())
+    stored_bytes, fill_bytes = int(wanted.fetch_bytes.sum()), int(wanted.fill_bytes.sum())
+    named_bytes = int(wanted.end_bytes.sum())
     binding: list[Binding] = []
     if one is not None:
         held_bytes = 0 if edge.held_bytes is None else int(edge.held_bytes.sum())
         free_bytes = max(0, budget.pinned_bytes - held_bytes)
-        if one.storage_price > 0 and stored_bytes >= BINDING_SHARE * budget.pinned_bytes:
+        if named_bytes >= BINDING_SHARE * budget.pinned_bytes:
             binding.append("storage")
         if one.fill_price > 0:
             is_churn = free_bytes + budget.churn_bytes < budget.fill_bytes
@@ -263,9 +287,11 @@ def _edge_summary(
         cluster=edge.profile.cluster,
         region=edge.profile.region,
         files=len(wanted.file),
-        kept_files=int((wanted.fill_bytes == 0).sum()),
+        kept_files=int(((wanted.fill_bytes == 0) & ~wanted.is_reserved).sum()),
+        reserved_files=int(wanted.is_reserved.sum()),
         pinned_bytes_max=budget.pinned_bytes,
         stored_bytes=stored_bytes,
+        reserved_bytes=named_bytes - stored_bytes,
         fill_bytes=fill_bytes,
         fill_bytes_able=budget.fill_bytes,
         churn_bytes_max=budget.churn_bytes,

@@ -21,10 +21,10 @@ class PlanSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     valid_s: float = 36 * 3600.0
-    pinned_share: float = 0.9
+    pinned_share: float = 0.97
     windows: tuple[str, ...] = ("02:00-08:00",)
     fill_share: float = 0.1
     fill_kbps: float = 200_000.0
-    fill_price: float = 0.5
+    fill_price: float = 0.1
     churn_share: float = 0.5
     spread: float = 4.0

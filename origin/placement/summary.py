@@ -17,10 +17,15 @@ class EdgeSummary(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str = ""
     region: str = ""
     files: int = 0
+    """All that its plan names."""
     kept_files: int = 0
+    reserved_files: int = 0
+    """Of which nothing is fetched: what viewers pull of them stays."""
     pinned_bytes_max: int = 0
     stored_bytes: int = 0
     """What it will hold for the plan when all is fetched."""
+    reserved_bytes: int = 0
+    """Places for what viewers pull beyond that."""
     fill_bytes: int = 0
     fill_bytes_able: int = 0
     """What its windows and its rate would let it fetch."""

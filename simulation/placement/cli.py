@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +11,6 @@ import typer
 from nearcast.errors import ConfigError, InputError
 from nearcast.json_file import JsonFile, check_json_file, write_json
 from simulation.prefetch.plot import check_plot
-
-_WINDOW = re.compile(r"([01]?\d|2[0-3]):00-([01]?\d|2[0-4]):00")
 
 
 def placement(
@@ -41,21 +38,24 @@ def placement(
         int, typer.Option(min=1, max=10_000, help="Replayed, and not counted.")
     ] = 4,
     windows: Annotated[
-        str, typer.Option(metavar="HH:00-HH:00", help="When plans may fetch, each day.")
+        str, typer.Option(metavar="HH:MM-HH:MM", help="When plans may fetch, each day.")
     ] = "02:00-08:00",
     fill_kbps: Annotated[
         float, typer.Option(min=1.0, help="How fast an edge may fetch for its plan, at most.")
-    ] = 400_000.0,
+    ] = 200_000.0,
     fill_share: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="How much, of what it served the day before."),
+        typer.Option(min=0.0, max=1.0, help="How much, of what viewers take."),
     ] = 0.10,
     plan_every: Annotated[
         int, typer.Option(metavar="HOURS", min=1, max=24, help="Between two plans; divides 24.")
     ] = 6,
     pinned: Annotated[
         str, typer.Option(metavar="SHARE", help="Of the store, by plan; the rest is LRU.")
-    ] = "100%",
+    ] = "97%",
+    fill_price: Annotated[
+        float, typer.Option(min=0.0, help="What a fetched byte must be expected to save.")
+    ] = 0.1,
     without: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +76,7 @@ def placement(
 
     Planners: lru (no plan), yesterday, ewma and oracle (whole files, pinned at midnight),
     hybrid and oracle-hybrid (60 % pinned so, 40 % LRU), and nearcast: the origin's own forecast
-    and solver, which see of the log what edges would have reported until then.
+    and planner, which see of the log what edges would have reported until then.
 
     A hit is a byte served from what was held when it was asked for. A fill is a byte fetched for
     the plan; what viewers pull is none. The first four and the oracles fill at midnight, at once
@@ -89,9 +89,10 @@ def placement(
     if find_spec("numba") is None:
         raise ConfigError("this replay is compiled by numba: pip install 'nearcast[sim]'")
     from origin.placement.forecast import PARTS
+    from origin.placement.settings import PlanSettings
+    from origin.placement.windows import parse_window
     from simulation.placement.options import Options
     from simulation.placement.planners import PLANNERS
-    from simulation.placement.replay import FillLimits
     from simulation.placement.report import lines
     from simulation.placement.study import study
     from simulation.placement.trace import read_trace
@@ -112,13 +113,19 @@ def placement(
         raise ConfigError(
             f"--plan-every {plan_every}: it must divide 24, for a plan at each window"
         )
-    from_hour, until_hour = _hours(windows)
+    try:
+        parse_window(windows)
+    except ValueError as error:
+        raise ConfigError(f"--windows {error}") from error
     options = Options(
-        limits=FillLimits(
-            from_hour=from_hour, until_hour=until_hour, kbps=fill_kbps, share=fill_share
+        settings=PlanSettings(
+            windows=(windows,),
+            fill_kbps=fill_kbps,
+            fill_share=fill_share,
+            pinned_share=parse_share(pinned, "--pinned"),
+            fill_price=fill_price,
         ),
         every_hours=plan_every,
-        pinned_share=parse_share(pinned, "--pinned"),
         parts=PARTS - left_out,
     )
     trace = read_trace(sessions, catalog)
@@ -137,13 +144,3 @@ def placement(
         from simulation.placement.plot import draw
 
         draw(found, plot)
-
-
-def _hours(text: str) -> tuple[int, int]:
-    found = _WINDOW.fullmatch(text.strip())
-    if found is None:
-        raise ConfigError(f"--windows {text}: write whole hours such as 02:00-08:00")
-    from_hour, until_hour = int(found[1]), int(found[2]) % 24
-    if from_hour == until_hour:
-        raise ConfigError(f"--windows {text}: it is empty; write whole hours such as 02:00-08:00")
-    return from_hour, until_hour

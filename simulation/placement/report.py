@@ -17,12 +17,15 @@ def lines(study: PlacementStudy, options: Options, source: str) -> Iterator[str]
         f"each edge holds {study.storage_bytes / 1e9:.0f} GB, {study.storage_share:.1%} of the "
         "catalogue"
     )
-    limits = options.limits
+    settings = options.settings
     yield (
-        f"nearcast: plans every {options.every_hours} h, {options.pinned_share:.0%} by plan; fills "
-        f"{limits.from_hour:02d}:00-{limits.until_hour:02d}:00,"
+        f"nearcast: plans every {options.every_hours} h, {settings.pinned_share:.0%} by plan; "
+        f"fills {', '.join(settings.windows)},"
     )
-    yield f"up to {limits.kbps / 1000:g} Mbit/s and {limits.share:.0%} of the day before's bytes"
+    yield (
+        f"up to {settings.fill_kbps / 1000:g} Mbit/s and {settings.fill_share:.0%} of what is "
+        "served"
+    )
     yield ""
     yield (
         f"{'planner':<16}{'byte hits':>11}{'fills':>9}{'worst hour':>13}{'worst flow':>13}"

@@ -100,6 +100,7 @@ def serve(
     fill_bytes_per_s: float,
     fill_bytes_max: float,
     capacity_bytes: float,
+    wanted_bytes_max: float,
     segments: Ints,
     held: Ints,
     is_wanted: NDArray[np.bool_],
@@ -155,6 +156,13 @@ def serve(
         hourly[began, VIEWED_HIT] += min(count, had) * per_segment
         grown = max(count - had, 0)
         held[chunk] = had + grown
+        if is_wanted[chunk] and used[WANTED_BYTES] + grown * per_segment > wanted_bytes_max:
+            # The plan's share is full: what is here of it stays as long as anything else does.
+            is_wanted[chunk] = False
+            if had > 0:
+                push(links, anchor, chunk)
+                used[WANTED_BYTES] -= had * per_segment
+                used[PULLED_BYTES] += had * per_segment
         if is_wanted[chunk]:
             used[WANTED_BYTES] += grown * per_segment
         else:

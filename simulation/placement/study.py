@@ -60,7 +60,7 @@ def study(
     served_bytes = 0.0
     for name in planners:
         planner = PLANNERS.get(name)(trace, capacity_bytes, options)
-        hourly = replay(trace, planner, capacity_bytes=capacity_bytes, limits=options.limits)
+        hourly = replay(trace, planner, capacity_bytes=capacity_bytes)
         counted = hourly[:, warmup_days * DAY_HOURS :]
         served_bytes = float(counted[:, :, DEMAND].sum())
         rows.append(row_of(name, counted))

@@ -32,6 +32,7 @@ from simulation.prefetch.segments import (
 DAY_HOURS: Final = 24
 HALF: Final = 0.5
 """Of an episode: who saw so much is about to want the next one (nearcast.telemetry)."""
+DAYS_MAX: Final = 1_000
 GENRES_MAX: Final = 10_000
 
 
@@ -78,6 +79,14 @@ def read_trace(sessions: Path, catalogue: Path) -> Trace:
         raise InputError(
             f"{sessions}: start_s counts from the first day's midnight, so none is < 0"
         )
+    if not (log.start_s < DAYS_MAX * DAY_HOURS * HOUR_S).all():
+        raise InputError(
+            f"{sessions}: start_s {log.start_s.max():g} is more than {DAYS_MAX} days; it counts "
+            "from the first day's midnight, not from 1970"
+        )
+    if not (np.isfinite(log.kbps).all() and (log.kbps > 0).all()):
+        item = int(np.flatnonzero(~(np.isfinite(log.kbps) & (log.kbps > 0)).all(axis=1))[0])
+        raise InputError(f"{catalogue}: item {item} has a rate of {log.kbps[item].min():g} kbit/s")
     return trace_of(log, genre)
 
 

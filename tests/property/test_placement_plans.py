@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nearcast.fleet import EdgeProfile, Storage
-from nearcast.placement import EdgePlan
+from nearcast.placement import EdgePlan, PlannedFile
 from nearcast.seeds import Seeds
 from nearcast.units import bytes_per_s_from_kbps
 from origin.placement.budget import common_fill_bytes
@@ -86,12 +86,26 @@ def random_inputs(seed: int) -> PlanInputs:
     )
 
 
-def fetched_bytes(plan: EdgePlan, edge: EdgeInput, files: Files) -> int:
+def fetched_end(file: PlannedFile, files: Files, row: int) -> int:
+    """Up to where it is to be there."""
+    if file.fetch_until_s is None:
+        return file.size_bytes
+    return 0 if file.fetch_until_s == 0.0 else int(files.head_bytes[row])
+
+
+def missing_bytes(plan: EdgePlan, edge: EdgeInput, files: Files) -> list[int]:
+    """Of each file."""
     rows, held = files.rows(), edge.held_bytes
     assert held is not None
-    return sum(
-        max(0, file.size_bytes - int(held[rows[file.title, file.rendition]])) for file in plan.files
-    )
+    found = []
+    for file in plan.files:
+        row = rows[file.title, file.rendition]
+        found.append(max(0, fetched_end(file, files, row) - int(held[row])))
+    return found
+
+
+def fetched_bytes(plan: EdgePlan, edge: EdgeInput, files: Files) -> int:
+    return sum(missing_bytes(plan, edge, files))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -131,9 +145,12 @@ def test_a_plan_keeps_every_budget(seed: int) -> None:
         if is_resting or is_failing:
             assert fetched == 0
             assert one.windows == ()
-        # What is held comes first, and what is fetched by falling worth.
-        fills = [file.size_bytes > held[rows[file.title, file.rendition]] for file in one.files]
-        assert fills == sorted(fills)
+        # What is held comes first, then what is fetched, then what is only reserved.
+        sorts = [
+            2 if file.fetch_until_s == 0.0 else int(missing > 0)
+            for file, missing in zip(one.files, missing_bytes(one, edge, files), strict=True)
+        ]
+        assert sorts == sorted(sorts)
         for file in one.files:
             row = rows[file.title, file.rendition]
             whole = int(files.size_bytes[row])
@@ -163,7 +180,7 @@ def test_nobody_waits_for_each_other(seed: int) -> None:
             for name in file.from_edges:
                 held = edges[name].held_bytes
                 assert held is not None
-                if held[row] < file.size_bytes:
+                if held[row] < fetched_end(file, inputs.files, row):
                     waits.setdefault((one.edge, row), set()).add(name)
     for (edge, row), names in waits.items():
         seen, front = set(), names
@@ -198,7 +215,11 @@ def test_who_holds_what_was_planned_fetches_nothing_more(seed: int) -> None:
         one = plan.edge(edge.edge)
         assert one is not None
         for file in one.files:
-            held[rows[file.title, file.rendition]] = file.size_bytes
+            row = rows[file.title, file.rendition]
+            held[row] = max(
+                0 if edge.held_bytes is None else edge.held_bytes[row],
+                fetched_end(file, inputs.files, row),
+            )
         filled.append(msgspec.structs.replace(edge, held_bytes=held))
     again = make_plan(msgspec.structs.replace(inputs, edges=tuple(filled)))
     first = sum(edge.fill_bytes for edge in plan.summary.edges)

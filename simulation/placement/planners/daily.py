@@ -8,14 +8,16 @@ store is LRU.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulation.placement.replay import Wanted
-from simulation.placement.residency import HOUR_S, Floats
+from simulation.placement.residency import HOUR_S, Floats, Store
 from simulation.placement.trace import DAY_HOURS, Trace
+
+_AT_ONCE: Final = 1e30
 
 
 class Scores(Protocol):
@@ -41,22 +43,28 @@ class DailyPlanner:
         self._trace = trace
         self._pinned_bytes = pinned_share * capacity_bytes
         self._scores = scores
-        self._day = 0
         self.hours = tuple(range(first_day * DAY_HOURS, trace.hours, DAY_HOURS))
 
-    def begin(self, hour: int) -> None:
-        self._day = hour // DAY_HOURS
+    def plan(self, hour: int, stores: Sequence[Store]) -> list[Wanted]:
+        return [self._wanted(edge, hour, store) for edge, store in enumerate(stores)]
 
-    def wanted(self, edge: int, held: NDArray[np.int64], fill_bytes: float) -> Wanted:
+    def _wanted(self, edge: int, hour: int, store: Store) -> Wanted:
         sizes = self._trace.copy_bytes
-        density = self._scores.of(edge, self._day) / sizes
+        density = self._scores.of(edge, hour // DAY_HOURS) / sizes
         order = np.argsort(-density, kind="stable")
         order = order[density[order] > 0]
         chosen = np.zeros(len(sizes), dtype=np.bool_)
         chosen[order[np.cumsum(sizes[order]) <= self._pinned_bytes]] = True
         is_wanted = chosen[self._trace.chunks.copy_of]
-        missing = is_wanted & (held < self._trace.chunk_segments)
-        return Wanted(is_wanted, np.flatnonzero(missing).astype(np.int32))
+        missing = is_wanted & (store.held < self._trace.chunk_segments)
+        return Wanted(
+            is_wanted,
+            np.flatnonzero(missing).astype(np.int32),
+            np.array([[0.0, 1.0]]),
+            _AT_ONCE,
+            _AT_ONCE,
+            _AT_ONCE,
+        )
 
 
 def bytes_by_day(trace: Trace) -> Floats:

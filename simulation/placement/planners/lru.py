@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from simulation.placement.options import Options
 from simulation.placement.replay import Wanted
+from simulation.placement.residency import Store
 from simulation.placement.trace import Trace
 
 
@@ -14,10 +14,7 @@ class Pull:
     hours: tuple[int, ...] = ()
     is_published = True
 
-    def begin(self, hour: int) -> None:
-        raise AssertionError("it never plans")
-
-    def wanted(self, edge: int, held: NDArray[np.int64], fill_bytes: float) -> Wanted:
+    def plan(self, hour: int, stores: Sequence[Store]) -> list[Wanted]:
         raise AssertionError("it never plans")
 
 
