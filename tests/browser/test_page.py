@@ -116,7 +116,7 @@ def test_a_plan_is_looked_at_and_put_in_force(world: World, open_page: OpenPage)
         lambda: world.origin.api("GET", "/fleet")["plan_id"] == plan_id, "the plan in force"
     )
     page.get_by_role("link", name="Audit").click()
-    expect(page.locator("tbody tr", has_text="plan.apply").first).to_contain_text(plan_id[:8])
+    expect(page.locator("tbody tr", has_text="plan.applied").first).to_contain_text(plan_id[:8])
 
 
 def test_a_title_tells_where_it_is_and_why(world: World, open_page: OpenPage) -> None:
