@@ -6,7 +6,7 @@ times are the origins'. Secrets are bytes or digests here and appear in no log a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -85,10 +85,15 @@ class ObservationRecord(msgspec.Struct, frozen=True, kw_only=True):
     origin_id: str
 
 
+CLOCK: Final = "the clock"
+"""Who made a plan, or put it in force, when no person did; no token can be named so."""
+
+
 class PlanHead(msgspec.Struct, frozen=True, kw_only=True):
     """A plan without what each edge has to do."""
 
     plan_id: str
+    made_by: str = ""
     made_wall_s: float
     valid_from_wall_s: float
     valid_until_wall_s: float

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -80,7 +82,13 @@ def test_a_plan_is_made_explained_and_fetched(title_library: Path, tmp_path: Pat
         assert diff["edges"][0]["added_files"] == made["file_count"]
         assert edge.request("GET", fleet.PLAN_PATH).status == 404
 
-        assert origin.api("POST", f"/plans/{made['plan_id']}/apply")["state"] == "applied"
+        apply = f"/plans/{made['plan_id']}/apply"
+        assert edge.beat(storage={"capacity_bytes": 10**12, "is_failing": True}).status == 200
+        refused = origin.ask("POST", f"/v1/admin{apply}")
+        assert (refused.status, refused.error) == (409, "no_room")
+        assert "ams-1: its disk takes no writes" in refused.json["detail"]
+        assert edge.beat().status == 200
+        assert origin.api("POST", apply)["state"] == "applied"
         origin.wait_for(lambda: edge.beat().json["plan_id"] == made["plan_id"], "the plan")
         reply = edge.request("GET", fleet.PLAN_PATH)
         plan = read_plan(reply.body, edge.answer.plan_keys, edge="ams-1", now_wall_s=time.time())
@@ -107,3 +115,14 @@ def test_a_plan_is_made_explained_and_fetched(title_library: Path, tmp_path: Pat
         assert origin.ask("GET", "/v1/admin/titles/nothing").status == 404
         actions = {one["action"] for one in origin.api("GET", "/audit")["entries"]}
         assert {"plan.proposed", "plan.applied"} <= actions
+
+        with contextlib.closing(sqlite3.connect(library / "control.db")) as database, database:
+            database.execute(
+                "UPDATE plans SET valid_until_wall_s = 1, "
+                "summary = json_set(CAST(summary AS TEXT), '$.valid_until_wall_s', 1.0)"
+            )
+        over = origin.ask("POST", f"/v1/admin{apply}")
+        assert (over.status, over.error) == (409, "expired")
+        figures = origin.ask("GET", "/metrics").body.decode()
+        assert 'nearcast_origin_plans_refused_total{reason="no_room"} 1.0' in figures
+        assert 'nearcast_origin_plans_refused_total{reason="expired"} 1.0' in figures

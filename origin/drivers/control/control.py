@@ -42,12 +42,14 @@ from origin.drivers.control.identities import Identities
 from origin.drivers.control.listener import shown_address
 from origin.drivers.control.metrics import ControlCollector
 from origin.drivers.control.page import WebPage
+from origin.drivers.control.plan_clock import PlanClock
 from origin.drivers.control.planning import Planning
 from origin.drivers.control.players import Players
 from origin.drivers.control.probes import Prober
 from origin.drivers.control.public import Public
 from origin.drivers.control.sync import Sync
 from origin.drivers.control.token_file import TOKEN_FILE, URL_FILE, made_or_read
+from origin.drivers.control.upkeep import Upkeep
 from origin.drivers.control.view import View
 from origin.drivers.state import ControlStore
 from origin.drivers.telemetry.service import TelemetryService
@@ -123,9 +125,9 @@ class Control:
         )
         view = self.view = View(fleet, pump, identities, desk)
         players = self.players = Players(Steering(fleet), view, config.steering_url)
-        planning = self._planning = Planning(
-            self._origin, store, fleet, identities, self.origin_id, self._hurry
-        )
+        planning = Planning(self._origin, store, fleet, identities, self._hurry)
+        clock = self._plan_clock = PlanClock(config.plan, store, planning, self.origin_id)
+        upkeep = self._upkeep = Upkeep(store, self.origin_id)
         tls = self._tls = tls_context(identities.authority.certificate_pem)
         self._certify()
         self._fleet_port = FleetPort(desk, tls, connections_max=config.connections_max)
@@ -158,8 +160,9 @@ class Control:
         )
         sync = self._sync = view.sync = Sync(store, identities, desk, self, origin)
         self._collector = ControlCollector(
-            view, desk, self._fleet_port, sync, players, self._public, self._telemetry, self.hub
-        )
+            view, desk, self._fleet_port, sync, players, self._public, self._telemetry, self.hub,
+            planning, clock,
+        )  # fmt: skip
         await sync.look()
         pump.wake()
         self._telemetry.start()
@@ -175,7 +178,8 @@ class Control:
         self._tasks = [
             loop.create_task(_forever(sync.run), name="origin/sync"),
             loop.create_task(_forever(self._tell), name="origin/figures"),
-            loop.create_task(_forever(planning.run), name="origin/planning"),
+            loop.create_task(_forever(clock.run), name="origin/planning"),
+            loop.create_task(_forever(upkeep.run), name="origin/upkeep"),
             loop.create_task(_forever(self._recertify), name="origin/certificate"),
         ]
         _calm_collector()
@@ -200,7 +204,8 @@ class Control:
                     if self._sync is not None:
                         await self._sync.write()
                         await self._store.remove_origin(self.origin_id)
-                        await self._planning.release()
+                        await self._plan_clock.release()
+                        await self._upkeep.release()
             except (NearcastError, TimeoutError) as error:
                 logger.warning("control.not_written detail=%s", error or "no answer in time")
             await self._store.close()

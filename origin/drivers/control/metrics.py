@@ -14,6 +14,8 @@ from origin.control.rows import group
 from origin.drivers.control.admin.events import EventHub
 from origin.drivers.control.desk import Desk
 from origin.drivers.control.fleet_port import FleetPort
+from origin.drivers.control.plan_clock import PlanClock
+from origin.drivers.control.planning import Planning
 from origin.drivers.control.players import Players
 from origin.drivers.control.public import Public
 from origin.drivers.control.sync import Sync
@@ -37,6 +39,8 @@ class ControlCollector(Collector):
         public: Public,
         telemetry: TelemetryService,
         hub: EventHub,
+        planning: Planning,
+        clock: PlanClock,
     ) -> None:
         self._view = view
         self._desk = desk
@@ -46,6 +50,8 @@ class ControlCollector(Collector):
         self._public = public
         self._telemetry = telemetry
         self._hub = hub
+        self._planning = planning
+        self._clock = clock
 
     def text(self) -> bytes:
         registry = CollectorRegistry(auto_describe=False)
@@ -120,6 +126,12 @@ class ControlCollector(Collector):
         for move, count in sorted(self._players.steering.moves.items()):
             moves.add_metric([move], count)
         yield moves
+        plans = CounterMetricFamily(
+            "nearcast_origin_plans_refused", "Plans not put in force, by reason", labels=["reason"]
+        )
+        for obstacle, count in sorted(self._planning.refusals.items()):
+            plans.add_metric([obstacle], count)
+        yield plans
         yield from telemetry_metrics(self._telemetry)
         listener = self._port.listener
         is_away = self._sync.away_since_wall_s is not None
@@ -129,6 +141,8 @@ class ControlCollector(Collector):
             ("steering_answers", self._public.steering_count, "Steering answers given"),
             ("cmcd_reports", self._public.report_count, "Lines of players' reports read"),
             ("cmcd_reports_dropped", self._public.dropped_count, "Reports not read"),
+            ("plans_made", self._planning.made_count, "Plans made, for whomever"),
+            ("plans_failed", self._clock.failed_count, "Times the clock's plan did not come off"),
             ("page_readers_dropped", self._hub.dropped_count, "Readers of events that were slow"),
         ):
             yield CounterMetricFamily(f"nearcast_origin_{name}", text, value=value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -58,12 +58,29 @@ async def current(connection: AsyncConnection) -> PlanHead | None:
     return None if row is None else PlanHead(**row)
 
 
+async def newest(connection: AsyncConnection, made_by: str) -> PlanHead | None:
+    query = sql.select(plans).where(plans.c.made_by == made_by).limit(1)
+    ordered = query.order_by(plans.c.made_wall_s.desc(), plans.c.plan_id)
+    row = (await connection.execute(ordered)).mappings().one_or_none()
+    return None if row is None else PlanHead(**row)
+
+
 async def edge_plan(connection: AsyncConnection, plan_id: str, edge: str) -> bytes | None:
     query = sql.select(edge_plans.c.signed).where(
         edge_plans.c.plan_id == plan_id, edge_plans.c.edge == edge
     )
     signed = (await connection.execute(query)).scalar()
     return None if signed is None else bytes(signed)
+
+
+async def plans_of_edges(
+    connection: AsyncConnection, plan_id: str, edges: Sequence[str]
+) -> dict[str, bytes]:
+    """Of those of `edges` that have a part in it."""
+    query = sql.select(edge_plans.c.edge, edge_plans.c.signed).where(
+        edge_plans.c.plan_id == plan_id, edge_plans.c.edge.in_(sorted(edges))
+    )
+    return {edge: bytes(signed) for edge, signed in await connection.execute(query)}
 
 
 async def ids_beginning(connection: AsyncConnection, start: str) -> tuple[str, ...]:

@@ -183,10 +183,20 @@ class ControlStore:
         async with self.database.reading() as connection:
             return await plan_rows.current(connection)
 
+    async def newest_plan(self, made_by: str) -> PlanHead | None:
+        """The newest that `made_by` made, whatever became of it."""
+        async with self.database.reading() as connection:
+            return await plan_rows.newest(connection, made_by)
+
     async def edge_plan(self, plan_id: str, edge: str) -> bytes | None:
         """What was signed for this edge."""
         async with self.database.reading() as connection:
             return await plan_rows.edge_plan(connection, plan_id, edge)
+
+    async def plans_of_edges(self, plan_id: str, edges: Sequence[str]) -> dict[str, bytes]:
+        """What was signed for each of these that has a part in it."""
+        async with self.database.reading() as connection:
+            return await plan_rows.plans_of_edges(connection, plan_id, edges)
 
     async def plan_ids(self, start: str) -> tuple[str, ...]:
         """Those that begin so, at most two."""

@@ -108,6 +108,7 @@ plans = sql.Table(
     _text("state"),
     _wall_s("applied_wall_s", nullable=True),
     sql.Column("summary", sql.LargeBinary, nullable=False),
+    sql.Column("made_by", sql.Text, nullable=False, server_default=sql.text("''")),
     # At most one plan is in force, whatever the code above does.
     sql.Index(
         "ix_plans_applied",
@@ -196,6 +197,8 @@ demand = sql.Table(
     _count("head_bytes"),
     _count("session_count"),
     sql.PrimaryKeyConstraint("from_wall_s", "edge", "title", "rendition"),
+    # A title's page asks for one of thousands of titles, over weeks.
+    sql.Index("ix_demand_title", "title", "from_wall_s"),
 )
 
 # Sums of nearcast.telemetry.SessionEnded over a slot of time.

@@ -1,0 +1,218 @@
+"""Two origins and one lease: who makes plans by the clock, and what hinders it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from origin.config import PlanConfig
+from origin.control.plan_times import REPLAN_S
+from origin.drivers.control.admin.routes import ApiError
+from origin.drivers.control.plan_clock import LEASE, PlanClock
+from origin.drivers.control.upkeep import INTERVAL_S, Upkeep
+from origin.drivers.state import ControlStore
+from origin.drivers.state.database import Database
+from origin.placement.settings import PlanSettings
+from origin.placement.summary import EdgeSummary, PlanSummary
+from origin.records import CLOCK, PlanHead, PlanRecord
+
+NOW_S = 1_800_000_000.0
+HOUR_S = 3_600.0
+LEASE_S = 0.15
+
+
+class WatchedStore(ControlStore):
+    """Tells who asks for leases."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._asked: dict[str, asyncio.Event] = {}
+
+    async def lease(self, name: str, holder: str, wall_s: float, seconds: float) -> bool:
+        try:
+            return await super().lease(name, holder, wall_s, seconds)
+        finally:
+            self._asked.pop(holder, asyncio.Event()).set()
+
+    async def asked_by(self, holder: str) -> None:
+        """The next time."""
+        await self._asked.setdefault(holder, asyncio.Event()).wait()
+
+
+class FakePlanner:
+    """Writes a plan of one file, made at the test's time, when it is let."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+        self.is_at_work = asyncio.Event()
+        self.failure: Exception | None = None
+        self.tried_count = 0
+
+    def edges(self) -> frozenset[str]:
+        return frozenset({"ams-1"})
+
+    async def make(self, by: str) -> PlanHead | None:
+        self.tried_count += 1
+        self.is_at_work.set()
+        await self.may_end.wait()
+        if self.failure is not None:
+            raise self.failure
+        return await self.world.add_plan(by or CLOCK)
+
+    async def apply(self, plan_id: str, by: str) -> PlanHead:
+        head = await self.world.store.apply_plan(plan_id, wall_s=self.world.wall_s, by=by)
+        assert head is not None
+        return head
+
+
+class World:
+    def __init__(self, store: WatchedStore) -> None:
+        self.store = store
+        self.wall_s = NOW_S
+        self.count = 0
+
+    def clock(self, origin_id: str) -> tuple[PlanClock, FakePlanner]:
+        planner = FakePlanner(self)
+        clock = PlanClock(
+            PlanConfig(), self.store, planner, origin_id,
+            lease_s=LEASE_S, wall_s=lambda: self.wall_s,
+        )  # fmt: skip
+        return clock, planner
+
+    async def add_plan(self, by: str) -> PlanHead:
+        self.count += 1
+        summary = PlanSummary(
+            plan_id=f"{self.count:08d}", made_wall_s=self.wall_s, valid_from_wall_s=self.wall_s,
+            valid_until_wall_s=self.wall_s + 36 * HOUR_S, settings=PlanSettings(), file_count=1,
+            fill_bytes_max=0, fill_price=0.0, edges=(EdgeSummary(edge="ams-1", files=1),),
+        )  # fmt: skip
+        record = PlanRecord(
+            plan_id=summary.plan_id, made_by=by, made_wall_s=self.wall_s,
+            valid_from_wall_s=self.wall_s, valid_until_wall_s=summary.valid_until_wall_s,
+            summary=msgspec.json.encode(summary), edges={},
+        )  # fmt: skip
+        await self.store.add_plan(record, by=by)
+        return record
+
+
+Story = Callable[[World], Awaitable[None]]
+
+
+@pytest.fixture
+def tell(tmp_path: Path) -> Callable[[Story], None]:
+    def run(story: Story) -> None:
+        async def whole() -> None:
+            store = await WatchedStore.open("", tmp_path)
+            assert isinstance(store, WatchedStore)
+            try:
+                async with asyncio.timeout(20):
+                    await story(World(store))
+            finally:
+                await store.close()
+
+        asyncio.run(whole())
+
+    return run
+
+
+def test_a_plan_that_takes_longer_than_the_lease_is_made_by_one(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(world: World) -> None:
+        (one, slow), (other, quick) = world.clock("one"), world.clock("other")
+        slow.may_end.clear()
+        look = asyncio.create_task(one.look())
+        await slow.is_at_work.wait()
+        for _ in range(5):  # in all longer than the lease lasts
+            world.wall_s += LEASE_S / 2
+            for _ in range(2):  # the first may have begun before
+                await world.store.asked_by("one")
+            await other.look()
+        assert quick.tried_count == 0
+        slow.may_end.set()
+        await look
+        current = await world.store.current_plan()
+        assert current is not None
+        assert (current.plan_id, current.made_by) == ("00000001", CLOCK)
+
+    tell(story)
+
+
+def test_an_origin_that_lost_the_lease_puts_nothing_in_force(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(world: World) -> None:
+        clock, planner = world.clock("one")
+        planner.may_end.clear()
+        look = asyncio.create_task(clock.look())
+        await planner.is_at_work.wait()
+        await world.store.release(LEASE, "one")
+        assert await world.store.lease(LEASE, "other", world.wall_s, 1_000.0)
+        planner.may_end.set()
+        await look
+        assert await world.store.newest_plan(CLOCK) is not None
+        assert await world.store.current_plan() is None
+
+    tell(story)
+
+
+def test_what_people_only_propose_does_not_put_the_clock_off(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(world: World) -> None:
+        clock, planner = world.clock("one")
+        await clock.look()
+        for _ in range(6):
+            world.wall_s += HOUR_S
+            await world.add_plan("ann")
+            await clock.look()
+        assert planner.tried_count == 2
+        current = await world.store.current_plan()
+        assert current is not None
+        assert current.made_wall_s == NOW_S + 6 * HOUR_S
+
+    tell(story)
+
+
+@pytest.mark.parametrize("failure", [KeyError("nobody foresaw"), ApiError(500, "failed", "no")])
+def test_failures_are_not_tried_again_at_once(
+    tell: Callable[[Story], None], failure: Exception
+) -> None:
+    async def story(world: World) -> None:
+        clock, planner = world.clock("one")
+        planner.failure = failure
+        for _ in range(100):  # looks, ten seconds apart
+            with contextlib.suppress(type(failure)):
+                await clock.look()
+            world.wall_s += 10.0
+        assert (planner.tried_count, clock.failed_count) == (2, 2)
+        planner.failure = None
+        world.wall_s += 4 * REPLAN_S
+        await clock.look()
+        assert await world.store.current_plan() is not None
+
+    tell(story)
+
+
+def test_one_origin_forgets_what_is_too_old_until_it_is_gone(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(world: World) -> None:
+        one = Upkeep(world.store, "one", lambda: world.wall_s)
+        other = Upkeep(world.store, "other", lambda: world.wall_s)
+        for _ in range(3):
+            assert await one.look()
+            assert not await other.look()
+            world.wall_s += INTERVAL_S
+        world.wall_s += INTERVAL_S
+        assert await other.look()
+        assert not await one.look()
+
+    tell(story)
