@@ -70,6 +70,11 @@ class File:
         self._state = state
 
     @property
+    def is_reserved(self) -> bool:
+        """It is only a place: nothing of it is fetched."""
+        return self.planned.fetch_until_s == 0.0
+
+    @property
     def source(self) -> str:
         """Where most of it came from; empty: it was held."""
         if not self.by_source:

@@ -9,7 +9,8 @@
     the plan's bounds   nothing is read without leave (edge.fleet.leave); what is under way when a
                         window closes is given up
     its share           no more is pinned than the plan says, nor than the settings allow
-    pulled              what a viewer fetches of a planned file is pinned as it comes
+    pulled              what a viewer fetches of a planned file is pinned as it comes; of a file, or
+                        its rest, for which there is only a place, nothing is fetched otherwise
     a copy of a peer    is confirmed by the origin afterwards, in a conditional request
 
 A file that cannot be had is given up for a while, and the next one is looked at. With a store that
@@ -328,6 +329,9 @@ class Following:
         except NotPossible as error:
             self._give_up(file, str(error), now_s, for_good=True)
             return 0, ""
+        if pieces is None and file.is_reserved:
+            file.held()
+            return 1, ""
         if pieces is None:
             return 1, self._get_manifest(file, now_s, wall_s)
         is_whole = True
@@ -342,6 +346,8 @@ class Following:
                 if is_whole:
                     file.start = index + 1
                 continue
+            if piece.is_reserved:
+                continue
             is_whole = False
             if self._runs.is_under_way(piece.url):
                 continue
@@ -352,7 +358,8 @@ class Following:
             file.start = 0
             return self._complete(file, now_s, wall_s)
         if is_whole:
-            self._tell(file, now_s, is_complete=True)
+            if not file.is_reserved:
+                self._tell(file, now_s, is_complete=True)
             file.held()
         return len(pieces) - start, ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,6 +26,8 @@ class Piece(msgspec.Struct, frozen=True):
 
     url: str
     size_bytes: int
+    is_reserved: bool = False
+    """It is not fetched for the plan; pulled by a viewer, it stays."""
 
 
 class NotPossible(Exception):
@@ -63,11 +66,16 @@ def pieces_of(file: PlannedFile, title: Title) -> tuple[Piece, ...]:
         if file.until_s is not None:
             raise NotPossible("its segments are ranges of one object: no head can be held")
         urls = dict.fromkeys(segment.url for segment in (*one.inits, *segments))
-        return tuple(Piece(url, file.size_bytes) for url in urls)
-    inits = {init.url: Piece(init.url, init.size_bytes or INIT_BYTES) for init in one.inits}
+        is_reserved = file.fetch_until_s is not None  # no part of one object can be fetched
+        return tuple(Piece(url, file.size_bytes, is_reserved) for url in urls)
+    fetch_until_s = math.inf if file.fetch_until_s is None else file.fetch_until_s
+    inits = {
+        init.url: Piece(init.url, init.size_bytes or INIT_BYTES, fetch_until_s <= 0.0)
+        for init in one.inits
+    }
     sizes = _sizes(one, segments, file.size_bytes)
     found = {
-        segment.url: Piece(segment.url, size_bytes)
+        segment.url: Piece(segment.url, size_bytes, segment.start_s >= fetch_until_s)
         for segment, size_bytes in zip(segments, sizes, strict=True)
     }
     return tuple({**found, **inits}[url] for url in dict.fromkeys((*inits, *found)))

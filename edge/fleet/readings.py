@@ -75,6 +75,6 @@ class Readings:
             url = self._services.canonical(piece.url)
             if url is None:
                 raise NotPossible("parts of it belong to no service")
-            found.append(Piece(url, piece.size_bytes))
-        file.pieces = (Piece(title.url, TEXT_BYTES), *found)
+            found.append(Piece(url, piece.size_bytes, piece.is_reserved))
+        file.pieces = (Piece(title.url, TEXT_BYTES, file.is_reserved), *found)
         return file.pieces

@@ -54,7 +54,10 @@ class Survey:
                     continue
                 # Without its manifest nothing of it can be told; it may be fetched later.
                 for file in self._files[url]:
-                    file.state = "todo"
+                    if file.is_reserved:
+                        file.held()  # as far as it will be: nothing is fetched for it
+                    else:
+                        file.state = "todo"
                 looked_at += 1
                 continue
             for file in self._files[url]:
@@ -68,7 +71,7 @@ class Survey:
             return 1
         assert pieces is not None, "its manifest is on the map"
         found = [self._pins.claim(piece.url) for piece in pieces]
-        if all(found):
+        if all(is_held or piece.is_reserved for is_held, piece in zip(found, pieces, strict=True)):
             file.held()
         else:
             file.state = "todo"
