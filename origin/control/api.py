@@ -299,6 +299,19 @@ class TitleHour(msgspec.Struct, frozen=True, kw_only=True):
     session_count: int
 
 
+class TitleViewings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the viewings that ended within the window went, as edges and players told."""
+
+    session_count: int
+    watched_share: float | None
+    """Of the title, in the mean."""
+    startup_s: float | None
+    stalls_per_hour: float | None
+    """Of watching."""
+    bitrate_kbps: float | None
+    error_count: int
+
+
 class TitleDetail(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     name: str
@@ -308,6 +321,7 @@ class TitleDetail(msgspec.Struct, frozen=True, kw_only=True):
     """What was taken, by hour and edge."""
     forecasts: tuple[TitleForecast, ...]
     """Oldest first; of titles that few were expected to want there is none."""
+    viewings: TitleViewings
 
 
 class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):

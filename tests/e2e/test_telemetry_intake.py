@@ -13,9 +13,12 @@ import pytest
 import sqlalchemy as sql
 
 from nearcast.fleet import Refused
-from nearcast.telemetry import Demand, Received
+from nearcast.telemetry import Demand, Received, SessionEnded
+from origin.control.api import TitleViewings
+from origin.control.viewings import viewings
 from origin.drivers.state import ControlStore
 from origin.drivers.state.database import Database
+from origin.drivers.state.session_rows import title_viewings
 from origin.drivers.state.tables import demand, telemetry_cursors, telemetry_pieces
 from origin.drivers.state.telemetry import take_pieces
 from origin.drivers.telemetry.intake import Intake
@@ -241,5 +244,46 @@ def test_one_piece_that_breaks_something_costs_the_others_nothing(
             assert await total(store) == 10
         finally:
             await store.close()
+
+    run(main())
+
+
+def test_how_a_titles_viewings_went_can_be_asked(database_url: str, tmp_path: Path) -> None:
+    ended = SessionEnded(wall_s=NOW_S, title="t", watched_s=900.0, duration_s=1800.0)
+    told = (
+        msgspec.structs.replace(ended, startup_s=0.5, stall_count=1, bitrate_kbps=3000.0),
+        msgspec.structs.replace(ended, startup_s=1.5, error_count=2),
+        msgspec.structs.replace(ended, title="another"),
+        msgspec.structs.replace(ended, wall_s=NOW_S - 2 * 86_400.0),  # before what is asked about
+    )
+
+    async def main() -> None:
+        store = await ControlStore.open(database_url, tmp_path)
+        try:
+            intake = Intake(store.database, gather_s=0.0)
+            for edge in ("a", "b"):
+                data = b"".join(msgspec.json.encode(one) + b"\n" for one in told)
+                await ship(intake, data, edge=edge)
+            since_wall_s = NOW_S - 86_400.0
+            found = await title_viewings(store.database, "t", since_wall_s)
+            none = await title_viewings(store.database, "nobody's", since_wall_s)
+        finally:
+            await store.close()
+        assert viewings(found) == TitleViewings(
+            session_count=4,
+            watched_share=0.5,
+            startup_s=1.0,
+            stalls_per_hour=2.0,
+            bitrate_kbps=3000.0,
+            error_count=4,
+        )
+        assert viewings(none) == TitleViewings(
+            session_count=0,
+            watched_share=None,
+            startup_s=None,
+            stalls_per_hour=None,
+            bitrate_kbps=None,
+            error_count=0,
+        )
 
     run(main())

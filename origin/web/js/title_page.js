@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { Chart } from "./chart.js";
 import { el, setText } from "./dom.js";
-import { bytes, count, percent, span } from "./format.js";
+import { bytes, count, kbps, percent, seconds, span } from "./format.js";
 import { Table } from "./table.js";
 
 const HOUR_S = 3600;
@@ -33,6 +33,19 @@ function compared({ hours, forecasts }, window_s) {
   return { times, actual, expected, isDaily: step_s === DAY_S };
 }
 
+/** How its viewings went, as players told. */
+function viewedText(told) {
+  if (!told.session_count) return "No viewing has ended in this time.";
+  return [
+    `${count(told.session_count)} viewings ended`,
+    told.watched_share == null ? "" : `${percent(told.watched_share, 0)} watched`,
+    told.startup_s == null ? "" : `start-up ${seconds(told.startup_s)}`,
+    told.stalls_per_hour == null ? "" : `${told.stalls_per_hour.toFixed(2)} stalls an hour`,
+    told.bitrate_kbps == null ? "" : kbps(told.bitrate_kbps),
+    told.error_count ? `${count(told.error_count)} errors` : "",
+  ].filter(Boolean).join("  ·  ");
+}
+
 const what = (one) => (one.until_s == null ? "whole" : `first ${span(one.until_s)}`);
 
 function plannedText(planned) {
@@ -46,6 +59,7 @@ export function titleView(id) {
   const path = `/titles/${encodeURIComponent(id)}`;
   const heading = el("h1", { text: id });
   const about = el("p", { class: "muted" });
+  const viewed = el("p");
   const error = el("p", { class: "notice", role: "alert", hidden: true });
   const place = el("div");
   const why = el("div", { "aria-live": "polite" });
@@ -129,6 +143,7 @@ export function titleView(id) {
       `${bytes(taken)} taken${taken ? `, ${percent(resident / taken, 0)} from stores` : ""}`,
       detail.forecasts.length ? "" : "no forecast: few were expected to want it",
     ].filter(Boolean).join("  ·  "));
+    setText(viewed, viewedText(detail.viewings));
     const concerned = detail.edges.filter((one) => one.is_held || one.planned.length || one.client_bytes);
     // In a small fleet all are shown: why not is a question, too.
     const rows = detail.edges.length <= 20 ? detail.edges : concerned;
@@ -155,7 +170,7 @@ export function titleView(id) {
     node: el(
       "div", {},
       el("p", { class: "crumbs" }, el("a", { href: "#/titles", text: "Titles" }), " / title"),
-      heading, about, error,
+      heading, about, viewed, error,
       el("div", { class: "section-head" }, el("h2", { text: "Forecast and actual" }), choice),
       place,
       el("section", { "aria-label": "Where it is" }, el("h2", { text: "Where it is" }), table.node, rest, why),

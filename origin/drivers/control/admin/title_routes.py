@@ -14,11 +14,13 @@ import msgspec
 from nearcast.messages import TitleEntry
 from origin.control import api
 from origin.control.plan_inputs import DAY_S
+from origin.control.viewings import viewings
 from origin.drivers.control.admin.routes import ApiError, Call, Route
 from origin.drivers.control.plan_worker import StoredSummary
 from origin.drivers.control.planning import edge_plan
 from origin.drivers.state import ControlStore
 from origin.drivers.state.demand_rows import title_hours, top_titles
+from origin.drivers.state.session_rows import title_viewings
 from origin.fleet import Fleet
 
 TITLES_SHOWN: Final = 200
@@ -93,7 +95,8 @@ class TitleRoutes:
     async def _title(self, call: Call) -> api.TitleDetail:
         title, query = call.path["title"], call.query
         entry = next((one for one in self._catalogue() if one.id == title), None)
-        hours = await title_hours(self._store.database, title, self._wall_s() - query.window_s)
+        since_wall_s = self._wall_s() - query.window_s
+        hours = await title_hours(self._store.database, title, since_wall_s)
         if entry is None and not hours:
             raise ApiError(404, "not_found", f"nobody knows a title {title[:80]!r}")
         planned = await self._planned(title)
@@ -117,6 +120,7 @@ class TitleRoutes:
             ),
             hours=tuple(api.TitleHour(**msgspec.structs.asdict(one)) for one in hours),
             forecasts=await self._forecasts(title),
+            viewings=viewings(await title_viewings(self._store.database, title, since_wall_s)),
         )
 
     async def _planned(self, title: str) -> dict[str, tuple[api.PlannedRendition, ...]]:
