@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
 from origin.fleet.contacts import Contacts
 from origin.fleet.health import WITNESS_S, Evidence, Surroundings
 from origin.fleet.observers import Observers
+from origin.fleet.probing import PROBE_EVERY_S
 from origin.fleet.watched_edge import WatchedEdge
 
 HEARTBEATS_PER_S_MAX: Final = 200.0
@@ -17,6 +19,9 @@ SHARED_LAG_S: Final = 2.5
 """What another origin hears is in the database within a second, and read within another."""
 READ_S: Final = 5.0
 """A database that was not read for so long is away."""
+LOOK_BLIND_S: Final = 1.0
+LOOKS_PER_S_MAX: Final = 200.0
+"""Of this origin, at edges whose heartbeats it cannot read."""
 NOTICE_S: Final = 3.0
 """By then an observer would have said something."""
 REACHED_S: Final = 3_600.0
@@ -70,6 +75,7 @@ class Witnesses:
             and edge.probe_ok_s >= asked_s,
             is_quiet=quiet,
             is_silent_long=quiet and self.silence_s(edge, now_s) > self.silent_long_s(edge),
+            is_blind=self.is_blind(edge, now_s),
             is_unseen=not can_reach and now_s - asked_s >= WITNESS_S,
             is_heard=not quiet and heartbeat_s is not None and heartbeat_s >= first_s,
             wrong_claims=self._wrong_claims(edge),
@@ -125,6 +131,23 @@ class Witnesses:
         return now_s - heard_s
 
     def is_quiet(self, edge: WatchedEdge, now_s: float) -> bool:
-        if edge.through_other and (self.read_s is None or now_s - self.read_s > READ_S):
+        if self.is_blind(edge, now_s):
             return False  # it may well speak to the other origin: we cannot know
         return edge.lost_s is not None or self.silence_s(edge, now_s) > self.overdue_s(edge)
+
+    def is_blind(self, edge: WatchedEdge, now_s: float) -> bool:
+        """Whether it speaks to another origin while the database cannot be read."""
+        blind_s = self.blind_from_s(edge)
+        return blind_s is not None and now_s > blind_s
+
+    def blind_from_s(self, edge: WatchedEdge) -> float | None:
+        """When that begins, if nothing is read by then; None: it speaks to this origin."""
+        if not edge.through_other:
+            return None
+        return -math.inf if self.read_s is None else self.read_s + READ_S
+
+    def look_every_s(self, edge: WatchedEdge, now_s: float) -> float:
+        """Between two looks of this origin at it without a reason."""
+        if not self.is_blind(edge, now_s):
+            return PROBE_EVERY_S
+        return max(LOOK_BLIND_S, len(self._edges) / LOOKS_PER_S_MAX)

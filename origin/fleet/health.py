@@ -47,6 +47,9 @@ Cut off.
   question. Where more than half of the fleet is silent, it also takes two claims that are not
   doubtful, or a refusal: the network that carries one works. In a fleet of one or two there is
   nobody else to ask, and both rules are off.
+- An origin that cannot read the database, while an edge speaks to another origin, knows nothing of
+  its heartbeats: it looks itself each second, and a refusal or four failed probes in a row count as
+  silence too. At 1 % lost that is one in 10^8 looks.
 - A region that cannot see another makes three claims, for as long as it lasts; but the probes are
   answered and heartbeats come. The edge is suspect, which is served last. Dying takes three failed
   probes in a row then: at 1 % lost once in 550 hours for each such edge. Only where the origin has
@@ -63,6 +66,7 @@ SUSPECT_SCORE: Final = 2
 DEAD_SCORE: Final = 4
 PROBE_SCORE_MAX: Final = 3
 UNSEEN_CLAIMS: Final = 3
+BLIND_FAILURES: Final = 4
 WITNESS_S: Final = 1.5
 """In a small fleet a heartbeat comes within it."""
 SILENT_SHARE_MAX: Final = 0.5
@@ -86,6 +90,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """Heartbeats are overdue, or their connection broke and none came since."""
     is_silent_long: bool = False
     """Overdue several times over."""
+    is_blind: bool = False
+    """Its heartbeats go to another origin, and what that hears cannot be read now."""
     is_unseen: bool = False
     """The origin has no way to it, and asked its witnesses WITNESS_S ago or before."""
     is_heard: bool = False
@@ -117,7 +123,8 @@ def judge(evidence: Evidence, around: Surroundings) -> Verdict:
     probe = PROBE_SCORE_MAX if evidence.is_refused else evidence.probe_failures
     probe = min(probe, PROBE_SCORE_MAX)
     claims = evidence.claims + (evidence.doubtful_claims if probe else 0)
-    quiet = 1 if evidence.is_quiet else 0
+    is_gone = evidence.is_refused or evidence.probe_failures >= BLIND_FAILURES
+    quiet = 1 if evidence.is_quiet or (evidence.is_blind and is_gone) else 0
     down = claims + probe + quiet
     up = evidence.silent_observers + 2 * evidence.is_probe_ok + evidence.is_heard
     kinds = (claims >= (1 if evidence.is_refused else 2)) + (probe > 0) + quiet
@@ -161,6 +168,8 @@ def _reason(evidence: Evidence, claims: int, probe: int) -> str:
         said.append(f"{claims} observer{'s' if claims > 1 else ''} cannot reach it")
     if evidence.is_quiet:
         said.append("sends no heartbeats")
+    elif said and evidence.is_blind:
+        said.append("its heartbeats cannot be read while the database is away")
     elif said and evidence.is_heard:
         said.append("yet sends heartbeats")
     if evidence.wrong_claims:

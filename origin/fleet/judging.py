@@ -169,7 +169,8 @@ class Judging:
             self._drop_old_claims(edge, now_s)
             if self.witnesses.is_quiet(edge, now_s):
                 self._question(edge, now_s, is_news=False)
-            self._probes.start_if_due(edge, now_s)  # before the answer to it may be clear
+            every_s = self.witnesses.look_every_s(edge, now_s)
+            self._probes.start_if_due(edge, every_s, now_s)  # before the answer to it may be clear
             self._decide(edge, judge(*self.witnesses.weigh(edge, now_s)), now_s)
         self._rearm(edge, now_s)
 
@@ -213,9 +214,11 @@ class Judging:
 
     def _is_back(self, edge: WatchedEdge, now_s: float) -> bool:
         """It was heard since it died, and answered where the origin can reach it."""
+        was_answered = edge.probe_ok_s is not None and edge.probe_ok_s >= edge.changed_s
+        if self.witnesses.is_blind(edge, now_s):
+            return was_answered
         if edge.heartbeat_s is None or edge.heartbeat_s < edge.changed_s or edge.lost_s is not None:
             return False
-        was_answered = edge.probe_ok_s is not None and edge.probe_ok_s >= edge.changed_s
         return was_answered or not self.witnesses.is_reachable(edge, now_s)
 
     def _trial_s(self, edge: WatchedEdge, now_s: float) -> float:
@@ -252,7 +255,7 @@ class Judging:
 
     def _rearm(self, edge: WatchedEdge, now_s: float) -> None:
         times: list[float] = []
-        probe_s = self._probes.next_s(edge)
+        probe_s = self._probes.next_s(edge, self.witnesses.look_every_s(edge, now_s))
         if probe_s is not None:
             times.append(probe_s)
         if edge.state == "unknown":
@@ -264,6 +267,9 @@ class Judging:
                 heard_s + self.witnesses.silent_long_s(edge),
             )
             times += (claim.at_s + CLAIM_S for claim in edge.claims.values())
+            blind_s = self.witnesses.blind_from_s(edge)
+            if blind_s is not None:
+                times.append(blind_s)
         if edge.questioned_s is not None:
             times.append(edge.questioned_s + WITNESS_S)
         if edge.clear_since_s is not None:

@@ -39,18 +39,19 @@ class Probes:
         self._under_way = 0
         self._waiting: deque[str] = deque()
 
-    def next_s(self, edge: WatchedEdge) -> float | None:
-        """When something has to be done about it; None while it waits for its turn."""
+    def next_s(self, edge: WatchedEdge, every_s: float) -> float | None:
+        """When something has to be done about it; None while it waits for its turn. `every_s`: how
+        often it is looked at without a reason."""
         if edge.probe_started_s is not None:
             return edge.probe_started_s + PROBE_LOST_S
-        return None if edge.edge in self._waiting else self._due_s(edge)
+        return None if edge.edge in self._waiting else self._due_s(edge, every_s)
 
-    def start_if_due(self, edge: WatchedEdge, now_s: float) -> None:
+    def start_if_due(self, edge: WatchedEdge, every_s: float, now_s: float) -> None:
         if edge.probe_started_s is not None:
             if now_s - edge.probe_started_s < PROBE_LOST_S:
                 return
             self.end(edge, now_s)
-        if now_s < self._due_s(edge):
+        if now_s < self._due_s(edge, every_s):
             return
         is_routine = edge.questioned_s is None
         if self._under_way < (PROBES_ROUTINE_MAX if is_routine else PROBES_MAX):
@@ -79,7 +80,7 @@ class Probes:
             ProbeEdge(edge=edge.edge, url=edge.record.profile.url, timeout_s=PROBE_TIMEOUT_S)
         )
 
-    def _due_s(self, edge: WatchedEdge) -> float:
+    def _due_s(self, edge: WatchedEdge, every_s: float) -> float:
         asked_s = edge.questioned_s
         urgent_s = edge.urgent_s
         if urgent_s is not None and (edge.probe_begun_s is None or edge.probe_begun_s < urgent_s):
@@ -89,7 +90,7 @@ class Probes:
         if asked_s is None:
             if edge.answered_s is None and edge.probe_failures < FIRST_TRIES:
                 return edge.probed_s + FIRST_S
-            return edge.probed_s + PROBE_EVERY_S / 2 + _spread_s(edge.edge, PROBE_EVERY_S / 2)
+            return edge.probed_s + every_s / 2 + _spread_s(edge.edge, every_s / 2)
         if edge.state == "dead":
             return edge.probed_s + PROBE_DEAD_S
         is_failing = 0 < edge.probe_failures < QUICK_FAILURES

@@ -254,6 +254,36 @@ def test_a_database_that_is_away_makes_nobody_suspect_who_speaks_to_the_other_or
     assert fleet.state("e000", 1) == "dead"
 
 
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power cut"])
+@pytest.mark.parametrize("count", [2, 3, 40])
+def test_without_a_database_an_origin_finds_edges_of_the_other_dead_by_itself(
+    count: int, power: bool
+) -> None:
+    fleet = world(count, origins=2)
+    fleet.is_database_up = False
+    fleet.run(60.0)
+    fleet.kill("e000", power=power)
+    fleet.run(DEAD_S)
+    assert [fleet.state("e000", index) for index in (0, 1)] == ["dead", "dead"]
+    assert set(fleet.states("dead")) == {"e000"}
+    assert "e000" not in offered(fleet, Steering(fleet.fleets[1]))
+    fleet.start("e000")
+    fleet.run(30.0)
+    assert fleet.state("e000", 1) == "alive"
+    fleet.is_database_up = True
+    fleet.run(30.0)
+    assert fleet.states("dead") == ["e000", "e000"]
+    assert {fleet.state(name, 1) for name in fleet.edges} == {"alive"}
+
+
+def test_an_origin_that_is_cut_off_from_database_and_edges_kills_nobody() -> None:
+    fleet = world(8, origins=2)
+    fleet.is_database_up = False
+    fleet.cut_off(["origin1"], list(fleet.edges))
+    fleet.run(120.0)
+    assert fleet.states("dead") == []
+
+
 def test_an_edge_whose_clock_is_wrong_is_told_so_and_is_not_dead() -> None:
     fleet = world(8, loss=0.0)
     fleet.edges["e000"].clock_off_s = 600.0
