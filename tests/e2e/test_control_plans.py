@@ -126,3 +126,4 @@ def test_a_plan_is_made_explained_and_fetched(title_library: Path, tmp_path: Pat
         figures = origin.ask("GET", "/metrics").body.decode()
         assert 'nearcast_origin_plans_refused_total{reason="no_room"} 1.0' in figures
         assert 'nearcast_origin_plans_refused_total{reason="expired"} 1.0' in figures
+        assert 'nearcast_origin_tasks_broken_total{task="control.planning"} 0.0' in figures

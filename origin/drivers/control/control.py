@@ -15,7 +15,6 @@ import secrets
 import ssl
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -51,6 +50,7 @@ from origin.drivers.control.sync import Sync
 from origin.drivers.control.token_file import TOKEN_FILE, URL_FILE, made_or_read
 from origin.drivers.control.upkeep import Upkeep
 from origin.drivers.control.view import View
+from origin.drivers.keeper import Keeper
 from origin.drivers.state import ControlStore
 from origin.drivers.telemetry.service import TelemetryService
 from origin.fleet import (
@@ -76,7 +76,6 @@ TOKEN_VALID_S: Final = 10 * 365 * 86_400.0
 CERTIFICATE_S: Final = 86_400.0
 """The fleet port gets a new certificate so often."""
 FIGURES_S: Final = 1.0
-RETRY_S: Final = 5.0
 
 
 class Control:
@@ -89,7 +88,7 @@ class Control:
         self._public = public
         self._folder = folder = Path(origin.library)
         self._clock = SystemClock()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._keeper = Keeper()
         self._store: ControlStore | None = None
         self._fleet_port: FleetPort | None = None
         self._admin_port: AdminPort | None = None
@@ -110,7 +109,7 @@ class Control:
     async def start(self, content: tuple[str, int]) -> None:
         """`content` is where the origin's content is. Raises ConfigError, and StateUnavailable
         when the database cannot be reached."""
-        config = self._config
+        config, keeper = self._config, self._keeper
         store = self._store = await ControlStore.open(config.database, self._folder)
         await self._make_token(store)
         identities = self._identities = await Identities.open(store, self._origins)
@@ -161,7 +160,7 @@ class Control:
         sync = self._sync = view.sync = Sync(store, identities, desk, self, origin)
         self._collector = ControlCollector(
             view, desk, self._fleet_port, sync, players, self._public, self._telemetry, self.hub,
-            planning, clock,
+            planning, clock, keeper,
         )  # fmt: skip
         await sync.look()
         pump.wake()
@@ -174,14 +173,14 @@ class Control:
             write_whole(self._folder / URL_FILE, f"{self.admin_url}\n".encode())
         except InputError as error:
             logger.warning("control.url_not_written detail=%s", error)
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(_forever(sync.run), name="origin/sync"),
-            loop.create_task(_forever(self._tell), name="origin/figures"),
-            loop.create_task(_forever(clock.run), name="origin/planning"),
-            loop.create_task(_forever(upkeep.run), name="origin/upkeep"),
-            loop.create_task(_forever(self._recertify), name="origin/certificate"),
-        ]
+        for name, work in (
+            ("control.sync", sync.run),
+            ("control.figures", self._tell),
+            ("control.planning", clock.run),
+            ("control.upkeep", upkeep.run),
+            ("control.certificate", self._recertify),
+        ):
+            keeper.keep(name, work)
         _calm_collector()
 
     async def close(self) -> None:
@@ -189,9 +188,7 @@ class Control:
         for port in (self._fleet_port, self._admin_port):
             if port is not None:
                 await port.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._keeper.close()
         if self._pump is not None:
             await self._pump.close()
         if self._prober is not None:
@@ -328,16 +325,6 @@ class Control:
 
     def _metrics(self) -> bytes:
         return b"" if self._collector is None else self._collector.text()
-
-
-async def _forever(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    """A failure that nobody foresaw ends one round, not the rest of the origin's life."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            logger.exception("control.failed retry_s=%.0f", RETRY_S)
-        await asyncio.sleep(RETRY_S)
 
 
 def _calm_collector() -> None:

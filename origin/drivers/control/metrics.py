@@ -20,6 +20,7 @@ from origin.drivers.control.players import Players
 from origin.drivers.control.public import Public
 from origin.drivers.control.sync import Sync
 from origin.drivers.control.view import View
+from origin.drivers.keeper import Keeper
 from origin.drivers.telemetry.metrics import telemetry_metrics
 from origin.drivers.telemetry.service import TelemetryService
 
@@ -41,6 +42,7 @@ class ControlCollector(Collector):
         hub: EventHub,
         planning: Planning,
         clock: PlanClock,
+        keeper: Keeper,
     ) -> None:
         self._view = view
         self._desk = desk
@@ -52,6 +54,7 @@ class ControlCollector(Collector):
         self._hub = hub
         self._planning = planning
         self._clock = clock
+        self._keeper = keeper
 
     def text(self) -> bytes:
         registry = CollectorRegistry(auto_describe=False)
@@ -126,6 +129,14 @@ class ControlCollector(Collector):
         for move, count in sorted(self._players.steering.moves.items()):
             moves.add_metric([move], count)
         yield moves
+        broken = CounterMetricFamily(
+            "nearcast_origin_tasks_broken", "Work in the background that had to begin anew",
+            labels=["task"],
+        )  # fmt: skip
+        counts = {**self._keeper.broken, **self._telemetry.keeper.broken}
+        for task, count in sorted(counts.items()):
+            broken.add_metric([task], count)
+        yield broken
         plans = CounterMetricFamily(
             "nearcast_origin_plans_refused", "Plans not put in force, by reason", labels=["reason"]
         )

@@ -20,6 +20,7 @@ from nearcast.errors import NearcastError
 from origin.config import PlanConfig
 from origin.control.plan_times import KnownPlan, is_due, may_try_wall_s
 from origin.drivers.control.admin.routes import ApiError
+from origin.drivers.keeper import Keeper
 from origin.drivers.state import ControlStore, StateUnavailable
 from origin.placement.summary import PlanSummary
 from origin.records import CLOCK, PlanHead
@@ -108,12 +109,12 @@ class PlanClock:
         self._failures_in_row = 0
 
     async def _make(self) -> None:
-        holding = asyncio.create_task(self._hold(), name="origin/planner-lease")
+        holding = Keeper()
+        holding.keep("control.planner-lease", self._hold)
         try:
             head = await self._planner.make("")
         finally:
-            holding.cancel()
-            await asyncio.gather(holding, return_exceptions=True)
+            await holding.close()
         if head is not None and self._config.apply and await self._leads():
             await self._planner.apply(head.plan_id, CLOCK)
 

@@ -218,6 +218,7 @@ sessions = sql.Table(
     _count("bitrate_count"),
     _count("error_count"),
     sql.PrimaryKeyConstraint("from_wall_s", "edge", "title"),
+    sql.Index("ix_sessions_title", "title", "from_wall_s"),
 )
 
 # Viewers who are about to want an episode: SessionEnded.next_title, newest last.

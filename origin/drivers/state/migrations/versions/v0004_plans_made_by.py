@@ -1,4 +1,4 @@
-"""Who made a plan, and a way to the demand for one title."""
+"""Who made a plan, and ways to what was heard about one title."""
 
 from __future__ import annotations
 
@@ -16,3 +16,4 @@ def upgrade() -> None:
         "plans", sql.Column("made_by", sql.Text(), server_default=sql.text("''"), nullable=False)
     )
     op.create_index("ix_demand_title", "demand", ["title", "from_wall_s"])
+    op.create_index("ix_sessions_title", "sessions", ["title", "from_wall_s"])
