@@ -60,6 +60,9 @@ class Identities:
         self._origins = origins
         self._wall_s = wall_s
         self._guesses = Guesses()
+        self._turn = asyncio.Lock()
+        """Over what is written and read of records, so that no older reading undoes in `records`
+        what was written meanwhile."""
         self.records: Mapping[str, EdgeRecord] = {}
 
     @classmethod
@@ -82,14 +85,15 @@ class Identities:
 
     async def refresh(self) -> tuple[EdgeRecord, ...]:
         """Read all records anew; those that changed, or are new."""
-        records = {record.edge: record for record in await self._store.edges()}
-        changed = tuple(
-            record for record in records.values() if self.records.get(record.edge) != record
-        )
-        self.records = records
+        async with self._turn:
+            records = {record.edge: record for record in await self._store.edges()}
+            changed = tuple(
+                record for record in records.values() if self.records.get(record.edge) != record
+            )
+            self.records = records
         return changed
 
-    def keep(self, record: EdgeRecord) -> None:
+    def _keep(self, record: EdgeRecord) -> None:
         """What was just written needs no reading."""
         self.records = {**self.records, record.edge: record}
 
@@ -139,9 +143,11 @@ class Identities:
             changed_wall_s=wall_s,
         )
         try:
-            outcome = await self._store.enrol(secret_digest(asked.token), record, wall_s)
+            async with self._turn:
+                outcome = await self._store.enrol(secret_digest(asked.token), record, wall_s)
+                if outcome == "enrolled":
+                    self._keep(record)
             if outcome == "enrolled":
-                self.keep(record)
                 logger.info("fleet.enrolled edge=%s", asked.edge)
                 return self._answer(asked.edge, certificate.certificate_pem)
             loop_s = asyncio.get_running_loop().time()
@@ -177,11 +183,10 @@ class Identities:
         except RemoteProtocolError as error:
             return Refused(error="bad_request", detail=str(error))
         try:
-            changed = await self._store.change_edge(
+            changed = await self._change(
                 edge,
-                wall_s=wall_s,
-                by=f"edge {edge}",
-                action="edge.renewed",
+                f"edge {edge}",
+                "edge.renewed",
                 serial=certificate.serial,
                 serial_before=serial,
             )
@@ -189,7 +194,6 @@ class Identities:
             return _away()
         if changed is None:
             return Refused(error="unknown_edge", detail=f"{edge} was taken out of the fleet")
-        self.keep(changed)
         return self._answer(edge, certificate.certificate_pem)
 
     def _answer(self, edge: str, certificate_pem: str) -> EnrolAnswer:
@@ -239,11 +243,12 @@ class Identities:
         return await self._change(edge, by, "edge.revoked", revoked=True)
 
     async def _change(self, edge: str, by: str, action: str, **fields: object) -> EdgeRecord | None:
-        changed = await self._store.change_edge(
-            edge, wall_s=self._wall_s(), by=by, action=action, **fields
-        )
-        if changed is not None:
-            self.keep(changed)
+        async with self._turn:
+            changed = await self._store.change_edge(
+                edge, wall_s=self._wall_s(), by=by, action=action, **fields
+            )
+            if changed is not None:
+                self._keep(changed)
         return changed
 
 

@@ -138,9 +138,9 @@ class Sync:
         state = StateRead(wall_s=self._wall_s())
         if revisions.access != known.access:
             self._follower.access_changed()
-        if revisions.edges != known.edges:
+        is_fleet_changed = revisions.edges != known.edges
+        if is_fleet_changed:
             await self._identities.refresh()
-            state = msgspec.structs.replace(state, edges=tuple(self._identities.records.values()))
         beats: tuple[HeartbeatRecord, ...] = ()
         if revisions.heartbeats != known.heartbeats:
             # At the first look our own are read too: this may be a process of the same name.
@@ -156,6 +156,8 @@ class Sync:
             )
         read = tuple(beat for record in beats if (beat := _beat(record)) is not None)
         state = msgspec.structs.replace(state, heartbeats=read, observations=seen)
+        if is_fleet_changed:  # taken now: somebody may have enrolled while the rest was read
+            state = msgspec.structs.replace(state, edges=tuple(self._identities.records.values()))
         # Also with nothing new: it says that the database can be read.
         self._follower.state_read(state)
         for one in read:
