@@ -13,7 +13,8 @@ function color(name) {
 
 /**
  * `series`: [{label, color: name of a CSS variable, fills, bars, steps}], `format(value)`.
- * `set(times, columns)` draws; a null is a gap. `max`: of the axis, at least.
+ * `set(times, columns)` draws; a null is a gap. `max`: what the axis reaches at least; without
+ * any values it reaches `idle`.
  */
 export class Chart {
   #options;
@@ -70,7 +71,7 @@ export class Chart {
     const width = Math.floor(this.#place.clientWidth);
     if (this.#data === null || width === 0) return;
     this.#plot?.destroy();
-    const { series, format, max = 0, isDaily = false } = this.#options;
+    const { series, format, max = 0, idle = 1, isDaily = false } = this.#options;
     const text = color("--muted");
     const grid = { stroke: color("--grid"), width: 1 };
     const font = "11px system-ui, sans-serif";
@@ -80,8 +81,8 @@ export class Chart {
         width,
         height: HEIGHT,
         cursor: { points: { size: 6 }, drag: { x: false, y: false } },
-        padding: [8, 8, 0, 0],
-        scales: { x: { time: true }, y: { range: (_, __, top) => [0, Math.max(max, (top ?? 0) * 1.08) || 1] } },
+        padding: [8, 18, 0, 0],
+        scales: { x: { time: true }, y: { range: (_, __, top) => [0, ((top ?? 0) <= max ? max : top * 1.08) || idle] } },
         axes: [
           {
             ...axis, size: 22, space: 60, incrs: isDaily ? DAYS : undefined,
@@ -99,7 +100,7 @@ export class Chart {
             dash: one.bars ? undefined : DASHES[index],
             fill: one.fills || one.bars ? `${color(one.color)}2e` : undefined,
             paths: one.bars
-              ? uPlot.paths.bars({ size: [0.7, 60], align: 1 })
+              ? uPlot.paths.bars({ size: [0.7, 200], align: 1 })
               : one.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
             points: { show: (u, at) => sparse(u.data[at]) && !one.bars, size: 4 },
             value: (_, value) => (value == null ? DASH : format(value)),

@@ -60,12 +60,17 @@ export function time(wall_s) {
   return el("time", { datetime: iso, title: utc, text: whenText(wall_s) });
 }
 
+function untilText({ from_wall_s, until_wall_s }) {
+  const isSameDay = dayText(from_wall_s) === dayText(until_wall_s);
+  return (isSameDay ? hour : dayHour).format(until_wall_s * 1000);
+}
+
 export const planName = (plan_id) => (plan_id ? plan_id.slice(0, 8) : "none");
 
 export function windows(list) {
   if (!list?.length) return "no window";
   return list
     .slice(0, 3)
-    .map((one) => `${whenText(one.from_wall_s)} to ${hourText(one.until_wall_s)}`)
+    .map((one) => `${whenText(one.from_wall_s)} to ${untilText(one)}`)
     .join(", ") + (list.length > 3 ? ` and ${list.length - 3} more` : "");
 }

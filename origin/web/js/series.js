@@ -10,7 +10,7 @@ const kbpsOf = (value, step_s) => (value * 8) / 1000 / step_s;
 
 const CHARTS = [
   {
-    name: "Demand and origin traffic", format: kbps,
+    name: "Demand and origin traffic", format: kbps, idle: 1000,
     series: [
       { label: "viewers", color: "--chart-1", fills: true },
       { label: "from origin", color: "--chart-2" },
@@ -31,7 +31,7 @@ const CHARTS = [
     of: (point) => [point.prefetch_precision],
   },
   {
-    name: "Prefetch: fetched and wasted", format: bytes,
+    name: "Prefetch: fetched and wasted", format: bytes, idle: 1e6,
     series: [
       { label: "fetched ahead", color: "--chart-1" },
       { label: "thrown away unused", color: "--chart-2", fills: true },
@@ -45,12 +45,12 @@ const CHARTS = [
     of: (point) => [point.startup_s],
   },
   {
-    name: "Reports of a stall", format: (value) => percent(value, 2),
+    name: "Reports of a stall", format: (value) => percent(value, 2), idle: 0.01,
     series: [{ label: "of all reports", color: "--chart-2", fills: true }],
     of: (point) => [point.stall_ratio],
   },
   {
-    name: "Bitrate", format: kbps,
+    name: "Bitrate", format: kbps, idle: 10000,
     series: [{ label: "mean", color: "--chart-1" }],
     of: (point) => [point.bitrate_kbps],
   },

@@ -108,7 +108,7 @@ export function titleView(id) {
     const { times, actual, expected, isDaily } = compared(detail, window_s);
     chart?.close();
     chart = new Chart({
-      name: isDaily ? "Taken each day" : "Taken each hour", format: bytes, isDaily, max: 1e6,
+      name: isDaily ? "Taken each day" : "Taken each hour", format: bytes, isDaily, idle: 1e6,
       series: [
         { label: "actual", color: "--chart-1", bars: true },
         { label: "forecast", color: "--chart-2", steps: true },
