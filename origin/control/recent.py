@@ -1,40 +1,40 @@
-"""What each edge did over the last minute, from the counters in its heartbeats.
+"""What each edge did over the last minute.
 
-Counters grow from the start of the edge's process, so figures are differences within one boot. A
-few readings of each edge are kept, spaced out so that the oldest is about a minute old.
+A few readings of what each has done since it was first heard of are kept, spaced out so that the
+oldest is about a minute old.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Final, NamedTuple
 
-import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from nearcast.fleet import Heartbeat, Qoe, Traffic
 from nearcast.units import BITS_PER_BYTE, BITS_PER_KBIT
 from origin.control.api import RecentFigures
+from origin.telemetry.growth import AT, COUNTERS, Grown, ratios
 
 SPAN_S: Final = 60.0
 READINGS_MAX: Final = 7
 """Of an edge: one in ten seconds, and the newest."""
 
 
-class _Reading(msgspec.Struct, frozen=True):
+class _Reading(NamedTuple):
     wall_s: float
-    traffic: Traffic
-    qoe: Qoe
+    counts: NDArray[np.float64]  # (COUNTERS,), since it was first heard of
 
 
 class _Edge:
-    __slots__ = ("boot_id", "newest", "spaced")
+    __slots__ = ("newest", "spaced")
 
-    def __init__(self, boot_id: str, reading: _Reading) -> None:
-        self.boot_id = boot_id
+    def __init__(self, reading: _Reading) -> None:
         self.spaced = deque((reading,), maxlen=READINGS_MAX)
         self.newest = reading
 
-    def take(self, reading: _Reading) -> None:
+    def take(self, grown: Grown) -> None:
+        reading = _Reading(grown.until_wall_s, self.newest.counts + grown.counts)
         if reading.wall_s - self.spaced[-1].wall_s >= SPAN_S / (READINGS_MAX - 1):
             self.spaced.append(reading)
         self.newest = reading
@@ -48,41 +48,38 @@ class _Edge:
         return self.spaced[-1]
 
 
-class Sums(msgspec.Struct, kw_only=True):
+class Sums:
     """What figures are made of; those of several edges are added up."""
 
-    client_kbps: float = 0.0
-    origin_kbps: float = 0.0
-    peer_kbps: float = 0.0
-    client_bytes: int = 0
-    resident_bytes: int = 0
-    prefetch_bytes: int = 0
-    used_bytes: int = 0
-    waste_bytes: int = 0
-    startup_s: float = 0.0
-    startup_count: int = 0
-    stall_count: int = 0
-    report_count: int = 0
-    bitrate_kbps: float = 0.0
-    bitrate_count: int = 0
-    session_count: int = 0
+    __slots__ = ("counts", "ever", "kbps")
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(len(COUNTERS))
+        """Over the span."""
+        self.ever = np.zeros(len(COUNTERS))
+        """Since each edge was first heard of here."""
+        self.kbps = np.zeros(len(COUNTERS))
 
     def add(self, other: Sums) -> None:
-        for name in self.__struct_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.counts += other.counts
+        self.ever += other.ever
+        self.kbps += other.kbps
 
     def figures(self) -> RecentFigures:
+        now = ratios(self.counts)
+        # A prefetch is used or wasted long after it was made: a minute says nothing about it.
+        ever = ratios(self.ever)
         return RecentFigures(
-            client_kbps=self.client_kbps,
-            origin_kbps=self.origin_kbps,
-            peer_kbps=self.peer_kbps,
-            hit_ratio=_ratio(self.resident_bytes, self.client_bytes),
-            prefetch_precision=_ratio(self.used_bytes, self.used_bytes + self.waste_bytes),
-            prefetch_waste_ratio=_ratio(self.waste_bytes, self.prefetch_bytes),
-            startup_s=_mean(self.startup_s, self.startup_count),
-            stall_ratio=_ratio(self.stall_count, self.report_count),
-            bitrate_kbps=_mean(self.bitrate_kbps, self.bitrate_count),
-            session_count=self.session_count,
+            client_kbps=float(self.kbps[AT["client_bytes"]]),
+            origin_kbps=float(self.kbps[AT["origin_bytes"]]),
+            peer_kbps=float(self.kbps[AT["peer_bytes"]]),
+            hit_ratio=now.hit_ratio,
+            prefetch_precision=ever.prefetch_precision,
+            prefetch_waste_ratio=ever.prefetch_waste_ratio,
+            startup_s=now.startup_s,
+            stall_ratio=now.stall_ratio,
+            bitrate_kbps=now.bitrate_kbps,
+            session_count=round(float(self.counts[AT["session_count"]])),
         )
 
 
@@ -92,57 +89,26 @@ class Recent:
     def __init__(self) -> None:
         self._edges: dict[str, _Edge] = {}
 
-    def take(self, beat: Heartbeat, received_wall_s: float) -> None:
-        reading = _Reading(received_wall_s, beat.traffic, beat.qoe)
-        known = self._edges.get(beat.edge)
-        if known is None or known.boot_id != beat.boot_id:
-            self._edges[beat.edge] = _Edge(beat.boot_id, reading)
-        elif received_wall_s > known.newest.wall_s:
-            known.take(reading)
+    def take(self, grown: Grown) -> None:
+        known = self._edges.get(grown.edge)
+        if known is None:
+            self._edges[grown.edge] = _Edge(_Reading(grown.until_wall_s, grown.counts))
+        else:
+            known.take(grown)
 
     def forget(self, edge: str) -> None:
         self._edges.pop(edge, None)
 
     def sums(self, edge: str, wall_s: float) -> Sums:
         """Nothing of an edge that has been silent for longer than the span."""
+        sums = Sums()
         known = self._edges.get(edge)
         if known is None or known.newest.wall_s < wall_s - SPAN_S:
-            return Sums()
+            return sums
         before, after = known.before(), known.newest
+        sums.ever = after.counts.copy()
         elapsed_s = after.wall_s - before.wall_s
-        if elapsed_s <= 0:
-            return Sums()
-        to_kbps = BITS_PER_BYTE / BITS_PER_KBIT / elapsed_s
-        one, two = before.traffic, after.traffic
-        was, now = before.qoe, after.qoe
-        # A prefetch is used or wasted long after it was made: these two are of the whole boot.
-        return Sums(
-            client_kbps=_grown(one.client_bytes, two.client_bytes) * to_kbps,
-            origin_kbps=_grown(one.origin_bytes, two.origin_bytes) * to_kbps,
-            peer_kbps=_grown(one.peer_bytes, two.peer_bytes) * to_kbps,
-            client_bytes=_grown(one.client_bytes, two.client_bytes),
-            resident_bytes=_grown(one.resident_bytes, two.resident_bytes),
-            prefetch_bytes=two.prefetch_bytes,
-            used_bytes=two.prefetch_used_bytes,
-            waste_bytes=two.prefetch_waste_bytes,
-            startup_s=max(0.0, now.startup_s - was.startup_s),
-            startup_count=_grown(was.startup_count, now.startup_count),
-            stall_count=_grown(was.stall_count, now.stall_count),
-            report_count=_grown(was.report_count, now.report_count),
-            bitrate_kbps=max(0.0, now.bitrate_kbps - was.bitrate_kbps),
-            bitrate_count=_grown(was.bitrate_count, now.bitrate_count),
-            session_count=_grown(was.session_count, now.session_count),
-        )
-
-
-def _grown(before: int, after: int) -> int:
-    """A counter that fell is an edge's slip, not a negative rate."""
-    return max(0, after - before)
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return min(1.0, part / whole) if whole > 0 else None
-
-
-def _mean(total: float, count: int) -> float | None:
-    return total / count if count > 0 else None
+        if elapsed_s > 0:
+            sums.counts = after.counts - before.counts
+            sums.kbps = sums.counts * (BITS_PER_BYTE / BITS_PER_KBIT / elapsed_s)
+        return sums

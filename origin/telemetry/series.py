@@ -1,9 +1,7 @@
 """Figures by the minute, of each edge and of all together, from heartbeats' growing counters.
 
 What a counter has grown by since the heartbeat before belongs to the minutes in between, in equal
-parts where these are several (an edge that nobody heard of for a while). A new run of an edge
-counts from zero. The first heartbeat that is heard of an edge only sets where counting begins: when
-what it counts took place is not known.
+parts where these are several (an edge that nobody heard of for a while).
 
 A thousand edges for a day take 101 MB: 1,440 rows of 17 four-byte figures each. What was before the
 start of this process is in the history, not here.
@@ -11,30 +9,18 @@ start of this process is in the history, not here.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nearcast.fleet import Heartbeat
+from origin.telemetry.growth import AT, COUNTERS, EDGES_MAX, Grown, ratios
 
 MINUTE_S: Final = 60
 MINUTES: Final = 24 * 60
-EDGES_MAX: Final = 2_000
-"""More than are enrolled; whoever was heard of longest ago makes room."""
-
-_COUNTED: Final = (
-    *("client_bytes", "resident_bytes", "origin_bytes", "peer_bytes", "planned_bytes"),
-    *("prefetch_bytes", "prefetch_used_bytes", "prefetch_waste_bytes"),
-)
-_SAID: Final = (
-    *("session_count", "startup_s", "startup_count", "report_count", "stall_count"),
-    *("bitrate_kbps", "bitrate_count", "error_count"),
-)
-_COLUMNS: Final = (*_COUNTED, *_SAID, "client_kbps")
-_AT: Final = {name: index for index, name in enumerate(_COLUMNS)}
-_GAUGE: Final = _AT["client_kbps"]
+_COLUMNS: Final = (*COUNTERS, "client_kbps")
+_GAUGE: Final = len(COUNTERS)
 
 
 class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,54 +63,32 @@ class _Ring:
         return row
 
 
-class _Last(msgspec.Struct):
-    boot_id: str
-    sequence_no: int
+class _Load(NamedTuple):
     wall_s: float
-    counts: NDArray[np.float64]  # (counters,)
-    client_kbps: float
+    kbps: float
 
 
 class Series:
-    """Feed it every heartbeat that was accepted, by whichever origin, in order of arrival."""
+    """Feed it all that edges' counters grew by (origin.telemetry.growth)."""
 
     def __init__(self) -> None:
         self._rings: dict[str, _Ring] = {}
-        self._last: dict[str, _Last] = {}
+        self._loads: dict[str, _Load] = {}  # of those heard of, last those heard of last
         self._fleet = _Ring()
 
-    def take(self, heartbeat: Heartbeat, received_wall_s: float) -> None:
-        """One that was taken before, or is older than one that was, changes nothing."""
-        last = self._last.get(heartbeat.edge)
-        counts = _counts(heartbeat)
-        if last is not None:
-            if received_wall_s < last.wall_s:
-                return
-            is_same = heartbeat.boot_id == last.boot_id
-            if is_same and heartbeat.sequence_no <= last.sequence_no:
-                return
-            # A counter that shrank within a run is an edge's mistake: it adds nothing.
-            grown = np.maximum(counts - last.counts, 0.0) if is_same else counts
-            self._add(heartbeat.edge, grown, last.wall_s, received_wall_s)
-            before_kbps = last.client_kbps
-        else:
-            before_kbps = 0.0
-            if len(self._last) >= EDGES_MAX:
-                self.forget(next(iter(self._last)))
-        self._last.pop(heartbeat.edge, None)  # heard of last: it makes room last
-        self._last[heartbeat.edge] = _Last(
-            boot_id=heartbeat.boot_id,
-            sequence_no=heartbeat.sequence_no,
-            wall_s=received_wall_s,
-            counts=counts,
-            client_kbps=heartbeat.load.client_kbps,
-        )
-        self._gauge(heartbeat.edge, heartbeat.load.client_kbps, before_kbps, received_wall_s)
+    def take(self, grown: Grown) -> None:
+        before = self._loads.pop(grown.edge, None)
+        if before is None and len(self._loads) >= EDGES_MAX:
+            self.forget(next(iter(self._loads)))
+        self._loads[grown.edge] = _Load(grown.until_wall_s, grown.client_kbps)
+        self._add(grown)
+        before_kbps = 0.0 if before is None else before.kbps
+        self._gauge(grown.edge, grown.client_kbps, before_kbps, grown.until_wall_s)
 
     def forget(self, edge: str) -> None:
         """An edge that is gone. What it has added to the fleet's figures stays."""
         self._rings.pop(edge, None)
-        self._last.pop(edge, None)
+        self._loads.pop(edge, None)
 
     def edge_points(
         self, edge: str, *, until_wall_s: float, window_s: float, step_s: float
@@ -139,16 +103,14 @@ class Series:
         """Of all edges together."""
         return _points(self._fleet, until_wall_s, window_s, step_s)
 
-    def _add(
-        self, edge: str, grown: NDArray[np.float64], from_wall_s: float, until_wall_s: float
-    ) -> None:
-        last_minute = int(until_wall_s // MINUTE_S)
-        first_minute = min(int(from_wall_s // MINUTE_S) + 1, last_minute)
+    def _add(self, grown: Grown) -> None:
+        last_minute = int(grown.until_wall_s // MINUTE_S)
+        first_minute = min(int(grown.from_wall_s // MINUTE_S) + 1, last_minute)
         first_minute = max(first_minute, last_minute - MINUTES + 1)
-        share = grown / (last_minute - first_minute + 1)
-        for ring in (self._rings.setdefault(edge, _Ring()), self._fleet):
+        part = grown.counts / (last_minute - first_minute + 1)
+        for ring in (self._rings.setdefault(grown.edge, _Ring()), self._fleet):
             for minute in range(first_minute, last_minute + 1):
-                ring.row(minute)[:_GAUGE] += share
+                ring.row(minute)[:_GAUGE] += part
 
     def _gauge(self, edge: str, kbps: float, before_kbps: float, wall_s: float) -> None:
         """The newest value of the minute stands for it; the fleet's is the sum of the newest."""
@@ -159,17 +121,10 @@ class Series:
         if is_new:
             # All that are not heard of in this minute go on as they were.
             row[_GAUGE] = sum(
-                one.client_kbps for one in self._last.values() if wall_s - one.wall_s < 5 * MINUTE_S
+                one.kbps for one in self._loads.values() if wall_s - one.wall_s < 5 * MINUTE_S
             )
         else:
             row[_GAUGE] = max(float(row[_GAUGE]) + kbps - before_kbps, 0.0)
-
-
-def _counts(heartbeat: Heartbeat) -> NDArray[np.float64]:
-    traffic, qoe = heartbeat.traffic, heartbeat.qoe
-    values = [float(getattr(traffic, name)) for name in _COUNTED]
-    values += [float(getattr(qoe, name)) for name in _SAID]
-    return np.array(values, dtype=np.float64)
 
 
 def _points(
@@ -193,31 +148,24 @@ def _points(
 
 
 def _point(wall_s: float, row: NDArray[np.float64], minute_count: int) -> SeriesPoint:
-    def of(name: str) -> float:
-        return float(row[_AT[name]])
+    def of(name: str) -> int:
+        return round(float(row[AT[name]]))
 
-    used, wasted = of("prefetch_used_bytes"), of("prefetch_waste_bytes")
+    made = ratios(row)
     return SeriesPoint(
         wall_s=wall_s,
-        demand_bytes=round(of("client_bytes")),
-        origin_bytes=round(of("origin_bytes")),
-        peer_bytes=round(of("peer_bytes")),
-        planned_bytes=round(of("planned_bytes")),
-        hit_ratio=_ratio(of("resident_bytes"), of("client_bytes")),
-        prefetch_bytes=round(of("prefetch_bytes")),
-        prefetch_precision=_ratio(used, used + wasted),
-        prefetch_waste_bytes=round(wasted),
-        session_count=round(of("session_count")),
-        startup_s=_ratio(of("startup_s"), of("startup_count"), most=None),
-        stall_ratio=_ratio(of("stall_count"), of("report_count")),
-        bitrate_kbps=_ratio(of("bitrate_kbps"), of("bitrate_count"), most=None),
-        error_count=round(of("error_count")),
-        load_kbps=of("client_kbps") / minute_count,
+        demand_bytes=of("client_bytes"),
+        origin_bytes=of("origin_bytes"),
+        peer_bytes=of("peer_bytes"),
+        planned_bytes=of("planned_bytes"),
+        hit_ratio=made.hit_ratio,
+        prefetch_bytes=of("prefetch_bytes"),
+        prefetch_precision=made.prefetch_precision,
+        prefetch_waste_bytes=of("prefetch_waste_bytes"),
+        session_count=of("session_count"),
+        startup_s=made.startup_s,
+        stall_ratio=made.stall_ratio,
+        bitrate_kbps=made.bitrate_kbps,
+        error_count=of("error_count"),
+        load_kbps=float(row[_GAUGE]) / minute_count,
     )
-
-
-def _ratio(part: float, whole: float, *, most: float | None = 1.0) -> float | None:
-    # Shares of counters that were split over minutes are no whole numbers.
-    if whole <= 1e-9:
-        return None
-    return part / whole if most is None else min(part / whole, most)

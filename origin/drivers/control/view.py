@@ -25,6 +25,7 @@ from origin.fleet import (
     PlayerErrors,
 )
 from origin.records import EdgeRecord
+from origin.telemetry.growth import Growth
 from origin.telemetry.series import Series
 
 
@@ -46,6 +47,7 @@ class View:
         self._desk = desk
         self._now_s = now_s
         self._wall_s = wall_s
+        self._growth = Growth()
         self.recent = Recent()
         self.series = Series()
         self.states = StateHistory()
@@ -54,8 +56,10 @@ class View:
         self._hosts: dict[str, str] = {}
 
     def heard(self, beat: Heartbeat, received_wall_s: float) -> None:
-        self.recent.take(beat, received_wall_s)
-        self.series.take(beat, received_wall_s)
+        grown = self._growth.take(beat, received_wall_s)
+        if grown is not None:
+            self.recent.take(grown)
+            self.series.take(grown)
 
     def state_changed(self, change: EdgeStateChanged) -> None:
         self.states.take(change, self._wall_s())
@@ -105,6 +109,7 @@ class View:
 
     def forget_edge(self, edge: str) -> None:
         self.records_changed()
+        self._growth.forget(edge)
         self.recent.forget(edge)
         self.series.forget(edge)
         self.states.forget(edge)
