@@ -44,6 +44,8 @@ class PlannedFile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What follows this media time is not fetched: it is a place reserved, where what viewers pull
     of it stays; 0: all of it is; None: none of it is."""
     size_bytes: Count
+    held_bytes: Count = 0
+    """Of it, that were taken to be there when the plan was made."""
     value_bytes: Amount = 0.0
     """Bytes it is expected to save while the plan is valid."""
     from_edges: Annotated[tuple[EdgeId, ...], msgspec.Meta(max_length=8)] = ()

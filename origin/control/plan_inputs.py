@@ -7,7 +7,7 @@ ladder, and a rendition of sound is worth the viewings of its title times its sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,15 +16,20 @@ from numpy.typing import NDArray
 
 from nearcast.fleet import Duty, EdgeProfile, Storage
 from nearcast.placement import EdgePlan
-from origin.catalog import RenditionEntry, Title
+from origin.catalog import Title
+from origin.control.held import held_bytes
+from origin.control.ladder import Ladder, titles_of
+from origin.control.watching import watched_parts
 from origin.placement.demand import WATCHED_BINS, Floats, HourDemand, Ints, Titles
 from origin.placement.files import Files, files_of_titles
 from origin.placement.forecast import Forecast, Forecaster, file_values
-from origin.placement.inputs import EdgeInput, PlanInputs, held_of
+from origin.placement.inputs import EdgeInput, PlanInputs
 from origin.placement.settings import PlanSettings
 from origin.telemetry.demand import DemandColumns, WantedColumns
+from origin.telemetry.watched import WatchedTitle
 
 HOUR_S: Final = 3_600
+DAY_HOURS: Final = 24
 DAY_S: Final = 86_400.0
 HEAD_S: Final = 60.0
 
@@ -49,6 +54,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     demand: DemandColumns
     wanted: WantedColumns
+    watched: tuple[WatchedTitle, ...] = ()
 
 
 def plan_inputs(
@@ -60,10 +66,10 @@ def plan_inputs(
     history_days: int,
     settings: PlanSettings,
 ) -> PlanInputs:
-    """`told` reaches `history_days` back. The hour that is not over counts as one."""
+    """`told` reaches `history_days` back."""
     titles = sorted(titles, key=lambda title: title.id)
     files = files_of_titles(titles, HEAD_S)
-    ladder = _Ladder(titles)
+    ladder = Ladder(titles)
     now_hour = int(wall_s // HOUR_S)
     first_hour = now_hour - 24 * history_days
     if len(told.demand.hour_wall_s):
@@ -72,9 +78,15 @@ def plan_inputs(
     known = titles_of(titles, ladder, first_hour)
     names = [edge.edge for edge in edges]
     forecaster = Forecaster(known, len(edges), first_hour=first_hour)
-    hours = _Hours(ladder, told, names)
-    for hour in range(first_hour, now_hour + 1):
-        forecaster.take(hours.demand(hour))
+    hours = _Hours(ladder, files, told, names)
+    # The hour that is not over would pass for a quiet one; but of today's fleet it may be all.
+    end_hour = now_hour + (now_hour - first_hour < DAY_HOURS)
+    for hour in range(first_hour, end_hour):
+        demand = hours.demand(hour)
+        if hour == end_hour - 1:
+            watched = watched_parts(known, ladder.row, told.watched)
+            demand = msgspec.structs.replace(demand, watched=watched)
+        forecaster.take(demand)
     forecast = forecaster.forecast()
     values = _Values(files, ladder, known, forecast, hours)
     days = settings.valid_s / DAY_S
@@ -100,7 +112,13 @@ def _edge_input(
         storage=edge.storage,
         value_bytes=whole * days,
         head_value_bytes=head * days,
-        held_bytes=held_of(files, edge.plan, edge.plan_files_held),
+        held_bytes=held_bytes(
+            files,
+            edge.plan,
+            edge.plan_files_held,
+            hours.pulled_bytes(index, edge.plan.made_wall_s if edge.plan else 0.0),
+            edge.storage,
+        ),
         # All that is expected to be taken would be saved if all were held.
         served_bytes=float(whole.sum() * days),
         past_served_bytes=float(hours.served_bytes[index]),
@@ -108,70 +126,21 @@ def _edge_input(
     )
 
 
-class _Ladder:
-    """Where each rendition of each title stands: pictures by rising rate, and sound."""
-
-    def __init__(self, titles: Sequence[Title]) -> None:
-        self.titles = titles
-        self.row = {title.id: row for row, title in enumerate(titles)}
-        self.pictures = [_of_kind(title, is_picture=True) for title in titles]
-        self.sounds = [_of_kind(title, is_picture=False) for title in titles]
-        self.height = max((len(one) for one in self.pictures), default=1) or 1
-        self.place: dict[tuple[str, str], tuple[int, int]] = {}
-        """(title, rendition) -> row of the title, place among its pictures; -1 for sound."""
-        for row, title in enumerate(titles):
-            for at, one in enumerate(self.pictures[row]):
-                self.place[title.id, one.rendition.id] = row, at
-            for one in self.sounds[row]:
-                self.place[title.id, one.rendition.id] = row, -1
-        self.sizes = np.zeros((len(titles), self.height))
-        for row, entries in enumerate(self.pictures):
-            for at, one in enumerate(entries):
-                self.sizes[row, at] = one.size_bytes
-
-
-def _of_kind(title: Title, *, is_picture: bool) -> tuple[RenditionEntry, ...]:
-    found = [one for one in title.renditions if (one.rendition.kind == "video") is is_picture]
-    return tuple(sorted(found, key=lambda one: (one.size_bytes, one.rendition.id)))
-
-
-def titles_of(titles: Sequence[Title], ladder: _Ladder, first_hour: int) -> Titles:
-    """As the forecast wants them. What was made before `first_hour` was there from the start."""
-    episode = np.zeros(len(titles), dtype=np.int64)
-    successor = np.full(len(titles), -1, dtype=np.int64)
-    number = np.arange(len(titles))
-    series: dict[str, list[int]] = {}
-    for row, title in enumerate(titles):
-        if title.series is not None:
-            series.setdefault(title.series, []).append(row)
-    for rows in series.values():
-        rows.sort(key=lambda row: (titles[row].season_no or 0, titles[row].episode_no or 0))
-        episode[rows] = np.arange(len(rows))
-        successor[rows[:-1]] = rows[1:]
-        number[rows] = rows[0]
-    made = np.array([title.created_wall_s / HOUR_S for title in titles], dtype=np.float64)
-    return Titles(
-        genre=np.zeros(len(titles), dtype=np.int64),
-        is_film=np.array([title.series is None for title in titles], dtype=np.bool_),
-        episode=episode,
-        series=number,
-        successor=successor,
-        release_hour=np.where(made < first_hour, -np.inf, made),
-        duration_s=np.array([title.duration_s for title in titles], dtype=np.float64),
-        size_bytes=ladder.sizes,
-    )
-
-
 class _Hours:
     """The reports, hour by hour, numbered as the forecast wants them."""
 
-    def __init__(self, ladder: _Ladder, told: Told, edges: Sequence[str]) -> None:
+    def __init__(self, ladder: Ladder, files: Files, told: Told, edges: Sequence[str]) -> None:
         demand, wanted = told.demand, told.wanted
         self._titles = len(ladder.titles)
         edge_no = {name: index for index, name in enumerate(edges)}
         edge = _numbers(demand.edges, edge_no)[demand.edge]
-        places = _places(demand, ladder)
+        known = {key: (*ladder.place[key], file) for key, file in files.rows().items()}
+        places = _places(demand, known)
         row, at = places[:, 0], places[:, 1]
+        self._file_count = len(files)
+        self._report_edge, self._report_file = edge, places[:, 2]
+        self._report_wall_s = demand.hour_wall_s
+        self._report_pulled = np.maximum(0.0, demand.client_bytes - demand.resident_bytes)
         self._sound = _sound_bytes(demand, ladder, row, at)
         self.served_bytes = np.bincount(
             edge[edge >= 0], demand.client_bytes[edge >= 0], minlength=len(edges)
@@ -196,6 +165,15 @@ class _Hours:
             next_row[is_known],
             wanted.session_count[is_known],
         )
+
+    def pulled_bytes(self, edge: int, since_wall_s: float) -> Floats:  # (file,)
+        """What an edge's viewers were given of each file that was not there before."""
+        is_it = (self._report_edge == edge) & (self._report_file >= 0)
+        is_it &= self._report_wall_s > since_wall_s - HOUR_S
+        pulled: Floats = np.bincount(
+            self._report_file[is_it], self._report_pulled[is_it], self._file_count
+        ).astype(np.float64)
+        return pulled
 
     def sound_share(self, title: int) -> Floats | None:
         """Of the sound of a title, what each of its renditions was; None: nobody said."""
@@ -234,7 +212,7 @@ class _Values:
     """What holding each file saves an edge in a day."""
 
     def __init__(
-        self, files: Files, ladder: _Ladder, known: Titles, forecast: Forecast, hours: _Hours
+        self, files: Files, ladder: Ladder, known: Titles, forecast: Forecast, hours: _Hours
     ) -> None:
         self._known, self._forecast = known, forecast
         places = [ladder.place[key] for key in zip(files.titles, files.renditions, strict=True)]
@@ -270,7 +248,7 @@ class _Values:
         return values, heads
 
 
-def _sound_part(title: str, rendition: str, ladder: _Ladder, hours: _Hours) -> float:
+def _sound_part(title: str, rendition: str, ladder: Ladder, hours: _Hours) -> float:
     row = ladder.row[title]
     names = [one.rendition.id for one in ladder.sounds[row]]
     share = hours.sound_share(row)
@@ -279,7 +257,7 @@ def _sound_part(title: str, rendition: str, ladder: _Ladder, hours: _Hours) -> f
     return float(share[names.index(rendition)])
 
 
-def _sound_bytes(demand: DemandColumns, ladder: _Ladder, row: Ints, at: Ints) -> dict[int, Floats]:
+def _sound_bytes(demand: DemandColumns, ladder: Ladder, row: Ints, at: Ints) -> dict[int, Floats]:
     taken: dict[int, Floats] = {}
     for index in np.flatnonzero((row >= 0) & (at < 0)):
         title = int(row[index])
@@ -289,21 +267,21 @@ def _sound_bytes(demand: DemandColumns, ladder: _Ladder, row: Ints, at: Ints) ->
     return {title: sums / sums.sum() for title, sums in taken.items() if sums.sum() > 0}
 
 
-def _places(demand: DemandColumns, ladder: _Ladder) -> Ints:  # (row, 2)
-    """Row of the title and place in its ladder of each report; -1, -1: of no title of ours."""
+def _places(
+    demand: DemandColumns, known: Mapping[tuple[str, str], tuple[int, int, int]]
+) -> Ints:  # (row, 3)
+    """Row of the title, place in its ladder and file of each report; -1: of none of ours."""
     count = max(1, len(demand.renditions))
     keys, of = np.unique(
         demand.title.astype(np.int64) * count + demand.rendition, return_inverse=True
     )
     found = np.array(
         [
-            ladder.place.get(
-                (demand.titles[key // count], demand.renditions[key % count]), (-1, -1)
-            )
+            known.get((demand.titles[key // count], demand.renditions[key % count]), (-1, -1, -1))
             for key in keys
         ],
         dtype=np.int64,
-    ).reshape(-1, 2)
+    ).reshape(-1, 3)
     places: Ints = found[of]
     return places
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearcast.fleet import Duty, EdgeProfile, Storage
-from nearcast.placement import EdgePlan
 from origin.placement.files import Files
 from origin.placement.settings import PlanSettings
 
@@ -46,17 +45,3 @@ class PlanInputs(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         for edge in self.edges:
             for column in (edge.value_bytes, edge.head_value_bytes, edge.held_bytes):
                 assert column is None or column.shape == (len(self.files),), edge.edge
-
-
-def held_of(files: Files, plan: EdgePlan | None, files_held: int) -> NDArray[np.int64]:  # (file,)
-    """What an edge holds, as far as the plan it works by and the number of its files that it says
-    are complete tell: files are fetched in the order of the plan. A title that was packaged anew
-    since, or has gone, is not held."""
-    held = np.zeros(len(files), dtype=np.int64)
-    if plan is not None:
-        rows = files.rows()
-        for file in plan.files[:files_held]:
-            row = rows.get((file.title, file.rendition))
-            if row is not None and files.manifests[row] == file.manifest:
-                held[row] = min(file.size_bytes, int(files.size_bytes[row]))
-    return held

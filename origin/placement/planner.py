@@ -71,7 +71,7 @@ def make_plan(inputs: PlanInputs) -> Plan:
     sources = Sources([_place(edge, wanted[edge.edge]) for edge in edges], keys)
     urls = {edge.edge: edge.profile.url for edge in edges}
     plans = [
-        _edge_plan(inputs, edge.edge, budgets[edge.edge], wanted[edge.edge], sources, urls)
+        _edge_plan(inputs, edge, budgets[edge.edge], wanted[edge.edge], sources, urls)
         for edge in edges
     ]
     plan_id = _id_of(plans)
@@ -186,7 +186,7 @@ def _place(edge: EdgeInput, wanted: Wanted) -> Place:
 
 def _edge_plan(
     inputs: PlanInputs,
-    edge: str,
+    edge: EdgeInput,
     budget: Budget,
     wanted: Wanted,
     sources: Sources,
@@ -197,8 +197,10 @@ def _edge_plan(
     until_s = files.head_s[wanted.file].tolist()
     is_fill = wanted.fill_bytes > 0
     fetch_until_s = np.where(wanted.is_reserved, 0.0, files.head_s[wanted.file]).tolist()
+    held = np.zeros(len(files), dtype=np.int64) if edge.held_bytes is None else edge.held_bytes
+    held_bytes = np.minimum(held[wanted.file], wanted.end_bytes).tolist()
     is_partial = wanted.fetch_bytes < wanted.end_bytes
-    asked_for = iter(sources.of(edge))
+    asked_for = iter(sources.of(edge.edge))
     from_edges = [next(asked_for) if one else () for one in is_fill.tolist()]
     planned = [
         PlannedFile(
@@ -206,18 +208,20 @@ def _edge_plan(
             rendition=files.renditions[file],
             manifest=files.manifests[file],
             until_s=until if head else None,
-            fetch_until_s=fetch_until if partial else None,
-            size_bytes=end_bytes,
-            value_bytes=value_bytes,
+            fetch_until_s=fetch_s if partial else None,
+            size_bytes=end,
+            held_bytes=there,
+            value_bytes=worth,
             from_edges=asked,
         )
-        for file, head, until, partial, fetch_until, end_bytes, value_bytes, asked in zip(
+        for file, head, until, partial, fetch_s, end, there, worth, asked in zip(
             wanted.file.tolist(),
             is_head.tolist(),
             until_s,
             is_partial.tolist(),
             fetch_until_s,
             wanted.end_bytes.tolist(),
+            held_bytes,
             np.round(wanted.value_bytes, 1).tolist(),
             from_edges,
             strict=True,
@@ -229,7 +233,7 @@ def _edge_plan(
     fill_bytes_max = min(budget.fill_bytes, fill_bytes_max)
     return EdgePlan(
         plan_id="",
-        edge=edge,
+        edge=edge.edge,
         made_wall_s=inputs.wall_s,
         valid_from_wall_s=inputs.wall_s,
         valid_until_wall_s=inputs.wall_s + settings.valid_s,

@@ -27,6 +27,7 @@ from origin.drivers.control.plan_process import work_apart
 from origin.drivers.control.plan_worker import PlanMade, PlanOrder, Question
 from origin.drivers.state import ControlStore
 from origin.drivers.state.demand_rows import demand_since, wanted_since
+from origin.drivers.state.watched_rows import watched_since
 from origin.fleet import Fleet, FleetEdge
 from origin.placement.diff import PlanDiff, diff_plans
 from origin.placement.explain import Explained
@@ -187,6 +188,7 @@ class Planning:
         told = Told(
             demand=await demand_since(database, since_wall_s),
             wanted=await wanted_since(database, since_wall_s),
+            watched=await watched_since(database, since_wall_s),
         )
         rows = self._planned_edges()
         plans = await self._plans_of(rows)

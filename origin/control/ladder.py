@@ -1,0 +1,67 @@
+"""Titles as the forecast wants them: numbered, their pictures by rising rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from origin.catalog import RenditionEntry, Title
+from origin.placement.demand import Titles
+
+HOUR_S: Final = 3_600
+
+
+class Ladder:
+    """Where each rendition of each title stands: pictures by rising rate, and sound."""
+
+    def __init__(self, titles: Sequence[Title]) -> None:
+        self.titles = titles
+        self.row = {title.id: row for row, title in enumerate(titles)}
+        self.pictures = [_of_kind(title, is_picture=True) for title in titles]
+        self.sounds = [_of_kind(title, is_picture=False) for title in titles]
+        self.height = max((len(one) for one in self.pictures), default=1) or 1
+        self.place: dict[tuple[str, str], tuple[int, int]] = {}
+        """(title, rendition) -> row of the title, place among its pictures; -1 for sound."""
+        for row, title in enumerate(titles):
+            for at, one in enumerate(self.pictures[row]):
+                self.place[title.id, one.rendition.id] = row, at
+            for one in self.sounds[row]:
+                self.place[title.id, one.rendition.id] = row, -1
+        self.sizes = np.zeros((len(titles), self.height))
+        for row, entries in enumerate(self.pictures):
+            for at, one in enumerate(entries):
+                self.sizes[row, at] = one.size_bytes
+
+
+def _of_kind(title: Title, *, is_picture: bool) -> tuple[RenditionEntry, ...]:
+    found = [one for one in title.renditions if (one.rendition.kind == "video") is is_picture]
+    return tuple(sorted(found, key=lambda one: (one.size_bytes, one.rendition.id)))
+
+
+def titles_of(titles: Sequence[Title], ladder: Ladder, first_hour: int) -> Titles:
+    """As the forecast wants them. What was made before `first_hour` was there from the start."""
+    episode = np.zeros(len(titles), dtype=np.int64)
+    successor = np.full(len(titles), -1, dtype=np.int64)
+    number = np.arange(len(titles))
+    series: dict[str, list[int]] = {}
+    for row, title in enumerate(titles):
+        if title.series is not None:
+            series.setdefault(title.series, []).append(row)
+    for rows in series.values():
+        rows.sort(key=lambda row: (titles[row].season_no or 0, titles[row].episode_no or 0))
+        episode[rows] = np.arange(len(rows))
+        successor[rows[:-1]] = rows[1:]
+        number[rows] = rows[0]
+    made = np.array([title.created_wall_s / HOUR_S for title in titles], dtype=np.float64)
+    return Titles(
+        genre=np.zeros(len(titles), dtype=np.int64),
+        is_film=np.array([title.series is None for title in titles], dtype=np.bool_),
+        episode=episode,
+        series=number,
+        successor=successor,
+        release_hour=np.where(made < first_hour, -np.inf, made),
+        duration_s=np.array([title.duration_s for title in titles], dtype=np.float64),
+        size_bytes=ladder.sizes,
+    )
