@@ -20,6 +20,8 @@ from origin.library import Library, Resource
 
 ALLOWED: Final = "GET, HEAD, OPTIONS"
 TARGET_LENGTH_MAX: Final = 8192
+STALE_IF_ERROR_S: Final = 86_400
+"""So long what changes may be served on while the origin cannot be asked (RFC 5861)."""
 
 # Browsers play from other sites' pages: everything here is public, and the player may read sizes,
 # ranges and what caches on the way say.
@@ -132,7 +134,9 @@ def _validators(resource: Resource) -> Headers:
     if resource.is_immutable:
         fields.append(("cache-control", f"public, max-age={resource.max_age_s}, immutable"))
     elif resource.max_age_s > 0:
-        fields.append(("cache-control", f"public, max-age={resource.max_age_s}"))
+        # An edge whose origin is away goes on with the manifests it has: segments never change.
+        lifetime = f"public, max-age={resource.max_age_s}, stale-if-error={STALE_IF_ERROR_S}"
+        fields.append(("cache-control", lifetime))
     else:
         fields.append(("cache-control", "no-cache"))
     return tuple(fields)

@@ -229,7 +229,7 @@ def test_manifests_lead_to_segments_that_are_there(core: OriginCore) -> None:
     hls = get(core, "/media/tide/master.m3u8")
     assert dash.resource is not None
     assert hls.resource is not None
-    assert field(dash, "cache-control") == "public, max-age=60"
+    assert field(dash, "cache-control") == "public, max-age=60, stale-if-error=86400"
     assert dash.resource.body is not None
     assert hls.resource.body is not None
 
@@ -259,8 +259,8 @@ def test_freshness_is_a_setting() -> None:
         MemoryLibrary([make_title()], freshness=FreshnessConfig(manifest_s=5, catalog_s=3))
     )
 
-    assert field(get(core, "/media/tide/manifest.mpd"), "cache-control") == "public, max-age=5"
-    assert field(get(core, "/v1/catalog"), "cache-control") == "public, max-age=3"
+    assert field(get(core, "/media/tide/manifest.mpd"), "cache-control") == "public, max-age=5, stale-if-error=86400"
+    assert field(get(core, "/v1/catalog"), "cache-control") == "public, max-age=3, stale-if-error=86400"
 
 
 def test_a_new_edition_changes_the_revision() -> None:
