@@ -67,9 +67,10 @@ def make(
     """Make a plan now, from what edges reported so far. It is only proposed: see diff, apply."""
     from origin.commands.plan_text import list_lines
     from origin.control.api import PlanRow
+    from origin.drivers.control.client import WORK_ANSWER_S
 
     check_json_file(json_file)
-    made = client(library, admin, token_file).post("/plans", {}, PlanRow)
+    made = client(library, admin, token_file).post("/plans", {}, PlanRow, answer_s=WORK_ANSWER_S)
     for line in list_lines((made,)):
         typer.echo(line)
     write_json(json_file, made)
@@ -131,11 +132,16 @@ def explain(
     """Say why a title is, or is not, planned for an edge. Forecasts anew, which takes seconds."""
     from origin.commands.plan_text import explain_lines
     from origin.control.api import ExplainAnswer
-    from origin.drivers.control.client import part
+    from origin.drivers.control.client import WORK_ANSWER_S, part
 
     check_json_file(json_file)
     answer = client(library, admin, token_file).get(
-        f"/plans/{part(plan)}/explain", ExplainAnswer, edge=edge, title=title, rendition=rendition
+        f"/plans/{part(plan)}/explain",
+        ExplainAnswer,
+        answer_s=WORK_ANSWER_S,
+        edge=edge,
+        title=title,
+        rendition=rendition,
     )
     for line in explain_lines(answer.answers):
         typer.echo(line)

@@ -15,6 +15,8 @@ from origin.drivers.control.admin.routes import PREFIX, ErrorBody
 from origin.drivers.control.token_file import read_token_file
 
 ANSWER_S: Final = 30.0
+WORK_ANSWER_S: Final = 620.0
+"""For what is worked out in a process of its own, after another that was asked for before."""
 ANSWER_BYTES_MAX: Final = 64_000_000
 
 AnswerT = TypeVar("AnswerT")
@@ -40,13 +42,18 @@ class AdminClient:
         self._parts = parts
         self._token = read_token_file(token_file)
 
-    def get(self, path: str, kind: type[AnswerT], **query: object) -> AnswerT:
+    def get(
+        self, path: str, kind: type[AnswerT], *, answer_s: float = ANSWER_S, **query: object
+    ) -> AnswerT:
         given = {name: value for name, value in query.items() if value is not None}
         question = f"?{urlencode(given)}" if given else ""
-        return self._decoded(self._ask("GET", path + question, None), kind)
+        return self._decoded(self._ask("GET", path + question, None, answer_s), kind)
 
-    def post(self, path: str, body: Any, kind: type[AnswerT]) -> AnswerT:
-        return self._decoded(self._ask("POST", path, msgspec.json.encode(body)), kind)
+    def post(
+        self, path: str, body: Any, kind: type[AnswerT], *, answer_s: float = ANSWER_S
+    ) -> AnswerT:
+        content = self._ask("POST", path, msgspec.json.encode(body), answer_s)
+        return self._decoded(content, kind)
 
     def delete(self, path: str) -> bytes:
         return self._ask("DELETE", path, None)
@@ -57,21 +64,26 @@ class AdminClient:
         except msgspec.MsgspecError as error:
             raise NearcastError(f"{self._url} answered what is no answer: {error}") from error
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
-        """Raises InputError when nobody answers, Refused when the origin refuses."""
+    def _ask(self, method: str, path: str, body: bytes | None, answer_s: float = ANSWER_S) -> bytes:
+        """Raises InputError when there is no answer in time, Refused when the origin refuses."""
         connection: http.client.HTTPConnection
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "https":
             connection = http.client.HTTPSConnection(
-                host, port, timeout=ANSWER_S, context=ssl.create_default_context()
+                host, port, timeout=answer_s, context=ssl.create_default_context()
             )
         else:
-            connection = http.client.HTTPConnection(host, port, timeout=ANSWER_S)
+            connection = http.client.HTTPConnection(host, port, timeout=answer_s)
         headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
         try:
             connection.request(method, self._parts.path.rstrip("/") + PREFIX + path, body, headers)
             response = connection.getresponse()
             content = response.read(ANSWER_BYTES_MAX)
+        except TimeoutError as error:
+            raise InputError(
+                f"the origin on {self._url} did not answer within {answer_s:g} s: it may be busy, "
+                "and do what it was asked for all the same; look again before you repeat it"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise InputError(
                 f"no origin answers on {self._url} ({error}); is it running? Name its admin port "

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
 import msgspec
 
 from origin.control import api
-from origin.drivers.control.admin.routes import Call, Route
+from origin.drivers.control.admin.routes import ApiError, Call, Route
 from origin.drivers.control.plan_worker import Question
 from origin.drivers.control.planning import Planning
 from origin.drivers.state import ControlStore
@@ -13,13 +17,18 @@ from origin.placement.diff import PlanDiff
 from origin.placement.summary import PlanSummary
 from origin.records import PlanHead
 
-PLANS_SHOWN = 50
+PLANS_SHOWN: Final = 50
+WORK_COUNT_MAX: Final = 2
+"""Of plans made and explained for people: one at work, one that waits. Each reads the whole history
+and works in a process of its own for seconds, and the clock's plans wait in the same line."""
+BUSY_RETRY_S: Final = 30
 
 
 class PlanRoutes:
     def __init__(self, planning: Planning, store: ControlStore) -> None:
         self._planning = planning
         self._store = store
+        self._work_count = 0
         self.routes = (
             Route(
                 "GET", "/plans", "viewer", self._plans, "Plans, newest first", answer=api.PlanList
@@ -42,7 +51,7 @@ class PlanRoutes:
                 answer=api.PlanRow,
             ),
             Route(
-                "GET", "/plans/{plan}/explain", "viewer", self._explain,
+                "GET", "/plans/{plan}/explain", "operator", self._explain,
                 "Why a title is, or is not, planned for edges",
                 query=api.ExplainQuery, answer=api.ExplainAnswer,
             ),
@@ -54,7 +63,8 @@ class PlanRoutes:
         )
 
     async def _make(self, call: Call) -> api.PlanRow:
-        return plan_row(await self._planning.propose(call.caller.name))
+        with self._place_in_line():
+            return plan_row(await self._planning.propose(call.caller.name))
 
     async def _plan(self, call: Call) -> api.PlanDetail:
         head, summary = await self._planning.summary(call.path["plan"])
@@ -68,11 +78,25 @@ class PlanRoutes:
 
     async def _explain(self, call: Call) -> api.ExplainAnswer:
         query: api.ExplainQuery = call.query
-        answers = await self._planning.explain(
-            call.path["plan"],
-            Question(edge=query.edge, title=query.title, rendition=query.rendition),
-        )
+        question = Question(edge=query.edge, title=query.title, rendition=query.rendition)
+        with self._place_in_line():
+            answers = await self._planning.explain(call.path["plan"], question)
         return api.ExplainAnswer(answers=answers)
+
+    @contextmanager
+    def _place_in_line(self) -> Iterator[None]:
+        if self._work_count >= WORK_COUNT_MAX:
+            raise ApiError(
+                429,
+                "busy",
+                "plans are being made or explained for others already: ask again in a while",
+                retry_s=BUSY_RETRY_S,
+            )
+        self._work_count += 1
+        try:
+            yield
+        finally:
+            self._work_count -= 1
 
 
 def plan_row(head: PlanHead) -> api.PlanRow:
