@@ -259,8 +259,14 @@ def test_freshness_is_a_setting() -> None:
         MemoryLibrary([make_title()], freshness=FreshnessConfig(manifest_s=5, catalog_s=3))
     )
 
-    assert field(get(core, "/media/tide/manifest.mpd"), "cache-control") == "public, max-age=5, stale-if-error=86400"
-    assert field(get(core, "/v1/catalog"), "cache-control") == "public, max-age=3, stale-if-error=86400"
+    assert (
+        field(get(core, "/media/tide/manifest.mpd"), "cache-control")
+        == "public, max-age=5, stale-if-error=86400"
+    )
+    assert (
+        field(get(core, "/v1/catalog"), "cache-control")
+        == "public, max-age=3, stale-if-error=86400"
+    )
 
 
 def test_a_new_edition_changes_the_revision() -> None:
