@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
 from nearcast import fleet
+from nearcast.plan_signing import read_plan
 from tests.fleet_world import ControlOrigin, SaidEdge, empty_library
 from tests.servers import PostgresServer
 
@@ -25,11 +27,21 @@ def ship(edge: SaidEdge, offset: int, body: bytes) -> int:
     return int(reply.json["offset_bytes"])
 
 
-def test_one_of_two_is_killed_and_all_goes_on(postgres_url: str, tmp_path: Path) -> None:
+def plan_of(edge: SaidEdge) -> str:
+    """The id of the plan that it is given, signed for it."""
+    reply = edge.request("GET", fleet.PLAN_PATH)
+    assert reply.status == 200, reply.body
+    name, keys = edge.name, edge.answer.plan_keys
+    return read_plan(reply.body, keys, edge=name, now_wall_s=time.time()).plan_id
+
+
+def test_one_of_two_is_killed_and_all_goes_on(
+    postgres_url: str, title_library: Path, tmp_path: Path
+) -> None:
     settings = (f"control.database={postgres_url}",)
     with (
-        ControlOrigin(empty_library(tmp_path / "one"), *settings) as one,
-        ControlOrigin(empty_library(tmp_path / "two"), *settings) as two,
+        ControlOrigin(shutil.copytree(title_library, tmp_path / "one"), *settings) as one,
+        ControlOrigin(shutil.copytree(title_library, tmp_path / "two"), *settings) as two,
     ):
         edge = one.enrol("ams-1", url="http://127.0.0.1:9")
         assert edge.beat().status == 200
@@ -44,7 +56,16 @@ def test_one_of_two_is_killed_and_all_goes_on(postgres_url: str, tmp_path: Path)
         two.wait_for(lambda: set(edge.beat().json["origins"]) == {one.fleet_url, two.fleet_url})
         # What was replayed to one is replayed to the other.
         two.wait_for(lambda: two.edge("ams-1")["state"] == "alive", "alive")
+        first = one.api("POST", "/plans")["plan_id"]
+        assert one.api("POST", f"/plans/{first}/apply")["state"] == "applied"
         one.kill()
+        # The plan that the other made goes on, and the next is made here.
+        two.wait_for(lambda: edge.beat().json["plan_id"] == first, "the plan in force")
+        assert plan_of(edge) == first
+        second = two.api("POST", "/plans")["plan_id"]
+        assert two.api("POST", f"/plans/{second}/apply")["state"] == "applied"
+        two.wait_for(lambda: edge.beat().json["plan_id"] == second, "the next plan")
+        assert plan_of(edge) == second != first
         # A piece whose answer was lost counts once.
         assert ship(edge, 0, told) == len(told)
         more = viewings(1, time.time())
