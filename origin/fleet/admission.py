@@ -15,6 +15,8 @@ from nearcast.fleet import CLOCK_SKEW_S_MAX, Heartbeat, Observations, Refusal, R
 from origin.fleet.watched_edge import HELD_TITLES_MAX, WatchedEdge
 
 HELD_WORD_BYTES: Final = 4
+SILENT_INTERVALS: Final = 3.0
+"""After which a process that reported is taken to have ended."""
 
 
 def identity_refused(
@@ -38,9 +40,12 @@ def identity_refused(
 
 
 def heartbeat_refused(
-    heartbeat: Heartbeat, watched: WatchedEdge, received_wall_s: float, silence_s: float | None
+    heartbeat: Heartbeat,
+    watched: WatchedEdge,
+    received_wall_s: float,
+    silent_intervals: float | None,
 ) -> Refused | None:
-    """`silence_s`: how many seconds ago the edge was heard last, in intervals of its heartbeats."""
+    """`silent_intervals`: how many intervals of its heartbeats ago the edge was heard last."""
     offset_s = heartbeat.sent_wall_s - received_wall_s
     if abs(offset_s) > CLOCK_SKEW_S_MAX:
         return _refused(
@@ -50,7 +55,7 @@ def heartbeat_refused(
         )
     last = watched.heartbeat
     if heartbeat.boot_id in watched.past_boots:
-        if silence_s is not None and silence_s < 3.0:
+        if silent_intervals is not None and silent_intervals < SILENT_INTERVALS:
             return _refused(
                 "duplicate",
                 f"another process reports as edge {heartbeat.edge!r}: stop one of the two, or "

@@ -11,7 +11,6 @@ from nearcast.fleet import (
     EdgeProfile,
     Heartbeat,
     Load,
-    Observations,
     Qoe,
     Storage,
     Traffic,
@@ -32,20 +31,6 @@ class EdgeChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 class EdgeRemoved(msgspec.Struct, frozen=True, kw_only=True):
     edge: str
-
-
-class HeartbeatReceived(msgspec.Struct, frozen=True, kw_only=True):
-    """For drivers that need no answer; `Fleet.heartbeat` gives one."""
-
-    heartbeat: Heartbeat
-    certificate_edge: str
-    received_wall_s: float
-
-
-class ObservationsReceived(msgspec.Struct, frozen=True, kw_only=True):
-    observations: Observations
-    certificate_edge: str
-    received_wall_s: float
 
 
 class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,8 +88,6 @@ class StateRead(msgspec.Struct, frozen=True, kw_only=True):
 Event = (
     EdgeChanged
     | EdgeRemoved
-    | HeartbeatReceived
-    | ObservationsReceived
     | ConnectionLost
     | ProbeAnswered
     | PlayerErrors

@@ -9,7 +9,6 @@ from nearcast.fleet import (
     Heartbeat,
     HeartbeatAnswer,
     Observations,
-    Refusal,
     Refused,
 )
 from nearcast.machine import EffectQueue
@@ -27,8 +26,6 @@ from origin.fleet.events import (
     Effect,
     Event,
     FleetEdge,
-    HeartbeatReceived,
-    ObservationsReceived,
     OriginsKnown,
     PlanInForce,
     PlayerErrors,
@@ -55,27 +52,11 @@ class Fleet:
         self._effects: EffectQueue[Effect] = EffectQueue()
         self._judging = Judging(self._edges, self._observers, self._effects)
         self._answers = Answers()
-        self.refusals: dict[Refusal, int] = {}
-        """Messages that were refused, by reason; drivers add what never came so far."""
         self.generation = 0
         """Grows when an edge comes, goes or gets another profile."""
 
     def handle(self, event: Event, now_s: float) -> None:
         match event:
-            case HeartbeatReceived():
-                self.heartbeat(
-                    event.heartbeat,
-                    certificate_edge=event.certificate_edge,
-                    received_wall_s=event.received_wall_s,
-                    now_s=now_s,
-                )
-            case ObservationsReceived():
-                self.observations(
-                    event.observations,
-                    certificate_edge=event.certificate_edge,
-                    received_wall_s=event.received_wall_s,
-                    now_s=now_s,
-                )
             case EdgeChanged():
                 self._put((event.record,), now_s)
             case EdgeRemoved():
@@ -128,8 +109,9 @@ class Fleet:
         refused = identity_refused(heartbeat.edge, certificate_edge, edge)
         if refused is not None or edge is None:
             return self._refuse(refused, None)
-        silence_s = None if edge.heartbeat_s is None else now_s - edge.heartbeat_s
-        intervals = None if silence_s is None else silence_s / self._judging.witnesses.interval_s
+        intervals = None
+        if edge.heartbeat_s is not None:
+            intervals = (now_s - edge.heartbeat_s) / self._judging.witnesses.interval_s
         refused = heartbeat_refused(heartbeat, edge, received_wall_s, intervals)
         if refused is not None:
             if refused.error == "clock":
@@ -198,7 +180,6 @@ class Fleet:
 
     def _refuse(self, refused: Refused | None, edge: WatchedEdge | None) -> Refused:
         assert refused is not None
-        count_refusal(self.refusals, refused)
         if edge is not None:
             count_refusal(edge.refused, refused)
         return refused

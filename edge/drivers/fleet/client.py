@@ -28,14 +28,13 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What an origin answered."""
 
     status: int
-    etag: str
     body: bytes
 
     def refused(self) -> Refused:
         """What it says in an answer that is none of 2xx."""
         try:
             return msgspec.json.decode(self.body, type=Refused)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Refused(error="bad_request", detail=f"the origin answered {self.status}")
 
 
@@ -109,11 +108,7 @@ class FleetClient:
                         raise RemoteProtocolError(
                             f"{origin}{path} answers more than {bytes_max} bytes"
                         )
-                return Reply(
-                    status=answer.status,
-                    etag=answer.headers.get("etag", ""),
-                    body=b"".join(parts),
-                )
+                return Reply(status=answer.status, body=b"".join(parts))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             reason = str(error) or type(error).__name__
             raise RemoteProtocolError(f"{origin}: {reason}") from error
