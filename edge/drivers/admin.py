@@ -225,7 +225,7 @@ class Admin:
     async def _forget(self, body: bytes) -> tuple[int, Headers, bytes]:
         try:
             asked = msgspec.json.decode(body, type=ForgetRequest)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _plain(400, f'{error}; write it as {{"viewer": "192.0.2.7"}}')
         done = await self._node.forget(asked.viewer.strip(), asked.user_agent)
         logger.info("admin.forgot viewers=%d", done.viewer_count)
@@ -241,7 +241,7 @@ class Admin:
     async def _purge(self, body: bytes) -> tuple[int, Headers, bytes]:
         try:
             asked = msgspec.json.decode(body, type=PurgeRequest)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _plain(400, f'{error}; write it as {{"url": "http://host/path"}}')
         kind, value = asked.target()
         if not self._node.finds(kind, value):

@@ -108,5 +108,5 @@ class CatalogReader:
 def _decode(text: bytes) -> Catalog | None:
     try:
         return msgspec.json.decode(text, type=Catalog)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -147,7 +147,7 @@ async def _enrolled(origin: str, authority_pem: str, request: EnrolRequest) -> E
         raise InputError(f"the origin refuses ({refused.error}): {refused.detail}")
     try:
         return msgspec.json.decode(reply.body, type=EnrolAnswer)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"{origin} answers nonsense: {error}") from error
 
 

@@ -386,5 +386,5 @@ MessageT = TypeVar("MessageT")
 def _decoded(body: bytes, kind: type[MessageT]) -> MessageT:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"the origin answers nonsense: {error}") from error

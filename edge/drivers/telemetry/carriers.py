@@ -78,7 +78,7 @@ class OverHttp:
             raise NotCarried(f"{status}: {_reason(body)}")
         try:
             received = msgspec.json.decode(body, type=Received)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise NotCarried(f"no answer to a piece: {error}") from error
         if received.segment_no != piece.segment_no:
             raise NotCarried(f"an answer about segment {received.segment_no}")
@@ -158,5 +158,5 @@ def _packed(piece: Piece) -> bytes:
 def _reason(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=Refused).detail[:200]
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return "no reason given"

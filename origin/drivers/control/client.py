@@ -61,7 +61,7 @@ class AdminClient:
     def _decoded(self, content: bytes, kind: type[AnswerT]) -> AnswerT:
         try:
             return msgspec.json.decode(content, type=kind)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise NearcastError(f"{self._url} answered what is no answer: {error}") from error
 
     def _ask(self, method: str, path: str, body: bytes | None, answer_s: float = ANSWER_S) -> bytes:
@@ -104,6 +104,6 @@ def part(text: str) -> str:
 def _refused(status: int, content: bytes) -> Refused:
     try:
         body = msgspec.json.decode(content, type=ErrorBody)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Refused(f"the origin answered {status}", status=status, error="")
     return Refused(body.detail, status=status, error=body.error)

@@ -165,7 +165,7 @@ class FleetPort:
             body = await read_body(request, BODY_BYTES_MAX)
             try:
                 beat = self._heartbeats.decode(body)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 return _unreadable(error)
             return self._desk.heartbeat(edge, connection.until_wall_s, beat, body)
         if method == "GET" and path == PLAN_PATH:
@@ -203,7 +203,7 @@ class FleetPort:
     def _read(self, body: bytes, kind: type[BodyT]) -> BodyT | Refused:
         try:
             return msgspec.json.decode(body, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return _unreadable(error)
 
     def _response(self, answer: msgspec.Struct, connection: Connection) -> web.Response:

@@ -16,6 +16,7 @@ import msgspec
 from origin.records import Role
 
 PREFIX: Final = "/v1/admin"
+PARAMETERS_MAX: Final = 32
 Method = Literal["GET", "POST", "DELETE"]
 
 
@@ -97,8 +98,15 @@ class Route:
         """Raises ApiError."""
         if self.query is None:
             return None
-        given = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=32))
+        try:
+            given = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=PARAMETERS_MAX))
+        except ValueError as error:
+            raise ApiError(
+                400, "bad_request", f"there may be {PARAMETERS_MAX} parameters"
+            ) from error
         unknown = sorted(set(given) - set(self.query.__struct_encode_fields__))
+        if any("\0" in value for value in given.values()):
+            raise _no_text("the query")
         if unknown:
             known = ", ".join(self.query.__struct_encode_fields__)
             raise ApiError(400, "bad_request", f"unknown parameter {unknown[0]!r}; known: {known}")
@@ -113,12 +121,14 @@ class Route:
             return None
         try:
             return msgspec.json.decode(content or b"{}", type=self.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ApiError(400, "bad_request", f"body: {error}") from error
 
 
 def find(routes: Sequence[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
     """The route for a request, and what its path names. Raises ApiError."""
+    if "%00" in path:
+        raise _no_text("the path")
     others: list[str] = []
     for route in routes:
         named = route.match(path)
@@ -130,3 +140,8 @@ def find(routes: Sequence[Route], method: str, path: str) -> tuple[Route, dict[s
     if others:
         raise ApiError(405, "method", f"{path[:200]} takes {', '.join(sorted(set(others)))}")
     raise ApiError(404, "not_found", f"there is no {path[:200]}: see {PREFIX}/openapi.json")
+
+
+def _no_text(where: str) -> ApiError:
+    """PostgreSQL has no text with the character 0, and nothing here has a name with it."""
+    return ApiError(400, "bad_request", f"{where} has the character 0")
