@@ -26,6 +26,8 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
+from tests.ports import free_port
+
 STARTS_WITHIN_S: Final = 30.0
 REQUIRED: Final = os.environ.get("NEARCAST_REQUIRE_SERVERS", "") not in ("", "0")
 _pause = threading.Event()
@@ -47,11 +49,6 @@ def private_folder(prefix: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class PostgresServer:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import FaultyOrigin, StartEdge
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as end:
-        port = end.getsockname()[1]
-        assert isinstance(port, int)
-        return port
 
 
 def test_edge_that_is_its_own_upstream_refuses_the_second_round(start_edge: StartEdge) -> None:

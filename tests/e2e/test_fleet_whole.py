@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from nearcast.manifests import read_part
 from tests.e2e.conftest import EdgeProcess, StartEdge
 from tests.fleet_world import ControlOrigin
+from tests.ports import free_port
 
 TITLE = "harbour-s01e01"
 
@@ -21,8 +21,7 @@ def join(origin: ControlOrigin, start_edge: StartEdge, name: str, folder: Path) 
     """A running edge that has enrolled; it says where it is once that is known."""
     store = folder / name
     token = origin.api("POST", "/enrolments", {"edge": name})["token"]
-    with socket.create_server(("127.0.0.1", 0)) as end:
-        address = f"127.0.0.1:{end.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     subprocess.run(
         [
             *(sys.executable, "-m", "nearcast", "edge", "enrol", token, "--store", str(store)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ pytest.importorskip("av", reason="needs the extra `media`")
 
 from nearcast.main import main
 from tests.e2e.conftest import LIMIT_S, EdgeProcess, eventually
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.conftest import ClipMaker
@@ -29,11 +29,6 @@ TITLE, TITLE_S = "film", 8.0
 NAMES = ("ams-1", "ams-2")
 GONE_S_MAX = 5.0
 PLAY_TIMEOUT_S = 60.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as once:
-        return int(once.getsockname()[1])
 
 
 class Fleet:

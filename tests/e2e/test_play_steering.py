@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -31,6 +30,7 @@ from nearcast.steering import (
     read_query,
 )
 from tests.e2e.conftest import LIMIT_S, EdgeProcess, eventually
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.conftest import ClipMaker
@@ -152,8 +152,7 @@ def host_of(edge: EdgeProcess) -> str:
 
 def dead_host() -> str:
     """Where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as once:
-        return f"127.0.0.1:{once.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from nearcast.media import Presentation, Rendition, Representation, Segment
 from origin.cli import app
 from tests.e2e.conftest import EdgeProcess, FaultyOrigin, StartEdge, eventually
 from tests.fleet_world import ControlOrigin, empty_library
-from tests.servers import free_port
+from tests.ports import free_port
 
 SEGMENT_COUNT = 6
 SEGMENT_BYTES = 20_000

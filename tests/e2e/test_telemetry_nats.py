@@ -26,7 +26,8 @@ from origin.drivers.state import ControlStore
 from origin.drivers.state.tables import demand
 from origin.drivers.telemetry.intake import Intake
 from origin.drivers.telemetry.nats_intake import STREAM, NatsIntake
-from tests.servers import NatsServer, free_port
+from tests.ports import free_port
+from tests.servers import NatsServer
 
 NOW_S = 1_790_000_000.0
 RUN = "00000000000000aa"
