@@ -15,6 +15,7 @@ import typer
 from edge.fleet_commands import enrol
 from edge.operator_commands import explain, forget, models, purge
 from nearcast.config import Loaded, load
+from nearcast.descriptors import raise_descriptor_limit
 from nearcast.json_file import JsonFile, check_json_file, write_json
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 edge = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-DESCRIPTORS = 65_536
 GC_OBJECTS = 20_000
 LISTEN_DEFAULT = "127.0.0.1:8081"
 
@@ -158,7 +158,7 @@ async def _serve(
     for option, address in (("--listen", config.listen), ("--admin", config.admin_listen)):
         if address is not None and not is_loopback(parse_address(address, option)[0]):
             logger.warning("%s %s is open to other machines", option, address)
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     node = EdgeNode(config, read_config=read_config)
 
     def reload() -> None:
@@ -190,18 +190,6 @@ def _spare_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_OBJECTS, 50, 50)
-
-
-def _raise_descriptor_limit() -> None:
-    """Every client of an object on disk holds two; the usual 1024 would end a full house."""
-    try:
-        import resource
-    except ImportError:  # not a POSIX system
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _scheme(config: EdgeConfig) -> str:

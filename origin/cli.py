@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from nearcast.config import load
+from nearcast.descriptors import raise_descriptor_limit
 from nearcast.errors import InputError
 from nearcast.json_file import JsonFile, check_json_file, write_json
 from nearcast.units import format_size
@@ -216,6 +217,7 @@ def serve(
     from nearcast.aio import run
     from origin.assemble import serve as serve_library
 
+    raise_descriptor_limit()
     write_json(json_file, {"totals": run(serve_library(loaded.value))})
     return 0
 

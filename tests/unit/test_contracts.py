@@ -20,6 +20,7 @@ NOT_CORES = {
     "edge.fleet_commands": "the command line",
     "*.cli": "it reads the environment and runs what was built",
     "nearcast.aio": "the pump itself",
+    "nearcast.descriptors": "it asks the system for more",
     "nearcast.clock": "the one place that reads the time",
     "nearcast.main": "the command line",
     "nearcast.__main__": "the command line",

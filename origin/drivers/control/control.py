@@ -22,6 +22,7 @@ from typing import Final
 from nearcast.address import LOOPBACK, PORT_MAX
 from nearcast.aio import Pump
 from nearcast.clock import SystemClock
+from nearcast.descriptors import raise_descriptor_limit
 from nearcast.errors import ConfigError, InputError, NearcastError
 from nearcast.fleet import Heartbeat
 from nearcast.whole_file import write_whole
@@ -129,7 +130,13 @@ class Control:
         upkeep = self._upkeep = Upkeep(store, self.origin_id)
         tls = self._tls = tls_context(identities.authority.certificate_pem)
         self._certify()
-        self._fleet_port = FleetPort(desk, tls, connections_max=config.connections_max)
+        connections_max = min(config.connections_max, raise_descriptor_limit() // 2)
+        if connections_max < config.connections_max:  # content and the database need some
+            logger.warning(
+                "control.few_descriptors connections_max=%d wanted=%d: raise the limit (ulimit -n)",
+                connections_max, config.connections_max,
+            )  # fmt: skip
+        self._fleet_port = FleetPort(desk, tls, connections_max=connections_max)
         login = self._login = Login(store, config.admin_names)
         self._admin_port = AdminPort(
             (

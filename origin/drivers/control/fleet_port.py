@@ -31,9 +31,10 @@ from nearcast.fleet import (
     Refused,
     RenewRequest,
 )
-from nearcast.telemetry import PIECE_BYTES_MAX, Received
+from nearcast.telemetry import PIECE_BYTES_MAX, PiecePlace, Received
 from origin.drivers.control.bodies import BodyRefused, read_body
-from origin.drivers.control.listener import Connection, Listener
+from origin.drivers.control.connections import Connection
+from origin.drivers.control.listener import Listener
 
 AUTHORITY_PATH: Final = "/v1/fleet/authority"
 JSON_TYPE: Final = "application/json"
@@ -54,15 +55,6 @@ _STATUS: Final[dict[Refusal, int]] = {
 }
 
 BodyT = TypeVar("BodyT", bound=msgspec.Struct)
-
-
-class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """The query of a telemetry request: where its body belongs."""
-
-    boot: str
-    segment: int
-    offset: int
-    first: int = 0
 
 
 class FleetDesk(Protocol):
@@ -87,7 +79,7 @@ class FleetDesk(Protocol):
         """Its id and the SignedPlan as JSON."""
 
     async def telemetry(
-        self, edge: str, piece: Piece, body: bytes, encoding: str
+        self, edge: str, piece: PiecePlace, body: bytes, encoding: str
     ) -> Received | Refused: ...
 
     def refused(self, reason: Refusal, edge: str) -> None:
@@ -112,6 +104,7 @@ class FleetPort:
             connections_max=connections_max,
             idle_s=IDLE_S,
             lost=self._lost,
+            known=self._is_known,
             tls=tls,
             decompress=False,
         )
@@ -121,6 +114,11 @@ class FleetPort:
 
     async def close(self) -> None:
         await self.listener.close()
+
+    def _is_known(self, connection: Connection) -> bool:
+        edge = connection.edge
+        no = self._desk.admits(edge, connection.serial, connection.until_wall_s) if edge else True
+        return no is None
 
     def _lost(self, connection: Connection) -> None:
         if connection.edge:
@@ -172,7 +170,7 @@ class FleetPort:
             return await self._plan(request, edge)
         if method == "POST" and path == TELEMETRY_PATH:
             try:
-                piece = msgspec.convert(dict(parse_qsl(query)), Piece, strict=False)
+                piece = msgspec.convert(dict(parse_qsl(query)), PiecePlace, strict=False)
             except msgspec.ValidationError as error:
                 return _unreadable(error)
             body = await read_body(request, PIECE_BYTES_MAX)

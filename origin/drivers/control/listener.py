@@ -1,100 +1,52 @@
 """A bounded HTTP server for ports where strangers may knock.
 
 aiohttp waits for ever for the first request of a connection, and for the rest of a head that
-comes a byte at a time. Here a connection that is not at work on a request for `idle_s` is closed,
-and one too many is closed at once.
+comes a byte at a time. Here a connection that is not at work on a request for `idle_s` is closed.
+
+Connections are taken in three steps, each with a bound: TCP connections on which a TLS handshake is
+under way; strangers, who have shown nothing that counts; and all. Where there is no room somebody
+leaves (`origin.control.crowd`), so that neither silence nor a crowd from one address keeps others
+out, and strangers never take an edge's place. asyncio's own server tells of a connection only after
+the handshake, hence the loop of our own that accepts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
-
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from nearcast.address import parse_address
 from nearcast.errors import ConfigError
+from origin.control.crowd import makes_way
+from origin.drivers.control.connections import Handler, Known, Lost, Server, host_of
 from origin.drivers.http_log import http_logger
+
+logger = logging.getLogger(__name__)
 
 SWEEP_S: Final = 1.0
 HANDSHAKE_S: Final = 10.0
+HANDSHAKES_MAX: Final = 256
+"""Under way at a time; one takes two round trips of the network."""
 BACKLOG: Final = 1024
+ACCEPT_PAUSE_S: Final = 1.0
+"""When the system has no descriptor left."""
 
 
-class Connection:
-    """One client's connection, and who it is if it has shown a certificate."""
+class _Arrival:
+    """A TCP connection that may become one of ours."""
 
-    __slots__ = ("edge", "is_busy", "last_s", "peer", "serial", "transport", "until_wall_s")
+    __slots__ = ("is_busy", "last_s", "peer", "task")
 
-    def __init__(self, transport: asyncio.Transport, now_s: float) -> None:
-        self.transport = transport
-        self.last_s = now_s
+    def __init__(self, peer: str, now_s: float) -> None:
+        self.peer = peer
         self.is_busy = False
-        peer = transport.get_extra_info("peername")
-        self.peer: str = peer[0] if isinstance(peer, tuple) else ""
-        self.edge = ""
-        self.serial = ""
-        self.until_wall_s = 0.0
-        certificate = transport.get_extra_info("peercert")
-        if certificate:
-            # Verified by the TLS stack against our authority, or there would be none.
-            for part in certificate.get("subject", ()):
-                for name, value in part:
-                    if name == "commonName":
-                        self.edge = value
-            self.serial = certificate["serialNumber"].lower().lstrip("0")
-            self.until_wall_s = float(ssl.cert_time_to_seconds(certificate["notAfter"]))
-
-
-Handler = Callable[[web.BaseRequest, Connection], Awaitable[web.StreamResponse]]
-Lost = Callable[[Connection], None]
-
-
-class _Server(web.Server):
-    """Knows its connections. aiohttp offers no other place to learn of their end."""
-
-    def __init__(self, handle: Handler, lost: Lost | None, limit: int, **settings: Any) -> None:
-        super().__init__(self._answer, access_log=None, **settings)
-        self._handle = handle
-        self._lost = lost
-        self._limit = limit
-        self.known: dict[RequestHandler, Connection] = {}
-        self.refused_count = 0
-
-    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        if len(self.known) >= self._limit:
-            self.refused_count += 1
-            transport.abort()
-            return
-        self.known[handler] = Connection(transport, self._loop.time())
-
-    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        connection = self.known.pop(handler, None)
-        if connection is not None and self._lost is not None:
-            self._lost(connection)
-
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = self.known.get(request.protocol)
-        if connection is None:  # it ended while the request was being read
-            return web.Response(status=503)
-        connection.is_busy = True
-        try:
-            return await self._handle(request, connection)
-        finally:
-            connection.is_busy = False
-            connection.last_s = self._loop.time()
-
-    def sweep(self, idle_s: float) -> None:
-        late_s = self._loop.time() - idle_s
-        for connection in tuple(self.known.values()):
-            if not connection.is_busy and connection.last_s < late_s:
-                connection.transport.abort()
+        self.last_s = now_s
+        self.task: asyncio.Task[None] | None = None
 
 
 class Listener:
@@ -108,19 +60,23 @@ class Listener:
         connections_max: int,
         idle_s: float,
         lost: Lost | None = None,
+        known: Known | None = None,
         tls: ssl.SSLContext | None = None,
         decompress: bool = True,
     ) -> None:
         self._handle = handle
         self._lost = lost
+        self._known = known
         self._what = what
         self._limit = connections_max
         self._idle_s = idle_s
         self._tls = tls
         self._decompress = decompress
-        self._server: _Server | None = None
-        self._socket: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._server: Server | None = None
+        self._sockets: list[socket.socket] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._arrivals: set[_Arrival] = set()
+        self._refused_early_count = 0
 
     @property
     def connection_count(self) -> int:
@@ -128,16 +84,18 @@ class Listener:
 
     @property
     def refused_count(self) -> int:
-        """Connections beyond the limit."""
-        return 0 if self._server is None else self._server.refused_count
+        """Connections that there was no room for, or that made room."""
+        refused = 0 if self._server is None else self._server.refused_count
+        return refused + self._refused_early_count
 
     async def start(self, listen: str) -> tuple[str, int]:
         """Host and port as bound. Raises ConfigError."""
         host, port = parse_address(listen, self._what)
         loop = asyncio.get_running_loop()
-        self._server = _Server(
+        self._server = Server(
             self._handle,
             self._lost,
+            self._known,
             self._limit,
             keepalive_timeout=self._idle_s,
             max_line_size=8190,
@@ -145,39 +103,98 @@ class Listener:
             auto_decompress=self._decompress,
             logger=http_logger(),
         )
-        secure: dict[str, Any] = (
-            {} if self._tls is None
-            else {"ssl": self._tls, "ssl_handshake_timeout": HANDSHAKE_S}
-        )  # fmt: skip
         try:
-            self._socket = await loop.create_server(
-                self._server, host, port, backlog=BACKLOG, reuse_address=True, **secure
-            )
+            self._sockets = await _bound(host, port)
         except OSError as error:
             reason = os.strerror(error.errno).lower() if error.errno else str(error)
             raise ConfigError(
                 f"cannot listen on {host}:{port}: {reason}; choose another for {self._what}"
             ) from error
-        self._sweeper = loop.create_task(self._sweep(), name=f"{self._what}/sweep")
-        bound = self._socket.sockets[0].getsockname()
+        self._tasks = [
+            loop.create_task(self._sweep(), name=f"{self._what}/sweep"),
+            *(
+                loop.create_task(self._accept(one), name=f"{self._what}/accept")
+                for one in self._sockets
+            ),
+        ]
+        bound = self._sockets[0].getsockname()
         return bound[0], bound[1]
 
     async def close(self, drain_s: float = 1.0) -> None:
         """Take no more connections, let answers under way finish, close the rest."""
-        if self._socket is not None:
-            self._socket.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        arrivals = [one.task for one in self._arrivals if one.task is not None]
+        for task in (*self._tasks, *arrivals):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *arrivals, return_exceptions=True)
+        for one in self._sockets:
+            one.close()
         if self._server is not None:
             self._server.pre_shutdown()
             await self._server.shutdown(drain_s)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, address = await loop.sock_accept(listening)
+            except OSError as error:
+                logger.warning("control.accept_failed what=%s detail=%s", self._what, error)
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            arrival = _Arrival(host_of(address), loop.time())
+            if len(self._arrivals) >= HANDSHAKES_MAX:
+                self._refused_early_count += 1
+                leaver = makes_way(self._arrivals, arrival.peer)
+                if leaver is not None and leaver.task is not None:
+                    self._arrivals.discard(leaver)
+                    leaver.task.cancel()
+            arrival.task = loop.create_task(self._welcome(client, arrival))
+            self._arrivals.add(arrival)
+            await asyncio.sleep(0)  # `sock_accept` gives nobody a turn while many wait
+
+    async def _welcome(self, client: socket.socket, arrival: _Arrival) -> None:
+        assert self._server is not None
+        secure: dict[str, Any] = (
+            {} if self._tls is None
+            else {"ssl": self._tls, "ssl_handshake_timeout": HANDSHAKE_S}
+        )  # fmt: skip
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._server, client, **secure)
+        except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError and timeouts are such
+            logger.debug("control.no_handshake peer=%s detail=%s", arrival.peer, error)
+            with contextlib.suppress(OSError):
+                client.close()
+        finally:
+            self._arrivals.discard(arrival)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
             if self._server is not None:
                 self._server.sweep(self._idle_s)
+
+
+async def _bound(host: str, port: int) -> list[socket.socket]:
+    """Listening on every address that `host` stands for."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    listening: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in sorted(set(found)):
+            one = socket.socket(family, kind, protocol)
+            listening.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.setblocking(False)
+            one.bind(address)
+            one.listen(BACKLOG)
+    except OSError:
+        for one in listening:
+            one.close()
+        raise
+    return listening
 
 
 def shown_address(host: str, port: int) -> str:

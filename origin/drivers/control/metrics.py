@@ -148,7 +148,7 @@ class ControlCollector(Collector):
         is_away = self._sync.away_since_wall_s is not None
         for name, value, text in (
             ("fleet_heartbeats", self._desk.heartbeat_count, "Heartbeats taken"),
-            ("fleet_connections_refused", listener.refused_count, "Connections beyond the limit"),
+            ("fleet_connections_refused", listener.refused_count, "For want of room"),
             ("steering_answers", self._public.steering_count, "Steering answers given"),
             ("cmcd_reports", self._public.report_count, "Lines of players' reports read"),
             ("cmcd_reports_dropped", self._public.dropped_count, "Reports not read"),

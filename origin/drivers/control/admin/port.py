@@ -24,7 +24,8 @@ from origin.drivers.control.admin.login import Login, cookie_field, refuse_other
 from origin.drivers.control.admin.openapi import document
 from origin.drivers.control.admin.routes import PREFIX, ApiError, Call, ErrorBody, Route, find
 from origin.drivers.control.bodies import BodyRefused, read_body
-from origin.drivers.control.listener import Connection, Listener
+from origin.drivers.control.connections import Connection
+from origin.drivers.control.listener import Listener
 from origin.drivers.state import StateUnavailable
 
 logger = logging.getLogger(__name__)
