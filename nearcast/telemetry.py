@@ -1,11 +1,11 @@
 """What edges write down and ship to the origin: JSON lines in numbered segments.
 
 An edge appends events to a segment file and closes it after a while; segments are shipped in order.
-A piece of a segment is a POST to /v1/fleet/telemetry?boot=ID&segment=N&offset=BYTES, whose body is
-whole lines (gzip allowed), or a message on NATS with the same three as headers. The origin takes a
-piece only at the offset it has come to, in one transaction with what it counts from it; so a piece
-that comes twice counts once. `Received` says up to where it has taken: the edge goes on from there,
-and deletes a segment when all of it was taken. Wall times are those of the edge.
+A piece of a segment is a POST to /v1/fleet/telemetry?boot=ID&segment=N&offset=BYTES (`PiecePlace`)
+whose body is whole lines (gzip allowed), or a message on NATS with the same as headers. The origin
+takes a piece only at the offset it has come to, in one transaction with what it counts from it; so
+a piece that comes twice counts once. `Received` says up to where it has taken: the edge goes on
+from there, and deletes a segment when all of it was taken. Wall times are those of the edge.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import msgspec
 from nearcast.fleet import Amount, Count, Text
 
 TELEMETRY_VERSION: Final = 1
+HEAD_S: Final = 60.0
+"""The beginning of a title is its head, which decides about the start: `Demand.head_bytes` tells of
+it, and a plan may name it alone."""
 PIECE_BYTES_MAX: Final = 1_000_000
 LINE_BYTES_MAX: Final = 4_000
 NATS_SUBJECT: Final = "nearcast.telemetry"
@@ -30,7 +33,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", omit_defau
 
 
 class Demand(Event, frozen=True, kw_only=True, tag="demand"):
-    """What viewers took of one rendition of a title since the last such event about it."""
+    """What viewers took, and plans brought, of one rendition of a title since the last such event."""
 
     title: Text
     rendition: Text
@@ -40,7 +43,9 @@ class Demand(Event, frozen=True, kw_only=True, tag="demand"):
     session_count: Count = 0
     """Viewings that began."""
     head_bytes: Count = 0
-    """Of `client_bytes`, from the title's first minute."""
+    """Of `client_bytes`, from the title's first `HEAD_S`."""
+    planned_bytes: Count = 0
+    """Fetched for a plan, from wherever, before anybody asked."""
 
 
 class SessionEnded(Event, frozen=True, kw_only=True, tag="session"):
@@ -78,6 +83,19 @@ class Noted(Event, frozen=True, kw_only=True, tag="noted"):
 
 
 Line = Annotated[Demand | SessionEnded | Filled | Noted, msgspec.Meta()]
+
+
+Place = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class PiecePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the body of a piece belongs: a request's query, or a message's headers."""
+
+    boot: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
+    segment: Place
+    offset: Place
+    first: Place = 0
+    """The edge has no segments before this one any more."""
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):

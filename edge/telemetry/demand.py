@@ -1,20 +1,18 @@
-"""What viewers took of each rendition of a title, added up until somebody looks."""
+"""What viewers took and plans brought of each rendition of a title, added up until it is told."""
 
 from __future__ import annotations
 
-from typing import Final
-
 from nearcast.telemetry import Demand
-
-HEAD_S: Final = 60.0
-"""The first minute of a title is its head: it decides about the start."""
 
 Key = tuple[str, str]
 """Title and rendition."""
 
 
 class _Sum:
-    __slots__ = ("client_bytes", "head_bytes", "origin_bytes", "resident_bytes", "session_count")
+    __slots__ = (
+        *("client_bytes", "head_bytes", "origin_bytes", "planned_bytes", "resident_bytes"),
+        "session_count",
+    )
 
     def __init__(self) -> None:
         self.client_bytes = 0
@@ -22,6 +20,7 @@ class _Sum:
         self.origin_bytes = 0
         self.head_bytes = 0
         self.session_count = 0
+        self.planned_bytes = 0
 
 
 class DemandTable:
@@ -52,6 +51,10 @@ class DemandTable:
         """So much of it came from upstream, for whatever reason."""
         self._sum(key).origin_bytes += received_bytes
 
+    def planned(self, key: Key, received_bytes: int) -> None:
+        """So much of it was fetched for a plan."""
+        self._sum(key).planned_bytes += received_bytes
+
     def begun(self, key: Key) -> None:
         """A viewing of it has begun."""
         self._sum(key).session_count += 1
@@ -69,6 +72,7 @@ class DemandTable:
                 origin_bytes=one.origin_bytes,
                 session_count=one.session_count,
                 head_bytes=one.head_bytes,
+                planned_bytes=one.planned_bytes,
             )
             for (title, rendition), one in sorted(sums.items())
         )

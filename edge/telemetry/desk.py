@@ -22,14 +22,14 @@ from edge.media_map import MediaMap
 from edge.records import AnswerSource
 from edge.sessions import Session
 from edge.successors import Successors
-from edge.telemetry.demand import HEAD_S, DemandTable, Key
+from edge.telemetry.demand import DemandTable, Key
 from edge.telemetry.reports import QoeSums, Report
 from edge.telemetry.titles import TitleIds, shortened
 from nearcast.cmcd import Cmcd
 from nearcast.fleet import Qoe
 from nearcast.machine import EffectQueue
 from nearcast.media import ByteRange
-from nearcast.telemetry import Filled, Line, Noted, SessionEnded
+from nearcast.telemetry import HEAD_S, Filled, Line, Noted, SessionEnded
 
 NEXT_FROM_SHARE: Final = 0.5
 """Whoever is so far into an episode is about to want the one after it."""
@@ -99,6 +99,12 @@ class TelemetryDesk:
         place = self._place(outcome.url, ())
         if place is not None:
             self._demand.fetched(self._key(place), outcome.received_bytes)
+
+    def planned(self, title: str, rendition: str, received_bytes: int) -> None:
+        """So much was fetched for a plan: the origin's account of fills has to outlive this node's
+        counters."""
+        if self.is_on and received_bytes:
+            self._demand.planned((shortened(title), shortened(rendition)), received_bytes)
 
     def started(self, session: Session) -> None:
         """A viewing has begun."""

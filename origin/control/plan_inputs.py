@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nearcast.fleet import Duty, EdgeProfile, Storage
 from nearcast.placement import EdgePlan
+from nearcast.telemetry import HEAD_S
 from origin.catalog import Title
 from origin.control.held import held_bytes
 from origin.control.ladder import Ladder, titles_of
@@ -31,7 +32,6 @@ from origin.telemetry.watched import WatchedTitle
 HOUR_S: Final = 3_600
 DAY_HOURS: Final = 24
 DAY_S: Final = 86_400.0
-HEAD_S: Final = 60.0
 
 
 class PlannedEdge(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from edge.drivers.telemetry.spool import Piece
 from nearcast.errors import ConfigError, RemoteProtocolError
 from nearcast.fleet import TELEMETRY_PATH, Refused
 from nearcast.nats_login import nats_login
-from nearcast.telemetry import NATS_SUBJECT, Received
+from nearcast.telemetry import NATS_SUBJECT, PiecePlace, Received
 
 GZIP_LEVEL: Final = 6
 ANSWER_S: Final = 10.0
@@ -57,14 +57,7 @@ class OverHttp:
         self._shipper = shipper
 
     async def carry(self, piece: Piece) -> int:
-        query = urlencode(
-            {
-                "boot": piece.boot_id,
-                "segment": piece.segment_no,
-                "offset": piece.offset_bytes,
-                "first": piece.first_segment_no,
-            }
-        )
+        query = urlencode(_place(piece, piece.first_segment_no))
         headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
         try:
             status, body = await self._shipper.post(
@@ -107,10 +100,7 @@ class OverNats:
 
         place = f"{piece.boot_id}-{piece.segment_no}-{piece.offset_bytes}-{len(piece.body)}"
         headers = {
-            "boot": piece.boot_id,
-            "segment": str(piece.segment_no),
-            "offset": str(piece.offset_bytes),
-            "first": str(max(piece.first_segment_no - UNREAD_SEGMENTS, 0)),
+            **_place(piece, max(piece.first_segment_no - UNREAD_SEGMENTS, 0)),
             "Content-Encoding": "gzip",
             # The stream itself leaves out what comes again within its window.
             "Nats-Msg-Id": f"{self._edge}-{place}",
@@ -149,6 +139,16 @@ class OverNats:
 
 async def _ignore(error: Exception) -> None:
     """Each failure comes up where it matters: at the piece that was not carried."""
+
+
+def _place(piece: Piece, first_segment_no: int) -> dict[str, str]:
+    place = PiecePlace(
+        boot=piece.boot_id,
+        segment=piece.segment_no,
+        offset=piece.offset_bytes,
+        first=first_segment_no,
+    )
+    return {name: str(value) for name, value in msgspec.structs.asdict(place).items()}
 
 
 def _packed(piece: Piece) -> bytes:

@@ -26,8 +26,7 @@ from nearcast.fleet import (
     Refused,
     RenewRequest,
 )
-from nearcast.telemetry import Received
-from origin.drivers.control.fleet_port import Piece
+from nearcast.telemetry import PiecePlace, Received
 from origin.drivers.control.identities import Identities
 from origin.drivers.state import ControlStore, StateUnavailable
 from origin.drivers.telemetry.service import TelemetryService
@@ -165,7 +164,7 @@ class Desk:
         return Refused(error="not_found", detail="no plan is in force for this edge")
 
     async def telemetry(
-        self, edge: str, piece: Piece, body: bytes, encoding: str
+        self, edge: str, piece: PiecePlace, body: bytes, encoding: str
     ) -> Received | Refused:
         try:
             text = inflate(body, encoding)

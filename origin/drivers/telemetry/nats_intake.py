@@ -19,7 +19,7 @@ import msgspec
 from nearcast.errors import NearcastError, RemoteProtocolError
 from nearcast.fleet import Refused
 from nearcast.nats_login import nats_login
-from nearcast.telemetry import NATS_SUBJECT
+from nearcast.telemetry import NATS_SUBJECT, PiecePlace
 from origin.config import TelemetryConfig
 from origin.drivers.telemetry.intake import Intake
 from origin.telemetry.pieces import Piece, inflate, read_piece
@@ -209,13 +209,16 @@ class NatsIntake:
         if not self._is_known(edge):
             raise RemoteProtocolError("an edge that is not in the fleet")
         headers = message.headers or {}
-        boot_id = headers.get("boot", "")
+        try:
+            place = msgspec.convert(headers, PiecePlace, strict=False)
+        except msgspec.ValidationError as error:
+            raise RemoteProtocolError(f"no piece of a segment: {error}") from error
         return read_piece(
             edge=edge,
-            boot_id=boot_id,
-            segment_no=_number(headers, "segment"),
-            offset_bytes=_number(headers, "offset"),
-            first_segment_no=_number(headers, "first"),
+            boot_id=place.boot,
+            segment_no=place.segment,
+            offset_bytes=place.offset,
+            first_segment_no=place.first,
             body=inflate(message.data, headers.get("Content-Encoding", "")),
             received_wall_s=self._wall_s(),
         )
@@ -227,13 +230,6 @@ async def _fetch(subscription: Any) -> list[Any]:
         messages += await subscription.fetch(1, timeout=FETCH_S)
         messages += await subscription.fetch(BATCH - 1, timeout=MORE_S)
     return messages
-
-
-def _number(headers: dict[str, str], name: str) -> int:
-    text = headers.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise RemoteProtocolError(f"no piece of a segment: {name} is no number")
-    return int(text)
 
 
 async def _ignore(error: Exception) -> None:
