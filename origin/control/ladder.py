@@ -59,7 +59,7 @@ def titles_of(titles: Sequence[Title], ladder: Ladder, first_hour: int) -> Title
         genre=np.zeros(len(titles), dtype=np.int64),
         is_film=np.array([title.series is None for title in titles], dtype=np.bool_),
         episode=episode,
-        series=number,
+        series=np.unique(number, return_inverse=True)[1].astype(np.int64),
         successor=successor,
         release_hour=np.where(made < first_hour, -np.inf, made),
         duration_s=np.array([title.duration_s for title in titles], dtype=np.float64),

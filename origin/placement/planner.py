@@ -41,10 +41,12 @@ from origin.placement.wanted import Wanted, held_files, wanted_files
 
 MANIFEST_BYTES: Final = 32_768
 """For each title of which something is fetched: its manifests are fetched as well."""
-RATE_SLACK: Final = 2.0
-"""An edge that waits for others, and for viewers, still has half of its window for the plan..."""
+RATE_SLACK: Final = 1.25
+"""Viewers come first, and take some of the window..."""
+RATE_SLACK_WAITING: Final = 2.5
+"""...and an edge that waits for others does so for half of it."""
 RATE_SHARE_MIN: Final = 0.05
-"""...and a few files are there soon."""
+"""Of what it may: a few files are there soon."""
 PEERS_MAX: Final = 1_000
 BINDING_SHARE: Final = 0.98
 """A budget that is used so far is one that binds."""
@@ -239,20 +241,23 @@ def _edge_plan(
         valid_until_wall_s=inputs.wall_s + settings.valid_s,
         pinned_bytes_max=budget.pinned_bytes,
         fill_bytes_max=fill_bytes_max,
-        fill_kbps_max=_even_kbps(budget, fill_bytes_max),
+        fill_kbps_max=_even_kbps(budget, fill_bytes_max, waits=bool(named)),
         windows=budget.windows,
         files=tuple(planned),
         peers=tuple(Peer(edge=name, url=urls[name]) for name in named[:PEERS_MAX]),
     )
 
 
-def _even_kbps(budget: Budget, fill_bytes: int) -> float:
-    """All edges' windows open at once where they have one clock: fetched as fast as may be, the
+def _even_kbps(budget: Budget, fill_bytes: int, *, waits: bool) -> float:
+    """At which the bytes take most of the first window. `waits`: for other edges, first.
+
+    All edges' windows open at once where they have one clock: fetched as fast as may be, the
     night's bytes would be a peak of their own at the origin."""
     if not budget.windows:
         return budget.fill_kbps
     first_s = budget.windows[0].until_wall_s - budget.windows[0].from_wall_s
-    even = RATE_SLACK * kbps_from_bytes_per_s(fill_bytes / first_s)
+    slack = RATE_SLACK_WAITING if waits else RATE_SLACK
+    even = slack * kbps_from_bytes_per_s(fill_bytes / first_s)
     return float(min(budget.fill_kbps, max(even, RATE_SHARE_MIN * budget.fill_kbps)))
 
 
