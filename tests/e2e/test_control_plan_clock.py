@@ -10,20 +10,34 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from origin.config import PlanConfig
+from nearcast.fleet import EdgeProfile, Storage
+from nearcast.placement import EdgePlan
+from nearcast.plan_signing import encode_plan
+from origin.config import OriginConfig, PlanConfig
 from origin.control.plan_times import REPLAN_S
 from origin.drivers.control.admin.routes import ApiError
+from origin.drivers.control.identities import Identities
 from origin.drivers.control.plan_clock import LEASE, PlanClock
+from origin.drivers.control.plan_worker import PlanMade, PlanOrder, StoredSummary
+from origin.drivers.control.planning import Planning
 from origin.drivers.control.upkeep import INTERVAL_S, Upkeep
 from origin.drivers.state import ControlStore
 from origin.drivers.state.database import Database
+from origin.fleet import Fleet, StateRead
 from origin.placement.settings import PlanSettings
 from origin.placement.summary import EdgeSummary, PlanSummary
-from origin.records import CLOCK, PlanHead, PlanRecord
+from origin.records import CLOCK, EdgeRecord, PlanHead, PlanRecord
 
 NOW_S = 1_800_000_000.0
 HOUR_S = 3_600.0
 LEASE_S = 0.15
+EDGE = EdgeRecord(
+    edge="ams-1",
+    profile=EdgeProfile(url="http://192.0.2.1:8081", capacity_bytes=100),
+    serial="1",
+    enrolled_wall_s=NOW_S,
+    changed_wall_s=NOW_S,
+)
 
 
 class WatchedStore(ControlStore):
@@ -214,5 +228,52 @@ def test_one_origin_forgets_what_is_too_old_until_it_is_gone(
         world.wall_s += INTERVAL_S
         assert await other.look()
         assert not await one.look()
+
+    tell(story)
+
+
+def test_what_the_clock_does_stands_in_the_audit_log_and_its_plans_are_looked_at(
+    tell: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(world: World) -> None:
+        storage = Storage(capacity_bytes=100)
+
+        async def work(work: object, order: PlanOrder) -> PlanMade:
+            plan = EdgePlan(
+                plan_id="", edge="ams-1", made_wall_s=order.wall_s,
+                valid_from_wall_s=order.wall_s, valid_until_wall_s=order.wall_s + HOUR_S,
+                pinned_bytes_max=100, fill_bytes_max=10, fill_kbps_max=1.0, windows=(), files=(),
+            )  # fmt: skip
+            summary = StoredSummary(
+                plan_id=f"{order.wall_s:.0f}", made_wall_s=order.wall_s,
+                valid_from_wall_s=order.wall_s, valid_until_wall_s=order.wall_s + HOUR_S,
+                settings=PlanSettings(), file_count=1, fill_bytes_max=10, fill_price=0.0,
+                edges=(EdgeSummary(edge="ams-1", files=1),),
+            )  # fmt: skip
+            return PlanMade(summary=summary, signed={"ams-1": encode_plan(plan, (order.key,))})
+
+        monkeypatch.setattr("origin.drivers.control.planning.work_apart", work)
+        fleet = Fleet()
+        fleet.handle(StateRead(wall_s=NOW_S, edges=(EDGE,)), 0.0)
+        identities = await Identities.open(world.store, lambda: (), lambda: world.wall_s)
+        planning = Planning(
+            OriginConfig(), world.store, fleet, identities, lambda: None,
+            now_s=lambda: world.wall_s - NOW_S, wall_s=lambda: world.wall_s,
+        )  # fmt: skip
+        monkeypatch.setattr(planning, "_storages", lambda: {"ams-1": storage})
+        clock = PlanClock(PlanConfig(), world.store, planning, "one", wall_s=lambda: world.wall_s)
+        await clock.look()
+        done = [(one.actor, one.action) for one in await world.store.audit_entries()]
+        assert done == [(CLOCK, "plan.applied"), (CLOCK, "plan.proposed")]
+
+        storage = Storage(capacity_bytes=50)  # a smaller disk
+        world.wall_s += 7 * HOUR_S
+        with pytest.raises(ApiError, match="make a new plan") as caught:
+            await clock.look()
+        assert (caught.value.status, caught.value.error) == (409, "no_room")
+        assert (planning.refusals, clock.failed_count) == ({"no_room": 1}, 1)
+        current = await world.store.current_plan()
+        assert current is not None
+        assert current.made_wall_s == NOW_S
 
     tell(story)
