@@ -55,12 +55,18 @@ class Reply:
 class ControlOrigin:
     """`nearcast origin serve` on free ports; killed at the end of the `with`."""
 
-    def __init__(self, library: Path, *settings: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        library: Path,
+        *settings: str,
+        listen: str = "127.0.0.1:0",
+        env: dict[str, str] | None = None,
+    ) -> None:
         options = [part for setting in settings for part in ("--set", setting)]
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "nearcast", "origin", "serve"),
-                *("--library", str(library), "--listen", "127.0.0.1:0", *options),
+                *("--library", str(library), "--listen", listen, *options),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -90,7 +96,9 @@ class ControlOrigin:
     def _said(self, start: str) -> str:
         while True:
             line = self._fresh.get(timeout=LIMIT_S)
-            assert line is not None, f"the origin ended: {''.join(self.lines)}"
+            if line is None:
+                self.kill()
+                raise AssertionError(f"the origin ended: {''.join(self.lines)}")
             if line.startswith(start):
                 return line.removeprefix(start)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -24,6 +25,29 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlOrigin]:
 
 def token_of(origin: ControlOrigin, name: str, role: str) -> str:
     return str(origin.api("POST", "/tokens", {"name": name, "role": role})["token"])
+
+
+def test_a_port_that_nobody_asked_for_may_be_taken(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        # Content goes ten below a port that is taken, where the page would be.
+        for _ in range(20):
+            with socket.socket() as taken, socket.socket() as below:
+                taken.bind(("127.0.0.1", 0))
+                port = taken.getsockname()[1] - 10
+                with contextlib.suppress(OSError):
+                    below.bind(("127.0.0.1", port))
+                    break
+        other.bind(("127.0.0.1", port + 10))
+        other.listen()
+        library = empty_library(tmp_path / "library")
+        with ControlOrigin(library, listen=f"127.0.0.1:{port}") as origin:
+            assert origin.url == f"http://127.0.0.1:{port}"
+            assert urlsplit(origin.admin_url).port != port + 10
+            assert origin.ask("GET", "/v1/admin/edges").status == 200
+            assert any("control.port_taken" in line for line in origin.lines)
+        setting = f"control.admin_listen=127.0.0.1:{port + 10}"
+        with pytest.raises(AssertionError, match=r"(?s)the origin ended.*control\.admin_listen"):
+            ControlOrigin(library, setting)
 
 
 def test_roles_bound_what_a_token_may_do(origin: ControlOrigin) -> None:

@@ -15,6 +15,7 @@ import secrets
 import ssl
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -152,9 +153,9 @@ class Control:
             self._metrics,
             version("nearcast"),
         )
-        listen = _listen(config.fleet_listen, content, FLEET_PORT_ABOVE)
         # Edges come when all is known; but which port it is has to be known before that.
-        bound = await self._fleet_port.start(listen)
+        wanted = _wanted(config.fleet_listen, content, FLEET_PORT_ABOVE)
+        bound = await _open(self._fleet_port.start, config.fleet_listen, wanted)
         self.fleet_url = config.fleet_url or _url("https", config.fleet_names[0], bound[1])
         self._origin_urls = (self.fleet_url,)
         wall_s = time.time()
@@ -172,9 +173,8 @@ class Control:
         await sync.look()
         pump.wake()
         self._telemetry.start()
-        bound = await self._admin_port.start(
-            _listen(config.admin_listen, content, ADMIN_PORT_ABOVE)
-        )
+        wanted = _wanted(config.admin_listen, content, ADMIN_PORT_ABOVE)
+        bound = await _open(self._admin_port.start, config.admin_listen, wanted)
         self.admin_url = f"http://{shown_address(*bound)}"
         try:
             write_whole(self._folder / URL_FILE, f"{self.admin_url}\n".encode())
@@ -345,15 +345,30 @@ def _calm_collector() -> None:
     gc.set_threshold(10_000, 20, 100)
 
 
-def _listen(setting: str, content: tuple[str, int], above: int) -> str:
+def _wanted(setting: str, content: tuple[str, int], above: int) -> str:
     """Where to listen when nobody said: this machine only, near the content's port."""
     if setting:
         return setting
     port = content[1]
-    if port and port + above > PORT_MAX:
-        raise ConfigError(f"port {port + above} does not exist: set control.fleet_listen and "
-                          "control.admin_listen")  # fmt: skip
-    return f"{LOOPBACK}:{port + above if port else 0}"
+    return f"{LOOPBACK}:{port + above if 0 < port <= PORT_MAX - above else 0}"
+
+
+async def _open(
+    start: Callable[[str], Awaitable[tuple[str, int]]], setting: str, wanted: str
+) -> tuple[str, int]:
+    """Content is served already, and who did not ask for this port shall not lose it by another
+    program that has the port: then any does. Raises ConfigError where somebody did ask."""
+    try:
+        return await start(wanted)
+    except ConfigError as error:
+        if setting:
+            raise
+        bound = await start(f"{LOOPBACK}:0")
+        logger.warning(
+            "control.port_taken detail=%s listens_on=%s: until the next start", error,
+            shown_address(*bound),
+        )  # fmt: skip
+        return bound
 
 
 def _url(scheme: str, host: str, port: int) -> str:
