@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Final
 
 from nearcast.fleet import (
@@ -146,6 +146,10 @@ class Fleet:
         seen = [(one.edge, one.is_up, now_s - one.age_s) for one in said.seen]
         self._claim(said.edge, seen, now_s)
         return None
+
+    def watched_by(self, observer: str) -> Set[str]:
+        """Whom an edge was asked to look at: what it says of others does not count."""
+        return self._observers.watched_by(observer)
 
     def _claim(self, observer: str, seen: list[tuple[str, bool, float]], now_s: float) -> None:
         """All claims are taken before any is weighed: whether the observer sees most of what it

@@ -135,8 +135,9 @@ class Desk:
         self._pump.wake()
         if refused is not None:
             return refused
+        watched = self._fleet.watched_by(edge)
         for one in seen.seen:
-            if one.edge in self._identities.records:
+            if one.edge in watched:
                 self.seen[edge, one.edge] = ObservationRecord(
                     observer=edge,
                     edge=one.edge,
