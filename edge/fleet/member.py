@@ -258,7 +258,7 @@ class Member:
             self.probes.untold(seen)
         self._told.clear()
         self._sequence_no += 1
-        seen = self.probes.take_news()
+        seen = self.probes.take_news(now_s)
         self._told[self._sequence_no] = seen
         self._tell_due_s = now_s + OBSERVATIONS_S
         self._effects.emit(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from edge.fleet.events import Probe
@@ -104,10 +105,13 @@ class Probes:
             one.is_told_down = True
             self._tell(edge, one, now_s)
 
-    def take_news(self) -> tuple[Observation, ...]:
-        """What the origin should hear."""
-        news, self._news = tuple(self._news.values()), {}
-        return news
+    def take_news(self, now_s: float) -> tuple[Observation, ...]:
+        """What the origin should hear, and how long ago it was seen."""
+        news, self._news = self._news, {}
+        return tuple(
+            msgspec.structs.replace(one, age_s=max(0.0, now_s - self._targets[edge].told_s))
+            for edge, one in news.items()
+        )
 
     def untold(self, seen: Sequence[Observation]) -> None:
         """The origin has not heard it: again with the next."""

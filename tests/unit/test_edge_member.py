@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
+import numpy as np
 
 from edge.config import FleetConfig
 from edge.fleet.beats import Beats, Vitals
@@ -34,6 +35,7 @@ from edge.fleet.events import (
     TakeTime,
 )
 from edge.fleet.member import Member
+from edge.fleet.probes import Probes
 from nearcast.fleet import HeartbeatAnswer, Refused, Target
 from nearcast.placement import EdgePlan
 from nearcast.seeds import Seeds
@@ -290,6 +292,17 @@ def test_two_failures_in_a_row_are_told_at_once_and_again_while_they_last() -> N
     told.move(1.0)
     back = only(told.feed(Probed(edge="e2", is_up=True, rtt_ms=3.0)), SendObservations)
     assert [(one.is_up, one.rtt_ms) for one in back.seen] == [(True, 3.0)]
+
+
+def test_what_no_origin_took_is_told_again_with_its_age() -> None:
+    probes = Probes(probe_s_min=0.5, probes_max=4, jitter=np.random.default_rng(1))
+    probes.aim((Target(edge="e2", url="http://e2:1"),), 1.0, 0.0)
+    probes.seen("e2", False, None, 9.0)
+    probes.seen("e2", False, None, 10.0)
+    first = probes.take_news(10.0)
+    assert [one.age_s for one in first] == [0.0]
+    probes.untold(first)
+    assert [(one.edge, one.age_s) for one in probes.take_news(14.0)] == [("e2", 4.0)]
 
 
 def test_a_certificate_is_renewed_in_time() -> None:
