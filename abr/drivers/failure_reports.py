@@ -5,12 +5,15 @@ A report may be lost: playback waits for none, and one that cannot be sent is no
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 
 import aiohttp
 
 from abr import events as ev
 from nearcast.units import ms_from_s
+
+logger = logging.getLogger(__name__)
 
 WAITING_MAX = 50
 """Lines that wait; of more the oldest go."""
@@ -26,6 +29,8 @@ class FailureReports:
         self._epoch_s = epoch_s
         self._waiting: deque[str] = deque(maxlen=WAITING_MAX)
         self._is_sending = False
+        self.lost_count = 0
+        """Bodies that the collector did not take."""
 
     def add(self, effect: ev.ReportFailure) -> bool:
         """Whether `send` is to be run now."""
@@ -57,8 +62,12 @@ class FailureReports:
                 allow_redirects=False,
             ) as response:
                 await response.release()
-        except (aiohttp.ClientError, OSError, ValueError):
-            return  # whoever collects them may be down; that is not the viewer's concern
+                cause = "" if response.status < 300 else f"status {response.status}"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            cause = type(error).__name__
+        if cause:  # whoever collects them may be down; that is not the viewer's concern
+            self.lost_count += 1
+            logger.debug("reports.lost cause=%s", cause)
 
 
 def line(effect: ev.ReportFailure, epoch_s: float) -> str:

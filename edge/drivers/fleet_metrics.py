@@ -45,6 +45,11 @@ def fleet_metrics(status: EdgeStatus, figures: MembershipFigures | None) -> Iter
     beats.add_metric(["failed"], figures.heartbeat_failures)
     yield beats
     yield CounterMetricFamily(
+        "nearcast_edge_observation_failures",
+        "Messages about other edges that no origin took",
+        value=figures.observation_failures,
+    )
+    yield CounterMetricFamily(
         "nearcast_edge_plan_refusals",
         "Plans that were not followed: forged, expired, of another edge",
         value=figures.plan_refusals,

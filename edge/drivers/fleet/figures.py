@@ -19,6 +19,8 @@ class MembershipFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The origin's, of ours."""
     heartbeat_count: int = 0
     heartbeat_failures: int = 0
+    observation_failures: int = 0
+    """Messages about other edges that no origin took."""
     plan_refusals: int = 0
     plan_refused_last: str = ""
     probed_count: int = 0

@@ -125,6 +125,7 @@ class Membership:
         self._prober = Prober(config.fleet.peer_ca_file)
         self._beat_count = 0
         self._beat_failures = 0
+        self._observation_failures = 0
         self._plan_refusals = 0
         self._plan_refused_last = ""
         self._lock = asyncio.Lock()  # over the folder
@@ -183,6 +184,7 @@ class Membership:
             clock_ahead_s=member.time.ahead_s,
             heartbeat_count=self._beat_count,
             heartbeat_failures=self._beat_failures,
+            observation_failures=self._observation_failures,
             plan_refusals=self._plan_refusals,
             plan_refused_last=self._plan_refused_last,
             probed_count=len(member.probes),
@@ -292,11 +294,20 @@ class Membership:
             reply = await self.client.ask(
                 effect.origin, "POST", OBSERVATIONS_PATH, msgspec.json.encode(message)
             )
-        except RemoteProtocolError:
+        except RemoteProtocolError as error:
+            self._observation_failures += 1
+            logger.debug("fleet.observations_lost cause=%s", error)
             self._pump.feed(OriginFailed(origin=effect.origin))
             return
         if reply.status < 300:
             self._pump.feed(ObservationsTaken(sequence_no=effect.sequence_no))
+            return
+        # Told again with the next; the origin answers, so heartbeats decide whether it is left.
+        self._observation_failures += 1
+        refused = reply.refused()
+        logger.warning(
+            "fleet.observations_refused error=%s detail=%s", refused.error, refused.detail
+        )
 
     async def _probe(self, effect: Probe) -> None:
         self._pump.feed(await self._prober.look(effect))
@@ -360,7 +371,8 @@ class Membership:
             self._identity = identity.renewed(answer)
             async with self._lock:
                 await asyncio.to_thread(self._folder.keep_identity, self._identity)
-            self.client.use(self._folder.tls(self._identity))
+                tls = await asyncio.to_thread(self._folder.tls, self._identity)
+            self.client.use(tls)
         except NearcastError as error:
             logger.warning("fleet.not_renewed cause=%s", error)
             self._pump.feed(RenewalFailed(detail=str(error)))
