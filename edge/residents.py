@@ -76,6 +76,7 @@ class Residents:
         """How long prefetched objects are kept at most. A policy that is told what to expect lets
         them go when they are worth less than others; beyond the last horizon nobody knows."""
         self._table = HotTable()
+        self._planned: dict[str, None] = {}  # ids of what is pinned
         self.plain = self._table.plain
         """The entry of a URL that a driver may serve by itself (edge.hot). Bound here and asked
         directly: it is called for every hit."""
@@ -348,6 +349,10 @@ class Residents:
             visible=service.forwarding.visible if service is not None else None,
         )
         self._table.put(entry)
+        if stored.is_planned:
+            self._planned[stored.object_id] = None
+        else:
+            self._planned.pop(stored.object_id, None)
         return entry
 
     # -- being used
@@ -394,10 +399,8 @@ class Residents:
             self._mark_planned(entry.stored, is_planned=False)
 
     def pinned(self) -> tuple[str, ...]:
-        """The ids of all that are pinned."""
-        return tuple(
-            entry.stored.object_id for entry in self._table.entries() if entry.stored.is_planned
-        )
+        """The ids of all that are pinned; it looks at nothing else."""
+        return tuple(self._planned)
 
     def _mark_planned(self, stored: StoredObject, *, is_planned: bool) -> None:
         stored = msgspec.structs.replace(stored, is_planned=is_planned)
@@ -442,6 +445,7 @@ class Residents:
             entry = self._table.remove(object_id)
             assert entry is not None, f"{object_id} was in the index only"
             stored = entry.stored
+            self._planned.pop(object_id, None)
             if stored.is_planned:
                 self.unpinned.append(stored.url)
             if stored.is_prefetch:
