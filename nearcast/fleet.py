@@ -62,7 +62,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EdgeProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """What an edge says of itself when it enrols; the operator may change it at the origin."""
+    """What an edge says of itself when it enrols; to say something else it enrols anew."""
 
     url: Url
     """Where players and other edges reach it."""

@@ -17,9 +17,6 @@ class FleetConfig(Section, frozen=True, kw_only=True):
     """What enrolling left; None: `fleet` in the store."""
     service: str = ""
     """Whose titles are placed, where there are several services; empty: the first."""
-    url: str = ""
-    """Where others reach this edge, instead of what it said when it enrolled; told when it renews
-    its certificate."""
     probe_s_min: Positive = 0.5
     """However often the origin wants other edges looked at."""
     probes_max: Count = 16
