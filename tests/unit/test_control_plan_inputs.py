@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
 from nearcast.fleet import EdgeProfile, Storage
 from nearcast.media import Rendition
 from origin.catalog import RenditionEntry, SegmentEntry, Title
+from origin.control.held import held_bytes
+from origin.control.ladder import Ladder, titles_of
 from origin.control.plan_inputs import PlannedEdge, Told, plan_inputs
+from origin.control.watching import watched_parts
 from origin.placement.inputs import PlanInputs
 from origin.placement.planner import make_plan
 from origin.placement.settings import PlanSettings
 from origin.telemetry.demand import DemandRow, demand_columns, wanted_columns
+from origin.telemetry.watched import WatchedTitle
 
 HOUR_S = 3_600
 NOW_S = 500_000 * HOUR_S + 1_800.0
@@ -154,3 +159,102 @@ def test_the_same_reports_make_the_same_plan() -> None:
     made = [make_plan(inputs_of([title("film"), title("x")], said, ["a"])) for _ in range(2)]
     assert made[0].plan_id == made[1].plan_id
     assert made[0].summary.edges[0].files > 0
+
+
+def names_of(inputs: PlanInputs) -> dict[str, set[tuple[str, str]]]:
+    return {
+        one.edge: {(file.title, file.rendition) for file in one.files}
+        for one in make_plan(inputs).edges
+    }
+
+
+def sized(inputs: PlanInputs, **capacity_bytes: int) -> PlanInputs:
+    edges = tuple(
+        msgspec.structs.replace(
+            one,
+            profile=msgspec.structs.replace(
+                one.profile, capacity_bytes=capacity_bytes.get(one.edge, 10**9)
+            ),
+        )
+        for one in inputs.edges
+    )
+    return msgspec.structs.replace(inputs, edges=edges)
+
+
+def test_a_new_installation_places_the_one_title_that_was_played() -> None:
+    said = told(row(0, "a", "film", "high", 40_000_000, 1))
+    found = names_of(inputs_of([title("film"), title("other")], said, ["a"]))
+    assert ("film", "high") in found["a"]
+
+
+def test_one_title_alone_is_placed_where_it_is_watched() -> None:
+    said = told(*(row(back, "a", "film", "high", 40_000_000, 1) for back in range(30)))
+    found = names_of(inputs_of([title("film")], said, ["a", "b"]))
+    assert ("film", "high") in found["a"]
+    assert found["b"] == set()
+
+
+def test_a_store_larger_than_the_catalogue_takes_what_is_wanted_and_keeps_the_budget() -> None:
+    said = told(*(row(back, "a", "film", "high", 40_000_000, 1) for back in range(30)))
+    plan = make_plan(sized(inputs_of([title("film"), title("x")], said, ["a"]), a=10**13))
+    (one,) = plan.summary.edges
+    assert 0 < one.stored_bytes + one.reserved_bytes <= 2 * 54_000_000
+    assert one.fill_bytes <= plan.summary.fill_bytes_max
+
+
+def test_of_two_edges_the_small_one_holds_what_is_worth_most_there() -> None:
+    titles = [title(f"film{number}") for number in range(8)]
+    said = told(
+        *(
+            row(back, name, f"film{number}", "high", 40_000_000, 8 - number)
+            for back in range(40)
+            for name in ("large", "small")
+            for number in range(8)
+        )
+    )
+    inputs = sized(inputs_of(titles, said, ["large", "small"]), large=10**12, small=50_000_000)
+    found = names_of(inputs)
+    assert ("film0", "high") in found["small"]
+    assert len(found["small"]) < len(found["large"])
+    assert {name for name, _ in found["large"]} == {one.id for one in titles}
+
+
+def test_an_edge_without_demand_yet_costs_nothing() -> None:
+    said = told(*(row(back, "a", "film", "high", 40_000_000, 1) for back in range(30)))
+    summary = {
+        one.edge: one
+        for one in make_plan(inputs_of([title("film")], said, ["a", "new"])).summary.edges
+    }
+    assert summary["new"].fill_bytes == 0
+    assert summary["a"].files > 0
+
+
+def test_what_viewers_pulled_of_a_reserved_place_counts_as_held() -> None:
+    said = told(*(row(back, "a", "film", "high", 20_000_000, 1) for back in range(1, 30)))
+    none = PlanSettings(windows=("00:00-24:00",), fill_share=0.0)
+    first_inputs = msgspec.structs.replace(inputs_of([title("film")], said, ["a"]), settings=none)
+    (first,) = make_plan(first_inputs).edges
+    (place,) = [file for file in first.files if file.rendition == "high"]
+    assert place.fetch_until_s == 0.0
+    pulled = np.where(np.array(first_inputs.files.renditions) == "high", 15_000_000.0, 0.0)
+    held = held_bytes(first_inputs.files, first, len(first.files), pulled, None)
+    assert held.sum() == 15_000_000
+    (second,) = make_plan(
+        msgspec.structs.replace(
+            first_inputs,
+            edges=(msgspec.structs.replace(first_inputs.edges[0], held_bytes=held),),
+        )
+    ).edges
+    (place,) = [file for file in second.files if file.rendition == "high"]
+    assert place.held_bytes == 15_000_000
+    emptied = Storage(capacity_bytes=10**9, used_bytes=0)
+    assert held_bytes(first_inputs.files, first, len(first.files), pulled, emptied).sum() == 0
+
+
+def test_the_mean_of_what_was_watched_makes_the_curve() -> None:
+    known = titles_of([title("film")], Ladder([title("film")]), 0)
+    half = WatchedTitle(title="film", session_count=10, watched_s=7_500.0, duration_s=10_000.0)
+    found = watched_parts(known, {"film": 0}, [half])
+    assert found[0].sum() == 0.0
+    assert found[1].sum() == pytest.approx(10.0)
+    assert found[1][-1] == pytest.approx(5.0 + 5.0 / 20)
