@@ -58,6 +58,8 @@ class FillOutcome(msgspec.Struct, frozen=True, kw_only=True):
     took_s: float
     object_id: str | None = None
     text: bytes | None = None
+    planned_bytes: int = 0
+    """Received for a plan while no client had asked."""
     detail: str = ""
     peer: str = ""
     """The edge it came from instead of upstream."""

@@ -383,6 +383,7 @@ class OpenFills:
                 was_joined=(fill.was_prefetch or fill.is_planned) and not fill.is_unasked,
                 result=result,
                 received_bytes=fill.received_bytes,
+                planned_bytes=fill.prefetch_bytes if fill.is_planned else 0,
                 took_s=now_s - fill.started_s,
                 object_id=object_id,
                 text=text,

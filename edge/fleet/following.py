@@ -163,6 +163,9 @@ class Following:
     def fill_ended(self, outcome: FillOutcome, now_s: float) -> None:
         """Any fill is over."""
         run = self._runs.ended(outcome, self._wall_s(now_s))
+        if run is not None:
+            planned = run.file.planned
+            self._telemetry.planned(planned.title, planned.rendition, outcome.planned_bytes)
         if self._plan is None:
             return
         if outcome.result in ("failed", "cancelled"):

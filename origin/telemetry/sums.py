@@ -19,6 +19,7 @@ class DemandSum(msgspec.Struct):
     origin_bytes: int = 0
     head_bytes: int = 0
     session_count: int = 0
+    planned_bytes: int = 0
 
 
 class SessionSum(msgspec.Struct):
@@ -62,6 +63,7 @@ class Sums(msgspec.Struct):
         one.origin_bytes += event.origin_bytes
         one.head_bytes += event.head_bytes
         one.session_count += event.session_count
+        one.planned_bytes += event.planned_bytes
 
     def _session(self, edge: str, event: SessionEnded) -> None:
         key = slot(event.wall_s), edge, event.title

@@ -18,6 +18,7 @@ from origin.control.api import TitleViewings
 from origin.control.viewings import viewings
 from origin.drivers.state import ControlStore
 from origin.drivers.state.database import Database
+from origin.drivers.state.demand_rows import demand_since, planned_bytes_since
 from origin.drivers.state.session_rows import title_viewings
 from origin.drivers.state.tables import demand, telemetry_cursors, telemetry_pieces
 from origin.drivers.state.telemetry import take_pieces
@@ -50,13 +51,14 @@ async def ship(
     data: bytes,
     *,
     edge: str = "a",
+    boot_id: str = BOOT,
     segment_no: int = 1,
     offset: int = 0,
     first: int = 0,
 ) -> Received | Refused:
     return await intake.receive(
         edge=edge,
-        boot_id=BOOT,
+        boot_id=boot_id,
         segment_no=segment_no,
         offset_bytes=offset,
         first_segment_no=first,
@@ -285,5 +287,32 @@ def test_how_a_titles_viewings_went_can_be_asked(database_url: str, tmp_path: Pa
             bitrate_kbps=None,
             error_count=0,
         )
+
+    run(main())
+
+
+def test_an_edge_that_begins_anew_has_fetched_what_it_fetched(
+    database_url: str, tmp_path: Path
+) -> None:
+    """The account of fills is of weeks; an edge's counters are of its process."""
+
+    async def main() -> None:
+        store = await ControlStore.open(database_url, tmp_path)
+        try:
+            intake = Intake(store.database, gather_s=0.0)
+            filled = Demand(
+                wall_s=NOW_S, title="t", rendition="r", client_bytes=0, planned_bytes=7_000
+            )
+            lines = msgspec.json.encode(filled) + b"\n"
+            for boot_id in (BOOT, BOOT[::-1]):
+                await ship(intake, lines, boot_id=boot_id)
+                await ship(intake, lines, boot_id=boot_id)  # and once more, as it may come
+            await ship(intake, body(3), edge="b")
+            assert await planned_bytes_since(store.database, NOW_S - 7_200.0) == {"a": 14_000}
+            assert await planned_bytes_since(store.database, NOW_S + 7_200.0) == {}
+            wanted = await demand_since(store.database, NOW_S - 7_200.0)
+            assert list(wanted.edges) == ["b"], "what was only fetched is wanted by nobody"
+        finally:
+            await store.close()
 
     run(main())

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from edge.config import FleetConfig, PrefetchConfig
-from edge.effects import ServeObject, StartFill
+from edge.effects import ServeObject, StartFill, WriteTelemetry
 from edge.events import (
     Draining,
     Hit,
@@ -16,8 +16,9 @@ from edge.events import (
     Requested,
     Restored,
 )
-from edge.fleet.orders import FillsHeld, KeepSpent, TimeTold
+from edge.fleet.orders import FillsHeld, KeepSpent, PlanFollowed, TimeTold
 from nearcast.placement import FillWindow, Peer
+from nearcast.telemetry import Demand
 from tests.edge_world import SEGMENT_BYTES
 from tests.placed_world import PlacedWorld, planned
 
@@ -46,6 +47,24 @@ def test_a_plan_is_fetched_in_its_order_and_pinned() -> None:
     assert status.pinned_bytes == status.planned_bytes
     assert (status.prefetch_bytes, status.demand_fill_bytes) == (0, 0)
     assert all(stored.is_planned for stored in world.stored.values())
+
+
+def test_every_byte_fetched_for_a_plan_is_told_whatever_came_of_it() -> None:
+    world = PlacedWorld(fleet=FleetConfig(in_flight_max=1), is_in_fleet=True)
+    effects = world.run_all(world.plan(planned(1)), 60.0)
+    world.is_slow = True
+    effects += world.run_all(world.plan(planned(2), plan_id="cd" * 8), 1.0)
+    assert world.deliver(100) > 0
+    effects += world.run(PlanFollowed(plan=None)) + world.move_to(world.now_s + 60.0)  # given up
+    told: dict[str, int] = {}
+    for event in (
+        one for effect in effects if isinstance(effect, WriteTelemetry) for one in effect.events
+    ):
+        if isinstance(event, Demand):
+            assert event.client_bytes == 0
+            told[event.title] = told.get(event.title, 0) + event.planned_bytes
+    assert 0 < told["e2"] < told["e1"]
+    assert sum(told.values()) == world.core.status(world.now_s).planned_bytes
 
 
 def test_viewers_are_served_from_what_was_placed() -> None:

@@ -26,7 +26,7 @@ from origin.drivers.control.identities import Identities
 from origin.drivers.control.plan_process import work_apart
 from origin.drivers.control.plan_worker import PlanMade, PlanOrder, Question
 from origin.drivers.state import ControlStore
-from origin.drivers.state.demand_rows import demand_since, wanted_since
+from origin.drivers.state.demand_rows import demand_since, planned_bytes_since, wanted_since
 from origin.drivers.state.watched_rows import watched_since
 from origin.fleet import Fleet, FleetEdge
 from origin.placement.diff import PlanDiff, diff_plans
@@ -190,12 +190,13 @@ class Planning:
             wanted=await wanted_since(database, since_wall_s),
             watched=await watched_since(database, since_wall_s),
         )
+        fetched = await planned_bytes_since(database, since_wall_s)
         rows = self._planned_edges()
         plans = await self._plans_of(rows)
         return PlanOrder(
             library=self._config.library,
             told=told,
-            edges=tuple(_planned(row, plans, config.history_days) for row in rows),
+            edges=tuple(_planned(row, plans, fetched.get(row.edge, 0)) for row in rows),
             wall_s=wall_s,
             history_days=config.history_days,
             settings=PlanSettings(
@@ -236,10 +237,8 @@ def edge_plan(signed: bytes) -> EdgePlan:
 
 
 def _planned(
-    row: FleetEdge, plans: dict[tuple[str, str], EdgePlan], history_days: int
+    row: FleetEdge, plans: dict[tuple[str, str], EdgePlan], fetched_bytes: int
 ) -> PlannedEdge:
-    # Counters are of the edge's process: of one that is up for longer, the part of these days.
-    share = min(1.0, history_days * DAY_S / max(row.uptime_s, 1.0))
     return PlannedEdge(
         edge=row.edge,
         profile=row.profile,
@@ -248,7 +247,7 @@ def _planned(
         storage=row.storage,
         plan=plans.get((row.plan_id, row.edge)),
         plan_files_held=row.plan_files_held,
-        past_filled_bytes=row.traffic.planned_bytes * share,
+        past_filled_bytes=float(fetched_bytes),
     )
 
 

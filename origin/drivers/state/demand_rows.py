@@ -40,6 +40,22 @@ class TitleSum(msgspec.Struct, frozen=True, kw_only=True):
     session_count: int
 
 
+async def planned_bytes_since(database: Database, wall_s: float) -> dict[str, int]:
+    """What each edge has fetched for plans in the hours from `wall_s` on, however often it began
+    anew meanwhile."""
+    table = demand
+    query = (
+        sql.select(table.c.edge, sql.func.sum(table.c.planned_bytes))
+        .where(table.c.from_wall_s >= int(wall_s))
+        .where(table.c.planned_bytes > 0)
+        .group_by(table.c.edge)
+        .order_by(table.c.edge)
+    )
+    async with database.reading() as connection:
+        found = await connection.execute(query)
+        return {edge: int(fetched) for edge, fetched in found}
+
+
 async def demand_since(database: Database, wall_s: float) -> DemandColumns:
     """All sums of the hours from `wall_s` on."""
     table = demand
@@ -50,6 +66,8 @@ async def demand_since(database: Database, wall_s: float) -> DemandColumns:
             *(table.c.head_bytes, table.c.session_count),
         )
         .where(table.c.from_wall_s >= int(wall_s))
+        # What was only fetched says nothing of what is wanted.
+        .where(sql.or_(table.c.client_bytes > 0, table.c.session_count > 0))
         .order_by(table.c.from_wall_s.desc())
         .limit(ROWS_MAX)
     )

@@ -196,6 +196,7 @@ demand = sql.Table(
     _count("origin_bytes"),
     _count("head_bytes"),
     _count("session_count"),
+    _count("planned_bytes"),
     sql.PrimaryKeyConstraint("from_wall_s", "edge", "title", "rendition"),
     # A title's page asks for one of thousands of titles, over weeks.
     sql.Index("ix_demand_title", "title", "from_wall_s"),

@@ -32,6 +32,7 @@ COLUMNS: Final = {
     "origin_bytes": "BIGINT",
     "session_count": "BIGINT",
     "head_bytes": "BIGINT",
+    "planned_bytes": "BIGINT",
     "watched_s": "DOUBLE",
     "duration_s": "DOUBLE",
     "startup_s": "DOUBLE",
