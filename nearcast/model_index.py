@@ -29,10 +29,10 @@ RELEASES_MAX: Final = 32  # of one kind
 FILES_MAX: Final = 12
 MODEL_SIZE_BYTES_MAX: Final = 64_000_000  # all files of one together
 
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 # What edges make file names of: nothing that could climb, hide or point elsewhere.
-Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9._-]{0,79}$")]
-Url = Annotated[str, msgspec.Meta(pattern="^/models/[a-z0-9][a-z0-9._-]{0,99}/$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$(?!\n)")]
+Url = Annotated[str, msgspec.Meta(pattern=r"^/models/[a-z0-9][a-z0-9._-]{0,99}/$(?!\n)")]
 Size = Annotated[int, msgspec.Meta(ge=0, le=MODEL_SIZE_BYTES_MAX)]
 
 

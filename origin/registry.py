@@ -32,7 +32,7 @@ _TYPES: Final = {".json": "application/json", ".sig": "application/json"}
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """One model on offer, as it is kept."""
 
-    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9._-]{0,99}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$(?!\n)")]
     """Of its folder and in its URL."""
     kind: str
     model_id: str

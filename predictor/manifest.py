@@ -21,10 +21,10 @@ FORMAT_VERSION: Final = 2
 FILES_MAX: Final = 8
 
 Row = tuple[float, ...]
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 # Both become parts of paths and URLs, so neither may climb or hide.
-ModelId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9._-]{0,79}$")]
-FileName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
+ModelId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$(?!\n)")]
+FileName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$(?!\n)")]
 Size = Annotated[int, msgspec.Meta(ge=0)]
 
 

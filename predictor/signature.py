@@ -31,7 +31,7 @@ SIGNATURES_MAX: Final = 8
 KEY_BYTES: Final = 32
 KEY_FILE_BYTES_MAX: Final = 20_000
 
-KeyId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+KeyId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
