@@ -39,6 +39,9 @@ def test_wheel_holds_what_is_read_at_run_time(names: set[str]) -> None:
         ("simulation/traces", "*.csv"),
         ("simulation/scenarios", "*.*"),
         ("origin/drivers/state/migrations/versions", "*.py"),
+        ("origin/web", "*"),
+        ("origin/web/js", "*.js"),
+        ("origin/web/vendor", "*"),
     ):
         shipped = sorted((ROOT / folder).glob(pattern))
         files = [file for file in shipped if file.is_file() and file.suffix != ".pyc"]
