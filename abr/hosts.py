@@ -22,6 +22,7 @@ import numpy as np
 from abr.config import RetryConfig
 from abr.events import ResponseFailed
 from abr.places import Places
+from nearcast.backoff import doubled_s
 from nearcast.manifests import origin_of
 from nearcast.media import Base
 from nearcast.steering import PathwayClone
@@ -87,8 +88,10 @@ class HostHealth:
             self._hosts.pop(next(iter(self._hosts)))
         health = self._hosts.setdefault(origin, _Health())
         health.failure_count += 1
-        doubled_s = self._retry.host_base_s * 2.0 ** min(health.failure_count - 1, 30)
-        wait_s = self.spread(min(doubled_s, self._retry.host_wait_s_max))
+        retry = self._retry
+        wait_s = self.spread(
+            doubled_s(retry.host_base_s, health.failure_count - 1, retry.host_wait_s_max)
+        )
         if retry_after_s is not None:
             health.not_before_s = now_s + min(retry_after_s, self._retry.retry_after_s_max)
         health.blocked_until_s = max(now_s + wait_s, health.not_before_s)

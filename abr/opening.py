@@ -9,6 +9,7 @@ from abr.playback import TIME_S_TOLERANCE
 from abr.requests import Requests
 from abr.title import Title
 from abr.transfer import Transfer
+from nearcast.backoff import doubled_s
 from nearcast.manifests import SteeringTag
 
 
@@ -77,7 +78,7 @@ class Opening:
             if part.kind == "manifest" or not self._loader.do_without(part):
                 return False, None
             return True, self._title()
-        wait_s = min(self._retry.base_s * 2.0 ** (self._failure_count - 1), self._retry.wait_s_max)
+        wait_s = doubled_s(self._retry.base_s, self._failure_count - 1, self._retry.wait_s_max)
         self._again_at_s[part] = max(now_s + wait_s, hosts.not_before_s(transfer.options))
         return True, None
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from abr.config import RetryConfig
 from abr.events import ResponseFailed
 from abr.hosts import NOT_FOUND, is_of_host
+from nearcast.backoff import doubled_s
 
 FAILURES_AT_RUNG_MAX = 2
 """In a row, for whatever reason, before a rung is avoided."""
@@ -78,8 +79,8 @@ class Setbacks:
             rungs = (each for each in range(self._rung_count) if each != rung)
             if any(self.is_allowed(each, now_s) and has_fresh(each) for each in rungs):
                 return
-        doubled_s = self._retry.base_s * 2.0 ** min(self.round_count, 30)
-        wait_s = self._spread(min(doubled_s, self._retry.wait_s_max))
+        pause_s = doubled_s(self._retry.base_s, self.round_count, self._retry.wait_s_max)
+        wait_s = self._spread(pause_s)
         self.wait_until_s = max(now_s + wait_s, not_before_s)
         self.round_count += 1
         self._tries_at_once = 0

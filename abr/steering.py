@@ -27,6 +27,7 @@ from abr.pathways import PathwayLog
 from abr.playback import TIME_S_TOLERANCE
 from abr.report import SteeringAnswer, SteeringReport
 from abr.transfer import Transfer
+from nearcast.backoff import doubled_s
 from nearcast.errors import RemoteProtocolError
 from nearcast.machine import EffectQueue
 from nearcast.manifests import SteeringTag
@@ -269,9 +270,9 @@ class Steering:
         self._question = None
         self._hold_until_s = now_s
         self._failure_count += 1
-        doubled_s = RETRY_S * 2.0 ** min(self._failures_in_row, 30)
+        pause_s = doubled_s(RETRY_S, self._failures_in_row, self._ttl_s)
         self._failures_in_row += 1
-        self._ask_at_s = now_s + self._hosts.spread(min(doubled_s, self._ttl_s))
+        self._ask_at_s = now_s + self._hosts.spread(pause_s)
         self._note(SteeringAnswer(at_s=now_s - self._begun_s, detail=detail))
 
     def _stop(self, now_s: float, detail: str) -> None:

@@ -33,7 +33,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", omit_defau
 
 
 class Demand(Event, frozen=True, kw_only=True, tag="demand"):
-    """What viewers took, and plans brought, of one rendition of a title since the last such event."""
+    """What viewers took and plans brought of a title's rendition since the last such event."""
 
     title: Text
     rendition: Text

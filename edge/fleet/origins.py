@@ -13,6 +13,8 @@ from typing import Final
 
 import numpy as np
 
+from nearcast.backoff import doubled_s
+
 PAUSE_S: Final = 1.0
 PAUSE_S_MAX: Final = 30.0
 """An origin that was away for an hour has its fleet back within half a minute."""
@@ -51,7 +53,7 @@ class Origins:
         rounds = self.failed_in_a_row // len(self._urls)
         if rounds == 0 or self.failed_in_a_row % len(self._urls):
             return 0.0
-        pause_s = min(PAUSE_S * 2.0 ** min(rounds - 1, 10), PAUSE_S_MAX)
+        pause_s = doubled_s(PAUSE_S, rounds - 1, PAUSE_S_MAX)
         return pause_s * float(self._jitter.uniform(0.5, 1.0))
 
     def learn(self, urls: Sequence[str]) -> bool:

@@ -7,10 +7,10 @@ up by that: what a guesser could measure says nothing of any token.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from typing import Final
 
+from nearcast.enrol_token import secret_digest
 from origin.records import Role
 
 ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "admin")
@@ -30,7 +30,8 @@ def allows(role: str, needed: Role) -> bool:
 
 
 def token_digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    """What is kept of an API token."""
+    return secret_digest(token)
 
 
 def looks_like_token(token: str) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from edge.config import TelemetryConfig
 from edge.drivers.telemetry.carriers import Carrier, NotCarried, NotWanted
 from edge.drivers.telemetry.spool import Piece, Spool
+from nearcast.backoff import doubled_s
 from nearcast.units import bytes_per_s_from_kbps
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Shipping:
         if not self.failure:
             logger.warning("telemetry.waits cause=%s", reason)
         self.failure = reason
-        pause_s = min(PAUSE_S_MIN * 2.0 ** min(self._failures, 16), PAUSE_S_MAX)
+        pause_s = doubled_s(PAUSE_S_MIN, self._failures, PAUSE_S_MAX)
         self._failures += 1
         return float(pause_s * (0.5 + self._jitter.random()))
 

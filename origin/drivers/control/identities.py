@@ -7,7 +7,6 @@ origin changes is seen with the next `refresh`, about a second later.
 from __future__ import annotations
 
 import asyncio
-import base64
 import ipaddress
 import logging
 import re
@@ -18,12 +17,12 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from nearcast.enrol_token import EnrolTokenText, secret_digest, write_token
 from nearcast.errors import InputError, RemoteProtocolError
 from nearcast.fleet import Duty, EnrolAnswer, EnrolRequest, Refused, RenewRequest
+from nearcast.plan_signing import public_key_text
 from origin.control.access import Guesses
 from origin.control.authority import EDGE_S, Authority
 from origin.drivers.state import ControlStore, StateUnavailable
@@ -99,10 +98,7 @@ class Identities:
 
     @property
     def plan_public_key(self) -> str:
-        public = self.plan_key.public_key().public_bytes(
-            serialization.Encoding.Raw, serialization.PublicFormat.Raw
-        )
-        return base64.b64encode(public).decode()
+        return public_key_text(self.plan_key.private_bytes_raw())
 
     # Edges
 
@@ -241,6 +237,14 @@ class Identities:
 
     async def revoke(self, edge: str, by: str) -> EdgeRecord | None:
         return await self._change(edge, by, "edge.revoked", revoked=True)
+
+    async def forget(self, edge: str, by: str) -> bool:
+        """Keep no record of an edge that was revoked; false: it is in the fleet, or unknown."""
+        async with self._turn:
+            is_gone = await self._store.remove_edge(edge, wall_s=self._wall_s(), by=by)
+            if is_gone:
+                self.records = {name: one for name, one in self.records.items() if name != edge}
+        return is_gone
 
     async def _change(self, edge: str, by: str, action: str, **fields: object) -> EdgeRecord | None:
         async with self._turn:

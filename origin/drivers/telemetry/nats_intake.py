@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from nearcast.backoff import doubled_s
 from nearcast.errors import NearcastError, RemoteProtocolError
 from nearcast.fleet import Refused
 from nearcast.nats_login import nats_login
@@ -44,7 +45,6 @@ EARLY_TRIES: Final = 60
 PAUSE_S: Final = 1.0
 """Before the first try to connect again; doubled with each that fails."""
 PAUSE_S_MAX: Final = 30.0
-DOUBLINGS_MAX: Final = 5
 
 
 class NatsFigures(msgspec.Struct, kw_only=True):
@@ -98,9 +98,7 @@ class NatsIntake:
             except (nats.errors.Error, NearcastError, OSError, TimeoutError) as error:
                 if not self._failures:
                     logger.warning("telemetry.nats_away cause=%s", error)
-                pause_s = min(
-                    self._pause_s * 2.0 ** min(self._failures, DOUBLINGS_MAX), PAUSE_S_MAX
-                )
+                pause_s = doubled_s(self._pause_s, self._failures, PAUSE_S_MAX)
                 self._failures += 1
                 self.figures.away_count += 1
                 await asyncio.sleep(pause_s)
