@@ -88,12 +88,6 @@ def merge_files(parts: Sequence[Path], file: Path) -> None:
     _copy(f"SELECT * FROM read_parquet([{names}], union_by_name = true) ORDER BY wall_s", file)
 
 
-def count_events(file: Path) -> int:
-    with _database() as connection:
-        found = connection.execute(f"SELECT count(*) FROM read_parquet('{_quoted(str(file))}')")
-        return int(found.fetchone()[0])
-
-
 def query_events(files: Sequence[Path], query: str, *, deadline_s: float = QUERY_S) -> Answer:
     """Ask the views `events`, `demand`, `sessions`, `fills` and `notes` of these files.
 
