@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 
 SWEEP_S: Final = 1.0
 HANDSHAKE_S: Final = 10.0
-HANDSHAKES_MAX: Final = 256
-"""Under way at a time; one takes two round trips of the network."""
+HANDSHAKES_MAX: Final = 1024
+"""Under way at a time, where there may be twice as many connections: when an origin starts, all
+edges of a large fleet come within a second."""
 BACKLOG: Final = 1024
 ACCEPT_PAUSE_S: Final = 1.0
 """When the system has no descriptor left."""
@@ -142,7 +143,7 @@ class Listener:
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
             arrival = _Arrival(host_of(address), loop.time())
-            if len(self._arrivals) >= HANDSHAKES_MAX:
+            if len(self._arrivals) >= min(HANDSHAKES_MAX, self._limit // 2):
                 self._refused_early_count += 1
                 leaver = makes_way(self._arrivals, arrival.peer)
                 if leaver is not None and leaver.task is not None:
