@@ -44,7 +44,7 @@ from edge.events import (
 from edge.fills import Fills
 from edge.fleet.digest import HeldTitles
 from edge.fleet.following import Following
-from edge.fleet.orders import PlacementEvent
+from edge.fleet.orders import PlacementEvent, TimeTold
 from edge.foresight import Foresight
 from edge.hops import Hops
 from edge.hot import HotEntry
@@ -293,6 +293,9 @@ class EdgeCore:
                 self._foresight.model_changed(event, now_s)
             case ForgetViewer():
                 self._foresight.forget(event)
+            case TimeTold(ahead_s=ahead_s):
+                self.telemetry.time_told(ahead_s)
+                self._following.handle(event, now_s)
             case PlacementEvent():
                 self._following.handle(event, now_s)
             case ModelEvent():

@@ -2,7 +2,8 @@
 
 `now_s` is monotonic and what machines are given. `wall_s` (seconds since the Unix epoch, UTC) is
 needed where HTTP speaks of dates: it is the monotonic clock plus an offset taken once, so that a
-clock step never makes an age negative.
+clock step never makes an age negative. For what another machine is told, that will not do: a machine
+may start before its clock was set, and one that is suspended loses time. `system_wall_s` looks anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ class Clock(Protocol):
 
     def now_s(self) -> float: ...
 
+    def system_wall_s(self) -> float:
+        """What the machine's calendar says at this moment; it may step."""
+
 
 class SystemClock:
     """The machine's monotonic clock."""
@@ -26,6 +30,7 @@ class SystemClock:
         self.epoch_s = time.time() - time.monotonic()
 
     now_s = staticmethod(time.monotonic)
+    system_wall_s = staticmethod(time.time)
 
 
 class VirtualClock:
@@ -33,10 +38,15 @@ class VirtualClock:
 
     def __init__(self, *, epoch_s: float = 1_767_225_600.0) -> None:  # 2026-01-01T00:00:00Z
         self.epoch_s = epoch_s
+        self.stepped_s = 0.0
+        """By how much the calendar was set since."""
         self._now_s = 0.0
 
     def now_s(self) -> float:
         return self._now_s
+
+    def system_wall_s(self) -> float:
+        return self.epoch_s + self.stepped_s + self._now_s
 
     def move_to(self, now_s: float) -> None:
         assert now_s >= self._now_s, "virtual time never goes back"

@@ -5,7 +5,8 @@ A piece of a segment is a POST to /v1/fleet/telemetry?boot=ID&segment=N&offset=B
 whose body is whole lines (gzip allowed), or a message on NATS with the same as headers. The origin
 takes a piece only at the offset it has come to, in one transaction with what it counts from it; so
 a piece that comes twice counts once. `Received` says up to where it has taken: the edge goes on
-from there, and deletes a segment when all of it was taken. Wall times are those of the edge.
+from there, and deletes a segment when all of it was taken. Wall times are those of the edge, which
+goes by the origin's time as far as it knows it.
 """
 
 from __future__ import annotations

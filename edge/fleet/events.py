@@ -41,6 +41,12 @@ class HeartbeatLost(MemberEvent, frozen=True, kw_only=True):
     detail: str
 
 
+class CalendarRead(MemberEvent, frozen=True, kw_only=True):
+    """What the machine's calendar says, looked at with every heartbeat."""
+
+    wall_s: float
+
+
 class Probed(MemberEvent, frozen=True, kw_only=True):
     """Another edge was looked at."""
 

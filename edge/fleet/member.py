@@ -22,6 +22,7 @@ import numpy as np
 
 from edge.config import FleetConfig
 from edge.fleet.events import (
+    CalendarRead,
     FetchPlan,
     Follow,
     HeartbeatAnswered,
@@ -138,6 +139,9 @@ class Member:
                 self.origins.failed(event.origin)
                 self.state = f"no origin answers: {detail}"
                 self._beat_due_s = now_s + self.origins.pause_s()
+            case CalendarRead(wall_s=wall_s):
+                if self.time.stepped(wall_s, now_s):
+                    self._effects.emit(TakeTime(ahead_s=self.time.ahead_s))
             case Probed():
                 self.probes.seen(event.edge, event.is_up, event.rtt_ms, now_s)
             case ObservationsTaken(sequence_no=sequence_no):

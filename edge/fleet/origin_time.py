@@ -1,6 +1,8 @@
 """What time it is at the origin, as its answers tell.
 
-Of the last answers the quickest is believed: half of what it took is all it can be wrong by.
+Of the last answers the quickest is believed: half of what it took is all it can be wrong by. Until
+there is one, and when our own calendar steps (it was set, or the machine had been suspended), the
+calendar is believed.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from typing import Final
 SAMPLES: Final = 8
 NEWS_S: Final = 0.25
 """A change that is worth telling."""
+STEP_S: Final = 1.0
+"""Less is how clocks drift, and the origin's answers say it better."""
 
 
 class OriginTime:
@@ -19,7 +23,19 @@ class OriginTime:
     def __init__(self, epoch_s: float) -> None:
         self._epoch_s = epoch_s
         self._samples: deque[tuple[float, float]] = deque(maxlen=SAMPLES)  # took, ahead
+        self._stepped_s = 0.0
         self.ahead_s = 0.0
+
+    def stepped(self, system_wall_s: float, now_s: float) -> bool:
+        """Our own calendar says this. Whether it has stepped: earlier answers say nothing then."""
+        stepped_s = system_wall_s - (self._epoch_s + now_s)
+        step_s = stepped_s - self._stepped_s
+        if abs(step_s) < STEP_S:
+            return False
+        self._stepped_s = stepped_s
+        self._samples.clear()
+        self.ahead_s += step_s
+        return True
 
     def heard(self, origin_wall_s: float, sent_s: float, now_s: float) -> bool:
         """An answer that was asked for at `sent_s` has come. Whether that changes much."""

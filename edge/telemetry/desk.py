@@ -53,6 +53,7 @@ class TelemetryDesk:
     ) -> None:
         self._flush_s = config.flush_s
         self._epoch_s = epoch_s
+        self._ahead_s = 0.0
         self._map = media_map
         self._successors = successors
         self._effects = effects
@@ -131,7 +132,7 @@ class TelemetryDesk:
         last_s = max(session.last_seen_s, session.progress.played_out_s())
         self._add(
             SessionEnded(
-                wall_s=self._epoch_s + min(last_s, now_s),
+                wall_s=self._wall_s(min(last_s, now_s)),
                 title=self.ids.id_of(session.title_url),
                 watched_s=session.progress.watched_s(now_s),
                 duration_s=session.progress.runtime_s,
@@ -155,7 +156,7 @@ class TelemetryDesk:
         is_complete: bool = True,
     ) -> None:
         """A planned file is complete, or was given up."""
-        wall_s = self._epoch_s + now_s
+        wall_s = self._wall_s(now_s)
         self._add(
             Filled(
                 wall_s=wall_s,
@@ -170,11 +171,14 @@ class TelemetryDesk:
 
     def noted(self, what: str, detail: str, now_s: float) -> None:
         """Something an operator would like to read."""
-        self._add(
-            Noted(wall_s=self._epoch_s + now_s, what=shortened(what), detail=shortened(detail))
-        )
+        self._add(Noted(wall_s=self._wall_s(now_s), what=shortened(what), detail=shortened(detail)))
 
     # -- time
+
+    def time_told(self, ahead_s: float) -> None:
+        """The time is so far ahead of what the node took it for when it started. What waits to be
+        told is of the last seconds: it gets the right time too."""
+        self._ahead_s = ahead_s
 
     def advance(self, now_s: float) -> None:
         """Tell the sums when it is time."""
@@ -197,10 +201,13 @@ class TelemetryDesk:
     def flush(self, now_s: float) -> None:
         """Tell all sums now."""
         self._due_s = None
-        for event in self._demand.take(self._epoch_s + now_s):
+        for event in self._demand.take(self._wall_s(now_s)):
             self._add(event)
 
     # -- parts
+
+    def _wall_s(self, at_s: float) -> float:
+        return self._epoch_s + self._ahead_s + at_s
 
     def _add(self, event: Line) -> None:
         if not self.is_on:

@@ -7,10 +7,12 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
+import pytest
 
 from edge.config import FleetConfig
 from edge.fleet.beats import Beats, Vitals
 from edge.fleet.events import (
+    CalendarRead,
     FetchPlan,
     Follow,
     HeartbeatAnswered,
@@ -203,6 +205,35 @@ def test_the_origins_time_is_that_of_the_quickest_answer() -> None:
         )
     )
     assert of(effects, TakeTime) == []
+
+
+def test_a_calendar_that_is_set_is_believed_until_an_origin_answers() -> None:
+    told = Told()
+    told.beat()
+    assert of(told.feed(CalendarRead(wall_s=EPOCH_S + told.now_s + 0.2)), TakeTime) == []
+    step = told.feed(CalendarRead(wall_s=EPOCH_S + told.now_s + 5_000.0))  # NTP, at last
+    assert only(step, TakeTime).ahead_s == pytest.approx(5_000.0)
+    assert of(told.feed(CalendarRead(wall_s=EPOCH_S + told.now_s + 5_000.0)), TakeTime) == []
+    assert told.member.time.wall_s(told.now_s) == pytest.approx(EPOCH_S + told.now_s + 5_000.0)
+
+
+def test_answers_from_before_the_machine_slept_say_nothing() -> None:
+    told = Told()
+    told.answer(told.beat(), wall_s=EPOCH_S + told.now_s)
+    slept_s = 3_600.0  # in which the monotonic clock stood still
+    told.feed(CalendarRead(wall_s=EPOCH_S + told.now_s + slept_s))
+    beat = told.beat()
+    told.now_s += 1.0  # slower than the answer before
+    told.feed(
+        HeartbeatAnswered(
+            origin=A,
+            sequence_no=beat.sequence_no,
+            sent_s=told.now_s - 1.0,
+            answer=HeartbeatAnswer(interval_s=5.0, wall_s=EPOCH_S + told.now_s + slept_s + 40.0),
+        )
+    )
+    ahead_s = told.member.time.ahead_s
+    assert ahead_s == pytest.approx(slept_s + 40.0, abs=1.0), "the origin is believed"
 
 
 def test_duty_and_origins_are_passed_on_once() -> None:

@@ -7,6 +7,7 @@ import msgspec
 from edge.config import EdgeConfig, TelemetryConfig
 from edge.effects import Effect, WriteTelemetry
 from edge.events import Noticed
+from edge.fleet.orders import TimeTold
 from edge.services import Services
 from edge.telemetry.reports import QoeSums, Report
 from edge.telemetry.titles import NAME_LENGTH_MAX, TitleIds
@@ -67,6 +68,18 @@ def test_every_byte_of_a_viewing_is_told_once() -> None:
     assert sound.client_bytes == 10 * SOUND
     assert (low.session_count, sound.session_count) == (1, 0)
     assert low.resident_bytes == 0
+
+
+def test_a_clock_that_was_wrong_at_the_start_costs_no_demand() -> None:
+    """An hour or more off, and the origin counts it into another hour, or not at all."""
+    world = Told()
+    world.run(TimeTold(ahead_s=1e8))
+    world.watch(1, 40.0, sid="s")
+    world.move_to(world.now_s + 10_000.0)
+    times = [event.wall_s for event in world.events]
+    assert any(isinstance(event, Demand) for event in world.events)
+    assert any(isinstance(event, SessionEnded) for event in world.events)
+    assert all(EPOCH_S + 1e8 <= wall_s <= EPOCH_S + 1e8 + world.now_s for wall_s in times)
 
 
 def test_what_the_store_gave_is_resident_and_not_fetched() -> None:

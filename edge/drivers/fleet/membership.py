@@ -21,6 +21,7 @@ from edge.drivers.fleet.prober import Prober
 from edge.events import Event, Noticed
 from edge.fleet.beats import Beats, Vitals
 from edge.fleet.events import (
+    CalendarRead,
     FetchPlan,
     Follow,
     HeartbeatAnswered,
@@ -234,13 +235,14 @@ class Membership:
             self._has_left.set()
 
     async def _tell_origin(self, effect: SendHeartbeat) -> None:
-        sent_s = self._clock.now_s()
+        sent_s, sent_wall_s = self._clock.now_s(), self._clock.system_wall_s()
+        self._pump.feed(CalendarRead(wall_s=sent_wall_s))
         held_id, held = self._node.held()
         beat = self._beats.make(
             effect.sequence_no,
             self._node.status(),
             self._node.vitals(),
-            wall_s=self._clock.epoch_s + sent_s,
+            wall_s=sent_wall_s,
             now_s=sent_s,
             held_id=held_id,
             held=held if effect.with_held else None,
