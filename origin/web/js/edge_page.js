@@ -117,7 +117,9 @@ export function edgeView(name) {
       if (mine) {
         pairs.push(
           ["In force", el("a", { href: `#/plans/${summary.plan_id}`, text: `${planName(summary.plan_id)}${row.is_plan_current ? "" : " (not fetched by it yet)"}` })],
-          ["To hold", `${count(mine.files)} files, ${bytes(mine.stored_bytes)} of ${bytes(mine.pinned_bytes_max)}`],
+          ["To hold", `${count(mine.files - mine.reserved_files)} files, ${bytes(mine.stored_bytes)} of ${bytes(mine.pinned_bytes_max)}`],
+          // Not fetched; kept when a viewer pulls them.
+          ["Places reserved", `${count(mine.reserved_files)} files, ${bytes(mine.reserved_bytes)}`],
           ["To fetch", `${bytes(mine.fill_bytes)} in ${windows(mine.windows)}`],
           ["Expected to save", bytes(mine.value_bytes)],
           ["What is short", mine.refusal || mine.binding.join(", ").replaceAll("_", " ") || "nothing"],
