@@ -132,6 +132,20 @@ def revoke(
     _say(msgspec.json.decode(content, type=Changed), json_file)
 
 
+@fleet_app.command(epilog="Example: nearcast origin fleet forget ams-1")
+def forget(
+    edge: Edge,
+    library: Library = LIBRARY_DEFAULT,
+    admin: AdminUrl = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Remove a revoked edge from the list, with what was heard of it."""
+    from origin.drivers.control.client import part
+
+    client(library, admin, token_file).delete(f"/edges/{part(_checked(edge))}/record")
+    typer.echo(f"{edge}: forgotten")
+
+
 def _set_duty(
     edge: str, duty: Duty, library: Path, admin: str | None, token_file: Path | None
 ) -> Changed:

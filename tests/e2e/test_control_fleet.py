@@ -112,6 +112,21 @@ def test_a_body_too_large_ends_the_connection(origin: ControlOrigin) -> None:
     assert edge.beat().status == 200
 
 
+def test_a_revoked_edge_may_be_forgotten(origin: ControlOrigin) -> None:
+    edge = origin.enrol("past-1")
+    assert edge.beat().status == 200
+    path = "/v1/admin/edges/past-1/record"
+    refused = origin.ask("DELETE", path)
+    assert (refused.status, refused.error) == (409, "not_revoked")
+    origin.api("DELETE", "/edges/past-1")
+    assert origin.ask("DELETE", path).status == 204
+    origin.wait_for(lambda: "past-1" not in {row["edge"] for row in origin.rows()}, "gone")
+    assert origin.ask("DELETE", path).status == 404
+    assert edge.beat().error == "unknown_edge"
+    assert origin.api("GET", "/audit")["entries"][0]["action"] == "edge.removed"
+    origin.enrol("past-1")
+
+
 def test_a_revoked_edge_is_out_at_once_and_may_come_back(origin: ControlOrigin) -> None:
     edge = origin.enrol("gone-1")
     assert edge.beat().status == 200

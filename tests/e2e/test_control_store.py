@@ -148,6 +148,8 @@ def test_edges_come_back_as_they_were_put(place: Place) -> None:
 def test_a_removed_edge_takes_along_what_was_heard_of_it(place: Place) -> None:
     async def work(store: ControlStore) -> None:
         await store.put_edge(edge("ams1"))
+        assert not await store.remove_edge("ams1", wall_s=NOW_S, by="ann"), "it is in the fleet"
+        await store.put_edge(edge("ams1", revoked=True))
         await store.put_heartbeats([heartbeat("ams1", 1), heartbeat("ber1", 1)])
         seen: dict[str, Any] = {"is_up": True, "seen_wall_s": NOW_S, "origin_id": "a"}
         await store.put_observations(
@@ -419,7 +421,7 @@ def test_the_audit_log_tells_who_changed_what_and_no_secret(place: Place) -> Non
         await store.enrol(TOKEN, edge("ams1"), NOW_S + 1)
         drained = edge("ams1", duty="draining", changed_wall_s=NOW_S + 2)
         await store.put_edge(drained, by="bob", action="edge.drained")
-        await store.put_edge(edge("ams1", serial="02"))  # a renewal: nobody did it
+        await store.put_edge(edge("ams1", revoked=True))  # nobody did it
         await store.remove_edge("ams1", wall_s=NOW_S + 3, by="bob")
         entries = await store.audit_entries(limit=3)
         entries += await store.audit_entries(before_id=entries[-1].id)
@@ -447,7 +449,7 @@ def test_without_its_audit_entry_a_change_is_not_made(
         monkeypatch.setattr(f"origin.drivers.state.{module}.write_audit", refuse)
 
     async def work(store: ControlStore) -> None:
-        await store.put_edge(edge("ams1"))
+        await store.put_edge(edge("ams1", revoked=True))
         await store.add_plan(plan("p1"))
         before = await store.revisions()
         made = ApiToken(token_sha256=TOKEN, name="ci", role="admin", until_wall_s=NOW_S)
@@ -461,7 +463,7 @@ def test_without_its_audit_entry_a_change_is_not_made(
         ):
             with pytest.raises(StateUnavailable):
                 await change()
-        assert await store.edges() == (edge("ams1"),)
+        assert await store.edges() == (edge("ams1", revoked=True),)
         assert await store.take_token(TOKEN, "ams1", NOW_S) is None
         assert [head.plan_id for head in await store.plans()] == ["p1"]
         assert await store.current_plan() is None

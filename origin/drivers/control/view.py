@@ -54,14 +54,18 @@ class View:
         self.origin_count = 1
         self.sync: Sync | None = None
         self._hosts: dict[str, str] = {}
+        self._figured: set[str] = set()
+        """Edges of which there are figures."""
 
     def heard(self, beat: Heartbeat, received_wall_s: float) -> None:
+        self._figured.add(beat.edge)
         grown = self._growth.take(beat, received_wall_s)
         if grown is not None:
             self.recent.take(grown)
             self.series.take(grown)
 
     def state_changed(self, change: EdgeStateChanged) -> None:
+        self._figured.add(change.edge)
         self.states.take(change, self._wall_s())
 
     def totals(self) -> api.FleetTotals:
@@ -109,14 +113,18 @@ class View:
 
     def forget_edge(self, edge: str) -> None:
         self.records_changed()
-        self._growth.forget(edge)
-        self.recent.forget(edge)
-        self.series.forget(edge)
-        self.states.forget(edge)
         self._pump.feed(EdgeRemoved(edge=edge))
 
     def records_changed(self) -> None:
+        """Read anew, perhaps; what another origin forgot is forgotten here too."""
         self._hosts = {}
+        known = self._identities.records
+        for edge in [edge for edge in self._figured if edge not in known]:
+            self._figured.discard(edge)
+            self._growth.forget(edge)
+            self.recent.forget(edge)
+            self.series.forget(edge)
+            self.states.forget(edge)
 
     # Players' reports
 

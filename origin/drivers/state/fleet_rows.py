@@ -86,7 +86,7 @@ async def change_edge(
 async def remove_edge(connection: AsyncConnection, edge: str, *, wall_s: float, by: str) -> bool:
     await counters.count_up(connection, "edges")
     before = await one_edge(connection, edge)
-    if before is None:
+    if before is None or not before.revoked:
         return False
     await connection.execute(edges.delete().where(edges.c.edge == edge))
     await observed.forget_edge(connection, edge)

@@ -95,7 +95,7 @@ class ControlStore:
             )
 
     async def remove_edge(self, edge: str, *, wall_s: float, by: str = "") -> bool:
-        """With what was heard of it; false: there is none."""
+        """One that was revoked, with what was heard of it; false: there is no such one."""
         async with self.database.writing() as connection:
             return await fleet_rows.remove_edge(connection, edge, wall_s=wall_s, by=by)
 

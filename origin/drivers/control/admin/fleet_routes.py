@@ -25,7 +25,8 @@ class FleetView(Protocol):
     def edge_changed(self, record: EdgeRecord) -> None:
         """Its record was changed in the database."""
 
-    def forget_edge(self, edge: str) -> None: ...
+    def forget_edge(self, edge: str) -> None:
+        """Its record was removed from the database."""
 
 
 class FleetRoutes:
@@ -51,6 +52,10 @@ class FleetRoutes:
             Route(
                 "DELETE", "/edges/{edge}", "admin", self._revoke,
                 "Take an edge out of the fleet: its certificate ends at once", answer=api.Changed,
+            ),
+            Route(
+                "DELETE", "/edges/{edge}/record", "admin", self._forget,
+                "Forget an edge that was revoked; the audit log keeps what was done with it",
             ),
             Route(
                 "POST", "/enrolments", "admin", self._invite,
@@ -82,6 +87,14 @@ class FleetRoutes:
     async def _revoke(self, call: Call) -> api.Changed:
         edge = _edge_of(call)
         return self._changed(edge, await self._identities.revoke(edge, call.caller.name))
+
+    async def _forget(self, call: Call) -> None:
+        edge = _edge_of(call)
+        if not await self._identities.forget(edge, call.caller.name):
+            if edge in self._identities.records:
+                raise ApiError(409, "not_revoked", f"{edge} is in the fleet: revoke it first")
+            raise _unknown(edge)
+        self._view.forget_edge(edge)
 
     def _changed(self, edge: str, record: EdgeRecord | None) -> api.Changed:
         if record is None:
