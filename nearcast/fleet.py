@@ -27,13 +27,20 @@ HEARTBEAT_PATH: Final = "/v1/fleet/heartbeat"
 OBSERVATIONS_PATH: Final = "/v1/fleet/observations"
 PLAN_PATH: Final = "/v1/fleet/plan"
 TELEMETRY_PATH: Final = "/v1/fleet/telemetry"
+AUTHORITY_PATH: Final = "/v1/fleet/authority"
+"""GET, by anybody: the certificate that signs the others', as PEM."""
+ALIVE_PATH: Final = "/.nearcast/alive"
+"""GET at an edge's own URL, by anybody: 200 when it serves."""
+RENEW_SHARE: Final = 2 / 3
+"""Of a certificate's life, after which it should be renewed."""
 
 BODY_BYTES_MAX: Final = 256 * 1024
 """Of any request but telemetry."""
 CLOCK_SKEW_S_MAX: Final = 120.0
 """A heartbeat sent so far from the origin's time is refused: its other times are worth nothing."""
 
-EdgeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)")]
+EDGE_PATTERN: Final = "[a-z0-9][a-z0-9-]{0,62}"
+EdgeId = Annotated[str, msgspec.Meta(pattern=rf"^{EDGE_PATTERN}$(?!\n)")]
 """A name the operator gives; it is the common name of the edge's certificate."""
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{0,64}$(?!\n)")]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
@@ -182,7 +189,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Another edge to look at: GET `url` + "/.nearcast/alive"."""
+    """Another edge to look at: GET `url` + ALIVE_PATH."""
 
     edge: EdgeId
     url: Url

@@ -162,7 +162,9 @@ def _say(changed: Changed, json_file: Path | None) -> None:
 
 
 def _checked(edge: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", edge):
+    from nearcast.fleet import EDGE_PATTERN
+
+    if not re.fullmatch(EDGE_PATTERN, edge):
         raise InputError(
             f"{edge!r} cannot name an edge: small letters, digits and -, such as ams-1"
         )

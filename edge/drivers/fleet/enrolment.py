@@ -23,12 +23,16 @@ from edge.drivers.fleet.client import FleetClient
 from edge.fleet.identity import Identity
 from nearcast.enrol_token import EnrolTokenText
 from nearcast.errors import ConfigError, InputError, RemoteProtocolError
-from nearcast.fleet import ENROL_PATH, EdgeProfile, EnrolAnswer, EnrolRequest
+from nearcast.fleet import (
+    AUTHORITY_PATH,
+    ENROL_PATH,
+    RENEW_SHARE,
+    EdgeProfile,
+    EnrolAnswer,
+    EnrolRequest,
+)
 
-AUTHORITY_PATH: Final = "/v1/fleet/authority"
 AUTHORITY_BYTES_MAX: Final = 64_000
-RENEW_SHARE: Final = 2 / 3
-"""Of a certificate's life."""
 
 
 def new_key() -> str:

@@ -10,9 +10,9 @@ import aiohttp
 
 from edge.fleet.events import Probe, Probed
 from nearcast.errors import ConfigError
+from nearcast.fleet import ALIVE_PATH
 from nearcast.units import ms_from_s
 
-ALIVE_PATH: Final = "/.nearcast/alive"
 CONNECTIONS_MAX: Final = 32
 
 

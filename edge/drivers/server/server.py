@@ -33,6 +33,7 @@ from edge.effects import AbortResponse, ServeInterim
 from edge.events import ClientLeft, Event, Headers, Requested, ResponseEnded
 from edge.titles.home import PROXIED
 from nearcast.clock import Clock
+from nearcast.fleet import ALIVE_PATH
 from nearcast.http1 import Limits, RequestHead
 from nearcast.units import bytes_per_s_from_kbps
 
@@ -42,8 +43,6 @@ WARM_BYTES_MAX: Final = 8 << 20
 """Of a file that is probed all at once."""
 
 
-ALIVE_PATH: Final = "/.nearcast/alive"
-"""Asked by anybody who wants to know whether players can be sent here; it tells no figures."""
 ALIVE_FIELDS: Final[Headers] = (
     ("content-length", "0"),
     ("cache-control", "no-store"),

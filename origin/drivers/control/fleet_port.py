@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from nearcast.fleet import (
+    AUTHORITY_PATH,
     BODY_BYTES_MAX,
     ENROL_PATH,
     HEARTBEAT_PATH,
@@ -36,7 +37,6 @@ from origin.drivers.control.bodies import BodyRefused, read_body
 from origin.drivers.control.connections import Connection
 from origin.drivers.control.listener import Listener
 
-AUTHORITY_PATH: Final = "/v1/fleet/authority"
 JSON_TYPE: Final = "application/json"
 IDLE_S: Final = 75.0
 

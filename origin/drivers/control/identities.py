@@ -14,14 +14,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from nearcast.enrol_token import EnrolTokenText, secret_digest, write_token
 from nearcast.errors import InputError, RemoteProtocolError
-from nearcast.fleet import Duty, EnrolAnswer, EnrolRequest, Refused, RenewRequest
+from nearcast.fleet import RENEW_SHARE, Duty, EnrolAnswer, EnrolRequest, Refused, RenewRequest
 from nearcast.plan_signing import public_key_text
 from origin.control.access import Guesses
 from origin.control.authority import EDGE_S, Authority
@@ -32,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 AUTHORITY_SECRET: Final = "fleet.authority"
 PLAN_KEY_SECRET: Final = "plan.key"
-RENEW_SHARE: Final = 2 / 3
-"""Of a certificate's life, after which it should be renewed."""
 TOKEN_S_MAX: Final = 30 * 86_400.0
 
 
@@ -258,18 +255,9 @@ class Identities:
 
 def why_no_url(url: str) -> str:
     """Why players cannot be sent there; empty: they can."""
-    text = f"the edge's URL {url[:100]!r} is of no use: write http://HOST:PORT"
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-        if host and ":" in host:
-            ipaddress.IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return text
-    is_host = re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?", host) is not None
-    if port == 0 or "@" in parts.netloc or not (is_host or ":" in host):
-        return text
-    return ""
+    if is_site(url, "http", "https"):
+        return ""
+    return f"the edge's URL {url[:100]!r} is of no use: write http://HOST:PORT"
 
 
 def _away() -> Refused:

@@ -8,9 +8,9 @@ from typing import Final
 
 import aiohttp
 
+from nearcast.fleet import ALIVE_PATH
 from origin.fleet import ProbeAnswered, ProbeEdge, ProbeOutcome
 
-ALIVE_PATH: Final = "/.nearcast/alive"
 AT_A_TIME_MAX: Final = 256
 ANSWER_BYTES_MAX: Final = 1_024
 
