@@ -47,6 +47,7 @@ class PlannedEdge(msgspec.Struct, frozen=True, kw_only=True):
     plan_files_held: int = 0
     past_filled_bytes: float = 0.0
     """What it fetched for plans within the days that are looked at."""
+    enrolled_wall_s: float = 0.0
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -77,8 +78,14 @@ def plan_inputs(
         first_hour = max(first_hour, int(told.demand.hour_wall_s[0]) // HOUR_S)
     known = titles_of(titles, ladder, first_hour)
     names = [edge.edge for edge in edges]
-    forecaster = Forecaster(known, len(edges), first_hour=first_hour)
     hours = _Hours(ladder, files, told, names)
+    enrolled_hour = np.array([edge.enrolled_wall_s for edge in edges]) / HOUR_S
+    forecaster = Forecaster(
+        known,
+        len(edges),
+        first_hour=first_hour,
+        known_since=np.minimum(enrolled_hour, hours.first_report()),
+    )
     # The hour that is not over would pass for a quiet one; but of today's fleet it may be all.
     end_hour = now_hour + (now_hour - first_hour < DAY_HOURS)
     for hour in range(first_hour, end_hour):
@@ -123,6 +130,7 @@ def _edge_input(
         served_bytes=float(whole.sum() * days),
         past_served_bytes=float(hours.served_bytes[index]),
         past_filled_bytes=edge.past_filled_bytes,
+        guess_share=values.guess_share(index),
     )
 
 
@@ -148,6 +156,7 @@ class _Hours:
         is_known = (edge >= 0) & (row >= 0)
         self._hour = demand.hour_wall_s[is_known] // HOUR_S
         self._edge, self._title = edge[is_known], row[is_known]
+        self._edge_count = len(edges)
         self._at = at[is_known]
         self._sessions = demand.session_count[is_known]
         size = ladder.sizes[self._title, np.maximum(self._at, 0)]
@@ -174,6 +183,12 @@ class _Hours:
             self._report_file[is_it], self._report_pulled[is_it], self._file_count
         ).astype(np.float64)
         return pulled
+
+    def first_report(self) -> Floats:  # (edge,)
+        """The hour of each edge's first; inf: there is none."""
+        first = np.full(self._edge_count, np.inf)
+        np.minimum.at(first, self._edge, self._hour.astype(np.float64))
+        return first
 
     def sound_share(self, title: int) -> Floats | None:
         """Of the sound of a title, what each of its renditions was; None: nobody said."""
@@ -232,6 +247,9 @@ class _Values:
             ],
             dtype=np.float64,
         )
+
+    def guess_share(self, edge: int) -> float:
+        return float(self._forecast.guess_share[edge])
 
     def of(self, edge: int) -> tuple[Floats, Floats]:
         """(file,): of the whole, and of its head."""

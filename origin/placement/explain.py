@@ -150,7 +150,8 @@ class _Edge:
             holders=holders,
             from_edges=file.from_edges if file else (),
             runner_up=self._best_left if file else self._least,
-            because=_because(self._summary, file, held, worth, cut_off, holders),
+            because=_because(self._summary, file, held, worth, cut_off, holders)
+            + (_guess(edge.guess_share) if worth > 0.0 else ""),
         )
 
     def _best_that_is_nowhere(self) -> RunnerUp | None:
@@ -185,6 +186,15 @@ def _least(plan: EdgePlan) -> RunnerUp | None:
         title=file.title,
         rendition=file.rendition,
         worth=file.value_bytes / max(1, file.size_bytes),
+    )
+
+
+def _guess(share: float) -> str:
+    if share <= 0.0:
+        return ""
+    return (
+        f" (the edge is new: {share:.0%} of what is expected of it is taken from what other "
+        "edges are asked for)"
     )
 
 

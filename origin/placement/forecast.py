@@ -18,6 +18,7 @@ import numpy as np
 from origin.placement.demand import WATCHED_BINS, Floats, HourDemand, Titles
 from origin.placement.forecast_fading import Singles
 from origin.placement.forecast_signals import Signals
+from origin.placement.forecast_volume import guess_share
 from origin.placement.forecast_weights import EVERY_HOURS, Weights
 
 PARTS: Final = frozenset(
@@ -36,18 +37,30 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sessions_per_day: Singles  # (edge, title)
     shares: Singles  # (edge, title, rendition)
     reach: Floats  # (2, WATCHED_BINS) of viewings of episodes and films, those that see each part
+    guess_share: Floats  # (edge,) of what is expected there, taken from what others are asked for
 
 
 class Forecaster:
     """Takes hours of demand in order; `forecast` tells what follows them."""
 
     def __init__(
-        self, titles: Titles, edge_count: int, *, first_hour: int = 0, parts: frozenset[str] = PARTS
+        self,
+        titles: Titles,
+        edge_count: int,
+        *,
+        first_hour: int = 0,
+        known_since: Floats | None = None,
+        parts: frozenset[str] = PARTS,
     ) -> None:
+        """`known_since`: the hour from which each edge could report; None: the first."""
+        if known_since is None:
+            known_since = np.full(edge_count, float(first_hour))
+        assert known_since.shape == (edge_count,)
+        self._known_since = np.maximum(known_since, float(first_hour))
         self._titles = titles
         self._parts = parts
         self._hour = first_hour
-        self._signals = Signals(titles, edge_count, parts)
+        self._signals = Signals(titles, self._known_since, parts)
         self._weights = Weights()
         guess = np.full(WATCHED_BINS, LEFT_EARLY_SHARE / WATCHED_BINS)
         guess[-1] += 1.0 - LEFT_EARLY_SHARE
@@ -74,6 +87,7 @@ class Forecaster:
             sessions_per_day=rates,
             shares=self._signals.rendition_shares(),
             reach=self._reach(),
+            guess_share=guess_share(self._hour - self._known_since),
         )
 
     def _reach(self) -> Floats:

@@ -20,6 +20,7 @@ from origin.placement.demand import Floats, HourDemand, Titles
 from origin.placement.forecast_fading import Fading, Singles
 from origin.placement.forecast_popularity import HOURS_PER_DAY, Popularity
 from origin.placement.forecast_series import Series
+from origin.placement.forecast_volume import volumes
 
 DRIFTS: Final = (0.01, 0.03, 0.1, 0.3)
 """Variances of a log share's daily step; the likelihood chooses among them by the weights."""
@@ -41,16 +42,17 @@ CLASSES: Final = 3
 class Signals:
     """All signals of all edges and titles, hour by hour."""
 
-    def __init__(self, titles: Titles, edge_count: int, parts: frozenset[str]) -> None:
+    def __init__(self, titles: Titles, known_since: Floats, parts: frozenset[str]) -> None:
         self._titles = titles
+        self._known_since = known_since
         self._parts = parts
         self._genres = int(titles.genre.max(initial=0)) + 1
         self._class = np.where(titles.is_film, 0, np.where(titles.episode == 0, 1, 2))
-        shape = self._shape = (edge_count, len(titles))
+        shape = self._shape = (len(known_since), len(titles))
         self._popularity = [Popularity(titles.release_hour, drift) for drift in DRIFTS]
         self._own = [Fading(shape, days) for days in OWN_DAYS]
         self._pending = [Fading(shape, days) for days in PENDING_DAYS]
-        self._series = Series(titles, edge_count)
+        self._series = Series(titles, len(known_since))
         self._renditions = Fading((*shape, titles.size_bytes.shape[1]), LONG_DAYS)
         self._first_sessions = np.zeros(len(titles))
         self._first_total = np.zeros(len(titles))
@@ -80,8 +82,8 @@ class Signals:
 
     def at(self, hour: int) -> Singles:
         """(edge, title, signal) as of the start of this hour."""
-        long = self._renditions.per_day()
-        volume = long.sum(axis=(1, 2))
+        seen = self._renditions.total().sum(axis=(1, 2))
+        volume = volumes(seen, hour - self._known_since, LONG_DAYS)
         is_there = (self._titles.release_hour <= hour).astype(np.float32)
         liked = (volume[:, None] * self._taste())[:, self._titles.genre] * is_there
         found: list[Singles] = []
@@ -102,7 +104,8 @@ class Signals:
         """(edge, title, rendition): of a title's viewings; renditions there are not have none."""
         seen = self._renditions.total()
         exists = self._titles.size_bytes > 0
-        usual = seen.sum(axis=1) + 1.0
+        everywhere = seen.sum(axis=(0, 1)) + 1.0
+        usual = seen.sum(axis=1) + everywhere / everywhere.mean()
         usual /= usual.sum(axis=1, keepdims=True)
         shares = (seen + RENDITION_SESSIONS * usual[:, None, :]) * exists
         whole = shares.sum(axis=2, keepdims=True)

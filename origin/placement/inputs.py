@@ -33,6 +33,8 @@ class EdgeInput(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What they took in the days that are looked at."""
     past_filled_bytes: float = 0.0
     """What it fetched for plans in those."""
+    guess_share: float = 0.0
+    """How much of what is expected of it is taken from what other edges are asked for."""
 
 
 class PlanInputs(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -13,6 +13,7 @@ from origin.control.held import held_bytes
 from origin.control.ladder import Ladder, titles_of
 from origin.control.plan_inputs import PlannedEdge, Told, plan_inputs
 from origin.control.watching import watched_parts
+from origin.placement.explain import explain
 from origin.placement.inputs import PlanInputs
 from origin.placement.planner import make_plan
 from origin.placement.settings import PlanSettings
@@ -142,6 +143,33 @@ def test_nothing_reported_gives_a_plan_that_fetches_nothing() -> None:
     assert make_plan(inputs).summary.edges[0].fill_bytes == 0
 
 
+def test_an_edge_that_has_just_joined_is_planned_what_is_popular() -> None:
+    titles = [title("film"), title("other")]
+    said = told(*(row(back, "a", "film", "high", 40_000_000, 4) for back in range(1, 80)))
+
+    def joined(days_ago: float) -> PlanInputs:
+        new = msgspec.structs.replace(edge("b"), enrolled_wall_s=NOW_S - days_ago * 86_400.0)
+        settings = PlanSettings(windows=("00:00-24:00",), fill_share=1.0)
+        return plan_inputs(
+            titles, said, [edge("a"), new], wall_s=NOW_S, history_days=14, settings=settings
+        )
+
+    fresh = joined(0.0)
+    plan = make_plan(fresh)
+    own = plan.edge("b")
+    assert own is not None
+    (film,) = (file for file in own.files if (file.title, file.rendition) == ("film", "high"))
+    assert film.fetch_until_s is None
+    assert value(fresh, "b", "film", "high") > 5 * value(fresh, "b", "other", "high")
+    (why,) = explain(fresh, plan, "film", rendition="high", edge="b")
+    assert "100% of what is expected of it is taken from what other edges" in why.because
+    (why,) = explain(fresh, plan, "film", rendition="high", edge="a")
+    assert "new" not in why.because
+    # And what it is not asked for in its first days is less and less expected of it.
+    worth = [value(joined(days), "b", "film", "high") for days in (0.0, 1.0, 2.5)]
+    assert worth[0] > 2.5 * worth[1] > 2.5 * 2.5 * worth[2] > 0
+
+
 def test_reports_of_strangers_count_for_nothing() -> None:
     said = told(
         row(1, "gone", "film", "high", 40_000_000, 5),
@@ -188,7 +216,7 @@ def test_a_new_installation_places_the_one_title_that_was_played() -> None:
 
 
 def test_one_title_alone_is_placed_where_it_is_watched() -> None:
-    said = told(*(row(back, "a", "film", "high", 40_000_000, 1) for back in range(30)))
+    said = told(*(row(back, "a", "film", "high", 40_000_000, 1) for back in range(80)))
     found = names_of(inputs_of([title("film")], said, ["a", "b"]))
     assert ("film", "high") in found["a"]
     assert found["b"] == set()
@@ -219,13 +247,13 @@ def test_of_two_edges_the_small_one_holds_what_is_worth_most_there() -> None:
     assert {name for name, _ in found["large"]} == {one.id for one in titles}
 
 
-def test_an_edge_without_demand_yet_costs_nothing() -> None:
-    said = told(*(row(back, "a", "film", "high", 40_000_000, 1) for back in range(30)))
+def test_an_edge_at_which_nobody_views_for_days_costs_nothing() -> None:
+    said = told(*(row(back, "a", "film", "high", 40_000_000, 1) for back in range(80)))
     summary = {
         one.edge: one
-        for one in make_plan(inputs_of([title("film")], said, ["a", "new"])).summary.edges
+        for one in make_plan(inputs_of([title("film")], said, ["a", "idle"])).summary.edges
     }
-    assert summary["new"].fill_bytes == 0
+    assert summary["idle"].fill_bytes == 0
     assert summary["a"].files > 0
 
 

@@ -192,11 +192,16 @@ class Planning:
         )
         fetched = await planned_bytes_since(database, since_wall_s)
         rows = self._planned_edges()
+        records = await self._store.edges()
+        enrolled = {record.edge: record.enrolled_wall_s for record in records}
         plans = await self._plans_of(rows)
         return PlanOrder(
             library=self._config.library,
             told=told,
-            edges=tuple(_planned(row, plans, fetched.get(row.edge, 0)) for row in rows),
+            edges=tuple(
+                _planned(row, plans, fetched.get(row.edge, 0), enrolled.get(row.edge, 0.0))
+                for row in rows
+            ),
             wall_s=wall_s,
             history_days=config.history_days,
             settings=PlanSettings(
@@ -237,7 +242,10 @@ def edge_plan(signed: bytes) -> EdgePlan:
 
 
 def _planned(
-    row: FleetEdge, plans: dict[tuple[str, str], EdgePlan], fetched_bytes: int
+    row: FleetEdge,
+    plans: dict[tuple[str, str], EdgePlan],
+    fetched_bytes: int,
+    enrolled_wall_s: float,
 ) -> PlannedEdge:
     return PlannedEdge(
         edge=row.edge,
@@ -248,6 +256,7 @@ def _planned(
         plan=plans.get((row.plan_id, row.edge)),
         plan_files_held=row.plan_files_held,
         past_filled_bytes=float(fetched_bytes),
+        enrolled_wall_s=enrolled_wall_s,
     )
 
 
