@@ -112,9 +112,9 @@ class EdgeReplay:
         windows = np.zeros((0, 2))
         if wanted is not None:
             self._adopt(wanted)
-            windows = wanted.windows_s
-            if until is not None:
-                windows = np.minimum(windows, until * HOUR_S)
+            # What a plan would fetch after the log's end is in none of its hours.
+            end_hour = len(self.store.hourly) if until is None else until
+            windows = np.minimum(wanted.windows_s, end_hour * HOUR_S)
             windows = windows[windows[:, 0] < windows[:, 1]]
         self._serve(slice(first, last), wanted, windows, self.store.hourly)
 
