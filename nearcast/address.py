@@ -1,9 +1,11 @@
-"""HOST:PORT, as people write where something listens or where it leads."""
+"""Hosts, ports and sites, as people write where something listens or where it leads."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from nearcast.errors import ConfigError
 
@@ -22,3 +24,25 @@ def parse_address(text: str, what: str, *, host_default: str = EVERY_ADDRESS) ->
     if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > PORT_MAX:
         raise ConfigError(f"{what} {text!r}: write it as HOST:PORT, for example 127.0.0.1:8080")
     return host.removeprefix("[").removesuffix("]") or host_default, int(port)
+
+
+def is_host(text: str) -> bool:
+    """Whether it can be the name or the address of a host; IPv6 without brackets."""
+    if ":" in text:
+        try:
+            ipaddress.IPv6Address(text.partition("%")[0])
+        except ValueError:
+            return False
+        return True
+    return re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?", text) is not None
+
+
+def is_site(url: str, *schemes: str) -> bool:
+    """Whether a URL is scheme, host and perhaps port, and nothing more."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    is_bare = url == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc
+    return is_bare and parts.scheme in schemes and port != 0 and is_host(host)

@@ -179,8 +179,12 @@ def _built(
         inside = [key for key in given if key[: len(prefix)] == prefix]
         if not inside:
             raise
-        last = inside[-1]
-        raise ConfigError(f"{'.'.join(last)} ({origins[last]}): {error}") from error
+        # A section that names the setting first is believed; else the last one that was given.
+        name, _, said = str(error).partition(": ")
+        key, text = (*prefix, name), said
+        if key not in given:
+            key, text = inside[-1], str(error)
+        raise ConfigError(f"{'.'.join(key)} ({origins[key]}): {text}") from error
 
 
 _AT = re.compile(r" - at `\$([^`]*)`$")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
+from nearcast.address import is_host, is_site, parse_address
 from nearcast.config import Section
+from nearcast.errors import ConfigError
 from nearcast.nats_login import check_nats_url
+from origin.control.plan_times import REPLAN_S
 from origin.library import FreshnessConfig
 from origin.placement.windows import parse_window
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+DATABASE_SCHEMES: Final = ("sqlite", "postgresql", "postgres", "postgresql+asyncpg")
 
 
 class LimitsConfig(Section, frozen=True):
@@ -31,7 +35,8 @@ class PlanConfig(Section, frozen=True):
     Attributes:
         enabled: Make them by the clock; off: only when told to.
         apply: Put a plan that was made by the clock in force without waiting for anybody.
-        interval_s: A new one so often.
+        interval_s: A new one so often; no less than the five minutes that the clock leaves between
+            two.
         valid_s: How long an edge that hears nothing more follows one.
         pinned_share: Of an edge's store; the rest is its own policy's.
         windows: Local hours in which edges fetch for the plan, `02:00-08:00`.
@@ -45,7 +50,7 @@ class PlanConfig(Section, frozen=True):
 
     enabled: bool = True
     apply: bool = True
-    interval_s: Annotated[float, msgspec.Meta(ge=1.0)] = 6 * 3600.0
+    interval_s: Annotated[float, msgspec.Meta(ge=REPLAN_S)] = 6 * 3600.0
     valid_s: Annotated[float, msgspec.Meta(ge=60.0)] = 36 * 3600.0
     pinned_share: Share = 0.97
     windows: tuple[str, ...] = ("02:00-08:00",)
@@ -99,10 +104,32 @@ class ControlConfig(Section, frozen=True):
         for network in self.trusted_proxies:
             ipaddress.ip_network(network, strict=False)  # raises ValueError, which says enough
         if not self.fleet_names:
-            raise ValueError("name at least one host or address")
-        for url, scheme in ((self.fleet_url, "https"), (self.steering_url, "http")):
-            if url and not (url.startswith((f"{scheme}://", "https://")) and url.count("/") == 2):
-                raise ValueError(f"{url!r} must be a scheme and a host: {scheme}://host:port")
+            raise ValueError("fleet_names: name at least one host or address")
+        for name, hosts in (("fleet_names", self.fleet_names), ("admin_names", self.admin_names)):
+            for host in hosts:
+                if not is_host(host):
+                    raise ValueError(f"{name}: {host!r} is no host's name and no address")
+        if self.fleet_url and not is_site(self.fleet_url, "https"):
+            raise ValueError(f"fleet_url: {self.fleet_url!r}: write it as https://HOST:PORT")
+        if self.steering_url and not is_site(self.steering_url, "http", "https"):
+            raise ValueError(f"steering_url: {self.steering_url!r}: write it as https://HOST:PORT")
+        for name, listen in (
+            ("fleet_listen", self.fleet_listen),
+            ("admin_listen", self.admin_listen),
+        ):
+            if listen:
+                _check_listen(name, listen)
+        scheme = self.database.partition("://")[0]
+        if self.database and not ("://" in self.database and scheme in DATABASE_SCHEMES):
+            # Not what was written: it may hold a password.
+            raise ValueError("database: write postgresql://USER@HOST:PORT/NAME or sqlite:///PATH")
+
+
+def _check_listen(name: str, text: str) -> None:
+    try:
+        parse_address(text, name)
+    except ConfigError as error:
+        raise ValueError(f"{name}: {str(error).removeprefix(name).lstrip()}") from error
 
 
 class ObjectsConfig(Section, frozen=True):

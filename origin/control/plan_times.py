@@ -45,6 +45,8 @@ def is_due(
 ) -> bool:
     """`plans`: the clock's last and the one in force, where there are such; `applies`: the clock's
     are put in force at once."""
+    # One from the future was made by a clock that was wrong: it must not stop planning until then.
+    plans = [plan for plan in plans if plan.made_wall_s <= wall_s + REPLAN_S]
     if not plans:
         return True
     newest = max(plans, key=lambda plan: plan.made_wall_s)

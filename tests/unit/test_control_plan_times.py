@@ -47,6 +47,14 @@ def test_edges_that_come_or_go_an_empty_plan_and_a_refused_one_bring_the_next_so
     assert not due(just_now)
 
 
+def test_a_plan_of_a_clock_that_was_ahead_stops_no_other() -> None:
+    ahead = known(NOW_S + 9 * HOUR_S)
+    assert due(ahead)
+    assert due(ahead, known(NOW_S - 7 * HOUR_S))
+    assert not due(ahead, known(NOW_S - HOUR_S))
+    assert not due(known(NOW_S + 60.0)), "origins' clocks differ by seconds"
+
+
 def test_a_plan_of_short_validity_is_followed_before_it_ends() -> None:
     made_wall_s = NOW_S - 2 * HOUR_S
     assert due(known(made_wall_s, valid_until_wall_s=made_wall_s + 4 * HOUR_S))

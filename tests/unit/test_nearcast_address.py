@@ -2,7 +2,7 @@
 
 import pytest
 
-from nearcast.address import LOOPBACK, parse_address
+from nearcast.address import LOOPBACK, is_host, is_site, parse_address
 from nearcast.errors import ConfigError
 
 
@@ -29,3 +29,28 @@ def test_who_asks_says_what_no_host_means() -> None:
 def test_anything_else_is_refused_by_the_name_of_its_option(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^--admin .*HOST:PORT"):
         parse_address(text, "--admin")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h", "https://h.example:8443", "http://[::1]:80", "https://10.0.0.1:1", "http://a_b"],
+)
+def test_a_site_is_scheme_host_and_port(url: str) -> None:
+    assert is_site(url, "http", "https")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "h", "ftp://h", "http://", "http://[::1", "http://h:99999", "http://h:0"),
+        *("http://u:pw@h", "http://h/path", "http://h?q", 'http://h"', "http://x><y", "http://h\n"),
+        *("HTTP://h/", "http://-h", "http://h h"),
+    ],
+)
+def test_what_is_more_or_less_is_no_site(url: str) -> None:
+    assert not is_site(url, "http", "https")
+
+
+def test_names_of_hosts() -> None:
+    assert all(map(is_host, ("localhost", "127.0.0.1", "::1", "fe80::1%eth0", "a-b.example")))
+    assert not any(map(is_host, ("", "bad name!", "[::1]", '["x"]', "a/b", "::g", "x:1", "a\n")))

@@ -7,9 +7,7 @@ origin changes is seen with the next `refresh`, about a second later.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +16,7 @@ from typing import Final, Protocol
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from nearcast.address import is_site
 from nearcast.enrol_token import EnrolTokenText, secret_digest, write_token
 from nearcast.errors import InputError, RemoteProtocolError
 from nearcast.fleet import RENEW_SHARE, Duty, EnrolAnswer, EnrolRequest, Refused, RenewRequest
