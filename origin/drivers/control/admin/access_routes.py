@@ -100,6 +100,8 @@ class AccessRoutes:
         except StateUnavailable:
             raise
         except StateError as error:
+            if wanted.name not in {one.name for one in await self._store.api_tokens()}:
+                raise  # the database refuses for another reason
             raise ApiError(409, "duplicate", f"there is a token {wanted.name!r} already") from error
         return api.TokenMade(
             name=made.name, role=made.role, token=token, until_wall_s=made.until_wall_s
