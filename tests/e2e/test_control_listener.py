@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from nearcast.errors import ConfigError
 from origin.control.authority import Authority
@@ -180,3 +183,46 @@ def test_a_port_that_is_taken_is_named() -> None:
             await World().listener.start(f"127.0.0.1:{taken.getsockname()[1]}")
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("reason", ["expired", "another_authority"])
+def test_certificates_that_tls_turns_away_are_counted_and_told(
+    reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wall_s = time.time()
+    ours = Authority.make(wall_s)
+    server_tls = tls_context(ours.certificate_pem)
+    _load_chain(server_tls, *ours.server_certificate(["127.0.0.1"], wall_s), tmp_path)
+    client_tls = ssl.create_default_context(cadata=ours.certificate_pem)
+    signer = ours if reason == "expired" else Authority.make(wall_s)
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    csr_pem = request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    shown = signer.edge_certificate(
+        "a", csr_pem, wall_s, valid_s=-1.0 if reason == "expired" else 60.0
+    )
+    key_pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    _load_chain(client_tls, shown.certificate_pem, key_pem, tmp_path)
+
+    async def main() -> None:
+        async with running(World(tls=server_tls)) as world:
+            for _ in range(2):
+                with contextlib.suppress(OSError):
+                    client = await world.connect(ssl=client_tls)
+                    assert await client.is_closed()
+            assert world.listener.certificates.counts == {reason: 2}
+            assert world.listener.connection_count == 0
+
+    asyncio.run(main())
+    (line,) = [one for one in caplog.messages if "certificate_refused" in one]
+    assert f"reason={reason} peer=127.0.0.1" in line
+
+
+def _load_chain(tls: ssl.SSLContext, chain_pem: str, key_pem: bytes, folder: Path) -> None:
+    file = folder / "chain.pem"
+    file.write_bytes(key_pem + chain_pem.encode())
+    tls.load_cert_chain(file)

@@ -23,6 +23,7 @@ from typing import Any, Final
 from nearcast.address import parse_address
 from nearcast.errors import ConfigError
 from origin.control.crowd import makes_way
+from origin.drivers.control.certificate_refusals import CertificateRefusals
 from origin.drivers.control.connections import Handler, Known, Lost, Server, host_of
 from origin.drivers.http_log import http_logger
 
@@ -78,6 +79,7 @@ class Listener:
         self._tasks: list[asyncio.Task[None]] = []
         self._arrivals: set[_Arrival] = set()
         self._refused_early_count = 0
+        self.certificates = CertificateRefusals()
 
     @property
     def connection_count(self) -> int:
@@ -161,6 +163,9 @@ class Listener:
         )  # fmt: skip
         try:
             await asyncio.get_running_loop().connect_accepted_socket(self._server, client, **secure)
+        except ssl.SSLCertVerificationError as error:
+            self.certificates.seen(error, arrival.peer, asyncio.get_running_loop().time())
+            client.close()
         except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError and timeouts are such
             logger.debug("control.no_handshake peer=%s detail=%s", arrival.peer, error)
             with contextlib.suppress(OSError):

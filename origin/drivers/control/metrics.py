@@ -145,6 +145,13 @@ class ControlCollector(Collector):
         yield plans
         yield from telemetry_metrics(self._telemetry)
         listener = self._port.listener
+        certificates = CounterMetricFamily(
+            "nearcast_origin_fleet_certificates_refused", "Certificates that TLS turned away",
+            labels=["reason"],
+        )  # fmt: skip
+        for why, count in sorted(listener.certificates.counts.items()):
+            certificates.add_metric([why], count)
+        yield certificates
         is_away = self._sync.away_since_wall_s is not None
         for name, value, text in (
             ("fleet_heartbeats", self._desk.heartbeat_count, "Heartbeats taken"),
