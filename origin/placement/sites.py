@@ -28,6 +28,7 @@ ROUNDS_MAX: Final = 24
 FEW_ROUNDS: Final = 4
 """Enough to see what a price does."""
 COPIES_MAX: Final = 32
+FEW_ITEMS: Final = 1_000
 RELUCTANCE: Final = 0.2
 """A file that a member holds moves to another only where it is worth so much more than what it
 displaces. Without that, an edge of eight that leaves moves up to 1.5 times what it held: each file
@@ -67,6 +68,16 @@ class SiteSolver:
             for column in range(len(self.site.members))
         ]
 
+    def with_rows(self, old: EdgePlacement, rows: NDArray[np.bool_]) -> EdgePlacement:
+        """Of an edge that stands alone: these rows of the shortlist, at the prices of `old`."""
+        taken = Taken(rows=rows, storage_price=old.storage_price, fill_price=old.fill_price)
+        return self._placement(0, np.ones(len(self.rows), dtype=np.int64), taken)
+
+    def alone(self, old: EdgePlacement) -> tuple[Offers, NDArray[np.bool_]]:
+        """What an edge that stands alone is offered, and which of it `old` has."""
+        every = np.arange(len(self.rows))
+        return self._offers(0, every, np.ones_like(every)), np.isin(self.rows, old.chosen)
+
     def fill_bytes(self, price: float) -> int:
         """About what all members would fetch at this price."""
         copies, taken = self._propose(price, repair=False, rounds=FEW_ROUNDS)
@@ -83,7 +94,8 @@ class SiteSolver:
         cap_bytes = sum(self.caps)
         held = items.held_bytes.max(axis=1)
         # New ones as far as all budgets reach, whatever the prices; held ones as far as the store.
-        keep = np.zeros(len(items), dtype=np.bool_)
+        # Where there are few files, a large one may take what smaller ones leave of a budget.
+        keep = (density > 0) & (len(items) <= FEW_ITEMS)
         for rows, budget_bytes in (
             (np.flatnonzero((held > 0) & (density > 0)), storage_bytes),
             (np.flatnonzero((held == 0) & (density > 0)), min(storage_bytes, cap_bytes)),

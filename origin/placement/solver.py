@@ -16,7 +16,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 
+from origin.placement.bound import dual_bound
+from origin.placement.few import FILES_MAX, Few
 from origin.placement.problem import EdgePlacement, EdgeProblem, Limits, Placement, Site, sites_of
 from origin.placement.sites import SiteSolver
 
@@ -24,6 +27,8 @@ PROBES_MAX: Final = 24
 NEAR_ENOUGH: Final = 0.002
 """Of the budget of all edges, that may be left over."""
 NUDGES_MAX: Final = 8
+GAP_MIN: Final = 0.005
+"""To the bound; a smaller one is not worth a search."""
 
 
 def solve(problems: Sequence[EdgeProblem | Site], limits: Limits) -> Placement:
@@ -45,7 +50,64 @@ def solve(problems: Sequence[EdgeProblem | Site], limits: Limits) -> Placement:
             sites = [solver.solve(price, caps=[0] * len(solver.caps)) for solver in solvers]
         elif left_bytes > NEAR_ENOUGH * budget and price > limits.fill_price:
             _spend(solvers, sites, limits, left_bytes)
-    return Placement(edges=tuple(one for site in sites for one in site), fill_price=price)
+    found = Placement(edges=tuple(one for site in sites for one in site), fill_price=price)
+    if sum(len(solver.rows) for solver in solvers if len(solver.caps) == 1) <= FILES_MAX:
+        bound = dual_bound([solver.site for solver in solvers], limits, found)
+        if bound - found.objective(limits) > GAP_MIN * abs(bound):
+            _improve(solvers, sites, limits, price)
+            return Placement(edges=tuple(one for site in sites for one in site), fill_price=price)
+    return found
+
+
+def _improve(
+    solvers: Sequence[SiteSolver], sites: list[list[EdgePlacement]], limits: Limits, price: float
+) -> None:
+    """Few files: look beyond the greedy answer of the edges that stand alone."""
+    alone = [index for index, solver in enumerate(solvers) if len(solver.caps) == 1]
+    caps = sum(sum(solver.caps) for solver in solvers)
+    if limits.fill_bytes is None or caps <= limits.fill_bytes:
+        # Nothing is shared: each is a problem of its own, and a smaller one.
+        for index in alone:
+            _improve_together([index], solvers, sites, limits, price, caps)
+    elif alone:
+        theirs = _fetched([site for site in sites if len(site) > 1])
+        _improve_together(alone, solvers, sites, limits, price, limits.fill_bytes - theirs)
+
+
+def _improve_together(
+    alone: Sequence[int],
+    solvers: Sequence[SiteSolver],
+    sites: list[list[EdgePlacement]],
+    limits: Limits,
+    price: float,
+    common_fill_bytes: int,
+) -> None:
+    offered = [solvers[index].alone(sites[index][0]) for index in alone]
+    starts = np.cumsum([0, *(len(taken) for _, taken in offered)])
+    edge = np.repeat(np.arange(len(alone)), np.diff(starts))
+    size = np.concatenate([offers.size_bytes for offers, _ in offered])
+    fill = np.concatenate([offers.fill_bytes for offers, _ in offered])
+    value = np.concatenate([offers.value_bytes for offers, _ in offered])
+    after = [
+        np.where(offers.after >= 0, offers.after + start, -1)
+        for (offers, _), start in zip(offered, starts[:-1], strict=True)
+    ]
+    few = Few(
+        edge=edge,
+        size_bytes=size,
+        fill_bytes=fill,
+        gain=value - limits.fill_price * fill,
+        after=np.concatenate(after),
+        storage_bytes=[solvers[index].site.members[0].storage_bytes for index in alone],
+        edge_fill_bytes=[solvers[index].caps[0] for index in alone],
+        common_fill_bytes=common_fill_bytes,
+    )
+    storage_price = np.array([sites[index][0].storage_price for index in alone])[edge]
+    fill_price = np.array([sites[index][0].fill_price for index in alone])[edge]
+    costs = storage_price * size + (fill_price + price) * fill
+    best = few.best(np.concatenate([taken for _, taken in offered]), costs.tolist())
+    for index, start, end in zip(alone, starts[:-1], starts[1:], strict=True):
+        sites[index] = [solvers[index].with_rows(sites[index][0], best[start:end])]
 
 
 def _price_of_all(solvers: Sequence[SiteSolver], limits: Limits) -> float:
