@@ -213,6 +213,7 @@ class Foresight:
             self.media_map.ignore(event.url, event.detail, now_s)
         if self.media_map.title(event.url) is None:
             self._planner.unreadable(event.url)
+        self.telemetry.learned()
         self._planner.learned()
         self._expectations.learned(event.url, now_s)
 

@@ -25,6 +25,7 @@ from edge.successors import Successors
 from edge.telemetry.demand import DemandTable, Key
 from edge.telemetry.reports import QoeSums, Report
 from edge.telemetry.titles import TitleIds, shortened
+from edge.telemetry.unplaced import Unplaced
 from nearcast.cmcd import Cmcd
 from nearcast.fleet import Qoe
 from nearcast.machine import EffectQueue
@@ -58,6 +59,7 @@ class TelemetryDesk:
         self._successors = successors
         self._effects = effects
         self._demand = DemandTable(config.rows_max)
+        self._unplaced = Unplaced()
         self._qoe = QoeSums()
         self._waiting: list[Line] = []
         self._due_s: float | None = None
@@ -75,13 +77,11 @@ class TelemetryDesk:
 
     def sent(self, url: str, headers: Headers, sent_bytes: int, *, is_resident: bool) -> None:
         """A client was sent so much of this object."""
-        if not self.is_on or not sent_bytes:
-            return
-        place = self._place(url, headers)
-        if place is not None:
-            is_head = place.segment.start_s < HEAD_S
-            key = self._key(place)
-            self._demand.sent(key, sent_bytes, is_resident=is_resident, is_head=is_head)
+        if self.is_on and sent_bytes:
+            resident_bytes = sent_bytes if is_resident else 0
+            self._count(
+                url, _first_byte(headers), client_bytes=sent_bytes, resident_bytes=resident_bytes
+            )
 
     def answered(self, url: str, headers: Headers, sent_bytes: int, source: AnswerSource) -> None:
         """A client was sent so much, not by the hit path alone."""
@@ -89,17 +89,25 @@ class TelemetryDesk:
             return
         self.sent(url, headers, sent_bytes, is_resident=source == "store")
         if source == "upstream" and self.is_on and sent_bytes:
-            place = self._place(url, headers)
-            if place is not None:
-                self._demand.fetched(self._key(place), sent_bytes)
+            self._count(url, _first_byte(headers), origin_bytes=sent_bytes)
 
     def fetched(self, outcome: FillOutcome) -> None:
         """A fill is over. What came from another edge cost the origin nothing."""
-        if not self.is_on or not outcome.received_bytes or outcome.peer:
-            return
-        place = self._place(outcome.url, ())
-        if place is not None:
-            self._demand.fetched(self._key(place), outcome.received_bytes)
+        if self.is_on and outcome.received_bytes and not outcome.peer:
+            self._count(outcome.url, 0, origin_bytes=outcome.received_bytes)
+
+    def learned(self) -> None:
+        """A manifest was read: it may say what was served before."""
+        for one in self._unplaced.take():
+            is_placed = self._place_and_count(
+                one.url,
+                one.first_byte,
+                client_bytes=one.client_bytes,
+                resident_bytes=one.resident_bytes,
+                origin_bytes=one.origin_bytes,
+            )
+            if not is_placed:
+                self._unplaced.put_back(one)
 
     def planned(self, title: str, rendition: str, received_bytes: int) -> None:
         """So much was fetched for a plan: the origin's account of fills has to outlive this node's
@@ -190,6 +198,7 @@ class TelemetryDesk:
 
     def settle(self, now_s: float) -> None:
         """After each event: hand out what is to be written, and see to it that sums are told."""
+        self._unplaced.advance(now_s)
         if self._demand.is_full:
             self.flush(now_s)
         elif self._due_s is None and len(self._demand):
@@ -206,6 +215,45 @@ class TelemetryDesk:
 
     # -- parts
 
+    def _count(
+        self,
+        url: str,
+        first_byte: int,
+        *,
+        client_bytes: int = 0,
+        resident_bytes: int = 0,
+        origin_bytes: int = 0,
+    ) -> None:
+        amounts = {
+            "client_bytes": client_bytes,
+            "resident_bytes": resident_bytes,
+            "origin_bytes": origin_bytes,
+        }
+        if not self._place_and_count(url, first_byte, **amounts):
+            self._unplaced.add(url, first_byte, **amounts)
+
+    def _place_and_count(
+        self,
+        url: str,
+        first_byte: int,
+        *,
+        client_bytes: int,
+        resident_bytes: int,
+        origin_bytes: int,
+    ) -> bool:
+        """Whether it is known whose it is."""
+        place = self._place(url, first_byte)
+        if place is None:
+            return False
+        key = self._key(place)
+        if client_bytes:
+            is_head = place.segment.start_s < HEAD_S
+            is_resident = resident_bytes > 0
+            self._demand.sent(key, client_bytes, is_resident=is_resident, is_head=is_head)
+        if origin_bytes:
+            self._demand.fetched(key, origin_bytes)
+        return True
+
     def _wall_s(self, at_s: float) -> float:
         return self._epoch_s + self._ahead_s + at_s
 
@@ -217,9 +265,9 @@ class TelemetryDesk:
             return
         self._waiting.append(event)
 
-    def _place(self, url: str, headers: Headers) -> Place | None:
+    def _place(self, url: str, first_byte: int) -> Place | None:
         """What this is; of the titles that share it the one used last."""
-        places = self._map.places(url, _first_byte(headers))
+        places = self._map.places(url, first_byte)
         if len(places) <= 1:
             return places[0] if places else None
 

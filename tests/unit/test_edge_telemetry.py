@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from edge.config import EdgeConfig, TelemetryConfig
-from edge.effects import Effect, WriteTelemetry
-from edge.events import Noticed
+from edge.effects import Effect, ReadManifest, WriteTelemetry
+from edge.events import Event, Noticed
 from edge.fleet.orders import TimeTold
 from edge.services import Services
 from edge.telemetry.reports import QoeSums, Report
 from edge.telemetry.titles import NAME_LENGTH_MAX, TitleIds
+from edge.telemetry.unplaced import KEPT_MAX, KEPT_S, Unplaced
+from edge.texts import read_manifest
 from nearcast.cmcd import Cmcd, from_request
 from nearcast.telemetry import Demand, Line, Noted, SessionEnded
 from tests.edge_bench import EPOCH_S
@@ -49,12 +51,26 @@ class Told(World):
 
     def __init__(self, **settings: object) -> None:
         self.events: list[Line] = []
+        self.stays_unread = False
+        """Manifests are read only when `read_now` is called."""
+        self._unread: list[ReadManifest] = []
         super().__init__(is_in_fleet=True, **settings)
 
     def _follow(self, effects: list[Effect]) -> list[Effect]:
         seen = super()._follow(effects)
         self.events += told(seen)
         return seen
+
+    def _perform(self, effect: Effect) -> list[Event]:
+        if self.stays_unread and isinstance(effect, ReadManifest):
+            self._unread.append(effect)
+            return []
+        return super()._perform(effect)
+
+    def read_now(self) -> None:
+        self.stays_unread = False
+        for effect in self._unread:
+            self.run(read_manifest(effect))
 
 
 def test_every_byte_of_a_viewing_is_told_once() -> None:
@@ -80,6 +96,30 @@ def test_a_clock_that_was_wrong_at_the_start_costs_no_demand() -> None:
     assert any(isinstance(event, Demand) for event in world.events)
     assert any(isinstance(event, SessionEnded) for event in world.events)
     assert all(EPOCH_S + 1e8 <= wall_s <= EPOCH_S + 1e8 + world.now_s for wall_s in times)
+
+
+def test_what_a_steered_player_took_before_its_title_was_known_is_told() -> None:
+    """The first look at a title is its head."""
+    world = Told()
+    world.stays_unread = True
+    for number in (1, 2):
+        world.get(f"/media/e1/low/{number}.m4s")
+    world.get("/media/nobody/low/1.m4s")
+    assert sums(world.events) == {}
+    world.read_now()
+    world.move_to(world.now_s + 60.0)
+    assert set(sums(world.events)) == {("e1", "low")}
+    low = sums(world.events)["e1", "low"]
+    assert low.client_bytes == low.head_bytes == low.origin_bytes == 2 * LOW
+
+
+def test_what_stays_unknown_is_let_go_after_a_while() -> None:
+    kept = Unplaced()
+    for number in range(KEPT_MAX + 5):
+        kept.add(f"/{number}", 0, client_bytes=1)
+    assert len(kept) == KEPT_MAX
+    kept.advance(KEPT_S + 1.0)
+    assert len(kept) == 0
 
 
 def test_what_the_store_gave_is_resident_and_not_fetched() -> None:
