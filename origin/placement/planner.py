@@ -112,9 +112,10 @@ def _problem(
 ) -> tuple[list[Site], Limits]:
     settings = inputs.settings
     taking_part = [edge for edge in edges if not budgets[edge.edge].refusal]
-    limits = Limits(
-        fill_bytes=common_fill_bytes(taking_part, settings), fill_price=settings.fill_price
-    )
+    # An edge that drops out gives nothing back to the others of what it fetched too much of, and
+    # lends them nothing of what it may not fetch itself.
+    fill_bytes = min(common_fill_bytes(each, settings) for each in (edges, taking_part))
+    limits = Limits(fill_bytes=fill_bytes, fill_price=settings.fill_price)
     return _sites(inputs.files, keys, taking_part, budgets, settings), limits
 
 
