@@ -136,5 +136,7 @@ def test_clients_that_ask_for_much_and_take_nothing_cost_no_window_each(
             return fetched[-1] >= count * FLOOR_BYTES and len(set(fetched[-20:])) == 1
 
         status = edge.wait_status(stands_still)
-        assert status["origin_bytes"] < 25_000_000
+        # The budget, a floor for each, and what the kernel's socket buffers take: more on a busy
+        # machine. A window each would be 120 MB.
+        assert status["origin_bytes"] < 40_000_000
         assert status["process_rss_bytes"] - before < 100_000_000

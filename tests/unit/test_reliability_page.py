@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-FOLDERS = ("tests/e2e", "tests/simulation")
+FOLDERS = ("tests/e2e", "tests/simulation", "tests/unit", "tests/property")
 
 
 def test_every_test_named_for_a_fault_exists() -> None:
@@ -16,7 +16,7 @@ def test_every_test_named_for_a_fault_exists() -> None:
         name
         for folder in FOLDERS
         for file in (ROOT / folder).glob("test_*.py")
-        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+        for name in re.findall(r"^\s*(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE)
     }
     assert len(named) > 30
     assert named <= there, f"no such tests: {sorted(named - there)}"
