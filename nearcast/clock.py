@@ -2,8 +2,8 @@
 
 `now_s` is monotonic and what machines are given. `wall_s` (seconds since the Unix epoch, UTC) is
 needed where HTTP speaks of dates: it is the monotonic clock plus an offset taken once, so that a
-clock step never makes an age negative. For what another machine is told, that will not do: a machine
-may start before its clock was set, and one that is suspended loses time. `system_wall_s` looks anew.
+clock step never makes an age negative. For what another machine is told, that will not do: a node
+may start before its clock was set, and a machine asleep loses time. `system_wall_s` looks anew.
 """
 
 from __future__ import annotations
