@@ -50,7 +50,7 @@ class PlanConfig(Section, frozen=True):
 
     enabled: bool = True
     apply: bool = True
-    interval_s: Annotated[float, msgspec.Meta(ge=REPLAN_S)] = 6 * 3600.0
+    interval_s: Annotated[float, msgspec.Meta(ge=REPLAN_S)] = 2 * 3600.0
     valid_s: Annotated[float, msgspec.Meta(ge=60.0)] = 36 * 3600.0
     pinned_share: Share = 0.97
     windows: tuple[str, ...] = ("02:00-08:00",)

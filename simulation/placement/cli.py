@@ -49,7 +49,7 @@ def placement(
     ] = 0.10,
     plan_every: Annotated[
         int, typer.Option(metavar="HOURS", min=1, max=24, help="Between two plans; divides 24.")
-    ] = 6,
+    ] = 2,
     pinned: Annotated[
         str, typer.Option(metavar="SHARE", help="Of the store, by plan; the rest is LRU.")
     ] = "97%",

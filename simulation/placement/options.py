@@ -9,7 +9,7 @@ import msgspec
 from origin.placement.forecast import PARTS
 from origin.placement.settings import PlanSettings
 
-EVERY_HOURS: Final = 6
+EVERY_HOURS: Final = 2
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
