@@ -95,7 +95,7 @@ class World:
     def clock(self, origin_id: str) -> tuple[PlanClock, FakePlanner]:
         planner = FakePlanner(self)
         clock = PlanClock(
-            PlanConfig(), self.store, planner, origin_id,
+            PlanConfig(interval_s=6 * HOUR_S), self.store, planner, origin_id,
             lease_s=LEASE_S, wall_s=lambda: self.wall_s,
         )  # fmt: skip
         return clock, planner
