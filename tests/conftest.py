@@ -26,6 +26,17 @@ settings.register_profile(
 settings.load_profile("nearcast")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names a test by the length of its bytes where they are long.
+
+    Processes that share the tests collect them one by one and must get the same names; what an
+    encoder wrote (gzip puts the second into its head) differs between two of them.
+    """
+    if isinstance(val, bytes) and len(val) > 64:
+        return f"{argname}-{len(val)}-bytes"
+    return None
+
+
 @pytest.fixture(scope="session")
 def make_clip(tmp_path_factory: pytest.TempPathFactory) -> ClipMaker:
     """Writes a clip on first use: `make_clip(seed=1, duration_s=2.0)`.
