@@ -1,7 +1,7 @@
 """What is resident, where, and what has to go: the only place that counts bytes.
 
 Two tiers. The *disk* tier is the store: every resident object is there. The *memory* tier holds
-copies of the objects used last, by an LRU of its own; letting a copy go costs nothing.
+copies of the objects used last, by an LRU of its own (cache.memory), which nobody else asks.
 
 A resident object is in one of three segments of the disk tier:
 
@@ -21,37 +21,19 @@ load and unload. The sum of all sizes never exceeds the capacity, at no moment b
 
 from __future__ import annotations
 
-import heapq
-from collections import OrderedDict
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
-from cache.admission import AdmissionParams, build_admission
-from cache.eviction import Belonging, EvictionParams, Expecting, build_eviction
-from nearcast.config import Section
+from cache.admission import build_admission
+from cache.config import CacheConfig
+from cache.eviction import Belonging, Expecting, build_eviction
+from cache.expiries import Expiries
+from cache.memory import MemoryTier
 from nearcast.errors import LocalProtocolError
 
 Segment = Literal["main", "prefetched", "pinned"]
 Refusal = Literal["too large", "not admitted", "pinned full", "prefetch full"]
-
-
-class CacheConfig(Section, frozen=True, kw_only=True):
-    """How much is kept and by which policies.
-
-    `index_bytes_max` bounds what is known of the objects, which is always in RAM: they may be tiny,
-    and an address that nobody has heard of costs a client nothing to invent.
-    """
-
-    capacity_bytes: Annotated[int, msgspec.Meta(gt=0)] = 10_000_000_000
-    memory_capacity_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256_000_000
-    memory_object_bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 4_000_000
-    prefetch_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
-    index_bytes_max: Annotated[int, msgspec.Meta(gt=0)] = 500_000_000
-    eviction: str = "s3fifo"
-    admission: str = "always"
-    eviction_params: EvictionParams = EvictionParams()
-    admission_params: AdmissionParams = AdmissionParams()
 
 
 ENTRY_BYTES: Final = 2_000
@@ -89,30 +71,12 @@ UNCHANGED: Final = Use()
 """What most hits change."""
 
 
-class _Entry:
-    __slots__ = (
-        "belonging",
-        "index_bytes",
-        "is_unused_prefetch",
-        "segment",
-        "size_bytes",
-        "until",
-    )
-
-    def __init__(
-        self,
-        size_bytes: int,
-        index_bytes: int,
-        segment: Segment,
-        is_unused_prefetch: bool,
-        belonging: Belonging | None,
-    ) -> None:
-        self.size_bytes = size_bytes
-        self.index_bytes = index_bytes
-        self.segment = segment
-        self.is_unused_prefetch = is_unused_prefetch
-        self.until: tuple[float, int] | None = None  # expiry and a sequence number
-        self.belonging = belonging
+class _Entry(msgspec.Struct, gc=False):
+    size_bytes: int
+    index_bytes: int
+    segment: Segment
+    is_unused_prefetch: bool
+    belonging: Belonging | None
 
 
 class Index:
@@ -134,13 +98,9 @@ class Index:
         self._entries: dict[str, _Entry] = {}
         self._bytes: dict[Segment, int] = {"main": 0, "prefetched": 0, "pinned": 0}
         self._index_bytes = 0
-        # Expiries of the prefetched, soonest first. Entries of objects that have left the segment
-        # stay until they surface or outnumber the others.
-        self._expiries: list[tuple[float, int, str]] = []
-        self._prefetched_count = 0
-        self._sequence_no = 0
-        self._memory: OrderedDict[str, int] = OrderedDict()  # used longest ago first
-        self._memory_bytes = 0
+        self._expiries = Expiries()
+        """Of the prefetched segment."""
+        self._memory = MemoryTier(config.memory_capacity_bytes, config.memory_object_bytes_max)
         self.prefetch_used_bytes = 0
         """Prefetched bytes that were asked for while resident."""
         self.prefetch_wasted_bytes = 0
@@ -173,7 +133,7 @@ class Index:
 
     @property
     def memory_bytes(self) -> int:
-        return self._memory_bytes
+        return self._memory.size_bytes
 
     @property
     def prefetch_bytes_max(self) -> int:
@@ -235,14 +195,21 @@ class Index:
         if refusal is not None:
             return Admission(refusal=refusal, evicted=tuple(evicted))
         segment: Segment = "pinned" if is_pinned else "prefetched" if is_prefetch else "main"
-        self._entries[object_id] = _Entry(size_bytes, index_bytes, segment, is_prefetch, belonging)
+        entry = _Entry(size_bytes, index_bytes, segment, is_prefetch, belonging)
+        self._entries[object_id] = entry
         self._index_bytes += index_bytes
-        self._enter(object_id, segment, prefetch_until_s)
+        self._bytes[segment] += size_bytes
+        self._order(object_id, entry)
+        if prefetch_until_s is not None and not is_pinned:
+            self._expiries.set(object_id, prefetch_until_s)
         if is_prefetch or is_restored or is_pinned:
             return Admission(refusal=None, evicted=tuple(evicted))
-        is_in_memory, unloaded = self._load(object_id, size_bytes)
+        unloaded = self._memory.load(object_id, size_bytes)
         return Admission(
-            refusal=None, evicted=tuple(evicted), is_in_memory=is_in_memory, unloaded=unloaded
+            refusal=None,
+            evicted=tuple(evicted),
+            is_in_memory=unloaded is not None,
+            unloaded=unloaded or (),
         )
 
     def _is_wanted(self, object_id: str, size_bytes: int) -> bool:
@@ -274,14 +241,11 @@ class Index:
         outlived: list[str] = []
         if excess_bytes <= 0:
             return outlived
-        for expiry_s, sequence_no, object_id in sorted(self._expiries):
-            if expiry_s >= until_s:
-                break
-            if self._is_current(sequence_no, object_id):
-                outlived.append(object_id)
-                excess_bytes -= self._entries[object_id].size_bytes
-                if excess_bytes <= 0:
-                    return outlived
+        for object_id in self._expiries.before(until_s):
+            outlived.append(object_id)
+            excess_bytes -= self._entries[object_id].size_bytes
+            if excess_bytes <= 0:
+                return outlived
         return None
 
     def has_prefetch_room(
@@ -308,7 +272,7 @@ class Index:
                 self._forget(victim)
                 evicted.append(victim)
             else:
-                soonest = self._soonest()
+                soonest = self._expiries.soonest()
                 if soonest is None:
                     return False
                 evicted.append(self._evict(soonest))
@@ -332,26 +296,23 @@ class Index:
             self._join_main(object_id, entry)
         elif entry.segment == "main":
             self._policy.hit(object_id)
-        if object_id in self._memory:
-            self._memory.move_to_end(object_id)
+        if self._memory.use(object_id):
             return Use(prefetched_bytes=used_bytes) if used_bytes else UNCHANGED
-        is_loaded, unloaded = self._load(object_id, entry.size_bytes)
-        if not is_loaded and not used_bytes:
+        unloaded = self._memory.load(object_id, entry.size_bytes)
+        if unloaded is None and not used_bytes:
             return UNCHANGED
-        return Use(prefetched_bytes=used_bytes, is_loaded=is_loaded, unloaded=unloaded)
+        return Use(
+            prefetched_bytes=used_bytes, is_loaded=unloaded is not None, unloaded=unloaded or ()
+        )
 
     def _join_main(self, object_id: str, entry: _Entry) -> None:
         """A prefetched object is used for the first time."""
-        if self.expects is None:
-            self._leave(object_id)
-            self._enter(object_id, "main", None)
-            return
-        entry.until = None
-        self._prefetched_count -= 1
-        self._bytes["prefetched"] -= entry.size_bytes
-        entry.segment = "main"
-        self._bytes["main"] += entry.size_bytes
-        self._policy.hit(object_id)
+        self._expiries.discard(object_id)
+        self._move(entry, "main")
+        if self.expects is not None:  # ordered by it all along
+            self.expects.hit(object_id)
+        else:
+            self._order(object_id, entry)
 
     def belong(self, object_id: str, belonging: Belonging) -> None:
         """It is known now what a resident object is part of."""
@@ -363,28 +324,26 @@ class Index:
 
     def extend(self, object_id: str, prefetch_until_s: float) -> bool:
         """Keep a prefetched object at least until then. False when it is not in that segment."""
-        entry = self._entries.get(object_id)
-        if entry is None or entry.until is None:
-            return False
-        if prefetch_until_s > entry.until[0]:
-            self._prefetched_count -= 1  # until it is counted again
-            self._keep_until(object_id, entry, prefetch_until_s)
-        return True
+        return self._expiries.put_off(object_id, prefetch_until_s)
 
     def pin(self, object_id: str) -> bool:
         """Exempt a resident object from eviction and expiry. False when it is not resident."""
-        if object_id not in self._entries:
+        entry = self._entries.get(object_id)
+        if entry is None:
             return False
-        self._leave(object_id)
-        self._enter(object_id, "pinned", None)
+        if self._is_ordered(entry):
+            self._policy.remove(object_id)
+        self._expiries.discard(object_id)
+        self._move(entry, "pinned")
         return True
 
     def unpin(self, object_id: str) -> bool:
         """Hand a pinned object to the eviction policy. False when it is not pinned."""
-        if self.segment(object_id) != "pinned":
+        entry = self._entries.get(object_id)
+        if entry is None or entry.segment != "pinned":
             return False
-        self._leave(object_id)
-        self._enter(object_id, "main", None)
+        self._move(entry, "main")
+        self._order(object_id, entry)
         return True
 
     # -- going out
@@ -399,48 +358,33 @@ class Index:
     def expire(self, now_s: float) -> tuple[str, ...]:
         """Let the prefetched objects go whose time is over; they have to be dropped."""
         expired = []
-        while (soonest := self._soonest()) is not None and self._expiries[0][0] <= now_s:
-            expired.append(self._evict(soonest))
+        while (due := self._expiries.due(now_s)) is not None:
+            expired.append(self._evict(due))
         return tuple(expired)
 
     def deadline_s(self) -> float | None:
         """When `expire` has something to do next."""
-        return self._expiries[0][0] if self._soonest() is not None else None
+        return self._expiries.next_s()
 
     # -- bookkeeping
 
-    def _enter(self, object_id: str, segment: Segment, until_s: float | None) -> None:
-        entry = self._entries[object_id]
-        entry.segment = segment
+    def _move(self, entry: _Entry, segment: Segment) -> None:
+        self._bytes[entry.segment] -= entry.size_bytes
         self._bytes[segment] += entry.size_bytes
-        if self.expects is not None and segment != "pinned":
+        entry.segment = segment
+
+    def _order(self, object_id: str, entry: _Entry) -> None:
+        """Tell the policy of it, if it orders what is in this segment."""
+        if not self._is_ordered(entry):
+            return
+        if self.expects is None:
+            self._policy.insert(object_id, entry.size_bytes)
+        else:
             self.expects.insert_of(
                 object_id,
                 entry.belonging or Belonging(group=object_id),
-                is_prefetch=segment == "prefetched",
+                is_prefetch=entry.segment == "prefetched",
             )
-        elif segment == "main":
-            self._policy.insert(object_id, entry.size_bytes)
-        if until_s is not None and segment == "prefetched":
-            self._keep_until(object_id, entry, until_s)
-
-    def _keep_until(self, object_id: str, entry: _Entry, until_s: float) -> None:
-        self._sequence_no += 1
-        entry.until = (until_s, self._sequence_no)
-        self._prefetched_count += 1
-        heapq.heappush(self._expiries, (until_s, self._sequence_no, object_id))
-        if len(self._expiries) > 2 * self._prefetched_count + 16:
-            self._expiries = [item for item in self._expiries if self._is_current(*item[1:])]
-            heapq.heapify(self._expiries)
-
-    def _leave(self, object_id: str) -> None:
-        entry = self._entries[object_id]
-        if self._is_ordered(entry):
-            self._policy.remove(object_id)
-        if entry.segment == "prefetched":
-            entry.until = None
-            self._prefetched_count -= 1
-        self._bytes[entry.segment] -= entry.size_bytes
 
     def _is_ordered(self, entry: _Entry) -> bool:
         """Whether the policy knows of it."""
@@ -458,33 +402,9 @@ class Index:
     def _forget(self, object_id: str) -> None:
         """Out of everything but the policy, which has let go of it already."""
         entry = self._entries.pop(object_id)
-        self._prefetched_count -= entry.segment == "prefetched"
+        self._expiries.discard(object_id)
+        self._memory.discard(object_id)
         self._bytes[entry.segment] -= entry.size_bytes
         self._index_bytes -= entry.index_bytes
-        self._memory_bytes -= self._memory.pop(object_id, 0)
         if entry.is_unused_prefetch:
             self.prefetch_wasted_bytes += entry.size_bytes
-
-    def _is_current(self, sequence_no: int, object_id: str) -> bool:
-        entry = self._entries.get(object_id)
-        return entry is not None and entry.until is not None and entry.until[1] == sequence_no
-
-    def _soonest(self) -> str | None:
-        while self._expiries:
-            if self._is_current(*self._expiries[0][1:]):
-                return self._expiries[0][2]
-            heapq.heappop(self._expiries)
-        return None
-
-    def _load(self, object_id: str, size_bytes: int) -> tuple[bool, tuple[str, ...]]:
-        limit_bytes = min(self.config.memory_object_bytes_max, self.config.memory_capacity_bytes)
-        if size_bytes > limit_bytes:
-            return False, ()
-        self._memory[object_id] = size_bytes
-        self._memory_bytes += size_bytes
-        unloaded = []
-        while self._memory_bytes > self.config.memory_capacity_bytes:
-            oldest, oldest_bytes = self._memory.popitem(last=False)
-            self._memory_bytes -= oldest_bytes
-            unloaded.append(oldest)
-        return True, tuple(unloaded)

@@ -224,8 +224,8 @@ def cache(
     Example: nearcast simulate cache --requests day.csv.xz --capacity 5% --peers libcachesim
     """
     check_json_file(json_file)
+    from cache.config import CacheConfig
     from cache.eviction import EVICTION_POLICIES
-    from cache.index import CacheConfig
     from nearcast.config import load
     from simulation.replay.requests import parse_capacity, parse_share, read_requests
     from simulation.replay.run import compare, lines

@@ -8,8 +8,8 @@ from typing import Annotated, Final
 import msgspec
 
 from cache.admission import AdmissionParams
+from cache.config import CacheConfig
 from cache.eviction import EvictionParams
-from cache.index import CacheConfig
 from edge.config.fleet import FleetConfig
 from edge.config.http import HttpConfig
 from edge.config.models import ModelsConfig

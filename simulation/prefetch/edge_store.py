@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from cache.config import CacheConfig
 from cache.eviction import Belonging
 from cache.eviction.hopes import Hopes
-from cache.index import CacheConfig, Index
+from cache.index import Index
 from edge.config import EdgeConfig
 from edge.prefetch.plans import Source
 from edge.prefetch.trust import Trust

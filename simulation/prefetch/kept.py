@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from cache.config import CacheConfig
 from cache.eviction import Belonging, EvictionParams
 from cache.eviction.hopes import ExpectedParams
-from cache.index import CacheConfig, Index
+from cache.index import Index
 
 _INDEX_BYTES: Final = 1  # of RAM for an object: the simulator's titles are few
 

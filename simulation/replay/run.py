@@ -11,8 +11,8 @@ from typing import Literal
 import msgspec
 
 from cache.admission import build_admission
+from cache.config import CacheConfig
 from cache.eviction import EVICTION_POLICIES, build_eviction
-from cache.index import CacheConfig
 from nearcast.errors import ConfigError
 from nearcast.units import format_size
 from simulation.replay.bound import Bound, pfoo_lower, unlimited

@@ -17,10 +17,11 @@ from hypothesis.stateful import (
 )
 
 from cache.admission import ADMISSION_POLICIES
+from cache.config import CacheConfig
 from cache.eviction import EVICTION_POLICIES, EvictionPolicy, build_eviction
 from cache.eviction.s3fifo import S3Fifo
 from cache.eviction.sieve import Sieve
-from cache.index import ENTRY_BYTES, CacheConfig, Index
+from cache.index import ENTRY_BYTES, Index
 
 CAPACITY_BYTES = 60
 OBJECT_IDS = st.sampled_from([f"{number:02x}" for number in range(24)])

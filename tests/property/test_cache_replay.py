@@ -12,8 +12,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from cache.admission import ADMISSION_POLICIES, build_admission
+from cache.config import CacheConfig
 from cache.eviction import EVICTION_POLICIES, EvictionParams, build_eviction
-from cache.index import CacheConfig, Index
+from cache.index import Index
 from nearcast.config import load
 from simulation.replay.bound import pfoo_lower, unlimited
 from simulation.replay.plain import Misses, replay_plain

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cache.config import CacheConfig
 from cache.eviction import Belonging
 from cache.eviction.expected import Expected
 from cache.eviction.hopes import VIEWERS_PER_GROUP, WEEK_S, ExpectedParams, Hopes
-from cache.index import CacheConfig, Index
+from cache.index import Index
 
 SURE = (0.9, 0.95, 0.97)
 HARDLY = (0.01, 0.05, 0.1)

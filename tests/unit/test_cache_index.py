@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from cache.index import ENTRY_BYTES, CacheConfig, Index
+from cache.config import CacheConfig
+from cache.index import ENTRY_BYTES, Index
 from nearcast.errors import ConfigError, LocalProtocolError
 
 
@@ -207,11 +208,3 @@ def test_what_is_known_of_small_objects_is_bounded() -> None:
     assert index.add("all tags", 1, 0, index_bytes=4 * ENTRY_BYTES).refusal == "too large"
     index.remove("tagged")
     assert index.index_bytes == ENTRY_BYTES
-
-
-def test_stale_expiries_do_not_pile_up() -> None:
-    index = lru_index()
-    for step in range(1000):
-        index.add("a", 1, step, prefetch_until_s=1e6)
-        index.remove("a")
-    assert len(index._expiries) < 50
