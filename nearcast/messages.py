@@ -18,6 +18,7 @@ class TitleEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One playable title. Manifest paths are relative to the catalogue's own URL.
 
     `series`, `season_no` and `episode_no` are all set for an episode and all None for a film.
+    `genre` is the one word that tells most about who watches it; None: nobody said.
     """
 
     id: str
@@ -28,6 +29,7 @@ class TitleEntry(msgspec.Struct, frozen=True, kw_only=True):
     series: str | None = None
     season_no: int | None = None
     episode_no: int | None = None
+    genre: str | None = None
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):

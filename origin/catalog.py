@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 import msgspec
@@ -36,6 +37,7 @@ VIDEO_HZ = 90_000
 AUDIO_HZ = 48_000
 
 ID_LENGTH_MAX = 80
+GENRE_LENGTH_MAX = 40
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
 _NOT_ID = re.compile(r"[^a-z0-9]+")
 
@@ -77,6 +79,7 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
     series: str | None = None
     season_no: int | None = None
     episode_no: int | None = None
+    genre: str | None = None
     edition_no: int = 1
     folder: str = ""
 
@@ -101,6 +104,7 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
             series=self.series,
             season_no=self.season_no,
             episode_no=self.episode_no,
+            genre=self.genre,
         )
 
     def detail(self) -> TitleDetail:
@@ -182,6 +186,17 @@ def check_id(title_id: str) -> str:
 
 def episode_id(series: str, season_no: int, episode_no: int) -> str:
     return check_id(f"{slug(series)[:60]}-s{season_no:02d}e{episode_no:02d}")
+
+
+def checked_genre(text: str) -> str:
+    """A genre as it is kept: `Crime` and ` crime` are one. Raises InputError."""
+    genre = re.sub(" +", " ", unicodedata.normalize("NFKC", text).lower()).strip(" ")
+    if not 0 < len(genre) <= GENRE_LENGTH_MAX or not genre.isprintable():
+        raise InputError(
+            f"genre {text[: 2 * GENRE_LENGTH_MAX]!r}: write it with 1 to {GENRE_LENGTH_MAX} "
+            "letters, digits, signs and spaces"
+        )
+    return genre
 
 
 def catalog_of(editions: Iterable[tuple[TitleEntry, int]]) -> Catalog:

@@ -23,6 +23,7 @@ from origin.commands.fleet import fleet_app
 from origin.commands.history import history
 from origin.commands.models import models_app
 from origin.commands.plan import plan_app
+from origin.commands.titles import title_app
 from origin.commands.token import token_app
 from origin.config import ObjectsConfig, OriginConfig
 
@@ -41,6 +42,7 @@ app.command(
 )(history)
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(plan_app, name="plan")
+app.add_typer(title_app, name="title")
 app.add_typer(token_app, name="token")
 
 LIBRARY_DEFAULT = Path("library")
@@ -75,6 +77,9 @@ def ingest(
     title: Annotated[str | None, typer.Option(help="Name to show for the title.")] = None,
     title_id: Annotated[
         str | None, typer.Option("--id", help="Name in URLs; else made of series or file name.")
+    ] = None,
+    genre: Annotated[
+        str | None, typer.Option(help="One word, for what edges' viewers like; see title set.")
     ] = None,
     segment_duration: Annotated[
         float, typer.Option(min=0.5, max=20.0, help="Seconds per segment.")
@@ -115,6 +120,7 @@ def ingest(
         series=series,
         season_no=season,
         episode_no=episode,
+        genre=genre,
     )
     core_count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     job_count = min(len(orders), jobs or core_count)
@@ -241,7 +247,11 @@ def list_titles(library: Library = LIBRARY_DEFAULT, json_file: JsonFile = None) 
     for entry in catalog.titles:
         place = f"{entry.series} {entry.season_no}.{entry.episode_no}" if entry.series else "-"
         size = format_size(lines[entry.id].size_bytes)
-        print(f"{entry.id:<28} {entry.duration_s:>8.1f} s {size:>10}  {place:<24} {entry.name}")
+        genre = entry.genre or "-"
+        print(
+            f"{entry.id:<28} {entry.duration_s:>8.1f} s {size:>10}  {place:<24} {genre:<12} "
+            f"{entry.name}"
+        )
     print(f"{len(lines)} titles, {format_size(sum(line.size_bytes for line in lines.values()))}")
     write_json(
         json_file,

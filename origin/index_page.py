@@ -18,13 +18,13 @@ td, th {{ padding: .2rem 1rem .2rem 0; text-align: left }}
 <h1>Nearcast origin</h1>
 <p>{count} titles, revision <code>{revision}</code>; as JSON: <a href="{catalog}">{catalog}</a></p>
 <table>
-<tr><th>title</th><th>episode</th><th>length</th><th>DASH</th><th>HLS</th></tr>
+<tr><th>title</th><th>episode</th><th>genre</th><th>length</th><th>DASH</th><th>HLS</th></tr>
 {rows}
 </table>
 </html>
 """
 _ROW = (
-    "<tr><td>{name}</td><td>{episode}</td><td>{length}</td>"
+    "<tr><td>{name}</td><td>{episode}</td><td>{genre}</td><td>{length}</td>"
     '<td><a href="{dash}">{dash}</a></td><td><a href="{hls}">{hls}</a></td></tr>'
 )
 
@@ -46,6 +46,7 @@ def _row(title: TitleEntry) -> str:
     return _ROW.format(
         name=escape(title.name),
         episode=escape(episode),
+        genre=escape(title.genre or ""),
         length=f"{minutes}:{seconds:02d}",
         dash=escape(title.dash, quote=True),
         hls=escape(title.hls, quote=True),

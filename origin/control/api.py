@@ -242,6 +242,7 @@ class TitleRow(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     name: str
     series: str | None
+    genre: str | None
     duration_s: float | None
     """null: it is in no catalogue here."""
     client_bytes: int
@@ -315,6 +316,7 @@ class TitleViewings(msgspec.Struct, frozen=True, kw_only=True):
 class TitleDetail(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     name: str
+    genre: str | None
     duration_s: float | None
     edges: tuple[TitleAtEdge, ...]
     hours: tuple[TitleHour, ...]

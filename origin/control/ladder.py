@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from origin.catalog import RenditionEntry, Title
-from origin.placement.demand import Titles
+from origin.placement.demand import Ints, Titles
 
 HOUR_S: Final = 3_600
 
@@ -56,7 +56,7 @@ def titles_of(titles: Sequence[Title], ladder: Ladder, first_hour: int) -> Title
         number[rows] = rows[0]
     made = np.array([title.created_wall_s / HOUR_S for title in titles], dtype=np.float64)
     return Titles(
-        genre=np.zeros(len(titles), dtype=np.int64),
+        genre=_genres(titles),
         is_film=np.array([title.series is None for title in titles], dtype=np.bool_),
         episode=episode,
         series=np.unique(number, return_inverse=True)[1].astype(np.int64),
@@ -65,3 +65,10 @@ def titles_of(titles: Sequence[Title], ladder: Ladder, first_hour: int) -> Title
         duration_s=np.array([title.duration_s for title in titles], dtype=np.float64),
         size_bytes=ladder.sizes,
     )
+
+
+def _genres(titles: Sequence[Title]) -> Ints:
+    """Their numbers, in the order of their names; -1: nobody said."""
+    names = sorted({title.genre for title in titles if title.genre})
+    number = {name: at for at, name in enumerate(names)}
+    return np.array([number.get(title.genre or "", -1) for title in titles], dtype=np.int64)

@@ -9,7 +9,7 @@ has millions of segments.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -31,60 +31,20 @@ from origin.catalog import (
     media_path,
     slug,
 )
+from origin.drivers.catalog_tables import (
+    editions,
+    ensure_schema,
+    meta,
+    renditions,
+    series,
+    titles,
+    value_of,
+)
 
 DATABASE_NAME: Final = "catalog.db"
-SCHEMA_VERSION: Final = 1
 BUSY_S: Final = 10.0
 FREE_BYTES_MIN: Final = 1_000_000
 """Less is taken for the reason of whatever SQLite complains about."""
-
-_schema = sql.MetaData()
-_meta = sql.Table(
-    "meta",
-    _schema,
-    sql.Column("name", sql.String, primary_key=True),
-    sql.Column("value", sql.Integer, nullable=False),
-)
-_series = sql.Table(
-    "series",
-    _schema,
-    sql.Column("id", sql.String, primary_key=True),
-    sql.Column("name", sql.String, nullable=False),
-)
-_titles = sql.Table(
-    "titles",
-    _schema,
-    sql.Column("id", sql.String, primary_key=True),
-    sql.Column("name", sql.String, nullable=False),
-    sql.Column("duration_s", sql.Float, nullable=False),
-    sql.Column("created_wall_s", sql.Float, nullable=False),
-    sql.Column("series_id", sql.ForeignKey("series.id")),
-    sql.Column("season_no", sql.Integer),
-    sql.Column("episode_no", sql.Integer),
-    sql.Column("edition_no", sql.Integer, nullable=False),
-    sql.Column("folder", sql.String, nullable=False, unique=True),
-    sql.Column("size_bytes", sql.BigInteger, nullable=False),
-    sql.UniqueConstraint("series_id", "season_no", "episode_no"),
-)
-_renditions = sql.Table(
-    "renditions",
-    _schema,
-    sql.Column("title_id", sql.ForeignKey("titles.id", ondelete="CASCADE"), primary_key=True),
-    sql.Column("id", sql.String, primary_key=True),
-    sql.Column("position", sql.Integer, nullable=False),
-    sql.Column("rendition", sql.LargeBinary, nullable=False),
-    sql.Column("size_bytes", sql.BigInteger, nullable=False),
-    sql.Column("init_size_bytes", sql.Integer, nullable=False),
-    sql.Column("init_crc32c", sql.BigInteger, nullable=False),
-    sql.Column("segments", sql.LargeBinary, nullable=False),
-)
-# Outlives its title: an id that comes back gets a new edition, and so new URLs.
-_editions = sql.Table(
-    "editions",
-    _schema,
-    sql.Column("title_id", sql.String, primary_key=True),
-    sql.Column("last_no", sql.Integer, nullable=False),
-)
 
 _segments_decoder = msgspec.msgpack.Decoder(tuple[SegmentEntry, ...])
 _rendition_decoder = msgspec.json.Decoder(Rendition)
@@ -115,8 +75,9 @@ class Database:
             connect_args={"timeout": BUSY_S},
         )
         sql.event.listen(self._engine, "connect", _prepare)
-        with self._translated(), self._engine.begin() as connection:
-            self._ensure_schema(connection)
+        with self._translated(), self._engine.connect() as connection:
+            ensure_schema(connection, self._file)
+            connection.commit()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -124,28 +85,28 @@ class Database:
     def revision(self) -> int:
         """Counts up with every change of titles."""
         with self._translated(), self._engine.connect() as connection:
-            return int(connection.execute(_value_of("revision")).scalar_one())
+            return int(connection.execute(value_of("revision")).scalar_one())
 
     def lines(self) -> tuple[TitleLine, ...]:
         """All titles by id."""
         query = (
-            sql.select(_titles, _series.c.name.label("series"))
-            .join(_series, isouter=True)
-            .order_by(_titles.c.id)
+            sql.select(titles, series.c.name.label("series"))
+            .join(series, isouter=True)
+            .order_by(titles.c.id)
         )
         with self._translated(), self._engine.connect() as connection:
             return tuple(_line(row) for row in connection.execute(query).mappings())
 
     def title(self, title_id: str) -> Title | None:
         query = (
-            sql.select(_titles, _series.c.name.label("series"))
-            .join(_series, isouter=True)
-            .where(_titles.c.id == title_id)
+            sql.select(titles, series.c.name.label("series"))
+            .join(series, isouter=True)
+            .where(titles.c.id == title_id)
         )
         parts = (
-            sql.select(_renditions)
-            .where(_renditions.c.title_id == title_id)
-            .order_by(_renditions.c.position)
+            sql.select(renditions)
+            .where(renditions.c.title_id == title_id)
+            .order_by(renditions.c.position)
         )
         with self._translated(), self._engine.connect() as connection:
             row = connection.execute(query).mappings().one_or_none()
@@ -154,9 +115,14 @@ class Database:
             return _title(_line(row), connection.execute(parts).mappings().all())
 
     def next_edition_no(self, title_id: str) -> int:
-        query = sql.select(_editions.c.last_no).where(_editions.c.title_id == title_id)
+        query = sql.select(editions.c.last_no).where(editions.c.title_id == title_id)
         with self._translated(), self._engine.connect() as connection:
             return int(connection.execute(query).scalar() or 0) + 1
+
+    def genre(self, title_id: str) -> str | None:
+        query = sql.select(titles.c.genre).where(titles.c.id == title_id)
+        with self._translated(), self._engine.connect() as connection:
+            return connection.execute(query).scalar()
 
     def check_free(
         self,
@@ -187,7 +153,7 @@ class Database:
         """Put a title in; returns the folder of the one it replaced, if any."""
         with self._translated(title.id), self._engine.begin() as connection:
             old = connection.execute(
-                sql.select(_titles.c.folder).where(_titles.c.id == title.id)
+                sql.select(titles.c.folder).where(titles.c.id == title.id)
             ).scalar()
             if old is not None:
                 if not replace:
@@ -197,46 +163,50 @@ class Database:
             if title.series is not None:
                 series_id = slug(title.series)
                 connection.execute(
-                    _series.insert().prefix_with("OR IGNORE"),
+                    series.insert().prefix_with("OR IGNORE"),
                     {"id": series_id, "name": title.series},
                 )
-            connection.execute(_titles.insert(), _title_row(title, series_id))
-            connection.execute(_renditions.insert(), _rendition_rows(title))
-            connection.execute(_editions.delete().where(_editions.c.title_id == title.id))
+            connection.execute(titles.insert(), _title_row(title, series_id))
+            connection.execute(renditions.insert(), _rendition_rows(title))
+            connection.execute(editions.delete().where(editions.c.title_id == title.id))
             connection.execute(
-                _editions.insert(), {"title_id": title.id, "last_no": title.edition_no}
+                editions.insert(), {"title_id": title.id, "last_no": title.edition_no}
             )
             _count_up(connection)
             return old
+
+    def set_genres(self, genres: Mapping[str, str | None]) -> int:
+        """Give titles, by id, a genre or none, all of them or, where one is not there, none; how
+        many had another. Raises InputError."""
+        with self._translated(), self._engine.begin() as connection:
+            known = dict(
+                tuple(row) for row in connection.execute(sql.select(titles.c.id, titles.c.genre))
+            )
+            for title_id in genres:
+                if title_id not in known:
+                    raise no_title(title_id)
+            changes = [
+                {"of": title_id, "to": genre}
+                for title_id, genre in sorted(genres.items())
+                if known[title_id] != genre
+            ]
+            if changes:
+                change = titles.update().where(titles.c.id == sql.bindparam("of"))
+                connection.execute(change.values(genre=sql.bindparam("to")), changes)
+                _count_up(connection)
+            return len(changes)
 
     def remove(self, title_id: str) -> str:
         """Take a title out; returns its folder."""
         with self._translated(), self._engine.begin() as connection:
             folder = connection.execute(
-                sql.select(_titles.c.folder).where(_titles.c.id == title_id)
+                sql.select(titles.c.folder).where(titles.c.id == title_id)
             ).scalar()
             if folder is None:
-                raise InputError(f"there is no title {title_id!r}; see: nearcast origin list")
+                raise no_title(title_id)
             _delete(connection, title_id)
             _count_up(connection)
             return str(folder)
-
-    def _ensure_schema(self, connection: sql.Connection) -> None:
-        if not sql.inspect(connection).has_table("meta"):
-            _schema.create_all(connection)
-            connection.execute(
-                _meta.insert().prefix_with("OR IGNORE"),
-                [
-                    {"name": "schema_version", "value": SCHEMA_VERSION},
-                    {"name": "revision", "value": 0},
-                ],
-            )
-        version = connection.execute(_value_of("schema_version")).scalar()
-        if version != SCHEMA_VERSION:
-            raise InputError(
-                f"{self._file} has schema {version}, this version reads {SCHEMA_VERSION}: it was "
-                "made by another version of nearcast"
-            )
 
     @contextmanager
     def _translated(self, title_id: str | None = None) -> Iterator[None]:
@@ -262,6 +232,10 @@ class Database:
         return f"; the disk is full ({format_size(free_bytes)} free): make room and try again"
 
 
+def no_title(title_id: str) -> InputError:
+    return InputError(f"there is no title {title_id[:80]!r}; see: nearcast origin list")
+
+
 def _prepare(connection: Any, record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -270,21 +244,17 @@ def _prepare(connection: Any, record: object) -> None:
     cursor.close()
 
 
-def _value_of(name: str) -> sql.Select[int]:
-    return sql.select(_meta.c.value).where(_meta.c.name == name)
-
-
 def _count_up(connection: sql.Connection) -> None:
     connection.execute(
-        _meta.update().where(_meta.c.name == "revision").values(value=_meta.c.value + 1)
+        meta.update().where(meta.c.name == "revision").values(value=meta.c.value + 1)
     )
 
 
 def _delete(connection: sql.Connection, title_id: str) -> None:
-    connection.execute(_renditions.delete().where(_renditions.c.title_id == title_id))
-    connection.execute(_titles.delete().where(_titles.c.id == title_id))
-    in_use = sql.select(_titles.c.series_id).where(_titles.c.series_id.is_not(None))
-    connection.execute(_series.delete().where(_series.c.id.not_in(in_use)))
+    connection.execute(renditions.delete().where(renditions.c.title_id == title_id))
+    connection.execute(titles.delete().where(titles.c.id == title_id))
+    in_use = sql.select(titles.c.series_id).where(titles.c.series_id.is_not(None))
+    connection.execute(series.delete().where(series.c.id.not_in(in_use)))
 
 
 def _title_row(title: Title, series_id: str | None) -> dict[str, Any]:
@@ -296,6 +266,7 @@ def _title_row(title: Title, series_id: str | None) -> dict[str, Any]:
         "series_id": series_id,
         "season_no": title.season_no,
         "episode_no": title.episode_no,
+        "genre": title.genre,
         "edition_no": title.edition_no,
         "folder": title.folder,
         "size_bytes": title.size_bytes,
@@ -329,6 +300,7 @@ def _line(row: Any) -> TitleLine:
             series=row["series"],
             season_no=row["season_no"],
             episode_no=row["episode_no"],
+            genre=row["genre"],
         ),
         edition_no=row["edition_no"],
         created_wall_s=row["created_wall_s"],
@@ -347,6 +319,7 @@ def _title(line: TitleLine, rows: Any) -> Title:
         series=entry.series,
         season_no=entry.season_no,
         episode_no=entry.episode_no,
+        genre=entry.genre,
         edition_no=line.edition_no,
         folder=line.folder,
         renditions=tuple(

@@ -12,7 +12,7 @@ import msgspec
 
 from nearcast.clock import Clock
 from nearcast.errors import InputError
-from origin.catalog import Title, check_id, episode_id, slug
+from origin.catalog import Title, check_id, checked_genre, episode_id, slug
 from origin.drivers.encoding import DiskRefused, PackagingProcess
 from origin.drivers.outbox import Outbox, Source
 from origin.drivers.storage import LibraryFolder, disk_error
@@ -29,6 +29,7 @@ class IngestOrder(msgspec.Struct, frozen=True, kw_only=True):
     series: str | None = None
     season_no: int | None = None
     episode_no: int | None = None
+    genre: str | None = None
 
     @property
     def episode(self) -> tuple[str, int, int] | None:
@@ -82,6 +83,7 @@ def make_orders(
     series: str | None = None,
     season_no: int | None = None,
     episode_no: int | None = None,
+    genre: str | None = None,
 ) -> tuple[IngestOrder, ...]:
     """What to call the titles. Several files of a series are consecutive episodes.
 
@@ -89,6 +91,7 @@ def make_orders(
     """
     if not files:
         raise InputError("name at least one video file")
+    genre = None if genre is None else checked_genre(genre)
     if len(files) > 1 and (title_id is not None or name is not None):
         raise InputError("--id and --title name one title; ingest one file at a time with them")
     if series is None and (season_no is not None or episode_no is not None):
@@ -112,6 +115,7 @@ def make_orders(
                 series=series,
                 season_no=season,
                 episode_no=episode,
+                genre=genre,
             )
         )
     ids = [order.id for order in orders]
@@ -196,6 +200,9 @@ class Ingest:
             if order is not None and Source.of(Path(order.file)) != parcel.source:
                 outbox.discard(parcel)
                 continue
+            if order is not None and order.genre is not None:
+                named = msgspec.structs.replace(parcel.title, genre=order.genre)
+                parcel = msgspec.structs.replace(parcel, title=named)
             title = outbox.resume(parcel)
             if title is not None:
                 wall_s = self._clock.now_s() - began_s
@@ -258,6 +265,7 @@ class Ingest:
                 series=order.series,
                 season_no=order.season_no,
                 episode_no=order.episode_no,
+                genre=order.genre,
             )
             replace = self._settings.replace
             if self._outbox is not None:

@@ -93,12 +93,17 @@ class LibraryFolder:
 
     def prepare(self, staged: StagingFolder, title: Title) -> Title:
         """The title with a folder of its own and the edition it would be now; the staged
-        renditions are named after it. To be called while `changing`."""
+        renditions are named after it. One that is made anew keeps its genre, unless it was given
+        another. To be called while `changing`."""
         edition_no = self.database.next_edition_no(title.id)
         renditions = tuple(_renamed(entry, edition_no, staged.folder) for entry in title.renditions)
         folder = f"{title.id}.{secrets.token_hex(4)}"
         return msgspec.structs.replace(
-            title, edition_no=edition_no, folder=folder, renditions=renditions
+            title,
+            edition_no=edition_no,
+            folder=folder,
+            renditions=renditions,
+            genre=title.genre or self.database.genre(title.id),
         )
 
     def remove(self, title_id: str) -> None:

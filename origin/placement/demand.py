@@ -22,7 +22,7 @@ WATCHED_BINS: Final = 20
 class Titles(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Films and episodes, one row each."""
 
-    genre: Ints  # (title,) from 0; what genres there are is the operator's
+    genre: Ints  # (title,) from 0; -1: nobody said; what genres there are is the operator's
     is_film: NDArray[np.bool_]  # (title,)
     episode: Ints  # (title,) from 0; of films too
     series: Ints  # (title,) from 0; a film is one of its own
@@ -36,7 +36,7 @@ class Titles(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         for name in self.__struct_fields__:
             assert len(getattr(self, name)) == count, f"{name} has another length"
         assert self.size_bytes.ndim == 2
-        assert count == 0 or int(self.genre.min()) >= 0
+        assert count == 0 or int(self.genre.min()) >= -1
 
     def __len__(self) -> int:
         return len(self.genre)

@@ -1,6 +1,7 @@
 """What speaks for a title at an edge: signals in viewings a day, one for each reason.
 
-- popularity: everyone's share, at several drifts, times what the edge views and what it likes;
+- popularity: everyone's share, at several drifts, times what the edge views and what it likes (its
+  viewings of a genre against what would be usual; a title of no genre is liked as any other);
 - own: what the edge viewed of late, fading over hours, days or a fortnight;
 - series: the same of whole series, spread over episodes by who waits for which
   (`forecast_series.py`);
@@ -28,8 +29,10 @@ OWN_DAYS: Final = (0.5, 2.0, 10.0)
 PENDING_DAYS: Final = (0.1, 0.5, 2.0)
 LONG_DAYS: Final = 10.0
 """Over which an edge's volume, tastes and rendition shares are taken."""
-TASTE_SESSIONS: Final = 50.0
-"""An edge's share of a genre counts fully only once it has far more viewings than these."""
+TASTE_SESSIONS: Final = 10.0
+"""An edge's liking of a genre counts fully once far more viewings than these of it are usual there:
+a genre that is new, or that a word of the operator's own made small, is liked as any other. 5 to 20
+do alike on the public log, 1 costs .0004 of hits."""
 RENDITION_SESSIONS: Final = 100.0
 """A title's renditions at an edge lean this strongly to the edge's own mix: they are of devices and
 links, hardly of titles. 20 to 1,000 do alike on the public log, 6 costs .005 of hits."""
@@ -46,7 +49,8 @@ class Signals:
         self._titles = titles
         self._known_since = known_since
         self._parts = parts
-        self._genres = int(titles.genre.max(initial=0)) + 1
+        self._genres = int(titles.genre.max(initial=-1)) + 1
+        self._has_genre = titles.genre >= 0
         self._class = np.where(titles.is_film, 0, np.where(titles.episode == 0, 1, 2))
         shape = self._shape = (len(known_since), len(titles))
         self._popularity = [Popularity(titles.release_hour, drift) for drift in DRIFTS]
@@ -112,16 +116,17 @@ class Signals:
         found: Singles = (shares / np.maximum(whole, 1e-9)).astype(np.float32)
         return found
 
-    def _taste(self) -> Floats:  # (edge, genre), around 1
+    def _taste(self) -> Floats:  # (edge, genre), around 1; the last column: of no genre, all 1
+        taste = np.ones((self._shape[0], self._genres + 1))
+        if "taste" not in self._parts or not self._genres:
+            return taste
         by_genre = np.zeros((self._shape[0], self._genres))
-        seen = self._renditions.total().sum(axis=2)
-        np.add.at(by_genre.T, self._titles.genre, seen.T)
-        everywhere = by_genre.sum(axis=0) + 1e-9
-        usual = everywhere / everywhere.sum()
-        if "taste" not in self._parts:
-            return np.ones(by_genre.shape)
-        own = by_genre + TASTE_SESSIONS * usual
-        taste: Floats = own / own.sum(axis=1, keepdims=True) / usual
+        seen = self._renditions.total().sum(axis=2)[:, self._has_genre]
+        np.add.at(by_genre.T, self._titles.genre[self._has_genre], seen.T)
+        everywhere = by_genre.sum(axis=0)
+        usual = everywhere / max(float(everywhere.sum()), 1e-9)
+        expected = by_genre.sum(axis=1, keepdims=True) * usual
+        taste[:, :-1] = (by_genre + TASTE_SESSIONS) / (expected + TASTE_SESSIONS)
         return taste
 
     def _release(self, hour: int) -> None:

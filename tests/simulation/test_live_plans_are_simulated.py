@@ -36,6 +36,8 @@ KBPS = (400.0, 1000.0, 2500.0, 5000.0, 8000.0)
 STORAGE_SHARE = 0.08
 PLAN_HOUR = 74
 SETTINGS = PlanSettings(fill_share=0.005)
+GENRES = np.where(np.arange(ITEMS) % 5 == 4, -1, np.arange(ITEMS) % 3)
+"""Of every fifth title nobody said one."""
 
 
 def viewings(count: int = 1_500) -> SegmentLog:
@@ -71,6 +73,7 @@ def titles() -> list[Title]:
             series="Harbour" if item < EPISODES else None,
             season_no=1 if item < EPISODES else None,
             episode_no=item + 1 if item < EPISODES else None,
+            genre=f"genre {GENRES[item]}" if GENRES[item] >= 0 else None,
         )
         for item in range(ITEMS)
     ]
@@ -182,7 +185,9 @@ def test_the_live_way_and_the_simulator_make_the_same_plan(tmp_path: Path) -> No
             settings=SETTINGS,
         )
     )
-    ours = simulated(trace_of(log, np.zeros(ITEMS, dtype=np.int64)), capacity_bytes)
+    ours = simulated(trace_of(log, GENRES), capacity_bytes)
+    untold = simulated(trace_of(log, np.full(ITEMS, -1)), capacity_bytes)
+    assert untold.summary.plan_id != ours.summary.plan_id  # so tastes do make a difference
     for one, two in zip(live.edges, ours.edges, strict=True):
         assert said_of(one) == said_of(two)
         assert one.windows == two.windows

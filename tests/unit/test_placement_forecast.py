@@ -134,6 +134,22 @@ def test_an_edge_is_expected_to_like_other_titles_of_its_genre() -> None:
     assert found[1, 3] > 3 * found[0, 3]
 
 
+def test_a_title_of_no_genre_or_a_new_one_is_liked_as_any_other() -> None:
+    def foreseen(genre: list[int]) -> np.ndarray:
+        forecaster = Forecaster(films(6, genre=genre), 2, parts=frozenset({"popularity", "taste"}))
+        for _ in range(24 * 4):
+            views = {(0, 0): 2.0, (1, 1): 2.0, (0, 2): 0.3, (1, 3): 0.3}
+            forecaster.take(hour(views))
+        return forecaster.forecast().sessions_per_day
+
+    untold = foreseen([-1] * 6)
+    assert np.allclose(untold, foreseen([0] * 6))
+    told = foreseen([0, 1, 0, 1, -1, 2])
+    assert told[0, 2] > 1.5 * untold[0, 2]
+    # Nobody viewed titles 4 and 5; nobody said of which genre 4 is, and 5 is alone of its own.
+    assert np.allclose(told[:, 4:], untold[:, 4:])
+
+
 def test_viewers_who_wait_make_the_next_episode_wanted() -> None:
     def foreseen(waits: bool) -> float:
         forecaster = Forecaster(episodes(5), 2)

@@ -137,6 +137,7 @@ export function titleView(id) {
     const resident = detail.hours.reduce((sum, one) => sum + one.resident_bytes, 0);
     setText(about, [
       detail.name === id ? "" : id,
+      detail.genre ?? "",
       detail.duration_s == null ? "" : span(detail.duration_s),
       `held by ${count(holders)} of ${count(detail.edges.length)} edges`,
       `planned for ${count(planned)}`,

@@ -26,6 +26,7 @@ export function titlesView() {
       },
       { id: "id", label: "Id", class: "p2 mono", value: (row) => row.title, text: (row) => row.title },
       { id: "series", label: "Series", class: "p3", value: (row) => row.series, text: (row) => row.series ?? DASH },
+      { id: "genre", label: "Genre", class: "p3", value: (row) => row.genre, text: (row) => row.genre ?? DASH },
       { id: "duration", label: "Length", class: "num p2", value: (row) => row.duration_s, text: (row) => span(row.duration_s) },
       { id: "bytes", label: "Taken in 7 days", class: "num", descends: true, value: (row) => row.client_bytes, text: (row) => bytes(row.client_bytes) },
       { id: "hit", label: "Hit ratio", class: "num p2", descends: true, value: hit, text: (row) => percent(hit(row)) },

@@ -83,6 +83,7 @@ class TitleRoutes:
                         title=title,
                         name=name,
                         series=None if entry is None else entry.series,
+                        genre=None if entry is None else entry.genre,
                         duration_s=None if entry is None else entry.duration_s,
                         client_bytes=0 if taken is None else taken.client_bytes,
                         resident_bytes=0 if taken is None else taken.resident_bytes,
@@ -107,6 +108,7 @@ class TitleRoutes:
         return api.TitleDetail(
             title=title,
             name=title if entry is None else entry.name,
+            genre=None if entry is None else entry.genre,
             duration_s=None if entry is None else entry.duration_s,
             edges=tuple(
                 api.TitleAtEdge(
