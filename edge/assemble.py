@@ -81,10 +81,12 @@ from edge.titles.events import Recommend
 from edge.titles.home import Row
 from nearcast.aio import Pump
 from nearcast.clock import Clock, SystemClock
-from nearcast.errors import ConfigError
+from nearcast.errors import ConfigError, InputError
+from nearcast.local_time import LocalTime
 from nearcast.record import NullRecorder, Recorder
 from nearcast.seeds import Seeds
 from nearcast.units import bytes_per_s_from_kbps
+from nearcast.zones import viewers_time
 
 if TYPE_CHECKING:
     from edge.drivers.fleet.membership import Membership
@@ -122,6 +124,7 @@ class EdgeNode:
             epoch_s=self._clock.epoch_s,
             recorder=recorder if recorder is not None else NullRecorder(),
             hops=hops,
+            local_time=_viewers_time(config),
             viewer_key=_viewer_key(config),
             is_in_fleet=identity is not None,
         )
@@ -463,6 +466,14 @@ def _identity(config: EdgeConfig) -> tuple[FleetFolder, Identity] | None:
             "`nearcast origin fleet enrol EDGE`, then run `nearcast edge enrol TOKEN --store DIR`"
         )
     return None
+
+
+def _viewers_time(config: EdgeConfig) -> LocalTime:
+    """Raises ConfigError."""
+    try:
+        return viewers_time(config.sessions.time_zone, config.sessions.utc_offset_h)
+    except InputError as error:
+        raise ConfigError(f"sessions.time_zone: {error}") from error
 
 
 def _token(config: EdgeConfig) -> AdminToken | None:

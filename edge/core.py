@@ -59,6 +59,7 @@ from edge.prefetch.explanation import Explanation
 from edge.purge import Purges
 from edge.requests import Reader
 from edge.residents import Residents
+from edge.response_rules import ResponseRules
 from edge.responses import Responses
 from edge.router import Router
 from edge.services import Services
@@ -68,6 +69,7 @@ from edge.titles.events import TitlesEvent
 from edge.titles.home import Row
 from edge.uncacheable import Uncacheable
 from nearcast.errors import LocalProtocolError
+from nearcast.local_time import LocalTime, fixed
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 
@@ -82,6 +84,7 @@ class EdgeCore:
         epoch_s: float,
         recorder: Recorder,
         hops: Hops,
+        local_time: LocalTime,
         viewer_key: bytes | None = None,
         is_in_fleet: bool = False,
     ) -> None:
@@ -99,9 +102,10 @@ class EdgeCore:
             self.services, target_length_max=config.server.target_length_max, hops=hops
         )
         self._ledger = Ledger(effects=self._effects, counters=self._counters, recorder=recorder)
+        self._rules = ResponseRules(config.http, self.services)
         self._residents = Residents(
             config,
-            services=self.services,
+            rules=self._rules,
             effects=self._effects,
             counters=self._counters,
             recorder=recorder,
@@ -132,6 +136,7 @@ class EdgeCore:
             residents=self._residents,
             counters=self._counters,
             uncacheable=uncacheable,
+            rules=self._rules,
         )
         self._fills = Fills(
             config,
@@ -182,6 +187,7 @@ class EdgeCore:
             fills=self._fills,
             counters=self._counters,
             recorder=recorder,
+            local_time=local_time,
             viewer_key=viewer_key,
             is_in_fleet=is_in_fleet,
         )
@@ -213,18 +219,21 @@ class EdgeCore:
         epoch_s: float,
         recorder: Recorder,
         hops: Hops | None = None,
+        local_time: LocalTime | None = None,
         viewer_key: bytes | None = None,
         is_in_fleet: bool = False,
     ) -> EdgeCore:
         """`epoch_s`: the wall time at `now_s == 0`. `hops`: what marks this node's requests; by
-        the node's name when not given. `viewer_key`: a secret for the viewers' pseudonyms; when not
-        given, one that anybody can guess. `is_in_fleet`: an origin is told what is served. Raises
-        ConfigError without an upstream."""
+        the node's name when not given. `local_time`: the viewers', as the settings say it
+        (nearcast.zones); by the offset alone when not given. `viewer_key`: a secret for the
+        viewers' pseudonyms; when not given, one that anybody can guess. `is_in_fleet`: an origin is
+        told what is served. Raises ConfigError without an upstream."""
         return cls(
             config,
             epoch_s=epoch_s,
             recorder=recorder,
             hops=hops if hops is not None else Hops(config.name),
+            local_time=local_time or fixed(config.sessions.utc_offset_h or 0.0),
             viewer_key=viewer_key,
             is_in_fleet=is_in_fleet,
         )
@@ -403,13 +412,13 @@ class EdgeCore:
         self._config = config
         self._reader.target_length_max = config.server.target_length_max
         self._uncacheable.lifetime_s = config.http.uncacheable_s
+        self._rules.reconfigure(config.http)
         for part in (
             self._desk,
             self._open_fills,
             self._fills,
             self._responses,
             self._router,
-            self._residents,
             self._foresight,
         ):
             part.reconfigure(config)

@@ -11,6 +11,7 @@ import typer
 
 from nearcast.errors import ConfigError, InputError
 from nearcast.json_file import JsonFile, check_json_file, write_json
+from nearcast.local_time import S_PER_H
 from nearcast.units import parse_size
 
 if TYPE_CHECKING:
@@ -51,9 +52,14 @@ def enrol(
     link_kbps: Annotated[
         float, typer.Option(metavar="KBPS", help="What it can send to players.")
     ] = LINK_KBPS,
+    time_zone: Annotated[
+        str,
+        typer.Option(metavar="ZONE", help="In which its viewers live, such as Europe/Berlin."),
+    ] = "",
     utc_offset: Annotated[
-        float, typer.Option(metavar="HOURS", help="Of its viewers' clocks to UTC.")
-    ] = 0.0,
+        float | None,
+        typer.Option(metavar="HOURS", help="Instead: of their clocks to UTC, all the year. [0]"),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="EDGE", help="Refuse a token that is for another edge.")
     ] = None,
@@ -85,7 +91,9 @@ def enrol(
     known = read_token(text)
     if name is not None and name != known.edge:
         raise InputError(f"the token is for {known.edge}, not for {name}")
-    profile = _profile(url, cluster, region, tuple(network or ()), capacity, link_kbps, utc_offset)
+    profile = _profile(
+        url, cluster, region, tuple(network or ()), capacity, link_kbps, time_zone, utc_offset
+    )
     kept.check_writable()
     identity = run(enrol_edge(known, profile))
     kept.keep_identity(identity)
@@ -106,11 +114,20 @@ def _profile(
     networks: tuple[str, ...],
     capacity: str,
     link_kbps: float,
-    utc_offset_h: float,
+    time_zone: str,
+    utc_offset_h: float | None,
 ) -> EdgeProfile:
     """Raises InputError."""
+    from nearcast.clock import SystemClock
     from nearcast.fleet import EdgeProfile
+    from nearcast.zones import local_time
 
+    if time_zone:
+        if utc_offset_h is not None:
+            raise InputError("--time-zone and --utc-offset exclude each other: give the zone alone")
+        # For an origin that does not know the zone: right until clocks are set next.
+        wall_s = SystemClock().system_wall_s()
+        utc_offset_h = local_time(time_zone).offset_s(wall_s) / S_PER_H
     for text in networks:
         try:
             ipaddress.ip_network(text)
@@ -123,7 +140,8 @@ def _profile(
         "networks": networks,
         "capacity_bytes": parse_size(capacity),
         "link_kbps": link_kbps,
-        "utc_offset_h": utc_offset_h,
+        "utc_offset_h": utc_offset_h or 0.0,
+        "time_zone": time_zone,
     }
     try:
         return msgspec.convert(given, EdgeProfile)

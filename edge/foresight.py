@@ -52,6 +52,7 @@ from edge.titles.home import HomeRows, Row
 from edge.titles.names import Names
 from edge.unmapped import Unmapped
 from edge.viewers import Viewers
+from nearcast.local_time import LocalTime
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 
@@ -72,6 +73,7 @@ class Foresight:
         fills: Fills,
         counters: Counters,
         recorder: Recorder,
+        local_time: LocalTime,
         viewer_key: bytes | None,
         is_in_fleet: bool = False,
     ) -> None:
@@ -109,6 +111,7 @@ class Foresight:
         self._judge = Judge(
             config,
             epoch_s=epoch_s,
+            local_time=local_time,
             successors=self._successors,
             effects=effects,
             counters=counters,
@@ -145,6 +148,7 @@ class Foresight:
         self._office = office = Office(
             config,
             epoch_s=epoch_s,
+            local_time=local_time,
             media_map=self.media_map,
             advisor=self._advisor,
             texts=self.texts,

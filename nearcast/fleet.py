@@ -20,6 +20,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from nearcast.local_time import ZoneName
+
 FLEET_VERSION: Final = 1
 ENROL_PATH: Final = "/v1/fleet/enrol"
 RENEW_PATH: Final = "/v1/fleet/renew"
@@ -82,7 +84,9 @@ class EdgeProfile(msgspec.Struct, frozen=True, kw_only=True):
     link_kbps: Annotated[float, msgspec.Meta(gt=0.0, le=1e9)] = 1_000_000.0
     """What it can send to players."""
     utc_offset_h: Annotated[float, msgspec.Meta(ge=-14.0, le=14.0)] = 0.0
-    """Of its viewers' evenings."""
+    """Of its viewers' clocks, for an origin that does not know `time_zone`."""
+    time_zone: ZoneName = ""
+    """In which its viewers live; empty: `utc_offset_h` holds all the year."""
 
 
 class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from edge.pacing import CONNECTIONS_MAX
 from edge.texts import read_manifest
 from nearcast.errors import LocalProtocolError
 from nearcast.record import Recorder
+from nearcast.zones import viewers_time
 from simulation.edge_disk import EdgeDisk, Held
 from simulation.edge_models import EdgeModels, Predictor
 from simulation.edge_serving import Serving
@@ -91,7 +92,13 @@ class EdgeNode:
         }
 
     def _begin_process(self, epoch_s: float) -> None:
-        self.core = EdgeCore.from_config(self.config, epoch_s=epoch_s, recorder=self._recorder)
+        sessions = self.config.sessions
+        self.core = EdgeCore.from_config(
+            self.config,
+            epoch_s=epoch_s,
+            recorder=self._recorder,
+            local_time=viewers_time(sessions.time_zone, sessions.utc_offset_h),
+        )
         self._pump: SimulatedPump[events.Event, effects.Effect] = SimulatedPump(
             self.core, self._perform, self.scheduler
         )

@@ -27,8 +27,17 @@ class SessionsConfig(Section, frozen=True, kw_only=True):
     titles_max: Count = 2_000
     titles_bytes_max: Count = 64_000_000
     """What all known titles together may take in memory; those used longest ago make room."""
-    utc_offset_h: Annotated[float, msgspec.Meta(ge=-14, le=14)] = 0.0
-    """Local time of the viewers, for the model."""
+    time_zone: str | None = None
+    """In which the viewers live, such as `Europe/Berlin`: for the model, and for the windows of
+    `[prefetch]`."""
+    utc_offset_h: Annotated[float, msgspec.Meta(ge=-14, le=14)] | None = None
+    """Instead, of their clocks to UTC, all the year; None: of `time_zone`, or 0 without that."""
+
+    def __post_init__(self) -> None:
+        if self.time_zone is not None and self.utc_offset_h is not None:
+            raise ValueError(
+                "time_zone and utc_offset_h exclude each other: keep time_zone, which knows summer"
+            )
 
 
 _CLOCK: Final = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)")
@@ -40,7 +49,7 @@ class WindowConfig(Section, frozen=True, kw_only=True):
     """Some hours of the day with a tariff of their own."""
 
     hours: str
-    """`HH:MM-HH:MM`, local time of the viewers (`sessions.utc_offset_h`); may pass midnight."""
+    """`HH:MM-HH:MM`, local time of the viewers (`sessions.time_zone`); may pass midnight."""
     rate_factor: NotNegative = 1.0
     """Of `prefetch.rate_kbps`; 0: nothing is prefetched then."""
     cost_now: NotNegative | None = None

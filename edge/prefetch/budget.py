@@ -34,7 +34,7 @@ class Budget:
         self._is_dry = False
         self._hours = hours
         self._bytes_per_day = bytes_per_day
-        self._day_no = 0
+        self._day_no = hours.day_no(0.0) if hours is not None else 0
         self._day_bytes = 0
 
     def charge(self, size_bytes: int, now_s: float) -> None:
@@ -91,6 +91,7 @@ class Budget:
         gained_bytes = max(now_s - self._at_s, 0.0) * rate_bytes_per_s
         self._level_bytes = min(self._level_bytes + gained_bytes, self._burst_bytes)
         self._at_s = max(now_s, self._at_s)
-        if self._hours is not None and self._hours.day_no(now_s) != self._day_no:
+        # Greater: a midnight at which clocks are put back comes twice, and ends one day.
+        if self._hours is not None and self._hours.day_no(now_s) > self._day_no:
             self._day_no = self._hours.day_no(now_s)
             self._day_bytes = 0

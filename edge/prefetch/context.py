@@ -6,6 +6,7 @@ from typing import Final
 
 from edge.sessions import Session
 from edge.successors import Episode
+from nearcast.local_time import LocalTime
 from predictor.features import WatchContext
 
 _S_PER_H: Final = 3600.0
@@ -20,13 +21,13 @@ def watch_context(
     now_s: float,
     *,
     wall_s: float,
-    utc_offset_h: float,
+    local_time: LocalTime,
     share: float,
 ) -> WatchContext:
     """`share` is the checkpoint; at the last one the credits are over. The hour is the one in
     which the play began, as in logs."""
     viewer = session.viewer
-    local_s = wall_s - (now_s - session.started_s) + utc_offset_h * _S_PER_H
+    local_s = local_time.local_s(wall_s - (now_s - session.started_s))
     weekday = (int(local_s // _S_PER_DAY) + _EPOCH_WEEKDAY) % 7
     return WatchContext(
         progress=share,

@@ -1,7 +1,8 @@
 """What prefetching may take, and what it costs, at which time of the day.
 
 Backhauls are empty at night: the windows of `[prefetch]` say when more may be fetched and what a
-byte costs then. Outside of all windows the plain settings hold. Times are the viewers' local ones.
+byte costs then. Outside of all windows the plain settings hold. Times are those that the viewers'
+clocks show: an hour that is left out when they are put forward is no window that day.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Final
 import msgspec
 
 from edge.config.watching import WindowConfig
+from nearcast.local_time import LocalTime
 
-_S_PER_H: Final = 3600.0
 _S_PER_DAY: Final = 86_400.0
 _LATER_S: Final = 1e-3
 """A wake-up at a boundary comes this much behind it, so that no rounding puts it before."""
@@ -37,9 +38,10 @@ class Hours:
         *,
         cost_now: float,
         epoch_s: float,
-        utc_offset_h: float,
+        local_time: LocalTime,
     ) -> None:
-        self._shift_s = epoch_s + utc_offset_h * _S_PER_H
+        self._epoch_s = epoch_s
+        self._local_time = local_time
         self._plain = Tariff(name="", rate_factor=1.0, cost_now=cost_now)
         self._windows = tuple(
             (
@@ -69,20 +71,24 @@ class Hours:
         return self._plain
 
     def day_no(self, now_s: float) -> int:
-        """Another number for each local day."""
-        return int((self._shift_s + now_s) // _S_PER_DAY)
+        """Greater for each later local day. Where clocks are put back at midnight it goes back."""
+        return int(self._local_time.local_s(self._epoch_s + now_s) // _S_PER_DAY)
 
     def midnight_s(self, now_s: float) -> float:
-        """When the local day ends."""
-        return now_s + _S_PER_DAY - self._local_s(now_s) + _LATER_S
+        """When the local day ends, or clocks are set before."""
+        return self._unless_set(now_s, now_s + _S_PER_DAY - self._local_s(now_s)) + _LATER_S
 
     def change_s(self, now_s: float) -> float:
-        """When another tariff may hold, at the latest at midnight."""
+        """When another tariff may hold, at the latest at midnight or when clocks are set."""
         local_s = self._local_s(now_s)
         for boundary_s in self._boundaries_s:
             if boundary_s > local_s:
-                return now_s + boundary_s - local_s + _LATER_S
+                return self._unless_set(now_s, now_s + boundary_s - local_s) + _LATER_S
         return self.midnight_s(now_s)
 
     def _local_s(self, now_s: float) -> float:
-        return (self._shift_s + now_s) % _S_PER_DAY
+        return self._local_time.local_s(self._epoch_s + now_s) % _S_PER_DAY
+
+    def _unless_set(self, now_s: float, due_s: float) -> float:
+        set_wall_s = self._local_time.change_after(self._epoch_s + now_s)
+        return due_s if set_wall_s is None else min(due_s, set_wall_s - self._epoch_s)

@@ -26,6 +26,7 @@ from edge.sessions import Checkpoint, Session
 from edge.status import Counters
 from edge.successors import Successors
 from nearcast.horizons import HORIZONS, are_probabilities, within
+from nearcast.local_time import LocalTime
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 from predictor.features import vector
@@ -74,6 +75,7 @@ class Judge:
         config: EdgeConfig,
         *,
         epoch_s: float,
+        local_time: LocalTime,
         successors: Successors,
         effects: EffectQueue[Effect],
         counters: Counters,
@@ -85,7 +87,7 @@ class Judge:
         self._asked = asked
         self._kept_s = kept_s
         self._config = config.prefetch
-        self._utc_offset_h = config.sessions.utc_offset_h
+        self._local_time = local_time
         self._epoch_s = epoch_s
         self._successors = successors
         self._effects = effects
@@ -133,7 +135,7 @@ class Judge:
             self._successors.episode(session.title_url),
             now_s,
             wall_s=self._epoch_s + now_s,
-            utc_offset_h=self._utc_offset_h,
+            local_time=self._local_time,
             share=share,
         )
         self._questions[self._next_id] = question

@@ -28,6 +28,7 @@ from edge.prefetch.value import threshold
 from edge.residents import Residents
 from edge.texts import Texts
 from edge.titles.advisor import Advisor
+from nearcast.local_time import LocalTime
 from nearcast.units import bytes_per_s_from_kbps
 
 
@@ -39,6 +40,7 @@ class Office:
         config: EdgeConfig,
         *,
         epoch_s: float,
+        local_time: LocalTime,
         media_map: MediaMap,
         advisor: Advisor,
         texts: Texts,
@@ -52,7 +54,7 @@ class Office:
             settings.windows,
             cost_now=settings.cost_now,
             epoch_s=epoch_s,
-            utc_offset_h=config.sessions.utc_offset_h,
+            local_time=local_time,
         )
         self.budget = Budget(
             settings.rate_kbps,

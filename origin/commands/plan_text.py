@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from nearcast.placement import FillWindow
 from nearcast.units import format_size
 from origin.control.api import PlanDetail, PlanRow
 from origin.placement.diff import PlanDiff
 from origin.placement.explain import Explained
 
 CHANGES_SHOWN = 10
+WINDOWS_SHOWN = 2
 ID_LENGTH = 12
 
 
@@ -69,10 +71,20 @@ def explain_lines(answers: Iterable[Explained]) -> Iterator[str]:
             f"{format_size(one.expected_bytes)} there; worth {one.worth:.2f}, cut off at "
             f"{one.cut_off:.2f}"
         )
+        if one.windows:
+            yield f"  fetches {_windows(one.windows)} (UTC)"
         if one.runner_up is not None:
             what = "the best that is not" if one.is_planned else "the least that is planned"
             other = one.runner_up
             yield f"  {what}: {other.title} {other.rendition} ({other.worth:.2f})"
+
+
+def _windows(windows: Sequence[FillWindow]) -> str:
+    shown = [
+        f"{_time(one.from_wall_s)[5:]} to {_time(one.until_wall_s)[5:]}"
+        for one in windows[:WINDOWS_SHOWN]
+    ]
+    return ", ".join(shown) + (", ..." if len(windows) > WINDOWS_SHOWN else "")
 
 
 def _time(wall_s: float) -> str:

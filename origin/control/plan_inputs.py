@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearcast.fleet import Duty, EdgeProfile, Storage
+from nearcast.local_time import LocalTime
 from nearcast.placement import EdgePlan
 from nearcast.telemetry import HEAD_S
 from origin.catalog import Title
@@ -39,6 +40,8 @@ class PlannedEdge(msgspec.Struct, frozen=True, kw_only=True):
 
     edge: str
     profile: EdgeProfile
+    clock: LocalTime | None = None
+    """Of its viewers; None: the offset in its profile holds."""
     duty: Duty
     is_up: bool
     storage: Storage | None
@@ -114,6 +117,7 @@ def _edge_input(
     return EdgeInput(
         edge=edge.edge,
         profile=edge.profile,
+        clock=edge.clock,
         duty=edge.duty,
         is_up=edge.is_up,
         storage=edge.storage,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from nearcast.local_time import fixed
 from nearcast.placement import FillWindow
 from nearcast.units import bytes_per_s_from_kbps
 from origin.placement.inputs import EdgeInput
@@ -41,7 +42,7 @@ def budget_of(edge: EdgeInput, settings: PlanSettings, from_wall_s: float) -> Bu
         if refusal
         else fill_windows(
             settings.windows,
-            edge.profile.utc_offset_h,
+            edge.clock or fixed(edge.profile.utc_offset_h),
             from_wall_s,
             from_wall_s + settings.valid_s,
         )

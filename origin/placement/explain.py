@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearcast.errors import InputError
-from nearcast.placement import EdgePlan, PlannedFile
+from nearcast.placement import EdgePlan, FillWindow, PlannedFile
 from nearcast.units import format_size
 from origin.placement.inputs import EdgeInput, PlanInputs
 from origin.placement.planner import site_name
@@ -64,6 +64,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """Edges of the same cluster for which it is planned."""
     from_edges: tuple[str, ...] = ()
     """Who is asked for it before the origin is."""
+    windows: tuple[FillWindow, ...] = ()
+    """When the edge fetches for this plan."""
     runner_up: RunnerUp | None = None
     because: str
     """All that in a sentence."""
@@ -149,6 +151,7 @@ class _Edge:
             binding=self._summary.binding,
             holders=holders,
             from_edges=file.from_edges if file else (),
+            windows=self._summary.windows,
             runner_up=self._best_left if file else self._least,
             because=_because(self._summary, file, held, worth, cut_off, holders)
             + (_guess(edge.guess_share) if worth > 0.0 else ""),

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearcast.fleet import Duty, EdgeProfile, Storage
+from nearcast.local_time import LocalTime
 from origin.placement.files import Files
 from origin.placement.settings import PlanSettings
 
@@ -16,6 +17,8 @@ class EdgeInput(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     edge: str
     profile: EdgeProfile
+    clock: LocalTime | None = None
+    """Of its viewers, to which the windows are local; None: the offset in its profile holds."""
     duty: Duty = "active"
     is_up: bool = True
     """False when it has been down so long that others should hold what it did."""

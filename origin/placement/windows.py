@@ -1,7 +1,8 @@
 """When an edge may fetch for the plan: local hours, as windows of absolute time.
 
-Hours are local by the edge's offset from UTC, which the operator sets: summer time is not known
-here, so twice a year the windows are an hour off until the offset is changed.
+A window is open at each moment at which clocks at the edge show a time within it. So where clocks
+are put forward over it there is less of it that night, or none; where they are put back over it,
+the hour that comes twice counts twice. Never is it open at a time that clocks do not show.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from nearcast.local_time import LocalTime, Span
 from nearcast.placement import FillWindow
 
 DAY_S: Final = 86_400
@@ -36,23 +38,14 @@ def parse_window(text: str) -> tuple[int, int]:
 
 
 def fill_windows(
-    texts: Sequence[str], utc_offset_h: float, from_wall_s: float, until_wall_s: float
+    texts: Sequence[str], clock: LocalTime, from_wall_s: float, until_wall_s: float
 ) -> tuple[FillWindow, ...]:
     """The windows between two times, in order; those that touch or overlap are one."""
-    offset_s = utc_offset_h * HOUR_S
-    # A window that opened yesterday may still be open.
-    first_day = math.floor((from_wall_s + offset_s) / DAY_S) - 1
-    last_day = math.floor((until_wall_s + offset_s) / DAY_S)
-    spans = sorted(
-        (day * DAY_S - offset_s + opens_s, day * DAY_S - offset_s + closes_s)
-        for day in range(first_day, last_day + 1)
-        for opens_s, closes_s in map(parse_window, texts)
-    )
+    hours = [parse_window(text) for text in texts]
     found: list[tuple[float, float]] = []
-    for opens, closes in spans:
-        start_s, end_s = max(opens, from_wall_s), min(closes, until_wall_s)
-        if start_s >= end_s:
-            continue
+    for start_s, end_s in (
+        opened for span in clock.spans(from_wall_s, until_wall_s) for opened in _within(span, hours)
+    ):
         if found and start_s <= found[-1][1]:
             found[-1] = (found[-1][0], max(found[-1][1], end_s))
         else:
@@ -61,6 +54,22 @@ def fill_windows(
         FillWindow(from_wall_s=start_s, until_wall_s=end_s)
         for start_s, end_s in found[:WINDOWS_MAX]
     )
+
+
+def _within(span: Span, hours: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
+    """What of a time over which clocks are not set is within these hours, by when it begins."""
+    # A window that opened yesterday may still be open.
+    first_day = math.floor((span.from_wall_s + span.offset_s) / DAY_S) - 1
+    last_day = math.floor((span.until_wall_s + span.offset_s) / DAY_S)
+    opened = (
+        (
+            max(day * DAY_S - span.offset_s + opens_s, span.from_wall_s),
+            min(day * DAY_S - span.offset_s + closes_s, span.until_wall_s),
+        )
+        for day in range(first_day, last_day + 1)
+        for opens_s, closes_s in hours
+    )
+    return sorted((start_s, end_s) for start_s, end_s in opened if start_s < end_s)
 
 
 def open_s(windows: Sequence[FillWindow]) -> float:

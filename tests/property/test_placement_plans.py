@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from nearcast.fleet import EdgeProfile, Storage
+from nearcast.local_time import fixed
 from nearcast.placement import EdgePlan, PlannedFile
 from nearcast.seeds import Seeds
 from nearcast.units import bytes_per_s_from_kbps
@@ -149,7 +150,7 @@ def keeps_every_budget(seed: int) -> None:
         assert one.fill_kbps_max <= min(settings.fill_kbps, edge.profile.link_kbps)
         local = fill_windows(
             settings.windows,
-            edge.profile.utc_offset_h,
+            fixed(edge.profile.utc_offset_h),
             one.valid_from_wall_s,
             one.valid_until_wall_s,
         )

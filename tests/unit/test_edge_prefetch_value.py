@@ -22,6 +22,7 @@ from edge.prefetch.trust import HALF_LIFE_S, Trust
 from edge.prefetch.value import Use, Worth, threshold, together, worth
 from nearcast.config import load
 from nearcast.errors import ConfigError
+from nearcast.local_time import fixed
 
 CONFIG = PrefetchConfig()
 H = 3600.0
@@ -50,7 +51,7 @@ class Wish:
 
 
 def hours(*windows: WindowConfig, utc_offset_h: float = 0.0) -> Hours:
-    return Hours(windows, cost_now=1.0, epoch_s=0.0, utc_offset_h=utc_offset_h)
+    return Hours(windows, cost_now=1.0, epoch_s=0.0, local_time=fixed(utc_offset_h))
 
 
 def market(trust: Trust | None = None) -> Market:

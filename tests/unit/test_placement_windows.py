@@ -2,6 +2,7 @@
 
 import pytest
 
+from nearcast.local_time import UTC, fixed
 from nearcast.placement import FillWindow
 from origin.placement.windows import DAY_S, HOUR_S, WINDOWS_MAX, fill_windows, open_s, parse_window
 
@@ -16,7 +17,9 @@ def hours(*pairs: tuple[float, float]) -> tuple[FillWindow, ...]:
 
 
 def during(texts: list[str], offset_h: float, start_h: float, end_h: float) -> object:
-    return fill_windows(texts, offset_h, MIDNIGHT_S + start_h * HOUR_S, MIDNIGHT_S + end_h * HOUR_S)
+    return fill_windows(
+        texts, fixed(offset_h), MIDNIGHT_S + start_h * HOUR_S, MIDNIGHT_S + end_h * HOUR_S
+    )
 
 
 def test_the_base_is_midnight() -> None:
@@ -46,7 +49,7 @@ def test_windows_that_touch_are_one() -> None:
 
 
 def test_there_are_no_more_than_a_plan_may_have() -> None:
-    found = fill_windows(["02:00-08:00"], 0.0, MIDNIGHT_S, MIDNIGHT_S + 100 * DAY_S)
+    found = fill_windows(["02:00-08:00"], UTC, MIDNIGHT_S, MIDNIGHT_S + 100 * DAY_S)
     assert len(found) == WINDOWS_MAX
     assert open_s(found) == WINDOWS_MAX * 6 * HOUR_S
 

@@ -166,6 +166,11 @@ class ControlCollector(Collector):
             yield CounterMetricFamily(f"nearcast_origin_{name}", text, value=value)
         for name, number, text in (
             ("fleet_connections", listener.connection_count, "Edges' connections now"),
+            (
+                "fleet_zones_unknown",
+                self._planning.unknown_zone_count,
+                "Edges planned by an offset",
+            ),
             ("page_readers", self._hub.reader_count, "Readers of events now"),
             ("database_away", float(is_away), "1 while the database cannot be reached"),
             ("database_sync_seconds", self._sync.lag_s, "What the last round took"),

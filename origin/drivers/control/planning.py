@@ -16,12 +16,14 @@ from typing import Final
 import msgspec
 
 from nearcast.fleet import Storage
+from nearcast.local_time import LocalTime
 from nearcast.placement import EdgePlan, SignedPlan
 from origin.config import OriginConfig
 from origin.control.plan_checks import Obstacle, why_not_apply
 from origin.control.plan_inputs import DAY_S, PlannedEdge, Told
 from origin.drivers.control import plan_worker
 from origin.drivers.control.admin.routes import ApiError
+from origin.drivers.control.clocks import Clocks, unknown_count
 from origin.drivers.control.identities import Identities
 from origin.drivers.control.plan_process import work_apart
 from origin.drivers.control.plan_worker import PlanMade, PlanOrder, Question
@@ -63,6 +65,7 @@ class Planning:
         self._changed = changed
         self._now_s = now_s
         self._wall_s = wall_s
+        self._clocks = Clocks()
         self._turn = asyncio.Lock()
         self.made_count = 0
         self.refusals: Counter[Obstacle] = Counter()
@@ -71,6 +74,12 @@ class Planning:
     def edges(self) -> frozenset[str]:
         """For which a plan would be."""
         return frozenset(row.edge for row in self._planned_edges())
+
+    @property
+    def unknown_zone_count(self) -> int:
+        """Edges whose time zone is not known here, so that windows go by their offset."""
+        records = (edge.record for edge in self._fleet.edges())
+        return unknown_count(record.profile for record in records if not record.revoked)
 
     async def propose(self, by: str) -> PlanHead:
         """Make one for a person, whatever is in it. Raises ApiError."""
@@ -192,6 +201,8 @@ class Planning:
         )
         fetched = await planned_bytes_since(database, since_wall_s)
         rows = self._planned_edges()
+        profiles = {row.edge: row.profile for row in rows}
+        clocks = await asyncio.to_thread(self._clocks.of, profiles)
         records = await self._store.edges()
         enrolled = {record.edge: record.enrolled_wall_s for record in records}
         plans = await self._plans_of(rows)
@@ -199,7 +210,13 @@ class Planning:
             library=self._config.library,
             told=told,
             edges=tuple(
-                _planned(row, plans, fetched.get(row.edge, 0), enrolled.get(row.edge, 0.0))
+                _planned(
+                    row,
+                    clocks[row.edge],
+                    plans,
+                    fetched.get(row.edge, 0),
+                    enrolled.get(row.edge, 0.0),
+                )
                 for row in rows
             ),
             wall_s=wall_s,
@@ -243,6 +260,7 @@ def edge_plan(signed: bytes) -> EdgePlan:
 
 def _planned(
     row: FleetEdge,
+    clock: LocalTime,
     plans: dict[tuple[str, str], EdgePlan],
     fetched_bytes: int,
     enrolled_wall_s: float,
@@ -250,6 +268,7 @@ def _planned(
     return PlannedEdge(
         edge=row.edge,
         profile=row.profile,
+        clock=clock,
         duty=row.duty,
         is_up=row.state != "dead" or row.state_age_s < DOWN_S,
         storage=row.storage,

@@ -2,7 +2,7 @@
 import { get, may, post } from "./api.js";
 import { confirm } from "./dialog.js";
 import { el, setText } from "./dom.js";
-import { DASH, bytes, count, kbps, percent, planName, span, time, windows } from "./format.js";
+import { DASH, bytes, count, kbps, percent, planName, span, time, windows, zone } from "./format.js";
 import { live } from "./live.js";
 import { SeriesPanel } from "./series.js";
 import { badge, setBadge } from "./states.js";
@@ -79,6 +79,7 @@ export function edgeView(name) {
       ["Region", edge.profile.region || DASH],
       ["Cluster", edge.profile.cluster || DASH],
       ["Networks", edge.profile.networks.join(", ") || "any"],
+      ["Viewers' clocks", zone(edge.profile)],
       ["Link to players", kbps(edge.profile.link_kbps)],
       ["Sending now", `${kbps(edge.load.client_kbps)}, ${percent(edge.load_share, 0)} of its link`],
       ["Connections", count(edge.load.connection_count)],

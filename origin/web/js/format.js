@@ -67,6 +67,12 @@ function untilText({ from_wall_s, until_wall_s }) {
 
 export const planName = (plan_id) => (plan_id ? plan_id.slice(0, 8) : "none");
 
+export function zone(profile) {
+  if (profile.time_zone) return profile.time_zone;
+  const hours = profile.utc_offset_h || 0;
+  return hours ? `UTC${hours > 0 ? "+" : "−"}${Math.abs(hours)}, all the year` : "UTC";
+}
+
 export function windows(list) {
   if (!list?.length) return "no window";
   return list
