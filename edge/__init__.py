@@ -13,6 +13,9 @@ Where to look, in the order of reading:
     targets             where a service's bytes come from
     router              which way it goes
     hot, residents      what is stored: the table hits are read from; the store and its index
+    stored, rivals      what is kept beside a body; what of one URL excludes each other
+    response_rules      how long answers are fresh by the settings, and who sees what of them
+    belongings          what objects are part of, for policies that expect something of it
     purge, tags         what operators say is outdated; what upstream says belongs together
     passes              what the answers of those passed through mean for what is stored
     desk, answers       gives it its one answer; how that answer is made

@@ -27,7 +27,7 @@ from cache.http.headers import Headers, get_one, without
 from cache.http.parts import Part
 from edge.config import EdgeConfig
 from edge.desk import Desk
-from edge.effects import CancelFill, Effect, ServeInterim, StoredObject
+from edge.effects import CancelFill, Effect, ServeInterim
 from edge.events import (
     FailureCause,
     FillBlocked,
@@ -42,10 +42,11 @@ from edge.hot import HotEntry
 from edge.open_fills import OpenFills
 from edge.peers import ONLY_IF_CACHED, damage_of, why_not_from_peer
 from edge.requests import Ask
-from edge.residents import Residents, object_id_of
+from edge.residents import Residents
 from edge.responses import Responses
 from edge.services import Services
 from edge.status import Counters
+from edge.stored import stored_of
 from edge.uncacheable import Uncacheable
 from edge.upstreams import Trouble
 from nearcast.machine import EffectQueue
@@ -325,21 +326,7 @@ class Fills:
         if not fill.is_storable:
             self._open.discard(fill, "not_stored", fill.detail, now_s, text=text)
             return
-        stored = StoredObject(
-            object_id=object_id_of(fill.url, fill.vary, fill.response_wall_s, fill.fill_id),
-            url=fill.url,
-            vary=fill.vary,
-            status=fill.status if fill.part is None else 206,
-            headers=fill.response_headers,
-            size_bytes=event.size_bytes,
-            crc32c=event.crc32c,
-            requested_wall_s=fill.requested_wall_s,
-            received_wall_s=fill.response_wall_s,
-            is_prefetch=fill.is_prefetch,
-            is_planned=fill.is_planned and fill.part is None,
-            part_first=fill.part.first if fill.part is not None else 0,
-            part_of_bytes=fill.part.of_bytes if fill.part is not None else None,
-        )
+        stored = stored_of(fill, event)
         refusal = self._residents.admit(
             fill.fill_id,
             stored,

@@ -37,12 +37,6 @@ from edge.forwarding import varying_headers
 from edge.tags import TagIndex
 from nearcast.cache_status import readable_only
 
-VARIANTS_MAX = 8
-"""Stored responses of one URL that differ by Vary; the one stored first makes room."""
-
-PARTS_MAX = 256
-"""Stored parts of one URL; the one stored first makes room."""
-
 MADE_PER_ANSWER = frozenset({"age", "cache-status", "content-length"})
 """Fields that are never sent as they were stored."""
 

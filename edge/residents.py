@@ -7,40 +7,30 @@ first, what comes in last. Whoever holds an object id may find it gone at any la
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from cache.eviction import Belonging
-from cache.http.conditional import updated
-from cache.http.freshness import StorageRules, dated
 from cache.http.headers import Headers, get_one
 from cache.http.parts import strong_etag
 from cache.http.ranges import select_range
-from cache.http.vary import vary_names
-from cache.index import ENTRY_BYTES, UNCHANGED, Index
-from edge.config import EdgeConfig, HttpConfig
+from cache.index import UNCHANGED, Index
+from edge.belongings import Belongings
+from edge.config import EdgeConfig
 from edge.effects import Commit, DropObject, Effect, SetInMemory, StoredObject, UpdateStored
-from edge.hot import PARTS_MAX, VARIANTS_MAX, HotEntry, HotTable
+from edge.hot import HotEntry, HotTable
 from edge.records import ObjectLeft
-from edge.services import Service, Services
+from edge.response_rules import ResponseRules
+from edge.rivals import is_excluded, replaced_by
 from edge.status import Counters
-from edge.tags import tags_of
+from edge.stored import index_bytes, not_from_the_future
 from nearcast.horizons import HORIZONS_S
 from nearcast.machine import EffectQueue
 from nearcast.record import Recorder
 
-FIELD_BYTES: Final = 150
-"""Of RAM for each header field of a stored object, its text apart; measured."""
-TAG_BYTES: Final = 300
-"""Likewise for each surrogate key."""
-
 NEWS_MAX: Final = 10_000
-STRAYS_MAX: Final = 100_000
-"""URLs of objects of which is not known what they are part of, as far as anybody asks."""
 
 Reason = Literal["evicted", "expired", "replaced", "invalidated", "purged", "lost"]
 
@@ -60,15 +50,13 @@ class Residents:
         self,
         config: EdgeConfig,
         *,
-        services: Services,
+        rules: ResponseRules,
         effects: EffectQueue[Effect],
         counters: Counters,
         recorder: Recorder,
     ) -> None:
         self.index = Index(config.cache())
-        self._services = services
-        self._rules = _rules(config.http)
-        self._rules_of: dict[Service, StorageRules] = {}
+        self._rules = rules
         self._is_memory_only = config.store is None
         self.prefetch_lifetime_s = (
             config.prefetch.lifetime_s if self.index.expects is None else HORIZONS_S[-1]
@@ -89,18 +77,8 @@ class Residents:
         """What comes for a plan beyond this is an object like any other; who follows one says."""
         self.unpinned: deque[str] = deque(maxlen=NEWS_MAX)
         """URLs of pinned objects that are gone or were replaced, for who follows a plan."""
-        self.belonging_of: Callable[[str], Belonging | None] = lambda url: None
-        """What an object is part of, by its URL; asked only where the policy wants to know."""
-        self._strays: OrderedDict[str, None] = OrderedDict()
-
-    def reconfigure(self, config: EdgeConfig) -> None:
-        """Judge by these settings what comes in from now on; `renew` what is here."""
-        self._rules = _rules(config.http)
-        self._rules_of.clear()
-
-    def renew(self, entry: HotEntry) -> None:
-        """Judge a resident object anew, by the settings of this moment."""
-        self._put(entry.stored)
+        self.belongings = Belongings(self.index, self.ids_of)
+        """What the objects are part of."""
 
     def __len__(self) -> int:
         return len(self._table)
@@ -147,25 +125,6 @@ class Residents:
     def entries(self) -> Iterator[HotEntry]:
         return self._table.entries()
 
-    def rules_for(self, url: str) -> StorageRules:
-        """What holds for a URL's responses that do not say all themselves."""
-        service = self._services.of_url(url)
-        if service is None:
-            return self._rules
-        rules = self._rules_of.get(service)
-        if rules is None:
-            rules = self._rules_of[service] = msgspec.structs.replace(
-                self._rules,
-                default_freshness_s=service.default_freshness_s,
-                negative_ttl_s=service.negative_ttl_s,
-            )
-        return rules
-
-    def counted(self, url: str, sent: Headers, answer: Headers) -> Headers:
-        """An answer's fields, as they are stored: Vary names what of the request counts."""
-        service = self._services.of_url(url)
-        return service.forwarding.counted(sent, answer) if service is not None else answer
-
     def ids(self) -> tuple[str, ...]:
         """Of all objects, as of now."""
         return self._table.ids()
@@ -191,7 +150,8 @@ class Residents:
     ) -> str | None:
         """Keep a finished fill, in place of what it succeeds. Says why not, or None; the caller
         lets the fill go then."""
-        for entry in self._replaced_by(stored):
+        whole, parts = self._table.variants(stored.url), self._table.parts(stored.url)
+        for entry in replaced_by(stored, whole, parts):
             if entry.stored.is_planned and stored.part_of_bytes is None:
                 stored = msgspec.structs.replace(stored, is_planned=True)
             self._remove(entry.stored.object_id, "replaced", now_s)
@@ -203,10 +163,10 @@ class Residents:
             stored.object_id,
             stored.size_bytes,
             now_s,
-            index_bytes=_index_bytes(stored),
+            index_bytes=index_bytes(stored),
             prefetch_until_s=None if stored.is_planned else prefetch_until_s,
             is_pinned=stored.is_planned,
-            belonging=self._belonging(stored.url),
+            belonging=self.belongings.of_new(stored.url),
         )
         self._left(admission.evicted, "evicted", now_s)
         if admission.refusal is not None:
@@ -222,72 +182,22 @@ class Residents:
         )
         return None
 
-    def _belonging(self, url: str) -> Belonging | None:
-        """By itself an object is known by its URL: one that is fetched again has another id."""
-        if self.index.expects is None:
-            return None
-        known = self.belonging_of(url)
-        if known is not None:
-            return known
-        self._strays[url] = None
-        if len(self._strays) > STRAYS_MAX:
-            self._strays.popitem(last=False)
-        return Belonging(group=url)
-
-    @property
-    def has_strays(self) -> bool:
-        """Whether there are objects of which it might be learnt what they are part of."""
-        return bool(self._strays)
-
-    def belongs(self, url: str, belonging: Belonging | None) -> None:
-        """It is known now what a stray is part of."""
-        if belonging is not None and url in self._strays:
-            del self._strays[url]
-            for object_id in self.ids_of(url):
-                self.index.belong(object_id, belonging)
-
-    def _replaced_by(self, stored: StoredObject) -> list[HotEntry]:
-        """What a new object succeeds, and what must make room for it."""
-        is_varied = vary_names(stored.headers) != ()
-
-        def is_same(entry: HotEntry) -> bool:
-            # One that does not vary answers every request, so it and its variants exclude
-            # each other.
-            return entry.stored.vary == stored.vary or not (entry.is_varied and is_varied)
-
-        whole, parts = self._table.variants(stored.url), self._table.parts(stored.url)
-        if stored.part_of_bytes is None:
-            gone = [entry for entry in (*whole, *parts) if is_same(entry)]
-            left = [entry for entry in whole if not is_same(entry)]
-            return gone + left[VARIANTS_MAX - 1 :]
-        gone = [entry for entry in parts if is_same(entry) and _is_succeeded(entry.stored, stored)]
-        left = [entry for entry in parts if entry not in gone]
-        # Parts that do not overlap never hold more than the whole does; so many that do are of
-        # use to nobody but who wants the store to be full of them.
-        held_bytes = stored.size_bytes
-        for number, entry in enumerate(left):
-            held_bytes += entry.stored.size_bytes
-            if number >= PARTS_MAX - 1 or held_bytes > stored.part_of_bytes:
-                return gone + left[number:]
-        return gone
-
     def restore(self, objects: Iterable[StoredObject], now_s: float, wall_s: float) -> None:
         """What the store held when the node started; what does not fit any more is dropped."""
         for told in objects:
             stored = not_from_the_future(told, wall_s)
-            if stored.object_id in self.index or any(
-                entry.stored.vary == stored.vary for entry in self._rivals(stored)
-            ):
+            whole, parts = self._table.variants(stored.url), self._table.parts(stored.url)
+            if stored.object_id in self.index or is_excluded(stored, whole, parts):
                 self._effects.emit(DropObject(object_id=stored.object_id))
                 continue
             admission = self.index.add(
                 stored.object_id,
                 stored.size_bytes,
                 now_s,
-                index_bytes=_index_bytes(stored),
+                index_bytes=index_bytes(stored),
                 is_pinned=stored.is_planned,
                 is_restored=True,
-                belonging=self._belonging(stored.url),
+                belonging=self.belongings.of_new(stored.url),
             )
             self._left(admission.evicted, "evicted", now_s)
             if admission.is_admitted:
@@ -297,34 +207,11 @@ class Residents:
             else:
                 self._effects.emit(DropObject(object_id=stored.object_id))
 
-    def _rivals(self, stored: StoredObject) -> tuple[HotEntry, ...]:
-        if stored.part_of_bytes is None:
-            return self._table.variants(stored.url)
-        parts = self._table.parts(stored.url)
-        if len(parts) >= PARTS_MAX:
-            return parts
-        return tuple(one for one in parts if _is_succeeded(one.stored, stored))
-
     def refresh(
         self, entry: HotEntry, fresh_headers: Headers, requested_wall_s: float, wall_s: float
     ) -> HotEntry:
         """A 304 confirmed the object: its fields and times are renewed."""
-        old = entry.stored
-        headers = updated(
-            old.headers,
-            dated(fresh_headers, wall_s),
-            with_cookies=self._rules.stores_set_cookie,
-        )
-        service = self._services.of_url(old.url)
-        if service is not None:
-            headers = service.forwarding.still_counted(old.headers, headers)
-        stored = msgspec.structs.replace(
-            old,
-            headers=headers,
-            requested_wall_s=requested_wall_s,
-            received_wall_s=wall_s,
-            stale_from_wall_s=None,
-        )
+        stored = self._rules.renewed(entry.stored, fresh_headers, requested_wall_s, wall_s)
         self._effects.emit(UpdateStored(stored=stored))
         return self._put(stored)
 
@@ -342,18 +229,17 @@ class Residents:
         )
 
     def _put(self, stored: StoredObject) -> HotEntry:
-        service = self._services.of_url(stored.url)
-        entry = HotEntry.of(
-            stored,
-            self.rules_for(stored.url),
-            visible=service.forwarding.visible if service is not None else None,
-        )
+        entry = self._rules.entry(stored)
         self._table.put(entry)
         if stored.is_planned:
             self._planned[stored.object_id] = None
         else:
             self._planned.pop(stored.object_id, None)
         return entry
+
+    def renew(self, entry: HotEntry) -> None:
+        """Judge a resident object anew, by the settings of this moment."""
+        self._put(entry.stored)
 
     # -- being used
 
@@ -373,8 +259,7 @@ class Residents:
     def has_prefetch_room(self, url: str, size_bytes: int, now_s: float) -> bool:
         """Whether so much of this URL could be taken in before anyone has asked, without anything
         going that is as likely used."""
-        belonging = self.belonging_of(url) if self.index.expects is not None else None
-        return self.index.has_prefetch_room(size_bytes, now_s, belonging)
+        return self.index.has_prefetch_room(size_bytes, now_s, self.belongings.of(url))
 
     def kept_s(self, probabilities: Sequence[float]) -> float:
         """How long a prefetched object stays that is used with these probabilities per horizon."""
@@ -467,55 +352,3 @@ class Residents:
         if not self._is_memory_only:
             for object_id in object_ids:
                 self._effects.emit(SetInMemory(object_id=object_id, in_memory=False))
-
-
-def _index_bytes(stored: StoredObject) -> int:
-    """What knowing of an object takes."""
-    fields_bytes = sum([len(name) + len(value) for name, value in stored.headers])
-    tags = len(tags_of(stored.headers))
-    return (
-        ENTRY_BYTES
-        + len(stored.url)
-        + fields_bytes
-        + FIELD_BYTES * len(stored.headers)
-        + TAG_BYTES * tags
-    )
-
-
-def _is_succeeded(old: StoredObject, new: StoredObject) -> bool:
-    """Whether one part of a resource is of no use beside a newer one: it lies inside it, or it is
-    of another representation."""
-    if old.part_of_bytes != new.part_of_bytes:
-        return True
-    if get_one(old.headers, "etag") != get_one(new.headers, "etag"):
-        return True
-    return (
-        new.part_first <= old.part_first
-        and old.part_first + old.size_bytes <= new.part_first + new.size_bytes
-    )
-
-
-def _rules(http: HttpConfig) -> StorageRules:
-    return StorageRules(
-        default_freshness_s=http.default_freshness_s,
-        negative_ttl_s=http.negative_ttl_s,
-        heuristic_fraction=http.heuristic_fraction,
-        heuristic_s_max=http.heuristic_s_max,
-        stores_set_cookie=http.store_set_cookie,
-        stores_any_status=http.store_any_status,
-    )
-
-
-def object_id_of(url: str, vary: Headers, received_wall_s: float, fill_id: int) -> str:
-    """A new object's name: another one for each fetch, so that what replaces an object never
-    shares its file. The wall time keeps it apart from those of earlier runs."""
-    text = f"{url}\n{vary}\n{received_wall_s!r}\n{fill_id}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def not_from_the_future(stored: StoredObject, wall_s: float) -> StoredObject:
-    """The wall clock was put back since it was stored: it counts as received just now. Else it
-    would be fresh until the clock has caught up, which may take years."""
-    if stored.received_wall_s <= wall_s:
-        return stored
-    return msgspec.structs.replace(stored, requested_wall_s=wall_s, received_wall_s=wall_s)

@@ -27,6 +27,7 @@ from edge.hot import HotEntry
 from edge.open_fills import OpenFills
 from edge.requests import Ask
 from edge.residents import Residents
+from edge.response_rules import ResponseRules
 from edge.status import Counters
 from edge.uncacheable import Uncacheable
 from edge.upstreams import ERRORS
@@ -46,6 +47,7 @@ class Responses:
         residents: Residents,
         counters: Counters,
         uncacheable: Uncacheable,
+        rules: ResponseRules,
     ) -> None:
         self._http = config.http
         self._object_bytes_max = config.object_bytes_max
@@ -55,6 +57,7 @@ class Responses:
         self._residents = residents
         self._counters = counters
         self._uncacheable = uncacheable
+        self._rules = rules
 
     def reconfigure(self, config: EdgeConfig) -> None:
         self._http = config.http
@@ -107,7 +110,7 @@ class Responses:
             ("content-length", "content-range") if fill.part is not None else ("content-length",),
         )
         fill.response_wall_s = self._epoch_s + now_s
-        fill.response_headers = self._residents.counted(
+        fill.response_headers = self._rules.counted(
             fill.url, fill.headers, dated(fill.response_headers, fill.response_wall_s)
         )
         fill.size_bytes = size_bytes if fill.part is None else fill.part.size_bytes
@@ -187,7 +190,7 @@ class Responses:
             fill.headers,
             fill.response_headers,
             received_wall_s=fill.response_wall_s,
-            rules=self._residents.rules_for(fill.url),
+            rules=self._rules.of_url(fill.url),
         )
         if not verdict.is_storable:
             fill.bar(verdict.reason)

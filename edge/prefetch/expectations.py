@@ -53,14 +53,14 @@ class Expectations:
     """Between the sessions and the cache. Feed it what sessions and the judge find."""
 
     def __init__(self, residents: Residents, media_map: MediaMap) -> None:
-        self._residents = residents
+        self._belongings = residents.belongings
         self._map = media_map
         expects = residents.index.expects
         self._hopes: Hopes | None = expects.hopes if expects is not None else None
         self._told: dict[str, _Told] = {}  # by session
         self._sorted: OrderedDict[Group, None] = OrderedDict()
         if self._hopes is not None:
-            residents.belonging_of = self._belonging
+            residents.belongings.find = self._belonging
 
     def _belonging(self, url: str) -> Belonging | None:
         group = self._group(url)
@@ -127,7 +127,7 @@ class Expectations:
             if verdict is not None and verdict.successor_url == url:
                 self.decided(verdict, now_s)
         if self._hopes is not None:
-            self._residents.belongs(url, self._belonging(url))
+            self._belongings.learned(url, self._belonging(url))
 
     def forget(self, viewer_nos: Iterable[int]) -> None:
         """Leave nothing of these viewers."""
@@ -188,11 +188,11 @@ class Expectations:
         first = next(iter(one.segments), None)
         group = self._group(first.url) if first is not None else None
         group = group or (title_url, one.rendition.id)
-        if group not in self._sorted and self._residents.has_strays:
+        if group not in self._sorted and self._belongings.has_strays:
             self._sorted[group] = None
             if len(self._sorted) > SORTED_MAX:
                 self._sorted.popitem(last=False)
             belonging = Belonging(group=group, is_told=True)
             for segment in one.segments:
-                self._residents.belongs(segment.url, belonging)
+                self._belongings.learned(segment.url, belonging)
         return group
