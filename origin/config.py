@@ -162,6 +162,8 @@ class TelemetryConfig(Section, frozen=True):
             empty: the folder `history` in the library.
         history_s: How long events wait in the database before they are put into a file.
         history_days: How long files are kept.
+        series_s: How often the page's figures by the minute are written to the database: what an
+            origin that is killed forgets of them.
     """
 
     nats_url: str = ""
@@ -171,6 +173,7 @@ class TelemetryConfig(Section, frozen=True):
     history_url: str = ""
     history_s: Positive = 300.0
     history_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 90
+    series_s: Annotated[float, msgspec.Meta(ge=1.0, le=600.0)] = 20.0
 
     def __post_init__(self) -> None:
         check_nats_url(self.nats_url, "nats_url")

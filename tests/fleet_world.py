@@ -192,6 +192,12 @@ class ControlOrigin:
             pause.wait(0.02)
 
 
+def shown_bytes(origin: ControlOrigin, path: str) -> int:
+    """What clients took within the hour, by the charts of `/fleet` or `/edges/NAME`."""
+    points = origin.api("GET", f"{path}/series?window_s=3600&step_s=60")["points"]
+    return sum(point["demand_bytes"] for point in points)
+
+
 class SaidEdge:
     """Speaks to a fleet port over one kept connection. `folder` holds its certificate."""
 

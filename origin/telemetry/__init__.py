@@ -2,9 +2,10 @@
 
 Where to look:
 
-    pieces     reads a piece of a segment: events that count, and how many do not
-    cursors    which pieces are next, which came before, which come too early
-    sums       what events add up to, by the hour
-    series     figures of each edge and of all by the minute, from their heartbeats
-    demand     arrays of what was wanted, for the forecast
+    pieces          reads a piece of a segment: events that count, and how many do not
+    cursors         which pieces are next, which came before, which come too early
+    sums            what events add up to, by the hour
+    series          figures of each edge and of all by the minute, from their heartbeats
+    series_minutes  a minute of them, as it is written down
+    demand          arrays of what was wanted, for the forecast
 """

@@ -3,12 +3,14 @@
 What a counter has grown by since the heartbeat before belongs to the minutes in between, in equal
 parts where these are several (an edge that nobody heard of for a while).
 
-A thousand edges for a day take 101 MB: 1,440 rows of 17 four-byte figures each. What was before the
-start of this process is in the history, not here.
+A thousand edges for a day take 101 MB: 1,440 rows of 17 four-byte figures each. Which minutes have
+changed is remembered, so that they can be written down (`origin.telemetry.series_minutes`) and read
+again by the process after this one, and by the other origins of the fleet.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from origin.telemetry.growth import AT, COUNTERS, EDGES_MAX, Grown, ratios
+from origin.telemetry.series_minutes import COLUMNS, FLEET, EdgeMinutes, MinuteFigures
 
 MINUTE_S: Final = 60
 MINUTES: Final = 24 * 60
-_COLUMNS: Final = (*COUNTERS, "client_kbps")
 _GAUGE: Final = len(COUNTERS)
 
 
@@ -52,10 +54,16 @@ class _Ring:
 
     def __init__(self) -> None:
         self.minutes = np.full(MINUTES, -1, dtype=np.int32)
-        self.figures = np.zeros((MINUTES, len(_COLUMNS)), dtype=np.float32)
+        self.figures = np.zeros((MINUTES, len(COLUMNS)), dtype=np.float32)
+
+    def has(self, minute: int) -> bool:
+        return bool(self.minutes[minute % MINUTES] == minute)
 
     def row(self, minute: int) -> NDArray[np.float32]:
         at = minute % MINUTES
+        if self.minutes[at] > minute:
+            # An edge that nobody heard of for more than a day: its place has another minute.
+            return np.zeros(len(COLUMNS), dtype=np.float32)
         if self.minutes[at] != minute:
             self.minutes[at] = minute
             self.figures[at] = 0.0
@@ -75,6 +83,7 @@ class Series:
         self._rings: dict[str, _Ring] = {}
         self._loads: dict[str, _Load] = {}  # of those heard of, last those heard of last
         self._fleet = _Ring()
+        self._changed: set[int] = set()
 
     def take(self, grown: Grown) -> None:
         before = self._loads.pop(grown.edge, None)
@@ -103,19 +112,69 @@ class Series:
         """Of all edges together."""
         return _points(self._fleet, until_wall_s, window_s, step_s)
 
+    # What is written down, and read again
+
+    def take_changed(self, count_max: int) -> tuple[int, ...]:
+        """The newest minutes that have changed since they were taken here, oldest first."""
+        if self._changed:
+            oldest = max(self._changed) - MINUTES
+            self._changed = {minute for minute in self._changed if minute > oldest}
+        taken = sorted(self._changed)[-count_max:]
+        self._changed.difference_update(taken)
+        return tuple(taken)
+
+    def changed(self, minutes: Iterable[int]) -> None:
+        """They could not be written down."""
+        self._changed.update(minutes)
+
+    def minute(self, minute: int) -> MinuteFigures:
+        """Of all edges that have figures of it, and of all together."""
+        rings = {FLEET: self._fleet, **self._rings}
+        found = {edge: ring.row(minute) for edge, ring in rings.items() if ring.has(minute)}
+        figures = np.array(list(found.values()), dtype=np.float32).reshape(-1, len(COLUMNS))
+        return MinuteFigures(minute=minute, edges=tuple(found), figures=figures)
+
+    def replace(self, edges: Sequence[EdgeMinutes]) -> None:
+        """Minutes that are over, as they were written by another who has heard all of them."""
+        for one in edges:
+            ring, places = self._ring(one.edge), one.minutes % MINUTES
+            fits = ring.minutes[places] <= one.minutes
+            ring.minutes[places[fits]] = one.minutes[fits]
+            ring.figures[places[fits]] = one.figures[fits]
+            self._changed.difference_update(one.minutes.tolist() if one.edge == FLEET else ())
+
+    def add(self, edges: Sequence[EdgeMinutes]) -> None:
+        """What was written before anything was heard here: to be called once for a minute."""
+        for one in edges:
+            ring, places = self._ring(one.edge), one.minutes % MINUTES
+            is_there = ring.minutes[places] == one.minutes
+            ring.figures[places[is_there], :_GAUGE] += one.figures[is_there, :_GAUGE]
+            is_new = ring.minutes[places] < one.minutes
+            ring.minutes[places[is_new]] = one.minutes[is_new]
+            ring.figures[places[is_new]] = one.figures[is_new]
+
+    def _ring(self, edge: str) -> _Ring:
+        if edge == FLEET:
+            return self._fleet
+        ring = self._rings.get(edge)
+        if ring is None:
+            ring = self._rings[edge] = _Ring()
+        return ring
+
     def _add(self, grown: Grown) -> None:
         last_minute = int(grown.until_wall_s // MINUTE_S)
         first_minute = min(int(grown.from_wall_s // MINUTE_S) + 1, last_minute)
         first_minute = max(first_minute, last_minute - MINUTES + 1)
         part = grown.counts / (last_minute - first_minute + 1)
-        for ring in (self._rings.setdefault(grown.edge, _Ring()), self._fleet):
+        self._changed.update(range(first_minute, last_minute + 1))
+        for ring in (self._ring(grown.edge), self._fleet):
             for minute in range(first_minute, last_minute + 1):
                 ring.row(minute)[:_GAUGE] += part
 
     def _gauge(self, edge: str, kbps: float, before_kbps: float, wall_s: float) -> None:
         """The newest value of the minute stands for it; the fleet's is the sum of the newest."""
         minute = int(wall_s // MINUTE_S)
-        self._rings.setdefault(edge, _Ring()).row(minute)[_GAUGE] = kbps
+        self._ring(edge).row(minute)[_GAUGE] = kbps
         is_new = self._fleet.minutes[minute % MINUTES] != minute
         row = self._fleet.row(minute)
         if is_new:

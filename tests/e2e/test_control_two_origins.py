@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nearcast import fleet
 from nearcast.plan_signing import read_plan
-from tests.fleet_world import ControlOrigin, SaidEdge, empty_library
+from tests.fleet_world import ControlOrigin, SaidEdge, empty_library, shown_bytes
 from tests.servers import PostgresServer
 
 
@@ -85,7 +85,8 @@ def test_a_restarted_origin_knows_its_fleet(tmp_path: Path) -> None:
     library = empty_library(tmp_path / "library")
     with ControlOrigin(library) as first:
         edge = first.enrol("ams-1", url="http://127.0.0.1:9")
-        assert edge.beat().status == 200
+        for client_bytes in (0, 7_000_000):
+            assert edge.beat(traffic={"client_bytes": client_bytes}).status == 200
         first.wait_for(lambda: first.edge("ams-1")["state"] == "alive")
         fingerprint = edge.answer.authority_pem
         assert first.stop() == 0
@@ -93,10 +94,12 @@ def test_a_restarted_origin_knows_its_fleet(tmp_path: Path) -> None:
         row = second.edge("ams-1")
         assert row["state"] in ("alive", "unknown")
         assert row["used_bytes"] == 10**11
+        second.wait_for(lambda: shown_bytes(second, "/edges/ams-1") == 7_000_000)
         second.adopt(edge)
         reply = edge.beat(sequence_no=edge.sequence_no)
         assert reply.error == "replayed", "what was heard before the restart is not heard anew"
-        assert edge.beat().status == 200
+        assert edge.beat(traffic={"client_bytes": 9_000_000}).status == 200
+        second.wait_for(lambda: shown_bytes(second, "/fleet") == 9_000_000)
         authority = edge.request("GET", "/v1/fleet/authority").body.decode()
         assert authority == fingerprint
 

@@ -48,6 +48,7 @@ from origin.drivers.control.planning import Planning
 from origin.drivers.control.players import Players
 from origin.drivers.control.probes import Prober
 from origin.drivers.control.public import Public
+from origin.drivers.control.series_keeper import SeriesKeeper
 from origin.drivers.control.sync import Sync
 from origin.drivers.control.token_file import TOKEN_FILE, URL_FILE, made_or_read
 from origin.drivers.control.upkeep import Upkeep
@@ -166,6 +167,10 @@ class Control:
             seen_wall_s=wall_s,
         )
         sync = self._sync = view.sync = Sync(store, identities, desk, self, origin)
+        figures = self._series_keeper = SeriesKeeper(
+            store, view.series, self._is_known, sync.write, self.origin_id,
+            lambda: view.origin_count > 1, self._origin.telemetry.series_s,
+        )  # fmt: skip
         self._collector = ControlCollector(
             view, desk, self._fleet_port, sync, players, self._public, self._telemetry, self.hub,
             planning, clock, keeper,
@@ -185,6 +190,7 @@ class Control:
             ("control.figures", self._tell),
             ("control.planning", clock.run),
             ("control.upkeep", upkeep.run),
+            ("control.series", figures.run),
             ("control.certificate", self._recertify),
         ):
             keeper.keep(name, work)
@@ -207,6 +213,7 @@ class Control:
                 async with asyncio.timeout(3.0):
                     if self._sync is not None:
                         await self._sync.write()
+                        await self._series_keeper.close()
                         await self._store.remove_origin(self.origin_id)
                         await self._plan_clock.release()
                         await self._upkeep.release()

@@ -73,6 +73,7 @@ class Sync:
         self._observations_revision = 0
         self._origins: tuple[tuple[str, str], ...] = ()
         self._now = asyncio.Event()
+        self._turn = asyncio.Lock()
         self.away_since_wall_s: float | None = None
         self.lag_s = 0.0
         """What the last round took."""
@@ -114,7 +115,12 @@ class Sync:
         self.lag_s = time.monotonic() - began_s
 
     async def write(self) -> None:
-        """What waits; called a last time before the end."""
+        """What waits; called a last time before the end. When it returns, all that was heard before
+        the call is written."""
+        async with self._turn:
+            await self._write()
+
+    async def _write(self) -> None:
         wall_s = self._wall_s()
         await self._store.put_origin(msgspec.structs.replace(self._origin, seen_wall_s=wall_s))
         beats, self._desk.heartbeats = self._desk.heartbeats, {}

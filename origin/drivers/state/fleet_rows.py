@@ -78,7 +78,10 @@ async def change_edge(
     before = await one_edge(connection, edge)
     if before is None:
         return None
-    after = msgspec.structs.replace(before, changed_wall_s=wall_s, **fields)
+    profile = msgspec.structs.replace(before.profile, **fields.get("profile", {}))
+    after = msgspec.structs.replace(
+        before, **{**fields, "profile": profile, "changed_wall_s": wall_s}
+    )
     await put_edge(connection, after, by=by, action=action)
     return after
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from origin.drivers.state.database import Database
 from origin.drivers.state.errors import StateError
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest of migrations/versions; a test compares the two."""
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 # Any number will do that no other program takes for its own lock.

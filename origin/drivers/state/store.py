@@ -88,7 +88,8 @@ class ControlStore:
     async def change_edge(
         self, edge: str, *, wall_s: float, by: str, action: str, **fields: object
     ) -> EdgeRecord | None:
-        """Change some fields, as they are in the database now; None: there is no such edge."""
+        """Change some fields, as they are in the database now, and of `profile` those it names;
+        None: there is no such edge."""
         async with self.database.writing() as connection:
             return await fleet_rows.change_edge(
                 connection, edge, wall_s=wall_s, by=by, action=action, fields=fields

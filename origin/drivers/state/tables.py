@@ -262,6 +262,16 @@ telemetry_pieces = sql.Table(
     sqlite_autoincrement=True,
 )
 
+# Figures of all edges by the minute for a day, for the page (origin.telemetry.series_minutes).
+series_minutes = sql.Table(
+    "series_minutes",
+    metadata,
+    sql.Column("minute", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("is_whole", sql.Boolean(create_constraint=False), nullable=False),
+    sql.Column("body", sql.LargeBinary, nullable=False),
+    sql.Column("revision", sql.BigInteger, nullable=False, index=True),
+)
+
 # The files that make up the history; one that is not named here is none of it.
 history_files = sql.Table(
     "history_files",
