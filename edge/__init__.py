@@ -24,7 +24,8 @@ Where to look, in the order of reading:
     a fetch from upstream
     fill, open_fills    one; all that are open
     responses           what the head of upstream's answer means
-    fills               how requests join one, and how it ends
+    fills               how requests join one; what is fetched though nobody waits
+    fill_course         how one goes on, and how it ends
     uncacheable         URLs not worth waiting for
     deadlines           which fetch has been silent for too long
     peers               what may be taken from another edge

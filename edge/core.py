@@ -41,6 +41,7 @@ from edge.events import (
     ResponseEnded,
     Restored,
 )
+from edge.fill_course import FillCourse
 from edge.fills import Fills
 from edge.fleet.digest import HeldTitles
 from edge.fleet.following import Following
@@ -131,7 +132,7 @@ class EdgeCore:
         self._responses = Responses(
             config,
             epoch_s=epoch_s,
-            fills=self._open_fills,
+            open_fills=self._open_fills,
             desk=desk,
             residents=self._residents,
             counters=self._counters,
@@ -140,20 +141,28 @@ class EdgeCore:
         )
         self._fills = Fills(
             config,
+            open_fills=self._open_fills,
+            responses=self._responses,
+            desk=desk,
+            residents=self._residents,
+            counters=self._counters,
+            services=self.services,
+        )
+        self._course = FillCourse(
+            config,
             effects=self._effects,
-            fills=self._open_fills,
+            open_fills=self._open_fills,
             responses=self._responses,
             desk=desk,
             residents=self._residents,
             counters=self._counters,
             uncacheable=uncacheable,
-            services=self.services,
         )
         self._passes = Passes(
             epoch_s=epoch_s,
             services=self.services,
             residents=self._residents,
-            fills=self._fills,
+            open_fills=self._open_fills,
         )
         self._router = Router(
             config,
@@ -270,22 +279,22 @@ class EdgeCore:
                 self._hits_served(event, now_s)
             case ResponseEnded(request_id=request_id, sent_bytes=sent_bytes):
                 if self._ledger.close(request_id, sent_bytes, now_s):
-                    self._fills.request_over(request_id, now_s)
+                    self._course.request_over(request_id, now_s)
             case ClientLeft(request_id=request_id, sent_bytes=sent_bytes):
                 if self._ledger.close(request_id, sent_bytes, now_s):
-                    self._fills.client_left(request_id, now_s)
+                    self._course.client_left(request_id, now_s)
             case FillHeaders():
-                self._fills.headers(event, now_s)
+                self._course.headers(event, now_s)
             case FillProgress():
-                self._foresight.received(self._fills.progress(event, now_s), now_s)
+                self._foresight.received(self._course.progress(event, now_s), now_s)
             case FillEnded():
-                self._foresight.received(self._fills.ended(event, now_s), now_s)
+                self._foresight.received(self._course.ended(event, now_s), now_s)
             case FillFailed():
-                self._fills.failed(event, now_s)
+                self._course.failed(event, now_s)
             case FillInterim():
-                self._fills.interim(event, now_s)
+                self._course.interim(event, now_s)
             case FillBlocked():
-                self._fills.blocked(event, now_s)
+                self._course.blocked(event, now_s)
             case _:
                 self._handle_rare(event, now_s)
         self._settle(now_s)
@@ -339,7 +348,7 @@ class EdgeCore:
     def advance(self, now_s: float) -> None:
         self._see_time(now_s)
         self._residents.advance(now_s)
-        self._fills.advance(now_s)
+        self._course.advance(now_s)
         self._purges.advance(now_s)
         self._foresight.advance(now_s)
         self._settle(now_s)
@@ -347,7 +356,7 @@ class EdgeCore:
     def deadline_s(self) -> float | None:
         deadlines = (
             self._residents.deadline_s(),
-            self._fills.deadline_s(),
+            self._course.deadline_s(),
             self._purges.deadline_s(self._now_s),
             self._foresight.deadline_s(self._now_s),
             self._following.deadline_s(self._now_s),
@@ -417,6 +426,7 @@ class EdgeCore:
             self._desk,
             self._open_fills,
             self._fills,
+            self._course,
             self._responses,
             self._router,
             self._foresight,

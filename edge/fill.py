@@ -66,7 +66,8 @@ class FillOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fill:
-    """An open fill. The record of facts; what follows from them is decided in `Fills`."""
+    """An open fill. The record of facts; what follows from them is decided in
+    `edge.responses` and `edge.fill_course`."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ heard of, and that its upstream's health is told of its start and its end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cache.http.conditional import revalidation_headers
 from cache.http.headers import Headers, get_one
@@ -133,12 +133,14 @@ class OpenFills:
         peer: str = "",
         bytes_max: int | None = None,
         leave_bytes: int | None = None,
+        waiting: Sequence[Waiter] = (),
     ) -> Fill:
         """Fetch a URL; with conditions where that may confirm what is stored.
         `prefetch_until_s`: nobody has asked for it, and that is how long it is kept.
         `range_text`: the Range of the part that is wanted. `continues`: only what lies behind
         this part is asked for. `is_planned`: a placement plan wants it, from this `peer` or from
-        upstream, up to `bytes_max`, and for now `leave_bytes` of it."""
+        upstream, up to `bytes_max`, and for now `leave_bytes` of it. `waiting`: who waits
+        for it already."""
         conditions = revalidation_headers(confirms.stored.headers) if confirms is not None else ()
         wanted: Headers = (("range", range_text),) if range_text is not None else ()
         held = _held(continues) if continues is not None else None
@@ -184,6 +186,8 @@ class OpenFills:
                 leave_bytes=leave_bytes,
             )
         )
+        for waiter in waiting:
+            self.wait(fill, waiter)
         return fill
 
     def wait(self, fill: Fill, waiter: Waiter) -> None:
@@ -201,6 +205,13 @@ class OpenFills:
         fill.waiting.pop(request_id, None)
         fill.readers.discard(request_id)
         self._of_request.pop(request_id, None)
+
+    def take_waiting(self, fill: Fill) -> tuple[Waiter, ...]:
+        """Nobody waits for the fill any more; who did, to be answered another way."""
+        waiting = tuple(fill.waiting.values())
+        for waiter in waiting:
+            self.forget(fill, waiter.ask.request_id)
+        return waiting
 
     def resubmit(self, ask: Ask) -> None:
         """The request waited for something that does not answer it: route it again."""

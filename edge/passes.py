@@ -16,8 +16,8 @@ from cache.http.conditional import confirms
 from cache.http.headers import Headers, get_one
 from edge.effects import PassThrough
 from edge.events import PassAnswered
-from edge.fills import Fills
 from edge.hot import HotEntry
+from edge.open_fills import OpenFills
 from edge.residents import Residents
 from edge.services import Services
 
@@ -31,17 +31,17 @@ class Passes:
     """Hears what became of the requests that were passed through."""
 
     def __init__(
-        self, *, epoch_s: float, services: Services, residents: Residents, fills: Fills
+        self, *, epoch_s: float, services: Services, residents: Residents, open_fills: OpenFills
     ) -> None:
         self._epoch_s = epoch_s
         self._services = services
         self._residents = residents
-        self._fills = fills
+        self._open = open_fills
 
     def begun(self, method: str, url: str) -> None:
         """A request goes upstream. What a write may change while it is fetched is not kept."""
         if method not in _SAFE:
-            self._fills.spoil(url)
+            self._spoil(url)
 
     def answered(self, event: PassAnswered, now_s: float) -> None:
         passed = event.passed
@@ -52,7 +52,12 @@ class Passes:
                 url = self._services.canonical(named)
                 if url is not None:
                     self._residents.invalidate(url, now_s)
-                    self._fills.spoil(url)
+                    self._spoil(url)
+
+    def _spoil(self, url: str) -> None:
+        """What is being fetched may hold what upstream no longer has: it is not stored."""
+        for fill in self._open.of_url(url):
+            self._open.bar(fill, "invalidated")
 
     def _head(self, passed: PassThrough, headers: Headers, now_s: float) -> None:
         url = self._services.canonical(passed.url)

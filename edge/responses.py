@@ -42,7 +42,7 @@ class Responses:
         config: EdgeConfig,
         *,
         epoch_s: float,
-        fills: OpenFills,
+        open_fills: OpenFills,
         desk: Desk,
         residents: Residents,
         counters: Counters,
@@ -52,7 +52,7 @@ class Responses:
         self._http = config.http
         self._object_bytes_max = config.object_bytes_max
         self._epoch_s = epoch_s
-        self._open = fills
+        self._open = open_fills
         self._desk = desk
         self._residents = residents
         self._counters = counters
@@ -121,14 +121,10 @@ class Responses:
         """The rest does not fit what is held, which is therefore outdated: fetch it whole."""
         assert fill.continues is not None
         self._residents.lose(fill.continues.object_id, now_s)
-        waiting = tuple(fill.waiting.values())
-        for waiter in waiting:
-            self._open.forget(fill, waiter.ask.request_id)
+        waiting = self._open.take_waiting(fill)
         self._open.cancel(fill, "the rest of another object", now_s)
         if waiting:
-            again = self._open.start(fill.url, fill.headers, now_s)
-            for waiter in waiting:
-                self._open.wait(again, waiter)
+            self._open.start(fill.url, fill.headers, now_s, waiting=waiting)
 
     def answer(self, fill: Fill, waiter: Waiter, fit: Fit | None = None) -> None:
         """Let a request read a fill whose head is here, or find its answer another way."""
@@ -153,9 +149,9 @@ class Responses:
             entry = self._residents.find(fill.url, ask.method, ask.headers)
             if entry is None or not self._may_stand_in(ask, entry, now_s):
                 continue
-            self._open.forget(fill, waiter.ask.request_id)
+            self._open.forget(fill, ask.request_id)
             self._desk.serve_stale(
-                waiter.ask,
+                ask,
                 entry,
                 now_s,
                 fwd_status=fwd_status,
@@ -178,8 +174,7 @@ class Responses:
         )
 
     def refuse_waiting(self, fill: Fill, status: int, detail: str) -> None:
-        for waiter in tuple(fill.waiting.values()):
-            self._open.forget(fill, waiter.ask.request_id)
+        for waiter in self._open.take_waiting(fill):
             self._desk.refuse(waiter.ask.request_id, waiter.ask.method, status, detail)
 
     def _judge(self, fill: Fill, now_s: float) -> None:
@@ -239,12 +234,11 @@ class Responses:
         for other in self._residents.alike(renewed):
             self._residents.refresh(other, headers, fill.requested_wall_s, self._epoch_s + now_s)
         self._counters.revalidations += 1
-        for waiter in tuple(fill.waiting.values()):
-            self._open.forget(fill, waiter.ask.request_id)
+        for waiter in self._open.take_waiting(fill):
             ask = waiter.ask
             if self._residents.find(fill.url, ask.method, ask.headers) is renewed:
                 self._desk.serve_forwarded(
-                    waiter.ask,
+                    ask,
                     renewed,
                     now_s,
                     fwd=waiter.fwd,
@@ -252,7 +246,7 @@ class Responses:
                     is_collapsed=waiter.is_collapsed,
                 )
             else:
-                self._open.resubmit(waiter.ask)
+                self._open.resubmit(ask)
         self._open.spend(fill)
 
     def _ask_again(self, fill: Fill, now_s: float) -> None:
@@ -260,14 +254,12 @@ class Responses:
         if fill.revalidates is None:
             self._give_up(fill, "upstream answered 304 to a plain GET", now_s)
             return
-        waiting = tuple(fill.waiting.values())
-        for waiter in waiting:
-            self._open.forget(fill, waiter.ask.request_id)
+        waiting = self._open.take_waiting(fill)
         self._open.cancel(fill, "304 for another object", now_s)
         if waiting:
-            again = self._open.start(fill.url, fill.headers, now_s, range_text=fill.range_text)
-            for waiter in waiting:
-                self._open.wait(again, waiter)
+            self._open.start(
+                fill.url, fill.headers, now_s, range_text=fill.range_text, waiting=waiting
+            )
 
     def _give_up(self, fill: Fill, detail: str, now_s: float) -> None:
         """Upstream's answer cannot be used."""
