@@ -49,6 +49,9 @@ Text = Annotated[str, msgspec.Meta(max_length=200)]
 Url = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https?://[^/?#\s]+$(?!\n)")]
 """Scheme and authority alone."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+NetworkTexts = Annotated[tuple[Text, ...], msgspec.Meta(max_length=64)]
+LinkKbps = Annotated[float, msgspec.Meta(gt=0.0, le=1e9)]
+UtcOffset = Annotated[float, msgspec.Meta(ge=-14.0, le=14.0)]
 Amount = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
@@ -71,19 +74,19 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EdgeProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """What an edge says of itself when it enrols; to say something else it enrols anew."""
+    """What an edge says of itself when it enrols; the operator may change it at the origin."""
 
     url: Url
     """Where players and other edges reach it."""
     cluster: Text = ""
     """Edges of one site fill from each other first; empty: it stands alone."""
     region: Text = ""
-    networks: Annotated[tuple[Text, ...], msgspec.Meta(max_length=64)] = ()
+    networks: NetworkTexts = ()
     """CIDR blocks of clients that are near it."""
     capacity_bytes: Count
-    link_kbps: Annotated[float, msgspec.Meta(gt=0.0, le=1e9)] = 1_000_000.0
+    link_kbps: LinkKbps = 1_000_000.0
     """What it can send to players."""
-    utc_offset_h: Annotated[float, msgspec.Meta(ge=-14.0, le=14.0)] = 0.0
+    utc_offset_h: UtcOffset = 0.0
     """Of its viewers' clocks, for an origin that does not know `time_zone`."""
     time_zone: ZoneName = ""
     """In which its viewers live; empty: `utc_offset_h` holds all the year."""

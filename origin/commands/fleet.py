@@ -113,6 +113,66 @@ def maintenance(
     _say(_set_duty(edge, duty, library, admin, token_file), json_file)
 
 
+@fleet_app.command(
+    "set", epilog="Example: nearcast origin fleet set ams-1 --time-zone Europe/Berlin"
+)
+def set_profile(
+    edge: Edge,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where players and other edges reach it.")
+    ] = None,
+    cluster: Annotated[str | None, typer.Option(metavar="NAME", help="Its site.")] = None,
+    region: Annotated[str | None, typer.Option(metavar="NAME", help="Where it is.")] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR", help="Clients that are near it, all of them; may be given again."
+        ),
+    ] = None,
+    capacity: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What its store may hold, e.g. 10GB.")
+    ] = None,
+    link_kbps: Annotated[
+        float | None, typer.Option(metavar="KBPS", help="What it can send to players.")
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(metavar="ZONE", help="In which its viewers live, such as Europe/Berlin."),
+    ] = None,
+    utc_offset: Annotated[
+        float | None,
+        typer.Option(metavar="HOURS", help="Instead: of their clocks to UTC, all the year."),
+    ] = None,
+    library: Library = LIBRARY_DEFAULT,
+    admin: AdminUrl = None,
+    token_file: TokenFile = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Change what an edge said of itself when it enrolled; what is not named stays. Players follow
+    a new URL or other networks with their next question, plans with the next plan."""
+    from nearcast.units import parse_size
+    from origin.commands.fleet_table import profile_lines
+    from origin.control.api import ProfileNow, ProfileWanted
+    from origin.drivers.control.client import part
+
+    check_json_file(json_file)
+    wanted = ProfileWanted(
+        url=url.rstrip("/") if url is not None else None,
+        cluster=cluster,
+        region=region,
+        networks=tuple(filter(None, network)) if network is not None else None,
+        capacity_bytes=parse_size(capacity) if capacity is not None else None,
+        link_kbps=link_kbps,
+        time_zone=time_zone,
+        utc_offset_h=utc_offset,
+    )
+    path = f"/edges/{part(_checked(edge))}/profile"
+    now = client(library, admin, token_file).post(path, wanted, ProfileNow)
+    for line in profile_lines(now.edge, now.profile):
+        typer.echo(line)
+    write_json(json_file, now)
+
+
 @fleet_app.command(epilog="Example: nearcast origin fleet revoke ams-1")
 def revoke(
     edge: Edge,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nearcast.fleet import EdgeProfile
 from nearcast.units import format_size
 from origin.control.api import EdgeRow, FleetTotals
 from origin.control.rows import group
@@ -46,14 +47,13 @@ def summary(totals: FleetTotals) -> str:
     return text
 
 
-def detail(row: EdgeRow, reason: str) -> Iterator[str]:
-    """More of one edge."""
-    yield f"{row.edge} at {row.url}: {group(row)} ({reason})"
-    yield f"  cluster {row.cluster or '-'}, region {row.region or '-'}"
-    yield (
-        f"  {format_size(row.used_bytes)} of {format_size(row.capacity_bytes)} used, "
-        f"{format_size(row.pinned_bytes)} pinned by plan"
-    )
+def profile_lines(edge: str, profile: EdgeProfile) -> Iterator[str]:
+    """What is known of an edge from its enrolment and from the operator."""
+    clocks = profile.time_zone or f"UTC{profile.utc_offset_h:+g} h"
+    yield f"{edge} at {profile.url}"
+    yield f"  cluster {profile.cluster or '-'}, region {profile.region or '-'}, clocks {clocks}"
+    yield f"  {format_size(profile.capacity_bytes)}, {rate(profile.link_kbps)} to players"
+    yield f"  near {', '.join(profile.networks) or 'nobody in particular'}"
 
 
 def rate(kbps: float) -> str:

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import msgspec
 
-from nearcast.fleet import Duty, EdgeId
+from nearcast.fleet import (
+    Count,
+    Duty,
+    EdgeId,
+    EdgeProfile,
+    LinkKbps,
+    NetworkTexts,
+    Text,
+    Url,
+    UtcOffset,
+)
+from nearcast.local_time import ZoneName
 from origin.fleet.events import FleetEdge, State
 from origin.placement.explain import Explained
 from origin.placement.summary import PlanSummary
@@ -118,6 +129,26 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
 class DutyWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     duty: Duty
+
+
+class ProfileWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of an edge's profile is to be another; null: it stays."""
+
+    url: Url | None = None
+    cluster: Text | None = None
+    region: Text | None = None
+    networks: NetworkTexts | None = None
+    """All of them, not those to add."""
+    capacity_bytes: Count | None = None
+    link_kbps: LinkKbps | None = None
+    time_zone: ZoneName | None = None
+    utc_offset_h: UtcOffset | None = None
+    """Instead of a time zone."""
+
+
+class ProfileNow(msgspec.Struct, frozen=True, kw_only=True):
+    edge: str
+    profile: EdgeProfile
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -230,22 +230,27 @@ class Fleet:
 
     def _put(self, records: tuple[EdgeRecord, ...], now_s: float) -> None:
         changed: list[WatchedEdge] = []
+        anew: list[WatchedEdge] = []  # of these, what was seen before says nothing
         for record in records:
             edge = self._edges.get(record.edge)
             if edge is None or (edge.record.revoked and not record.revoked):
                 self._edges[record.edge] = edge = WatchedEdge(record, now_s)
-                changed.append(edge)
+                anew.append(edge)
             elif edge.record != record:
                 before, edge.record = edge.record, record
-                if _is_idle(before) != _is_idle(record) or before.profile != record.profile:
+                is_elsewhere = before.profile.url != record.profile.url
+                if _is_idle(before) != _is_idle(record) or is_elsewhere:
+                    anew.append(edge)
+                elif before.profile != record.profile:
                     changed.append(edge)
+        changed += anew
         if not changed:
             return
         self.generation += 1
         self._observers.put(
             {edge.edge: edge.record.profile.cluster for edge in changed if not edge.record.revoked}
         )
-        for edge in changed:
+        for edge in anew:
             if edge.record.revoked:
                 self._observers.remove(edge.edge)
             if _is_idle(edge.record):

@@ -211,6 +211,45 @@ def test_commands_ask_the_running_origin(
     assert "--library" in capsys.readouterr().err
 
 
+def test_an_edge_that_moves_is_told_at_the_origin(
+    origin: ControlOrigin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = ["--library", str(origin.library)]
+    edge = origin.enrol("moves-1", region="eu", networks=("192.0.2.0/24",), utc_offset_h=1.0)
+    assert edge.beat().status == 200
+    change = ["origin", "fleet", "set", "moves-1", *found]
+    moved = "http://192.0.2.9:8081"
+    assert main([*change, "--url", moved, "--time-zone", "Asia/Kathmandu"]) == 0
+    assert "clocks Asia/Kathmandu" in capsys.readouterr().out
+    assert origin.edge("moves-1")["url"] == moved
+    profile = origin.api("GET", "/edges/moves-1")["edge"]["profile"]
+    assert (profile["time_zone"], profile["utc_offset_h"]) == ("Asia/Kathmandu", 5.75)
+    assert (profile["region"], profile["networks"]) == ("eu", ["192.0.2.0/24"])
+    assert edge.beat().status == 200  # with the certificate it has
+    assert main([*change, "--network", "2001:db8::/32", "--utc-offset", "2"]) == 0
+    profile = origin.api("GET", "/edges/moves-1")["edge"]["profile"]
+    assert (profile["time_zone"], profile["utc_offset_h"]) == ("", 2.0)
+    assert profile["networks"] == ["2001:db8::/32"]
+    entry = origin.api("GET", "/audit?limit=1")["entries"][0]
+    assert (entry["action"], entry["subject"]) == ("edge.profile", "moves-1")
+    assert json.loads(entry["before"])["profile"]["time_zone"] == "Asia/Kathmandu"
+    capsys.readouterr()
+    for bad, why in (
+        ([], "say what"),
+        (["--time-zone", "Asia/Tokio"], "such as Asia/Tokyo"),
+        (["--time-zone", "Asia/Tokyo", "--utc-offset", "9"], "exclude each other"),
+        (["--network", "192.0.2.0/33"], "192.0.2.0/33"),
+        (["--url", "http://user@host:1"], "http://HOST:PORT"),
+        (["--link-kbps", "0"], "link_kbps"),
+    ):
+        assert main([*change, *bad]) == 2, bad
+        assert why in capsys.readouterr().err
+    operator = token_of(origin, "o2", "operator")
+    path = "/v1/admin/edges/moves-1/profile"
+    assert origin.ask("POST", path, {"region": "us"}, token=operator).error == "role"
+    assert origin.ask("POST", "/v1/admin/edges/no-1/profile", {"region": "us"}).status == 404
+
+
 class EventReader:
     def __init__(self, origin: ControlOrigin, *, last_event_id: str = "", token: str = "") -> None:
         place = urlsplit(origin.admin_url)

@@ -67,7 +67,7 @@ def test_a_plan_is_made_explained_and_fetched(title_library: Path, tmp_path: Pat
     shutil.copytree(title_library, library)
     with ControlOrigin(library, "control.plan.windows=00:00-24:00") as origin:
         assert origin.ask("POST", "/v1/admin/plans").error == "no_edges"
-        edge = origin.enrol("ams-1", utc_offset_h=0.0)
+        edge = origin.enrol("ams-1", time_zone="Europe/Amsterdam")
         assert edge.beat().status == 200
         title = json.loads(origin.content("/v1/titles/harbour-s01e01").body)
         rendition = title["renditions"][0]["rendition"]
@@ -101,6 +101,7 @@ def test_a_plan_is_made_explained_and_fetched(title_library: Path, tmp_path: Pat
         said = origin.api("GET", "/plans/current/explain?title=harbour-s01e01&edge=ams-1")
         assert any(one["is_planned"] for one in said["answers"])
         assert all(one["because"] for one in said["answers"])
+        assert said["answers"][0]["windows"][0]["until_wall_s"] == plan.valid_until_wall_s
         unknown = origin.ask("GET", "/v1/admin/plans/current/explain?title=nothing")
         assert (unknown.status, unknown.error) == (404, "not_found")
 

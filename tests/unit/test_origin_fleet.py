@@ -1,6 +1,7 @@
 """What the fleet answers, what it refuses and why, and who looks at whom."""
 
 from array import array
+from typing import Any
 
 import numpy as np
 import pytest
@@ -369,3 +370,22 @@ def test_an_origin_that_starts_again_waits_for_edges_to_find_it() -> None:
         fleet.advance(float(second))
         fleet.drain()
     assert {row.state for row in fleet.rows(25.0)} == {"alive"}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_forgotten"),
+    [({"region": "eu", "networks": ("10.0.0.0/8",)}, False), ({"url": "http://a2:80"}, True)],
+)
+def test_what_was_seen_of_an_edge_holds_until_it_is_elsewhere(
+    change: dict[str, Any], is_forgotten: bool
+) -> None:
+    fleet = fleet_of("a", "b")
+    answered(fleet, beat())
+    answered(fleet, beat("b"))
+    assert observe(fleet, "b", "a", is_up=False, number=5) is None
+    before = fleet.generation
+    fleet.handle(EdgeChanged(record=record_of("a", **change)), 3.0)
+    assert fleet.generation == before + 1
+    row = fleet.row("a", 3.0)
+    assert row is not None
+    assert row.observers_down == (() if is_forgotten else ("b",))

@@ -231,6 +231,12 @@ class Identities:
     async def set_duty(self, edge: str, duty: Duty, by: str) -> EdgeRecord | None:
         return await self._change(edge, by, f"edge.{duty}", duty=duty)
 
+    async def set_profile(
+        self, edge: str, changes: Mapping[str, object], by: str
+    ) -> EdgeRecord | None:
+        """Change these fields of what it said of itself (see `profiles.changes`)."""
+        return await self._change(edge, by, "edge.profile", profile=changes)
+
     async def revoke(self, edge: str, by: str) -> EdgeRecord | None:
         return await self._change(edge, by, "edge.revoked", revoked=True)
 

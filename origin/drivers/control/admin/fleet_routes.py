@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 import msgspec
 
+from nearcast.errors import InputError
 from nearcast.fleet import EdgeId
 from origin.control import api
 from origin.drivers.control.admin.routes import ApiError, Call, Route
 from origin.drivers.control.identities import Identities
+from origin.drivers.control.profiles import changes
 from origin.records import EdgeRecord
 
 
@@ -50,6 +53,11 @@ class FleetRoutes:
                 body=api.DutyWanted, answer=api.Changed,
             ),
             Route(
+                "POST", "/edges/{edge}/profile", "admin", self._profile,
+                "Change what an edge said of itself: where players reach it, whom it is near",
+                body=api.ProfileWanted, answer=api.ProfileNow,
+            ),
+            Route(
                 "DELETE", "/edges/{edge}", "admin", self._revoke,
                 "Take an edge out of the fleet: its certificate ends at once", answer=api.Changed,
             ),
@@ -83,6 +91,18 @@ class FleetRoutes:
         return self._changed(
             edge, await self._identities.set_duty(edge, wanted.duty, call.caller.name)
         )
+
+    async def _profile(self, call: Call) -> api.ProfileNow:
+        edge = _edge_of(call)
+        try:
+            wanted = changes(call.body, time.time())
+        except InputError as error:
+            raise ApiError(400, "bad_request", str(error)) from error
+        record = await self._identities.set_profile(edge, wanted, call.caller.name)
+        if record is None:
+            raise _unknown(edge)
+        self._view.edge_changed(record)
+        return api.ProfileNow(edge=edge, profile=record.profile)
 
     async def _revoke(self, call: Call) -> api.Changed:
         edge = _edge_of(call)
