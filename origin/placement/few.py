@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,20 @@ WEIGHTS: Final = (0.0, 0.1, 0.25, 0.5, 1.0)
 STARTS_MAX: Final = 4
 """From which files are forced in and out: the best one need not lead furthest."""
 TINY: Final = 1e-9
+
+
+class Unit(NamedTuple):
+    """What is taken together: one row, or a head and its rest."""
+
+    rows: tuple[int, ...]
+    edge: int
+    after: int
+    """The row that must be there before, or -1."""
+    size_bytes: int
+    fill_bytes: int
+    gain: float
+    gone: tuple[int, ...]
+    """What goes when this does: these rows and those that follow them."""
 
 
 class Few:
@@ -59,9 +73,22 @@ class Few:
         for row, head in enumerate(self._after):
             if head >= 0:
                 self._follower[head] = row
-        self._units: list[tuple[int, ...]] = [(row,) for row in range(count) if gain[row] > 0]
-        self._units += [(head, row) for row, head in enumerate(self._after) if head >= 0]
+        several = [(head, row) for row, head in enumerate(self._after) if head >= 0]
+        units = [self._unit(rows) for rows in (*((row,) for row in range(count)), *several)]
+        self._units = sorted(unit for unit in units if unit.gain > 0)
         self._steps = 0
+
+    def _unit(self, rows: tuple[int, ...]) -> Unit:
+        followers = (self._follower[row] for row in rows)
+        return Unit(
+            rows=rows,
+            edge=self._edge[rows[0]],
+            after=self._after[rows[0]],
+            size_bytes=sum(self._size[row] for row in rows),
+            fill_bytes=sum(self._fill[row] for row in rows),
+            gain=sum(self._gain[row] for row in rows),
+            gone=tuple(dict.fromkeys((*rows, *(row for row in followers if row >= 0)))),
+        )
 
     def best(self, taken: NDArray[np.bool_], costs: Sequence[float]) -> NDArray[np.bool_]:
         """At least as good as `taken`. `costs`: of each row, its bytes at the prices so far."""
@@ -86,7 +113,7 @@ class Few:
         answer[sorted(best)] = True
         return answer
 
-    def _improved(self, best: frozenset[int], order: list[tuple[int, ...]]) -> frozenset[int]:
+    def _improved(self, best: frozenset[int], order: list[Unit]) -> frozenset[int]:
         """Forces each unit in, or out, for as long as that helps."""
         is_better = True
         while is_better:
@@ -94,37 +121,36 @@ class Few:
             for unit in order:
                 if self._steps > STEPS_MAX:
                     return best
-                if best.issuperset(unit):
-                    gone = {*unit, *(self._follower[row] for row in unit)}
-                    found = self._filled(best - gone, [one for one in order if one != unit])
+                if best.issuperset(unit.rows):
+                    others = [one for one in order if one is not unit]
+                    found = self._filled(best.difference(unit.gone), others)
                 else:
                     found = self._forced(best, unit, order)
                 if self._worth(found) > self._worth(best) + TINY:
                     best, is_better = found, True
         return best
 
-    def _forced(
-        self, base: frozenset[int], unit: tuple[int, ...], order: list[tuple[int, ...]]
-    ) -> frozenset[int]:
+    def _forced(self, base: frozenset[int], unit: Unit, order: list[Unit]) -> frozenset[int]:
         """With this unit, and as little less of the others as makes room for it."""
-        head = self._after[unit[0]]
-        now = {*base, *unit, *([head] if head >= 0 else [])}
-        kept = {*unit, *([head] if head >= 0 else [])}
+        kept = {*unit.rows, *([unit.after] if unit.after >= 0 else [])}
+        now = {*base, *kept}
         storage, fills, common = self._left(now)
-        edge = self._edge[unit[0]]
+        edge = unit.edge
         for one in reversed(order):
-            if min(storage[edge], fills[edge], common) >= 0:
+            if storage[edge] >= 0 and fills[edge] >= 0 and common >= 0:
                 break
             self._steps += 1
-            at = self._edge[one[0]]
+            at = one.edge
             if at != edge and common >= 0:
                 continue
-            gone = {row for row in (*one, *(self._follower[row] for row in one)) if row in now}
+            gone = now.intersection(one.gone)
+            if not gone or not gone.isdisjoint(kept):
+                continue
             freed = sum(self._fill[row] for row in gone)
             helps = (at == edge and (storage[edge] < 0 or (fills[edge] < 0 < freed))) or (
                 common < 0 < freed
             )
-            if not gone or not gone.isdisjoint(kept) or not helps:
+            if not helps:
                 continue
             now -= gone
             storage[at] += sum(self._size[row] for row in gone)
@@ -134,22 +160,18 @@ class Few:
             return base
         return self._filled(frozenset(now), order)
 
-    def _filled(self, base: frozenset[int], order: list[tuple[int, ...]]) -> frozenset[int]:
+    def _filled(self, base: frozenset[int], order: list[Unit]) -> frozenset[int]:
         """What else fits, in this order; a rest whose head comes later has a second chance."""
         now = set(base)
         storage, fills, common = self._left(now)
         for _ in range(2):
             self._steps += len(order)
-            for unit in order:
-                row = unit[0]
-                edge = self._edge[row]
-                if row in now or (self._after[row] >= 0 and self._after[row] not in now):
+            # Unpacked: most of a plan's time is spent in this loop.
+            for rows, edge, after, size, fill, _, _ in order:
+                if rows[0] in now or (after >= 0 and after not in now):
                     continue
-                size, fill = self._size[row], self._fill[row]
-                if len(unit) == 2:
-                    size, fill = size + self._size[unit[1]], fill + self._fill[unit[1]]
                 if size <= storage[edge] and fill <= fills[edge] and fill <= common:
-                    now.update(unit)
+                    now.update(rows)
                     storage[edge] -= size
                     fills[edge] -= fill
                     common -= fill
@@ -173,13 +195,12 @@ class Few:
             for edge, size, fill in zip(self._edge, self._size, self._fill, strict=True)
         ]
 
-    def _ordered(self, costs: list[float]) -> list[tuple[int, ...]]:
-        def ratio(unit: tuple[int, ...]) -> float:
-            gain = math.fsum(self._gain[row] for row in unit)
-            return gain / max(1e-30, math.fsum(costs[row] for row in unit))
-
-        useful = [unit for unit in self._units if sum(self._gain[row] for row in unit) > 0]
-        return sorted(useful, key=lambda unit: (-ratio(unit), unit))
+    def _ordered(self, costs: list[float]) -> list[Unit]:
+        """By gain for what it costs; equal ones by their rows, as the units already are."""
+        return sorted(
+            self._units,
+            key=lambda unit: -unit.gain / max(1e-30, sum(costs[row] for row in unit.rows)),
+        )
 
     def _worth(self, rows: frozenset[int]) -> float:
         return math.fsum(self._gain[row] for row in rows)
