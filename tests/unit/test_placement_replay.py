@@ -100,7 +100,7 @@ def test_lru_hits_what_lru_by_hand_hits() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_fills_keep_to_window_rate_and_share(seed: int) -> None:
     settings = PlanSettings(windows=("23:00-03:00",), fill_kbps=40_000.0, fill_share=0.05)
-    log = trace(seed, sessions=2000)
+    log = trace(seed, days=4, sessions=1400)
     capacity = 0.05 * log.log.catalogue_bytes
     found = replay(
         log,
