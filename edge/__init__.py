@@ -23,6 +23,7 @@ Where to look, in the order of reading:
 
     a fetch from upstream
     fill, open_fills    one; all that are open
+    fill_accounts       what is counted of them, and told when they are over
     responses           what the head of upstream's answer means
     fills               how requests join one; what is fetched though nobody waits
     fill_course         how one goes on, and how it ends

@@ -41,6 +41,7 @@ from edge.events import (
     ResponseEnded,
     Restored,
 )
+from edge.fill_accounts import FillAccounts
 from edge.fill_course import FillCourse
 from edge.fills import Fills
 from edge.fleet.digest import HeldTitles
@@ -69,6 +70,7 @@ from edge.status import Counters, EdgeStatus
 from edge.titles.events import TitlesEvent
 from edge.titles.home import Row
 from edge.uncacheable import Uncacheable
+from edge.upstreams import Upstreams
 from nearcast.errors import LocalProtocolError
 from nearcast.local_time import LocalTime, fixed
 from nearcast.machine import EffectQueue
@@ -121,12 +123,14 @@ class EdgeCore:
             residents=self._residents,
             counters=self._counters,
         )
+        self._upstreams = Upstreams(config.http, self._counters)
+        self._accounts = FillAccounts(self._counters, recorder)
         self._open_fills = OpenFills(
             config,
             epoch_s=epoch_s,
             effects=self._effects,
-            counters=self._counters,
-            recorder=recorder,
+            upstreams=self._upstreams,
+            accounts=self._accounts,
         )
         self._uncacheable = uncacheable = Uncacheable(config.http.uncacheable_s)
         self._responses = Responses(
@@ -152,6 +156,7 @@ class EdgeCore:
             config,
             effects=self._effects,
             open_fills=self._open_fills,
+            accounts=self._accounts,
             responses=self._responses,
             desk=desk,
             residents=self._residents,
@@ -376,7 +381,7 @@ class EdgeCore:
 
     def is_cut_off(self, now_s: float) -> bool:
         """Whether there is nothing to serve: nothing is stored, and no upstream may be asked."""
-        return len(self._residents) == 0 and self._open_fills.upstreams.are_failing(
+        return len(self._residents) == 0 and self._upstreams.are_failing(
             {
                 f"{service.target.scheme}://{service.target.authority}"
                 for service in self.services.all
@@ -422,6 +427,7 @@ class EdgeCore:
         self._reader.target_length_max = config.server.target_length_max
         self._uncacheable.lifetime_s = config.http.uncacheable_s
         self._rules.reconfigure(config.http)
+        self._upstreams.reconfigure(config.http)
         for part in (
             self._desk,
             self._open_fills,
@@ -481,6 +487,6 @@ class EdgeCore:
         self._pass_on(now_s)  # what became of fills that they have just given up
 
     def _pass_on(self, now_s: float) -> None:
-        for outcome in self._open_fills.take_outcomes():
+        for outcome in self._accounts.take_outcomes():
             self._foresight.fill_ended(outcome, now_s)
             self._following.fill_ended(outcome, now_s)

@@ -35,6 +35,7 @@ from edge.events import (
     FillProgress,
 )
 from edge.fill import Fill
+from edge.fill_accounts import FillAccounts
 from edge.open_fills import OpenFills
 from edge.peers import damage_of, why_not_from_peer
 from edge.residents import Residents
@@ -57,6 +58,7 @@ class FillCourse:
         *,
         effects: EffectQueue[Effect],
         open_fills: OpenFills,
+        accounts: FillAccounts,
         responses: Responses,
         desk: Desk,
         residents: Residents,
@@ -67,6 +69,7 @@ class FillCourse:
         self._object_bytes_max = config.object_bytes_max
         self._effects = effects
         self._open = open_fills
+        self._accounts = accounts
         self._responses = responses
         self._desk = desk
         self._residents = residents
@@ -128,7 +131,7 @@ class FillCourse:
         fill = self._open.get(event.fill_id)
         if fill is None:
             return 0
-        unasked_bytes = self._open.count(fill, event.received_bytes)
+        unasked_bytes = self._accounts.received(fill, event.received_bytes)
         self._open.heard(fill, now_s)
         if fill.is_unasked and fill.bytes_max is not None and fill.bytes_max < fill.received_bytes:
             self._open.cancel(fill, "larger than planned", now_s, is_failure=True)
@@ -148,7 +151,7 @@ class FillCourse:
         fill = self._open.get(event.fill_id)
         if fill is None:
             return 0
-        unasked_bytes = self._open.count(fill, event.size_bytes)
+        unasked_bytes = self._accounts.received(fill, event.size_bytes)
         if fill.state == "spent":
             self._open.discard(fill, "not_modified", "", now_s)
         elif fill.state == "asked":

@@ -1,9 +1,8 @@
 """The open fills: by id, by URL and by the request that waits. Bookkeeping only.
 
-Opening, closing, pausing and counting happen here and nowhere else, so that every fill that was
-started is closed once, and every byte from upstream is counted once: as demand, or as prefetched
-while nobody had asked for it. So it is here too that each fill is timed while upstream is to be
-heard of, and that its upstream's health is told of its start and its end.
+Opening, pausing and closing happen here and nowhere else, so that every fill that was started is
+closed once, is accounted for (edge.fill_accounts), is timed while upstream is to be heard of
+(edge.deadlines), and tells its upstream's health of its start and its end (edge.upstreams).
 """
 
 from __future__ import annotations
@@ -28,17 +27,16 @@ from edge.effects import (
     StartFill,
     StreamOnly,
 )
-from edge.fill import Fill, FillOutcome, Waiter
+from edge.fill import Fill, Waiter
+from edge.fill_accounts import FillAccounts
 from edge.hot import HotEntry
 from edge.pacing import PROGRESS_S
-from edge.records import FillDone, FillResult
+from edge.records import FillResult
 from edge.requests import Ask
-from edge.status import Counters
 from edge.upstreams import Upstreams
 from nearcast.machine import EffectQueue
 from nearcast.manifests import is_manifest
 from nearcast.manifests.limits import TEXT_BYTES_MAX
-from nearcast.record import NullRecorder, Recorder
 
 
 class OpenFills:
@@ -50,17 +48,15 @@ class OpenFills:
         *,
         epoch_s: float,
         effects: EffectQueue[Effect],
-        counters: Counters,
-        recorder: Recorder,
+        upstreams: Upstreams,
+        accounts: FillAccounts,
     ) -> None:
-        self.upstreams = Upstreams(config.http, counters)
+        self.upstreams = upstreams
         self.reconfigure(config)
         self._deadlines = Deadlines()
         self._epoch_s = epoch_s
         self._effects = effects
-        self._counters = counters
-        self._recorder = recorder
-        self._is_recorded = not isinstance(recorder, NullRecorder)
+        self._accounts = accounts
         self._next_id = 1
         self._open: dict[int, Fill] = {}
         self._by_url: dict[str, list[Fill]] = {}
@@ -68,12 +64,10 @@ class OpenFills:
         self._demand: set[int] = set()
         self._prefetches: dict[int, Fill] = {}
         self._planned: dict[int, Fill] = {}
-        self._outcomes: list[FillOutcome] = []
         self._resubmitted: list[Ask] = []
 
     def reconfigure(self, config: EdgeConfig) -> None:
         """Go by these settings from now on; deadlines that are set stay."""
-        self.upstreams.reconfigure(config.http)
         self._fills_max = config.http.fills_max
         self._head_patience_s = config.http.connect_timeout_s + config.http.fill_header_timeout_s
         # Progress is told that much late at most, and nobody is to be cut off for that.
@@ -166,14 +160,12 @@ class OpenFills:
             self.upstreams.started(fill.fill_id, url)
         self.heard(fill, now_s)
         self._by_url.setdefault(url, []).append(fill)
+        self._accounts.started(fill)
         if fill.is_prefetch:
-            self._counters.fills_prefetch += 1
             self._prefetches[fill.fill_id] = fill
         elif is_planned:
-            self._counters.fills_planned += 1
             self._planned[fill.fill_id] = fill
         else:
-            self._counters.fills_demand += 1
             self._demand.add(fill.fill_id)
         self._effects.emit(
             StartFill(
@@ -270,8 +262,7 @@ class OpenFills:
         self._prefetches.pop(fill.fill_id, None)
         self._planned.pop(fill.fill_id, None)
         self._demand.add(fill.fill_id)
-        if fill.was_prefetch:
-            self._counters.prefetch_joined_bytes += fill.prefetch_bytes
+        self._accounts.joined(fill)
         self._effects.emit(SetFillPriority(fill_id=fill.fill_id, priority="demand"))
         self.resume(fill, now_s)
 
@@ -291,24 +282,7 @@ class OpenFills:
         """A planned fill may read so much altogether."""
         self._effects.emit(AllowFill(fill_id=fill.fill_id, leave_bytes=leave_bytes))
 
-    # -- counting and closing
-
-    def count(self, fill: Fill, received_bytes: int) -> int:
-        """So much has arrived. Returns how much of that is new and was not asked for yet."""
-        fresh_bytes = max(received_bytes - fill.received_bytes, 0)
-        fill.received_bytes += fresh_bytes
-        if fill.peer:
-            self._counters.peer_bytes += fresh_bytes
-        if fill.is_planned and fill.is_unasked:
-            fill.prefetch_bytes += fresh_bytes
-            self._counters.planned_bytes += fresh_bytes
-            return 0
-        if not fill.is_prefetch:
-            self._counters.demand_fill_bytes += fresh_bytes
-            return 0
-        fill.prefetch_bytes += fresh_bytes
-        self._counters.prefetch_bytes += fresh_bytes
-        return fresh_bytes
+    # -- closing
 
     def spend(self, fill: Fill) -> None:
         """Its head has said all; what is still to come does not matter to anyone."""
@@ -364,49 +338,7 @@ class OpenFills:
         self._demand.discard(fill.fill_id)
         self._prefetches.pop(fill.fill_id, None)
         self._planned.pop(fill.fill_id, None)
-        if result == "stored":
-            self._counters.fills_stored += 1
-        elif result == "failed":
-            self._counters.fills_failed += 1
-        elif result == "cancelled":
-            self._counters.fills_cancelled += 1
-        if fill.is_prefetch and result != "stored":
-            self._counters.prefetch_lost_bytes += fill.prefetch_bytes
-        if self._is_recorded:
-            self._recorder.record(
-                FillDone(
-                    at_s=now_s,
-                    url=fill.url,
-                    is_prefetch=fill.is_prefetch,
-                    result=result,
-                    received_bytes=fill.received_bytes,
-                    took_s=now_s - fill.started_s,
-                    detail=detail,
-                )
-            )
-        self._outcomes.append(
-            FillOutcome(
-                fill_id=fill.fill_id,
-                url=fill.url,
-                was_prefetch=fill.was_prefetch,
-                was_planned=fill.is_planned,
-                was_barred=not fill.is_storable,
-                was_joined=(fill.was_prefetch or fill.is_planned) and not fill.is_unasked,
-                result=result,
-                received_bytes=fill.received_bytes,
-                planned_bytes=fill.prefetch_bytes if fill.is_planned else 0,
-                took_s=now_s - fill.started_s,
-                object_id=object_id,
-                text=text,
-                detail=detail,
-                peer=fill.peer,
-            )
-        )
-
-    def take_outcomes(self) -> list[FillOutcome]:
-        """The fills closed since the last call."""
-        outcomes, self._outcomes = self._outcomes, []
-        return outcomes
+        self._accounts.closed(fill, result, detail, now_s, object_id=object_id, text=text)
 
     def take_resubmitted(self) -> list[Ask]:
         asks, self._resubmitted = self._resubmitted, []
