@@ -150,8 +150,7 @@ async def _serve(
     import asyncio
 
     from edge.assemble import EdgeNode
-    from edge.drivers.sockets import is_loopback
-    from nearcast.address import parse_address
+    from nearcast.address import is_loopback, parse_address
     from nearcast.aio import on_hangup, stop_signals
     from nearcast.errors import NearcastError
 

@@ -26,6 +26,14 @@ def parse_address(text: str, what: str, *, host_default: str = EVERY_ADDRESS) ->
     return host.removeprefix("[").removesuffix("]") or host_default, int(port)
 
 
+def is_loopback(host: str | None) -> bool:
+    """Whether an address, as sockets give it or people write it, is this machine's own."""
+    try:
+        return host is not None and ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def is_host(text: str) -> bool:
     """Whether it can be the name or the address of a host; IPv6 without brackets."""
     if ":" in text:

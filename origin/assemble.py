@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nearcast.aio import stop_signals
+from nearcast.aio import on_hangup, stop_signals
 from nearcast.errors import ConfigError, NearcastError
 from origin.config import OriginConfig
 from origin.core import OriginCore
@@ -94,6 +94,11 @@ class Origin:
                 print(f"  edges report to {control.fleet_url}", flush=True)
                 return
 
+    def reload(self) -> None:
+        """On SIGHUP: certificates that were renewed. Settings need a restart."""
+        if self.control is not None:
+            self.control.reload()
+
     async def close(self) -> None:
         await self.server.close()
         if self.control is not None:
@@ -104,7 +109,7 @@ class Origin:
 async def serve(config: OriginConfig) -> dict[str, float]:
     """Serve until SIGTERM or Ctrl-C, then finish what is under way; what was counted."""
     origin = Origin(config)
-    with stop_signals() as stop:
+    with stop_signals() as stop, on_hangup(origin.reload):
         try:
             url = await origin.start()
             count = origin.library.title_count

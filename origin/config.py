@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from nearcast.address import is_host, is_site, parse_address
+from nearcast.address import is_host, is_loopback, is_site, parse_address
 from nearcast.config import Section
 from nearcast.errors import ConfigError
 from nearcast.nats_login import check_nats_url
@@ -66,6 +66,18 @@ class PlanConfig(Section, frozen=True):
             parse_window(window)  # raises ValueError, which says enough
 
 
+class AdminTlsConfig(Section, frozen=True):
+    """TLS on the admin port. PEM files, which are read again when they change."""
+
+    certificate: str = ""
+    """With the chain up to the authority; empty: plain HTTP."""
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key belong together: set both")
+
+
 class ControlConfig(Section, frozen=True):
     """The fleet of edges that this origin looks after.
 
@@ -74,6 +86,8 @@ class ControlConfig(Section, frozen=True):
             library's folder.
         fleet_listen: Where edges report, over mutual TLS; empty: loopback, 20 ports above `listen`.
         admin_listen: The page and its API; empty: loopback, 10 ports above `listen`.
+        admin_plain: Plain HTTP on an `admin_listen` that other machines reach: a proxy with TLS
+            stands before it, or the network is trusted.
         admin_names: Host names by which the admin port may be asked, besides those of loopback.
         fleet_names: Host names and addresses in the fleet port's certificate; the first is what
             edges are told, unless `fleet_url` says otherwise.
@@ -90,6 +104,8 @@ class ControlConfig(Section, frozen=True):
     database: str = ""
     fleet_listen: str = ""
     admin_listen: str = ""
+    admin_tls: AdminTlsConfig = AdminTlsConfig()
+    admin_plain: bool = False
     admin_names: tuple[str, ...] = ()
     fleet_names: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
     fleet_url: str = ""
@@ -119,6 +135,13 @@ class ControlConfig(Section, frozen=True):
         ):
             if listen:
                 _check_listen(name, listen)
+        host = parse_address(self.admin_listen, "")[0] if self.admin_listen else ""
+        if host and not (is_loopback(host) or self.admin_tls.certificate or self.admin_plain):
+            raise ValueError(
+                f"admin_listen: on {host!r} tokens would cross the network readable: set "
+                "control.admin_tls.certificate and .key; or, with a proxy before it that speaks "
+                "TLS, control.admin_plain = true"
+            )
         scheme = self.database.partition("://")[0]
         if self.database and not ("://" in self.database and scheme in DATABASE_SCHEMES):
             # Not what was written: it may hold a password.

@@ -27,12 +27,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 from edge.drivers.metrics import EdgeCollector, Figures
-from edge.drivers.sockets import is_loopback, listening_socket, shown
+from edge.drivers.sockets import listening_socket, shown
 from edge.drivers.token import AdminToken
 from edge.effects import ViewerForgotten
 from edge.events import Headers, PurgeKind
 from edge.models.figures import ModelsFigures
 from edge.prefetch.explanation import Explanation
+from nearcast.address import is_loopback
 from nearcast.errors import NearcastError
 
 logger = logging.getLogger(__name__)

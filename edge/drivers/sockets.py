@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import struct
 import sys
@@ -80,11 +79,3 @@ def shown(end: socket.socket) -> str:
     """`host:port` as bound, for URLs."""
     host, port = end.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether an address, as sockets give it, is this machine's own."""
-    try:
-        return host is not None and ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host == "localhost"

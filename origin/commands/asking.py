@@ -19,28 +19,37 @@ Library = Annotated[
     Path, typer.Option("--library", help="The origin's folder, which says where it is.")
 ]
 AdminUrl = Annotated[
-    str | None, typer.Option("--admin", metavar="URL", help="Its admin port, http://HOST:PORT.")
+    str | None, typer.Option("--admin", metavar="URL", help="Its admin port, https://HOST:PORT.")
 ]
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", metavar="FILE", help="A token for it.")
 ]
 
+CaFile = Annotated[
+    Path | None,
+    typer.Option("--ca", metavar="FILE", help="Who signs its certificate, if not the system's."),
+]
 
-def client(library: Path, admin: str | None, token_file: Path | None) -> AdminClient:
+
+def client(
+    library: Path, admin: str | None, token_file: Path | None, ca: Path | None = None
+) -> AdminClient:
     """Of the origin of `library`, unless told otherwise. Raises InputError, ConfigError."""
     from origin.drivers.control.client import AdminClient
     from origin.drivers.control.token_file import TOKEN_FILE, URL_FILE
 
+    shown: Path | None = None
     if admin is None:
         file = library / URL_FILE
         try:
-            admin = file.read_text(encoding="ascii").strip()
+            admin, _, certificate = file.read_text(encoding="utf-8").strip().partition("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
                 f"no origin has run on {library} (there is no {file}); name its folder with "
                 "--library, or its admin port with --admin and --token-file"
             ) from error
-    return AdminClient(admin, token_file or library / TOKEN_FILE)
+        shown = Path(certificate) if certificate and ca is None else None
+    return AdminClient(admin, token_file or library / TOKEN_FILE, ca=ca, shown=shown)
 
 
 def duration_s(text: str) -> float:

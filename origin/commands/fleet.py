@@ -12,7 +12,15 @@ import typer
 
 from nearcast.errors import InputError
 from nearcast.json_file import JsonFile, check_json_file, write_json
-from origin.commands.asking import LIBRARY_DEFAULT, AdminUrl, Library, TokenFile, client, duration_s
+from origin.commands.asking import (
+    LIBRARY_DEFAULT,
+    AdminUrl,
+    CaFile,
+    Library,
+    TokenFile,
+    client,
+    duration_s,
+)
 
 if TYPE_CHECKING:
     from nearcast.fleet import Duty
@@ -37,6 +45,7 @@ def list_edges(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Show the edges: state, last heartbeat, load, hit ratio and origin traffic of the last minute,
@@ -45,7 +54,7 @@ def list_edges(
     from origin.control.api import EdgeList
 
     check_json_file(json_file)
-    origin = client(library, admin, token_file)
+    origin = client(library, admin, token_file, ca)
     while True:
         fleet = origin.get("/edges", EdgeList)
         if watch:
@@ -67,6 +76,7 @@ def enrol(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Make a token with which one edge may join, once. It is shown this once."""
@@ -74,7 +84,7 @@ def enrol(
 
     check_json_file(json_file)
     wanted = Invitation(edge=_checked(edge), valid_s=duration_s(valid))
-    made = client(library, admin, token_file).post("/enrolments", wanted, Invited)
+    made = client(library, admin, token_file, ca).post("/enrolments", wanted, Invited)
     until = datetime.fromtimestamp(made.until_wall_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
     typer.echo(made.token)
     typer.echo(
@@ -92,11 +102,12 @@ def drain(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Send an edge no new players; who watches goes on, planned bytes stay."""
     duty: Duty = "active" if undo else "draining"
-    _say(_set_duty(edge, duty, library, admin, token_file), json_file)
+    _say(_set_duty(edge, duty, library, admin, token_file, ca), json_file)
 
 
 @fleet_app.command(epilog="Example: nearcast origin fleet maintenance ams-1")
@@ -106,11 +117,12 @@ def maintenance(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Take an edge out of service: no players, no fills, and its silence is no alarm."""
     duty: Duty = "active" if undo else "maintenance"
-    _say(_set_duty(edge, duty, library, admin, token_file), json_file)
+    _say(_set_duty(edge, duty, library, admin, token_file, ca), json_file)
 
 
 @fleet_app.command(
@@ -146,6 +158,7 @@ def set_profile(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Change what an edge said of itself when it enrolled; what is not named stays. Players follow
@@ -167,7 +180,7 @@ def set_profile(
         utc_offset_h=utc_offset,
     )
     path = f"/edges/{part(_checked(edge))}/profile"
-    now = client(library, admin, token_file).post(path, wanted, ProfileNow)
+    now = client(library, admin, token_file, ca).post(path, wanted, ProfileNow)
     for line in profile_lines(now.edge, now.profile):
         typer.echo(line)
     write_json(json_file, now)
@@ -179,6 +192,7 @@ def revoke(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Take an edge out of the fleet: its certificate ends at once. It may enrol anew."""
@@ -188,7 +202,7 @@ def revoke(
     from origin.drivers.control.client import part
 
     check_json_file(json_file)
-    content = client(library, admin, token_file).delete(f"/edges/{part(_checked(edge))}")
+    content = client(library, admin, token_file, ca).delete(f"/edges/{part(_checked(edge))}")
     _say(msgspec.json.decode(content, type=Changed), json_file)
 
 
@@ -198,21 +212,27 @@ def forget(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
 ) -> None:
     """Remove a revoked edge from the list, with what was heard of it."""
     from origin.drivers.control.client import part
 
-    client(library, admin, token_file).delete(f"/edges/{part(_checked(edge))}/record")
+    client(library, admin, token_file, ca).delete(f"/edges/{part(_checked(edge))}/record")
     typer.echo(f"{edge}: forgotten")
 
 
 def _set_duty(
-    edge: str, duty: Duty, library: Path, admin: str | None, token_file: Path | None
+    edge: str,
+    duty: Duty,
+    library: Path,
+    admin: str | None,
+    token_file: Path | None,
+    ca: Path | None,
 ) -> Changed:
     from origin.control.api import Changed, DutyWanted
     from origin.drivers.control.client import part
 
-    origin = client(library, admin, token_file)
+    origin = client(library, admin, token_file, ca)
     return origin.post(f"/edges/{part(_checked(edge))}/duty", DutyWanted(duty=duty), Changed)
 
 

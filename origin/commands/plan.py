@@ -8,7 +8,7 @@ import typer
 
 from nearcast.errors import InputError
 from nearcast.json_file import JsonFile, check_json_file, write_json
-from origin.commands.asking import LIBRARY_DEFAULT, AdminUrl, Library, TokenFile, client
+from origin.commands.asking import LIBRARY_DEFAULT, AdminUrl, CaFile, Library, TokenFile, client
 
 if TYPE_CHECKING:
     from origin.drivers.control.client import AdminClient
@@ -36,6 +36,7 @@ def show(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Show the plans there are, or what one wants of each edge."""
@@ -44,7 +45,7 @@ def show(
     from origin.drivers.control.client import part
 
     check_json_file(json_file)
-    origin = client(library, admin, token_file)
+    origin = client(library, admin, token_file, ca)
     if plan is None:
         plans = origin.get("/plans", PlanList)
         lines = list_lines(plans.plans) if plans.plans else iter(("no plan was made yet",))
@@ -62,6 +63,7 @@ def make(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Make a plan now, from what edges reported so far. It is only proposed: see diff, apply."""
@@ -70,7 +72,9 @@ def make(
     from origin.drivers.control.client import WORK_ANSWER_S
 
     check_json_file(json_file)
-    made = client(library, admin, token_file).post("/plans", {}, PlanRow, answer_s=WORK_ANSWER_S)
+    made = client(library, admin, token_file, ca).post(
+        "/plans", {}, PlanRow, answer_s=WORK_ANSWER_S
+    )
     for line in list_lines((made,)):
         typer.echo(line)
     write_json(json_file, made)
@@ -82,6 +86,7 @@ def diff(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Show what a plan would change against the one in force."""
@@ -90,7 +95,7 @@ def diff(
     from origin.placement.diff import PlanDiff
 
     check_json_file(json_file)
-    origin = client(library, admin, token_file)
+    origin = client(library, admin, token_file, ca)
     name = plan or _newest(origin)
     found = origin.get(f"/plans/{part(name)}/diff", PlanDiff)
     for line in diff_lines(found):
@@ -104,6 +109,7 @@ def apply(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Put a plan in force: edges have it within seconds, and fetch in their windows."""
@@ -111,7 +117,7 @@ def apply(
     from origin.drivers.control.client import part
 
     check_json_file(json_file)
-    origin = client(library, admin, token_file)
+    origin = client(library, admin, token_file, ca)
     name = plan or _newest(origin)
     applied = origin.post(f"/plans/{part(name)}/apply", {}, PlanRow)
     typer.echo(f"plan {applied.plan_id[:12]} is in force for {applied.edge_count} edges")
@@ -127,6 +133,7 @@ def explain(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Say why a title is, or is not, planned for an edge. Forecasts anew, which takes seconds."""
@@ -135,7 +142,7 @@ def explain(
     from origin.drivers.control.client import WORK_ANSWER_S, part
 
     check_json_file(json_file)
-    answer = client(library, admin, token_file).get(
+    answer = client(library, admin, token_file, ca).get(
         f"/plans/{part(plan)}/explain",
         ExplainAnswer,
         answer_s=WORK_ANSWER_S,

@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 from nearcast.json_file import JsonFile, check_json_file, write_json
-from origin.commands.asking import LIBRARY_DEFAULT, AdminUrl, Library, TokenFile, client, duration_s
+from origin.commands.asking import (
+    LIBRARY_DEFAULT,
+    AdminUrl,
+    CaFile,
+    Library,
+    TokenFile,
+    client,
+    duration_s,
+)
 
 token_app = typer.Typer(
     add_completion=False,
@@ -32,6 +40,7 @@ def add(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Make a token. It is shown this once."""
@@ -39,7 +48,7 @@ def add(
 
     check_json_file(json_file)
     wanted = TokenWanted(name=name, role=role, valid_s=duration_s(valid))
-    made = client(library, admin, token_file).post("/tokens", wanted, TokenMade)
+    made = client(library, admin, token_file, ca).post("/tokens", wanted, TokenMade)
     typer.echo(made.token)
     typer.echo(f"{made.name}: {made.role} until {_day(made.until_wall_s)}", err=True)
     write_json(json_file, made)
@@ -50,13 +59,14 @@ def list_tokens(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Show whose tokens there are."""
     from origin.control.api import TokenList
 
     check_json_file(json_file)
-    found = client(library, admin, token_file).get("/tokens", TokenList)
+    found = client(library, admin, token_file, ca).get("/tokens", TokenList)
     for one in found.tokens:
         state = "revoked" if one.is_revoked else f"until {_day(one.until_wall_s)}"
         typer.echo(f"{one.name:<40} {one.role:<10} {state}")
@@ -69,13 +79,14 @@ def revoke(
     library: Library = LIBRARY_DEFAULT,
     admin: AdminUrl = None,
     token_file: TokenFile = None,
+    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """End a token at once."""
     from origin.drivers.control.client import part
 
     check_json_file(json_file)
-    client(library, admin, token_file).delete(f"/tokens/{part(name)}")
+    client(library, admin, token_file, ca).delete(f"/tokens/{part(name)}")
     typer.echo(f"{name}: revoked")
     write_json(json_file, {"revoked": name})
 

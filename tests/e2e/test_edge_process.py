@@ -215,7 +215,7 @@ def closed(client: socket.socket) -> bool:
 
 
 def test_other_peoples_requests_do_not_see_the_status() -> None:
-    from edge.drivers.sockets import is_loopback
+    from nearcast.address import is_loopback
 
     assert is_loopback("127.0.0.1")
     assert is_loopback("::1")

@@ -21,6 +21,7 @@ NOT_CORES = {
     "*.cli": "it reads the environment and runs what was built",
     "nearcast.aio": "the pump itself",
     "nearcast.descriptors": "it asks the system for more",
+    "nearcast.server_tls": "it reads certificates, again and again",
     "nearcast.zones": "it reads the tables of time zones",
     "nearcast.clock": "the one place that reads the time",
     "nearcast.main": "the command line",

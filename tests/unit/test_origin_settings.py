@@ -22,6 +22,9 @@ from origin.config import ControlConfig, OriginConfig
         ("control.steering_url", "https://h/path"),
         ("control.fleet_listen", "foo"),
         ("control.admin_listen", "127.0.0.1:70000"),
+        ("control.admin_listen", "0.0.0.0:8090"),
+        ("control.admin_listen", ":8090"),
+        ("control.admin_listen", "origin.example:8090"),
         ("control.database", "mysql://u:hunter2@h/db"),
         ("control.database", "hunter2"),
         ("control.plan.interval_s", "25"),
@@ -45,3 +48,21 @@ def test_what_can_be_is_taken() -> None:
         database="postgresql://u:pw@h:5432/db?sslmode=require",
     )
     ControlConfig(database="sqlite:///control.db")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("control.admin_plain=true",),
+        ("control.admin_tls.certificate=c.pem", "control.admin_tls.key=k.pem"),
+    ],
+)
+def test_tokens_may_cross_a_network_when_somebody_has_said_how(settings: tuple[str, ...]) -> None:
+    listen = "control.admin_listen=0.0.0.0:8090"
+    loaded = load(OriginConfig, role="origin", assignments=(listen, *settings))
+    assert loaded.value.control.admin_listen == "0.0.0.0:8090"
+
+
+def test_a_certificate_without_its_key_is_refused() -> None:
+    with pytest.raises(ConfigError, match="set both"):
+        load(OriginConfig, role="origin", assignments=("control.admin_tls.certificate=c.pem",))

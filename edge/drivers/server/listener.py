@@ -13,8 +13,9 @@ import msgspec
 from edge.config import EdgeConfig
 from edge.drivers.server.connection import Connection
 from edge.drivers.server.limits import ConnectionLimits
-from edge.drivers.server.tls import ServerTls, listen_with_tls
+from edge.drivers.server.tls import listen_with_tls
 from edge.drivers.sockets import listening_socket, shown
+from nearcast.server_tls import ServerTls
 
 if TYPE_CHECKING:
     from edge.drivers.server.server import EdgeServer
@@ -57,7 +58,9 @@ class Listener:
     async def start(self) -> str:
         """Listen; returns `host:port` as bound. Raises ConfigError when that cannot be done."""
         config = self._config
-        tls = ServerTls(config.tls) if config.tls.certificate is not None else None
+        tls = None
+        if config.tls.certificate is not None:
+            tls = ServerTls(config.tls.certificate, config.tls.key, config.tls.client_ca)
         end = listening_socket(config.listen, "--listen", reuse_port=config.server.reuse_port)
         self._end = end.dup()
         loop = asyncio.get_running_loop()

@@ -1,92 +1,13 @@
-"""TLS towards clients: certificates that can be renewed while the node runs.
-
-The context stays the same object for the life of the listener; renewing loads the new chain into
-it. Handshakes from then on show the new certificate, connections that exist go on. New files are
-tried in a context of their own first, so that a half-written pair changes nothing.
-"""
+"""Listening with TLS towards clients."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import os
-import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from edge.config.server import TlsConfig
-from nearcast.errors import ConfigError
-
-logger = logging.getLogger(__name__)
-
-LOOK_S: Final = 10.0
-"""How often the files are looked at; two or three calls of stat."""
-
-
-class ServerTls:
-    """The certificate of the data port."""
-
-    def __init__(self, settings: TlsConfig) -> None:
-        self._settings = settings
-        self._timer: asyncio.TimerHandle | None = None
-        self._marks = self._look()
-        self.context = self._load(_new_context())
-        """Raises ConfigError when the files cannot be used."""
-
-    def reload(self) -> None:
-        """Read the files again. Raises ConfigError, and keeps what it had, when that fails."""
-        self._load(_new_context())
-        self._load(self.context)
-        self._marks = self._look()
-        logger.info("tls.loaded certificate=%s", self._settings.certificate)
-
-    def watch(self) -> None:
-        """Read the files again whenever they have changed, until `close`."""
-        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._check)
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _check(self) -> None:
-        marks = self._look()
-        if marks != self._marks:
-            self._marks = marks
-            try:
-                self.reload()
-            except ConfigError as error:
-                logger.error("tls.not_loaded cause=%s", error)
-        self.watch()
-
-    def _look(self) -> tuple[tuple[int, int] | None, ...]:
-        """What tells that a file has been replaced or written."""
-        marks: list[tuple[int, int] | None] = []
-        for name in (self._settings.certificate, self._settings.key, self._settings.client_ca):
-            mark = None
-            if name is not None:
-                with contextlib.suppress(OSError):
-                    found = os.stat(name)
-                    mark = (found.st_mtime_ns, found.st_ino)
-            marks.append(mark)
-        return tuple(marks)
-
-    def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
-        certificate, key = self._settings.certificate, self._settings.key
-        assert certificate is not None
-        try:
-            context.load_cert_chain(certificate, key, password=_no_password)
-        except (OSError, ssl.SSLError, ValueError) as error:
-            raise ConfigError(f"tls.certificate {certificate}, tls.key {key}: {error}") from error
-        client_ca = self._settings.client_ca
-        if client_ca is not None:
-            try:
-                context.load_verify_locations(client_ca)
-            except (OSError, ssl.SSLError) as error:
-                raise ConfigError(f"tls.client_ca {client_ca}: {error}") from error
-            context.verify_mode = ssl.CERT_REQUIRED
-        return context
+from nearcast.server_tls import ServerTls
 
 
 async def listen_with_tls(
@@ -102,17 +23,3 @@ async def listen_with_tls(
         return await loop.create_server(factory, **options)
     server: asyncio.AbstractServer = await aiofastnet.create_server(loop, factory, **options)
     return server
-
-
-def _new_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
-    return context
-
-
-def _no_password() -> str:
-    """Instead of asking on a terminal that a service does not have."""
-    raise ValueError("the key is protected by a password")

@@ -32,12 +32,18 @@ class Refused(NearcastError):
 
 
 class AdminClient:
-    """One origin's admin port. Raises ConfigError for a URL or token file of no use."""
+    """One origin's admin port. `ca` signs its certificate; `shown` is that certificate, which then
+    need not be for the name it is asked by. Raises ConfigError for a URL or file of no use."""
 
-    def __init__(self, url: str, token_file: Path) -> None:
+    def __init__(
+        self, url: str, token_file: Path, *, ca: Path | None = None, shown: Path | None = None
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"--admin {url!r}: write it as http://HOST:PORT")
+            raise ConfigError(f"--admin {url!r}: write it as https://HOST:PORT")
+        if ca is not None and parts.scheme != "https":
+            raise ConfigError(f"--ca is for https, and the admin port is {url}")
+        self._tls = _trusting(ca, shown) if parts.scheme == "https" else None
         self._url = url.rstrip("/")
         self._parts = parts
         self._token = read_token_file(token_file)
@@ -68,9 +74,9 @@ class AdminClient:
         """Raises InputError when there is no answer in time, Refused when the origin refuses."""
         connection: http.client.HTTPConnection
         host, port = self._parts.hostname or "", self._parts.port
-        if self._parts.scheme == "https":
+        if self._tls is not None:
             connection = http.client.HTTPSConnection(
-                host, port, timeout=answer_s, context=ssl.create_default_context()
+                host, port, timeout=answer_s, context=self._tls
             )
         else:
             connection = http.client.HTTPConnection(host, port, timeout=answer_s)
@@ -84,16 +90,37 @@ class AdminClient:
                 f"the origin on {self._url} did not answer within {answer_s:g} s: it may be busy, "
                 "and do what it was asked for all the same; look again before you repeat it"
             ) from error
+        except ssl.SSLCertVerificationError as error:
+            raise InputError(
+                f"the certificate shown on {self._url} does not count ({error.verify_message}): "
+                "name who signed it with --ca FILE, and the origin by a name that is in it"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise InputError(
-                f"no origin answers on {self._url} ({error}); is it running? Name its admin port "
-                "with --admin http://HOST:PORT"
+                f"no origin answers on {self._url} ({error}); is it running, and is that http or "
+                "https? Name its admin port with --admin https://HOST:PORT"
             ) from error
         finally:
             connection.close()
         if response.status >= 400:
             raise _refused(response.status, content)
         return content
+
+
+def _trusting(ca: Path | None, shown: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca or shown)
+    except (OSError, ssl.SSLError) as error:
+        file = ca or shown
+        raise ConfigError(
+            f"cannot read certificates in {file}: {error}; name who signed the admin port's with "
+            "--ca FILE"
+        ) from error
+    if shown is not None:
+        # This very certificate, whoever signed it and for whatever name.
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def part(text: str) -> str:

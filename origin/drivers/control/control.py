@@ -26,6 +26,7 @@ from nearcast.clock import SystemClock
 from nearcast.descriptors import raise_descriptor_limit
 from nearcast.errors import ConfigError, InputError, NearcastError
 from nearcast.fleet import Heartbeat
+from nearcast.server_tls import ServerTls
 from nearcast.whole_file import write_whole
 from origin.config import OriginConfig
 from origin.control.access import token_digest
@@ -95,6 +96,7 @@ class Control:
         self._store: ControlStore | None = None
         self._fleet_port: FleetPort | None = None
         self._admin_port: AdminPort | None = None
+        self._admin_tls: ServerTls | None = None
         self._telemetry: TelemetryService | None = None
         self._prober: Prober | None = None
         self._pump: Pump[Event, Effect] | None = None
@@ -113,6 +115,10 @@ class Control:
         """`content` is where the origin's content is. Raises ConfigError, and StateUnavailable
         when the database cannot be reached."""
         config, keeper = self._config, self._keeper
+        if config.admin_tls.certificate:
+            self._admin_tls = ServerTls(
+                config.admin_tls.certificate, config.admin_tls.key, what="control.admin_tls"
+            )
         store = self._store = await ControlStore.open(config.database, self._folder)
         await self._make_token(store)
         identities = self._identities = await Identities.open(store, self._origins)
@@ -153,6 +159,7 @@ class Control:
             WebPage(),
             self._metrics,
             version("nearcast"),
+            self._admin_tls,
         )
         # Edges come when all is known; but which port it is has to be known before that.
         wanted = _wanted(config.fleet_listen, content, FLEET_PORT_ABOVE)
@@ -180,11 +187,8 @@ class Control:
         self._telemetry.start()
         wanted = _wanted(config.admin_listen, content, ADMIN_PORT_ABOVE)
         bound = await _open(self._admin_port.start, config.admin_listen, wanted)
-        self.admin_url = f"http://{shown_address(*bound)}"
-        try:
-            write_whole(self._folder / URL_FILE, f"{self.admin_url}\n".encode())
-        except InputError as error:
-            logger.warning("control.url_not_written detail=%s", error)
+        self.admin_url = _url("http" if self._admin_tls is None else "https", *bound)
+        self._write_url()
         for name, work in (
             ("control.sync", sync.run),
             ("control.figures", self._tell),
@@ -221,7 +225,24 @@ class Control:
                 logger.warning("control.not_written detail=%s", error or "no answer in time")
             await self._store.close()
 
+    def reload(self) -> None:
+        """What files hold now, as on SIGHUP. What cannot be used changes nothing."""
+        if self._admin_tls is not None:
+            try:
+                self._admin_tls.reload()
+            except ConfigError as error:
+                logger.error("tls.not_loaded cause=%s", error)
+
     # What is made at start
+
+    def _write_url(self) -> None:
+        """For commands on this machine, with what is shown there: they trust just that."""
+        tls = self._config.admin_tls.certificate
+        certificate = Path(tls).absolute() if tls else ""
+        try:
+            write_whole(self._folder / URL_FILE, f"{self.admin_url}\n{certificate}\n".encode())
+        except InputError as error:
+            logger.warning("control.url_not_written detail=%s", error)
 
     async def _make_token(self, store: ControlStore) -> None:
         """See to it that the token in the file opens the door."""

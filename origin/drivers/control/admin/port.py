@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import web
 
 from nearcast.errors import InputError, NearcastError
+from nearcast.server_tls import ServerTls
 from origin.drivers.control.admin.events import EventHub
 from origin.drivers.control.admin.login import Login, cookie_field, refuse_other_sites
 from origin.drivers.control.admin.openapi import document
@@ -78,7 +79,9 @@ class AdminPort:
         page: Page,
         metrics: Callable[[], bytes],
         version: str,
+        tls: ServerTls | None = None,
     ) -> None:
+        self._tls = tls
         self._routes = tuple(routes)
         self._login = login
         self._hub = hub
@@ -93,12 +96,18 @@ class AdminPort:
             what="control.admin_listen",
             connections_max=CONNECTIONS_MAX,
             idle_s=IDLE_S,
+            tls=None if tls is None else tls.context,
         )
 
     async def start(self, listen: str) -> tuple[str, int]:
-        return await self.listener.start(listen)
+        bound = await self.listener.start(listen)
+        if self._tls is not None:
+            self._tls.watch()
+        return bound
 
     async def close(self) -> None:
+        if self._tls is not None:
+            self._tls.close()
         self._hub.close()
         await self.listener.close()
 
@@ -187,7 +196,9 @@ class AdminPort:
     async def _session(self, request: web.BaseRequest, path: str) -> web.Response:
         if request.method != "POST":
             raise ApiError(405, "method", "POST it")
-        is_secure = request.headers.get("x-forwarded-proto", "") == "https"
+        # No Strict-Transport-Security: it holds for all ports of a host, and players' is plain.
+        behind = request.headers.get("x-forwarded-proto", "")
+        is_secure = self._tls is not None or behind == "https"
         if path == "/logout":
             self._login.log_out(request)
             response = web.Response(status=204)

@@ -1,0 +1,90 @@
+"""TLS on the admin port: who trusts it, what a browser keeps, and certificates that are renewed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import signal
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from nearcast.errors import ConfigError, InputError
+from nearcast.server_tls import ServerTls
+from origin.commands.asking import client
+from origin.control.api import FleetTotals
+from tests.certificates import Authority, Pair, needs_openssl
+from tests.fleet_world import LIMIT_S, ControlOrigin, empty_library
+
+pytestmark = needs_openssl
+
+
+def settings(pair: Pair) -> tuple[str, str]:
+    return (
+        f"control.admin_tls.certificate={pair.certificate}",
+        f"control.admin_tls.key={pair.key}",
+    )
+
+
+def shown(origin: ControlOrigin) -> bytes:
+    """The certificate of the admin port, as a new connection sees it."""
+    place = urlsplit(origin.admin_url)
+    assert place.hostname is not None
+    assert place.port is not None
+    pem = ssl.get_server_certificate((place.hostname, place.port), timeout=LIMIT_S)
+    return ssl.PEM_cert_to_DER_cert(pem)
+
+
+def der(file: Path) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(file.read_text())
+
+
+def test_who_trusts_the_admin_port_and_what_a_renewal_changes(tmp_path: Path) -> None:
+    authority, stranger = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
+    pair, other = authority.sign("127.0.0.1"), stranger.sign("origin.example")
+    library = empty_library(tmp_path / "library")
+    with ControlOrigin(library, *settings(pair)) as origin:
+        assert origin.admin_url.startswith("https://")
+        # On this machine by the origin's folder alone; elsewhere by who signed it.
+        assert client(library, None, None).get("/fleet", FleetTotals).edge_count == 0
+        by_authority = client(library, origin.admin_url, origin.token_file, authority.file)
+        assert by_authority.get("/fleet", FleetTotals).edge_count == 0
+        for ca in (None, stranger.file):
+            with pytest.raises(InputError, match="--ca FILE"):
+                client(library, origin.admin_url, origin.token_file, ca).get("/fleet", FleetTotals)
+        with pytest.raises(ConfigError, match="cannot read certificates"):
+            client(library, origin.admin_url, origin.token_file, tmp_path / "none.pem")
+        plain = client(library, origin.admin_url.replace("https:", "http:"), origin.token_file)
+        with pytest.raises(InputError, match="http or https"):
+            plain.get("/fleet", FleetTotals)
+
+        # A browser's session stays on TLS.
+        place = urlsplit(origin.admin_url)
+        context = ssl.create_default_context(cafile=authority.file)
+        connection = http.client.HTTPSConnection(
+            place.hostname or "", place.port, timeout=LIMIT_S, context=context
+        )
+        connection.request("POST", "/login", json.dumps({"token": origin.token}))
+        assert "; Secure" in (connection.getresponse().getheader("set-cookie") or "")
+        connection.close()
+
+        # A pair that does not belong together changes nothing; a good one is shown at once.
+        shutil.copy(other.certificate, pair.certificate)
+        origin.process.send_signal(signal.SIGHUP)
+        origin.wait_for(lambda: any("tls.not_loaded" in line for line in origin.lines), "a word")
+        assert shown(origin) != der(other.certificate)
+        shutil.copy(other.key, pair.key)
+        origin.process.send_signal(signal.SIGHUP)
+        origin.wait_for(lambda: shown(origin) == der(other.certificate), "the new one")
+        # Whose name it is does not matter to who reads the origin's own folder.
+        assert client(library, None, None).get("/fleet", FleetTotals).edge_count == 0
+
+
+def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """As it ends the start: Control makes this first of all."""
+    file = tmp_path / "none.pem"
+    with pytest.raises(ConfigError, match=r"control\.admin_tls\.certificate .*none\.pem"):
+        ServerTls(str(file), str(file), what="control.admin_tls")
