@@ -9,19 +9,16 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import Any
 
 from edge.config import EdgeConfig
-from edge.config.node import NAME_DEFAULT
 from edge.core import EdgeCore
 from edge.drivers.admin import Admin
 from edge.drivers.bodies import Bodies
 from edge.drivers.catalog import CatalogReader
-from edge.drivers.fleet.folder import FleetFolder, fleet_folder
+from edge.drivers.fleet.folder import enrolled
+from edge.drivers.fleet.part import FleetPart
 from edge.drivers.forgetting import Forgetting
 from edge.drivers.home import Home
 from edge.drivers.inference import Inference
@@ -29,12 +26,12 @@ from edge.drivers.manifests import ManifestReader
 from edge.drivers.metrics import DriverFigures, rss_bytes
 from edge.drivers.models import Models
 from edge.drivers.purging import Purging
+from edge.drivers.reloading import Reloading
 from edge.drivers.ring import HitRing
 from edge.drivers.server import EdgeServer
+from edge.drivers.settings import admin_token, local_time, pseudonym_key, taken
 from edge.drivers.store.disk import DiskStore
-from edge.drivers.telemetry import Telemetry
 from edge.drivers.titles import TitlesInference
-from edge.drivers.token import AdminToken, viewer_key
 from edge.drivers.upstream import Upstream
 from edge.effects import (
     AbortResponse,
@@ -65,31 +62,22 @@ from edge.effects import (
     ViewerForgotten,
     WriteTelemetry,
 )
-from edge.events import Draining, Event, Headers, Noticed, PurgeKind, Reconfigured, Restored
+from edge.events import Draining, Event, Headers, PurgeKind, Restored
 from edge.fleet.beats import Vitals
-from edge.fleet.identity import Identity
-from edge.fleet.orders import KeepSpent, PlanFollowed
+from edge.fleet.orders import KeepSpent
 from edge.hops import Hops
 from edge.media_map import StreamFormat
 from edge.models.effects import FetchModel, RememberModels, StartModel, StopModel, SwitchModel
 from edge.models.figures import ModelsFigures
 from edge.prefetch.explanation import Explanation
-from edge.reload import plan
-from edge.services import Services
 from edge.status import EdgeStatus
 from edge.titles.events import Recommend
 from edge.titles.home import Row
 from nearcast.aio import Pump
 from nearcast.clock import Clock, SystemClock
-from nearcast.errors import ConfigError, InputError
-from nearcast.local_time import LocalTime
 from nearcast.record import NullRecorder, Recorder
 from nearcast.seeds import Seeds
 from nearcast.units import bytes_per_s_from_kbps
-from nearcast.zones import viewers_time
-
-if TYPE_CHECKING:
-    from edge.drivers.fleet.membership import Membership
 
 logger = logging.getLogger(__name__)
 
@@ -108,14 +96,9 @@ class EdgeNode:
         clock: Clock | None = None,
         recorder: Recorder | None = None,
     ) -> None:
-        identity = _identity(config)
-        config = _named(_bounded(config), identity)
-        self.config = config
-        self._identity = identity
-        self._read_config = read_config
+        joined = enrolled(config)
+        config = taken(config, joined)
         self._is_restored = False
-        self._reload_count = 0
-        self._reload_failure_count = 0
         self._clock = clock if clock is not None else SystemClock()
         self._store = DiskStore(Path(config.store)) if config.store is not None else None
         hops = Hops(secrets.token_hex(6))
@@ -124,9 +107,9 @@ class EdgeNode:
             epoch_s=self._clock.epoch_s,
             recorder=recorder if recorder is not None else NullRecorder(),
             hops=hops,
-            local_time=_viewers_time(config),
-            viewer_key=_viewer_key(config),
-            is_in_fleet=identity is not None,
+            local_time=local_time(config),
+            viewer_key=pseudonym_key(config),
+            is_in_fleet=joined is not None,
         )
         self._pump: Pump[Event, Effect] = Pump(self._core, self._perform, self._clock)
         tell = self._pump.feed
@@ -169,10 +152,24 @@ class EdgeNode:
             self.admin,
             Home(self, is_on=config.titles.home_rows),
         )
-        self._membership: Membership | None = None
-        self._telemetry: Telemetry | None = None
-        if identity is not None:
-            self._join(*identity)
+        self._reloading = Reloading(
+            config,
+            read=(lambda: taken(read_config(), joined)) if read_config is not None else None,
+            tell=tell,
+            upstream=self._upstream,
+            server=self._server,
+            admin=self.admin,
+        )
+        self.reload = self._reloading.reload
+        self._fleet = FleetPart(
+            config,
+            joined,
+            clock=self._clock,
+            node=self,
+            tell=tell,
+            spawn=self._spawn,
+            tell_all=lambda: self._core.telemetry.flush(self._clock.now_s()),
+        )
         self._handlers: dict[type[Effect], Callable[[Any], None]] = {
             ServeObject: self._server.answer,
             ServeFill: self._server.answer,
@@ -205,11 +202,16 @@ class EdgeNode:
             RememberModels: self._models.remember,
             PurgeDone: self._purging.done,
             ViewerForgotten: self._forgetting.done,
-            WriteTelemetry: self._write_telemetry,
-            KeepSpent: self._keep_spent,
+            WriteTelemetry: self._fleet.write_telemetry,
+            KeepSpent: self._fleet.keep_spent,
         }
         self.address = ""
         self.admin_address: str | None = None
+
+    @property
+    def config(self) -> EdgeConfig:
+        """The settings that are in force."""
+        return self._reloading.config
 
     @property
     def failure(self) -> asyncio.Future[None]:
@@ -219,7 +221,7 @@ class EdgeNode:
     async def start(self) -> None:
         """Take up the store, listen. Raises ConfigError when that cannot be done."""
         try:
-            self.admin.use_token(_token(self.config))
+            self.admin.use_token(admin_token(self.config))
             # First of all: a store that takes long to restore is not ready, but alive.
             self.admin_address = await self.admin.start()
             if self._store is not None:
@@ -240,7 +242,7 @@ class EdgeNode:
             await self._models.start()
             self._titles.start()
             self._is_restored = True
-            await self._start_fleet()
+            await self._fleet.start()
         except BaseException:
             await self._let_go()
             raise
@@ -248,8 +250,7 @@ class EdgeNode:
     async def stop(self) -> None:
         """Take no more requests, finish those under way, put everything in order."""
         self._pump.feed(Draining())
-        if self._membership is not None:
-            await self._membership.leave()
+        await self._fleet.leave()
         if self.config.server.drain_delay_s and not self.failure.done():
             await asyncio.sleep(self.config.server.drain_delay_s)
         await self._server.listener.stop_listening()
@@ -284,18 +285,17 @@ class EdgeNode:
             return "draining"
         if self._core.is_cut_off(self._clock.now_s()):
             return "every upstream fails, and nothing is stored"
-        return self._membership.unready() if self._membership is not None else None
+        return self._fleet.unready()
 
     def vitals(self) -> Vitals:
         """What a heartbeat says beside the status."""
-        telemetry = self._telemetry
         return Vitals(
             connection_count=self._server.listener.connection_count,
             cpu_s=time.process_time(),
             store_state=self._bodies.health.state if self._store is not None else "none",
             qoe=self._core.telemetry.qoe,
-            telemetry_waiting_bytes=telemetry.waiting_bytes if telemetry is not None else 0,
-            telemetry_dropped_events=telemetry.dropped_events if telemetry is not None else 0,
+            telemetry_waiting_bytes=self._fleet.waiting_bytes,
+            telemetry_dropped_events=self._fleet.dropped_events,
         )
 
     def held(self) -> tuple[str, bytes]:
@@ -314,36 +314,6 @@ class EdgeNode:
         self._ring.flush()
         return self._core.explain(url, self._clock.now_s())
 
-    def reload(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Read the settings again and go by them: the keys that changed, and of these those that
-        need a restart. Certificates and tokens are read anew too.
-
-        Raises ConfigError; everything is as before then: what can fail is tried first.
-        """
-        try:
-            if self._read_config is None:
-                raise ConfigError("this node was given its settings once and for all")
-            change = plan(self.config, _named(_bounded(self._read_config()), self._identity))
-            services = Services(change.config)
-            token = _token(change.config)
-            self._upstream.check(services)
-            self._server.listener.reload_tls()
-        except ConfigError as error:
-            self._reload_failure_count += 1
-            logger.error("config.refused cause=%s; the settings before it stay", error)
-            raise
-        self.config = change.config
-        self._pump.feed(Reconfigured(config=change.config))
-        self._server.reconfigure(change.config)
-        with contextlib.suppress(ConfigError):  # a file changed since; what was read stays in use
-            self._upstream.reconfigure(change.config)
-        self.admin.use_token(token)
-        self._reload_count += 1
-        logger.info("config.reloaded changed=%s", ",".join(change.changed) or "nothing")
-        if change.waiting:
-            logger.warning("config.needs_restart keys=%s", ",".join(change.waiting))
-        return change.changed, change.waiting
-
     def figures(self) -> DriverFigures:
         return DriverFigures(
             connection_count=self._server.listener.connection_count,
@@ -355,13 +325,13 @@ class EdgeNode:
             store_queued_bytes=self._bodies.queued_bytes,
             upstream_failures=self._upstream.failures,
             process_rss_bytes=rss_bytes(),
-            reload_count=self._reload_count,
-            reload_failure_count=self._reload_failure_count,
+            reload_count=self._reloading.count,
+            reload_failure_count=self._reloading.failure_count,
             inference=self._inference.figures(),
             registry=self._models.figures(),
             titles_inference=self._titles.figures(),
-            fleet=self._membership.figures() if self._membership is not None else None,
-            telemetry=self._telemetry.figures() if self._telemetry is not None else None,
+            fleet=self._fleet.membership_figures(),
+            telemetry=self._fleet.telemetry_figures(),
         )
 
     async def _let_go(self) -> None:
@@ -371,117 +341,15 @@ class EdgeNode:
         await self.admin.close()
         await self._inference.close()
         await self._titles.close()
-        if self._telemetry is not None:
-            self._core.telemetry.flush(self._clock.now_s())
-            self._pump.feed(Noticed(what="stopped"))  # hands out what was served until now too
-            await self._telemetry.close()
-        if self._membership is not None:
-            await self._membership.close()
+        await self._fleet.close()
         await self._pump.close()
         self._manifests.close()
         self._upstream.close()
         await self._models.close()
         await self._bodies.close()
 
-    # -- the fleet
-
-    def _join(self, folder: FleetFolder, identity: Identity) -> None:
-        from edge.drivers.fleet.membership import Membership  # X.509 takes 0.1 s to import
-
-        seeds = Seeds(secrets.randbits(32))
-        self._membership = membership = Membership(
-            self.config,
-            folder=folder,
-            identity=identity,
-            software=f"nearcast {metadata.version('nearcast')}",
-            clock=self._clock,
-            node=self,
-            tell=self._pump.feed,
-            jitter=seeds.stream("edge/fleet"),
-        )
-        if self.config.telemetry.enabled:
-            self._telemetry = Telemetry(
-                self.config.telemetry,
-                folder.path / "telemetry",
-                edge=membership.edge,
-                boot_id=membership.boot_id,
-                now_s=self._clock.now_s,
-                spawn=self._spawn,
-                jitter=seeds.stream("edge/telemetry"),
-            )
-            self._telemetry.use(membership.client)
-
-    async def _start_fleet(self) -> None:
-        if self._membership is None:  # what a plan had pinned before is pinned no more
-            self._pump.feed(PlanFollowed(plan=None))
-            return
-        if self._telemetry is not None:
-            await self._telemetry.start()
-        self._pump.feed(Noticed(what="started", detail=f"nearcast {metadata.version('nearcast')}"))
-        await self._membership.start()
-
-    def _write_telemetry(self, effect: WriteTelemetry) -> None:
-        if self._telemetry is not None:
-            self._telemetry.write(effect)
-
-    def _keep_spent(self, effect: KeepSpent) -> None:
-        if self._membership is not None:
-            self._membership.keep_spent(effect)
-
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         return self._pump.spawn(work, name=name)
 
     def _perform(self, effect: Effect) -> None:
         self._handlers[type(effect)](effect)
-
-
-def _bounded(config: EdgeConfig) -> EdgeConfig:
-    """Without a store larger objects could not be kept, so they must not pile up in memory
-    either."""
-    if config.store is not None:
-        return config
-    size_bytes_max = min(config.object_bytes_max, config.cache().capacity_bytes)
-    return msgspec.structs.replace(config, object_bytes_max=size_bytes_max)
-
-
-def _named(config: EdgeConfig, identity: tuple[FleetFolder, Identity] | None) -> EdgeConfig:
-    """A node that was given no name has the one that its fleet knows it by."""
-    if identity is None or config.name != NAME_DEFAULT:
-        return config
-    edge = identity[1].edge  # which may begin with a digit, as no name may
-    return msgspec.structs.replace(config, name=edge if edge[0].isalpha() else f"edge-{edge}")
-
-
-def _identity(config: EdgeConfig) -> tuple[FleetFolder, Identity] | None:
-    """Who the edge is in a fleet; None: it takes part in none. Raises ConfigError."""
-    path = fleet_folder(config)
-    if config.fleet.enabled == "off":
-        return None
-    folder = FleetFolder(path) if path is not None else None
-    if folder is not None and folder.has_identity:
-        return folder, folder.identity()
-    if config.fleet.enabled == "on":
-        raise ConfigError(
-            "fleet.enabled is on, and this edge has not enrolled; make a token at the origin with "
-            "`nearcast origin fleet enrol EDGE`, then run `nearcast edge enrol TOKEN --store DIR`"
-        )
-    return None
-
-
-def _viewers_time(config: EdgeConfig) -> LocalTime:
-    """Raises ConfigError."""
-    try:
-        return viewers_time(config.sessions.time_zone, config.sessions.utc_offset_h)
-    except InputError as error:
-        raise ConfigError(f"sessions.time_zone: {error}") from error
-
-
-def _token(config: EdgeConfig) -> AdminToken | None:
-    return AdminToken(config.admin_token_file) if config.admin_token_file is not None else None
-
-
-def _viewer_key(config: EdgeConfig) -> bytes:
-    """Of the viewers' pseudonyms: forgotten with the process, unless the operator wants it kept."""
-    if config.sessions.pseudonym_key_file is None:
-        return secrets.token_bytes(32)
-    return viewer_key(Path(config.sessions.pseudonym_key_file))

@@ -2,6 +2,10 @@
 
 Where to look, in the order of reading:
 
+    the node
+    settings                what settings leave open or name, filled in and looked up
+    reloading               new ones while it runs
+
     towards clients
     server                  the data port
     sockets                 what both ports listen on

@@ -6,4 +6,5 @@ client        JSON over mutual TLS, to the origin that answers
 prober        looks at other edges
 figures       what an operator sees of it
 membership    carries out what the member wants
+part          what the node sees of all this, and that it may have none
 """

@@ -15,7 +15,7 @@ import os
 import secrets
 import ssl
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -40,6 +40,29 @@ def fleet_folder(config: EdgeConfig) -> Path | None:
     if config.fleet.folder is not None:
         return Path(config.fleet.folder)
     return Path(config.store) / FOLDER if config.store is not None else None
+
+
+class Enrolled(NamedTuple):
+    """Who an edge is in its fleet, and where that is kept."""
+
+    folder: FleetFolder
+    identity: Identity
+
+
+def enrolled(config: EdgeConfig) -> Enrolled | None:
+    """None: the edge takes part in no fleet. Raises ConfigError."""
+    path = fleet_folder(config)
+    if config.fleet.enabled == "off":
+        return None
+    folder = FleetFolder(path) if path is not None else None
+    if folder is not None and folder.has_identity:
+        return Enrolled(folder, folder.identity())
+    if config.fleet.enabled == "on":
+        raise ConfigError(
+            "fleet.enabled is on, and this edge has not enrolled; make a token at the origin with "
+            "`nearcast origin fleet enrol EDGE`, then run `nearcast edge enrol TOKEN --store DIR`"
+        )
+    return None
 
 
 class FleetFolder:
