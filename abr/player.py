@@ -31,7 +31,7 @@ from abr.timeline import ForecastMark
 from abr.title import Title
 from abr.transfer import Transfer
 from nearcast.errors import RemoteProtocolError
-from nearcast.machine import EffectQueue
+from nearcast.machine import EffectQueue, soonest
 from nearcast.record import Recorder
 
 
@@ -113,7 +113,7 @@ class PlayerCore:
         due.append(self._steering.due_s(self._now_s))
         if self._downloads is not None:
             due += self._downloads.due_s(self._playback, self._now_s)
-        return min((each for each in due if each is not None), default=None)
+        return soonest(*due)
 
     def drain(self) -> list[ev.Effect]:
         return self._effects.drain()

@@ -2,10 +2,11 @@
 
 Where to look, in the order of reading:
 
-    core                wires the parts
+    core                tells the parts what happens
     events, effects     what it is told; what it wants done
 
     a request
+    serving             wires what answers it
     requests            reads its head: which URL it means, or why it is refused
     services, keys      which service it belongs to, and what of its URL counts
     forwarding          which header fields pass, and which way
@@ -20,6 +21,7 @@ Where to look, in the order of reading:
     passes              what the answers of those passed through mean for what is stored
     desk, answers       gives it its one answer; how that answer is made
     ledger              the open requests, and what was sent
+    hit_reports         what the hit path has sent by itself
 
     a fetch from upstream
     fill, open_fills    one; all that are open

@@ -1,8 +1,8 @@
-"""The core of an edge: it wires the parts, and decides nothing itself.
+"""The core of an edge: it tells the parts what happens, and decides nothing itself.
 
-    Requested ----> router --> desk (answers), fills (misses)
-    Fill* events -> responses, fills --> residents, desk
-    all requests -> foresight: sessions -> judge -> planner --> fills (prefetches)
+    requests, fetches -> serving: from the store, from upstream (edge.serving)
+    all requests -----> foresight: sessions -> judge -> planner --> fills (prefetches)
+    plans ------------> following: what an origin wants placed here --> fills
 
 Every part emits into one queue, so effects come out in the order they were decided. After each
 event what the parts have to tell each other is passed on until nothing is left.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from cache.http.headers import Headers
 from edge.config import EdgeConfig
-from edge.desk import Desk
 from edge.effects import Effect, ServeObject
 from edge.events import (
     CatalogLearned,
@@ -41,39 +40,26 @@ from edge.events import (
     ResponseEnded,
     Restored,
 )
-from edge.fill_accounts import FillAccounts
-from edge.fill_course import FillCourse
-from edge.fills import Fills
 from edge.fleet.digest import HeldTitles
 from edge.fleet.following import Following
 from edge.fleet.orders import PlacementEvent, TimeTold
 from edge.foresight import Foresight
+from edge.hit_reports import HitReports
 from edge.hops import Hops
 from edge.hot import HotEntry
-from edge.ledger import Ledger
 from edge.media_map import StreamFormat
 from edge.models.events import ModelEvent
 from edge.models.figures import ModelsFigures
-from edge.open_fills import OpenFills
-from edge.passes import Passes
-from edge.peers import ONLY_IF_CACHED
 from edge.prefetch.explanation import Explanation
-from edge.purge import Purges
-from edge.requests import Reader
-from edge.residents import Residents
-from edge.response_rules import ResponseRules
-from edge.responses import Responses
-from edge.router import Router
 from edge.services import Services
+from edge.serving import Serving
 from edge.snapshot import snapshot
 from edge.status import Counters, EdgeStatus
 from edge.titles.events import TitlesEvent
 from edge.titles.home import Row
-from edge.uncacheable import Uncacheable
-from edge.upstreams import Upstreams
 from nearcast.errors import LocalProtocolError
 from nearcast.local_time import LocalTime, fixed
-from nearcast.machine import EffectQueue
+from nearcast.machine import EffectQueue, soonest
 from nearcast.record import Recorder
 
 
@@ -85,144 +71,34 @@ class EdgeCore:
         config: EdgeConfig,
         *,
         epoch_s: float,
-        recorder: Recorder,
-        hops: Hops,
-        local_time: LocalTime,
-        viewer_key: bytes | None = None,
-        is_in_fleet: bool = False,
+        services: Services,
+        effects: EffectQueue[Effect],
+        counters: Counters,
+        serving: Serving,
+        hits: HitReports,
+        foresight: Foresight,
+        following: Following,
+        held_titles: HeldTitles,
     ) -> None:
         self._config = config
         self._epoch_s = epoch_s
         self._now_s = 0.0
         self._started_s: float | None = None
         self._is_draining = False
-        self._is_in_fleet = is_in_fleet
-        self._effects: EffectQueue[Effect] = EffectQueue()
-        self._counters = Counters()
-        self.services = Services(config)
+        self._effects = effects
+        self._counters = counters
+        self.services = services
         """One object for all who ask whose a request or a URL is, drivers included."""
-        self._reader = Reader(
-            self.services, target_length_max=config.server.target_length_max, hops=hops
-        )
-        self._ledger = Ledger(effects=self._effects, counters=self._counters, recorder=recorder)
-        self._rules = ResponseRules(config.http, self.services)
-        self._residents = Residents(
-            config,
-            rules=self._rules,
-            effects=self._effects,
-            counters=self._counters,
-            recorder=recorder,
-        )
+        self._serving = serving
+        self._router, self._ledger = serving.router, serving.ledger
+        self._residents, self._course = serving.residents, serving.course
+        self._hits = hits
+        self._foresight = foresight
+        self._following = following
+        self._held_titles = held_titles
         self.plain = self._residents.plain
         """The entry of a URL, if a driver may serve it by itself."""
-        self._desk = desk = Desk(
-            config,
-            epoch_s=epoch_s,
-            effects=self._effects,
-            ledger=self._ledger,
-            residents=self._residents,
-            counters=self._counters,
-        )
-        self._upstreams = Upstreams(config.http, self._counters)
-        self._accounts = FillAccounts(self._counters, recorder)
-        self._open_fills = OpenFills(
-            config,
-            epoch_s=epoch_s,
-            effects=self._effects,
-            upstreams=self._upstreams,
-            accounts=self._accounts,
-        )
-        self._uncacheable = uncacheable = Uncacheable(config.http.uncacheable_s)
-        self._responses = Responses(
-            config,
-            epoch_s=epoch_s,
-            open_fills=self._open_fills,
-            desk=desk,
-            residents=self._residents,
-            counters=self._counters,
-            uncacheable=uncacheable,
-            rules=self._rules,
-        )
-        self._fills = Fills(
-            config,
-            open_fills=self._open_fills,
-            responses=self._responses,
-            desk=desk,
-            residents=self._residents,
-            counters=self._counters,
-            services=self.services,
-        )
-        self._course = FillCourse(
-            config,
-            effects=self._effects,
-            open_fills=self._open_fills,
-            accounts=self._accounts,
-            responses=self._responses,
-            desk=desk,
-            residents=self._residents,
-            counters=self._counters,
-            uncacheable=uncacheable,
-        )
-        self._passes = Passes(
-            epoch_s=epoch_s,
-            services=self.services,
-            residents=self._residents,
-            open_fills=self._open_fills,
-        )
-        self._router = Router(
-            config,
-            epoch_s=epoch_s,
-            reader=self._reader,
-            ledger=self._ledger,
-            desk=desk,
-            residents=self._residents,
-            open_fills=self._open_fills,
-            fills=self._fills,
-            passes=self._passes,
-            uncacheable=uncacheable,
-        )
-        self._purges = Purges(
-            epoch_s=epoch_s,
-            effects=self._effects,
-            services=self.services,
-            residents=self._residents,
-            open_fills=self._open_fills,
-            counters=self._counters,
-            recorder=recorder,
-        )
-        self._foresight = Foresight(
-            config,
-            epoch_s=epoch_s,
-            services=self.services,
-            effects=self._effects,
-            residents=self._residents,
-            ledger=self._ledger,
-            open_fills=self._open_fills,
-            fills=self._fills,
-            counters=self._counters,
-            recorder=recorder,
-            local_time=local_time,
-            viewer_key=viewer_key,
-            is_in_fleet=is_in_fleet,
-        )
-        self.telemetry = self._foresight.telemetry
-        self._following = Following(
-            config,
-            epoch_s=epoch_s,
-            services=self.services,
-            media_map=self._foresight.media_map,
-            texts=self._foresight.texts,
-            residents=self._residents,
-            ledger=self._ledger,
-            open_fills=self._open_fills,
-            fills=self._fills,
-            counters=self._counters,
-            telemetry=self.telemetry,
-            effects=self._effects,
-        )
-        self._held_titles = HeldTitles(
-            self._foresight.media_map, self._residents, self.telemetry.ids.id_of
-        )
+        self.telemetry = foresight.telemetry
         """What is told to the origin; on only in a fleet."""
 
     @classmethod
@@ -242,14 +118,62 @@ class EdgeCore:
         (nearcast.zones); by the offset alone when not given. `viewer_key`: a secret for the
         viewers' pseudonyms; when not given, one that anybody can guess. `is_in_fleet`: an origin is
         told what is served. Raises ConfigError without an upstream."""
-        return cls(
+        effects: EffectQueue[Effect] = EffectQueue()
+        counters = Counters()
+        services = Services(config)
+        serving = Serving(
             config,
             epoch_s=epoch_s,
+            services=services,
+            effects=effects,
+            counters=counters,
             recorder=recorder,
             hops=hops if hops is not None else Hops(config.name),
+        )
+        foresight = Foresight(
+            config,
+            epoch_s=epoch_s,
+            services=services,
+            effects=effects,
+            residents=serving.residents,
+            ledger=serving.ledger,
+            open_fills=serving.open_fills,
+            fills=serving.fills,
+            counters=counters,
+            recorder=recorder,
             local_time=local_time or fixed(config.sessions.utc_offset_h or 0.0),
             viewer_key=viewer_key,
             is_in_fleet=is_in_fleet,
+        )
+        following = Following(
+            config,
+            epoch_s=epoch_s,
+            services=services,
+            media_map=foresight.media_map,
+            texts=foresight.texts,
+            residents=serving.residents,
+            ledger=serving.ledger,
+            open_fills=serving.open_fills,
+            fills=serving.fills,
+            counters=counters,
+            telemetry=foresight.telemetry,
+            effects=effects,
+        )
+        return cls(
+            config,
+            epoch_s=epoch_s,
+            services=services,
+            effects=effects,
+            counters=counters,
+            serving=serving,
+            hits=HitReports(
+                serving=serving, foresight=foresight, counters=counters, is_in_fleet=is_in_fleet
+            ),
+            foresight=foresight,
+            following=following,
+            held_titles=HeldTitles(
+                foresight.media_map, serving.residents, foresight.telemetry.ids.id_of
+            ),
         )
 
     def find_hit(self, request: Requested, now_s: float) -> ServeObject | None:
@@ -281,7 +205,7 @@ class EdgeCore:
             case Requested():
                 self._requested(event, now_s)
             case HitsServed():
-                self._hits_served(event, now_s)
+                self._hits.take(event)
             case ResponseEnded(request_id=request_id, sent_bytes=sent_bytes):
                 if self._ledger.close(request_id, sent_bytes, now_s):
                     self._course.request_over(request_id, now_s)
@@ -307,7 +231,7 @@ class EdgeCore:
     def _handle_rare(self, event: Event, now_s: float) -> None:
         match event:
             case PassAnswered():
-                self._passes.answered(event, now_s)
+                self._serving.passes.answered(event, now_s)
             case Predicted():
                 self._foresight.predicted(event, now_s)
             case PredictionFailed():
@@ -338,7 +262,7 @@ class EdgeCore:
                 self._residents.restore(objects, now_s, self._epoch_s + now_s)
                 self._foresight.restored()
             case Purge():
-                self._purges.begin(event, now_s)
+                self._serving.purges.begin(event, now_s)
             case Reconfigured(config=config):
                 self._reconfigure(config, now_s)
             case Noticed(what=what, detail=detail):
@@ -352,21 +276,16 @@ class EdgeCore:
 
     def advance(self, now_s: float) -> None:
         self._see_time(now_s)
-        self._residents.advance(now_s)
-        self._course.advance(now_s)
-        self._purges.advance(now_s)
+        self._serving.advance(now_s)
         self._foresight.advance(now_s)
         self._settle(now_s)
 
     def deadline_s(self) -> float | None:
-        deadlines = (
-            self._residents.deadline_s(),
-            self._course.deadline_s(),
-            self._purges.deadline_s(self._now_s),
+        return soonest(
+            self._serving.deadline_s(self._now_s),
             self._foresight.deadline_s(self._now_s),
             self._following.deadline_s(self._now_s),
         )
-        return min([one for one in deadlines if one is not None], default=None)
 
     def drain(self) -> list[Effect]:
         return self._effects.drain()
@@ -381,13 +300,7 @@ class EdgeCore:
 
     def is_cut_off(self, now_s: float) -> bool:
         """Whether there is nothing to serve: nothing is stored, and no upstream may be asked."""
-        return len(self._residents) == 0 and self._upstreams.are_failing(
-            {
-                f"{service.target.scheme}://{service.target.authority}"
-                for service in self.services.all
-            },
-            now_s,
-        )
+        return self._serving.is_cut_off(now_s)
 
     def status(self, now_s: float) -> EdgeStatus:
         """All figures as of now."""
@@ -397,7 +310,7 @@ class EdgeCore:
             is_draining=self._is_draining,
             counters=self._counters,
             ledger=self._ledger,
-            open_fills=self._open_fills,
+            open_fills=self._serving.open_fills,
             residents=self._residents,
             watching=self._foresight.figures(now_s),
             placement=self._following.figures(),
@@ -419,26 +332,14 @@ class EdgeCore:
         self._held_titles.look()
         return self._held_titles.digest()
 
-    # -- wiring
+    # -- what follows
 
     def _reconfigure(self, config: EdgeConfig, now_s: float) -> None:
         self.services.reconfigure(config)
         self._config = config
-        self._reader.target_length_max = config.server.target_length_max
-        self._uncacheable.lifetime_s = config.http.uncacheable_s
-        self._rules.reconfigure(config.http)
-        self._upstreams.reconfigure(config.http)
-        for part in (
-            self._desk,
-            self._open_fills,
-            self._fills,
-            self._course,
-            self._responses,
-            self._router,
-            self._foresight,
-        ):
-            part.reconfigure(config)
-        self._purges.sweep(now_s)
+        self._serving.reconfigure(config)
+        self._foresight.reconfigure(config)
+        self._serving.purges.sweep(now_s)
 
     def _see_time(self, now_s: float) -> None:
         self._now_s = now_s
@@ -451,42 +352,14 @@ class EdgeCore:
             self._foresight.observe(ask.url, event.target, event.headers, event.client, now_s)
             self._foresight.stir(now_s)
 
-    def _hits_served(self, event: HitsServed, now_s: float) -> None:
-        touch, observe = self._residents.touch, self._foresight.observe
-        is_recorded = self._ledger.is_recorded
-        tell = self.telemetry.sent if self.telemetry.is_on else None
-        sent_bytes = peer_count = 0
-        for hit in event.hits:
-            if self._is_in_fleet and ONLY_IF_CACHED in hit.headers:  # another edge: no viewer's use
-                peer_count += 1
-                self._counters.peer_sent_bytes += hit.sent_bytes
-                continue
-            used_bytes = 0
-            if hit.sent_bytes:
-                used_bytes = touch(hit.object_id)
-                sent_bytes += hit.sent_bytes
-            url = hit.url or self._reader.url(hit.target, hit.headers)
-            if is_recorded:
-                self._ledger.record_hit(
-                    url, hit.sent_bytes, at_s=hit.at_s, is_prefetched=used_bytes > 0
-                )
-            if tell is not None:
-                tell(url, hit.headers, hit.sent_bytes, is_resident=True)
-            observe(url, hit.target, hit.headers, hit.client, hit.at_s)
-        self._ledger.hits(len(event.hits) - peer_count, sent_bytes)
-        if event.hits:
-            self._foresight.stir(event.hits[-1].at_s)
-
     def _settle(self, now_s: float) -> None:
-        while asks := self._open_fills.take_resubmitted():
-            for ask in asks:
-                self._router.route(ask, now_s)
+        self._serving.settle(now_s)
         self._pass_on(now_s)
         self._foresight.settle(now_s)
         self._following.balance(now_s)
         self._pass_on(now_s)  # what became of fills that they have just given up
 
     def _pass_on(self, now_s: float) -> None:
-        for outcome in self._accounts.take_outcomes():
+        for outcome in self._serving.accounts.take_outcomes():
             self._foresight.fill_ended(outcome, now_s)
             self._following.fill_ended(outcome, now_s)

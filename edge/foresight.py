@@ -53,7 +53,7 @@ from edge.titles.names import Names
 from edge.unmapped import Unmapped
 from edge.viewers import Viewers
 from nearcast.local_time import LocalTime
-from nearcast.machine import EffectQueue
+from nearcast.machine import EffectQueue, soonest
 from nearcast.record import Recorder
 
 
@@ -298,7 +298,7 @@ class Foresight:
         self._planner.stir()
 
     def deadline_s(self, now_s: float) -> float | None:
-        deadlines = (
+        return soonest(
             self._sessions.deadline_s(),
             self._viewers.deadline_s(),
             self._models.deadline_s(now_s),
@@ -307,7 +307,6 @@ class Foresight:
             self._planner.deadline_s(now_s),
             self.telemetry.deadline_s(),
         )
-        return min([one for one in deadlines if one is not None], default=None)
 
     def settle(self, now_s: float) -> None:
         """Pass on what the parts have found, then bring the prefetches in line."""

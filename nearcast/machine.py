@@ -54,3 +54,8 @@ class EffectQueue(Generic[EffectT]):
         effects = list(self._effects)
         self._effects.clear()
         return effects
+
+
+def soonest(*deadlines_s: float | None) -> float | None:
+    """The first of these moments; None: there is none."""
+    return min([one for one in deadlines_s if one is not None], default=None)
