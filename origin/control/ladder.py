@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 
-from origin.catalog import RenditionEntry, Title
+from origin.catalog import RenditionEntry, SegmentEntry, Title
 from origin.placement.demand import Ints, Titles
 
 HOUR_S: Final = 3_600
@@ -38,6 +39,26 @@ class Ladder:
 def _of_kind(title: Title, *, is_picture: bool) -> tuple[RenditionEntry, ...]:
     found = [one for one in title.renditions if (one.rendition.kind == "video") is is_picture]
     return tuple(sorted(found, key=lambda one: (one.size_bytes, one.rendition.id)))
+
+
+def in_short(title: Title, head_s: float) -> Title:
+    """The same title for a plan: of each rendition what comes within a head, and the rest, each as
+    one segment. A film has thousands, and a library of them no room in memory."""
+    return msgspec.structs.replace(
+        title, renditions=tuple(_rendition_in_short(one, head_s) for one in title.renditions)
+    )
+
+
+def _rendition_in_short(entry: RenditionEntry, head_s: float) -> RenditionEntry:
+    ends_s = [one.start_s + one.duration_s for one in entry.segments]
+    head_count = next((at for at, end_s in enumerate(ends_s, 1) if end_s >= head_s), len(ends_s))
+    parts, start_s = [], 0.0
+    for first, end in ((0, head_count), (head_count, len(ends_s))):
+        if first < end:
+            size_bytes = sum(one.size_bytes for one in entry.segments[first:end])
+            parts.append(SegmentEntry(start_s, ends_s[end - 1] - start_s, size_bytes, 0))
+            start_s = ends_s[end - 1]
+    return msgspec.structs.replace(entry, segments=tuple(parts))
 
 
 def titles_of(titles: Sequence[Title], ladder: Ladder, first_hour: int) -> Titles:

@@ -10,6 +10,7 @@ own, which falls along it.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Final
 
 import msgspec
@@ -70,6 +71,10 @@ class Forecaster:
     def hour(self) -> int:
         """That is to be taken next."""
         return self._hour
+
+    def copy(self) -> Forecaster:
+        """One that goes on by itself from what this one has become."""
+        return deepcopy(self)
 
     def take(self, demand: HourDemand) -> None:
         """What was reported of the hour `self.hour`, which then is over."""

@@ -18,6 +18,7 @@ from origin.control.plan_times import REPLAN_S
 from origin.drivers.control.admin.routes import ApiError
 from origin.drivers.control.identities import Identities
 from origin.drivers.control.plan_clock import LEASE, PlanClock
+from origin.drivers.control.plan_process import PlanProcess
 from origin.drivers.control.plan_worker import PlanMade, PlanOrder, StoredSummary
 from origin.drivers.control.planning import Planning
 from origin.drivers.control.upkeep import INTERVAL_S, Upkeep
@@ -238,7 +239,7 @@ def test_what_the_clock_does_stands_in_the_audit_log_and_its_plans_are_looked_at
     async def story(world: World) -> None:
         storage = Storage(capacity_bytes=100)
 
-        async def work(work: object, order: PlanOrder) -> PlanMade:
+        async def work(process: object, work: object, order: PlanOrder) -> PlanMade:
             plan = EdgePlan(
                 plan_id="", edge="ams-1", made_wall_s=order.wall_s,
                 valid_from_wall_s=order.wall_s, valid_until_wall_s=order.wall_s + HOUR_S,
@@ -252,7 +253,7 @@ def test_what_the_clock_does_stands_in_the_audit_log_and_its_plans_are_looked_at
             )  # fmt: skip
             return PlanMade(summary=summary, signed={"ams-1": encode_plan(plan, (order.key,))})
 
-        monkeypatch.setattr("origin.drivers.control.planning.work_apart", work)
+        monkeypatch.setattr(PlanProcess, "work", work)
         fleet = Fleet()
         fleet.handle(StateRead(wall_s=NOW_S, edges=(EDGE,)), 0.0)
         identities = await Identities.open(world.store, lambda: (), lambda: world.wall_s)

@@ -16,7 +16,8 @@ from nearcast.media import Rendition
 from nearcast.placement import EdgePlan
 from nearcast.telemetry import Demand, Line, SessionEnded
 from origin.catalog import RenditionEntry, SegmentEntry, Title
-from origin.control.plan_inputs import PlannedEdge, Told, plan_inputs
+from origin.control.plan_inputs import PlannedEdge, plan_inputs
+from origin.control.told import Told
 from origin.drivers.state import ControlStore
 from origin.drivers.state.demand_rows import demand_since, wanted_since
 from origin.drivers.state.telemetry import take_pieces

@@ -11,7 +11,8 @@ from nearcast.media import Rendition
 from origin.catalog import RenditionEntry, SegmentEntry, Title
 from origin.control.held import held_bytes
 from origin.control.ladder import Ladder, titles_of
-from origin.control.plan_inputs import PlannedEdge, Told, plan_inputs
+from origin.control.plan_inputs import PlannedEdge, plan_inputs
+from origin.control.told import Told
 from origin.control.watching import watched_parts
 from origin.placement.explain import explain
 from origin.placement.inputs import PlanInputs

@@ -106,6 +106,7 @@ class Control:
         self._origin_urls: tuple[str, ...] = ()
         self._beat_edges: set[str] = set()
         self.players: Players | None = None
+        self._planning: Planning | None = None
         self._collector: ControlCollector | None = None
         self.admin_url = ""
         self.fleet_url = ""
@@ -133,7 +134,7 @@ class Control:
         )
         view = self.view = View(fleet, pump, identities, desk)
         players = self.players = Players(Steering(fleet), view, config.steering_url)
-        planning = Planning(self._origin, store, fleet, identities, self._hurry)
+        planning = self._planning = Planning(self._origin, store, fleet, identities, self._hurry)
         clock = self._plan_clock = PlanClock(config.plan, store, planning, self.origin_id)
         upkeep = self._upkeep = Upkeep(store, self.origin_id)
         tls = self._tls = tls_context(identities.authority.certificate_pem)
@@ -206,6 +207,8 @@ class Control:
             if port is not None:
                 await port.close()
         await self._keeper.close()
+        if self._planning is not None:
+            self._planning.close()
         if self._pump is not None:
             await self._pump.close()
         if self._prober is not None:

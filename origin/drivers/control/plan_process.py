@@ -1,4 +1,9 @@
-"""Runs a piece of `plan_worker` in a process of its own."""
+"""Runs pieces of `plan_worker` in a process of their own, which is kept from one to the next.
+
+A plan goes on from what the one before has taken in, so the process stays. It is ended when a piece
+of work fails, takes too long or is no longer waited for, and when it has grown beyond
+`KEPT_BYTES_MAX`; the next piece then has a fresh one, which takes everything in anew.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +18,71 @@ from origin.drivers.control import plan_worker
 from origin.drivers.control.admin.routes import ApiError
 
 WORK_S_MAX: Final = 600.0
+KEPT_BYTES_MAX: Final = 2_000_000_000
+"""Of memory that a process may have while it waits for the next plan."""
 
 ResultT = TypeVar("ResultT")
 
 
-async def work_apart(work: Callable[..., ResultT], *arguments: Any) -> ResultT:
-    """What `work` returns. Raises ApiError when it takes too long or ends before its time, and
-    what `work` raises."""
-    # A fresh process each time: plans are rare, and its memory is given back.
-    pool = ProcessPoolExecutor(
+class PlanProcess:
+    """Does one piece of work at a time: two at once would have a process each."""
+
+    def __init__(self, kept_bytes_max: int = KEPT_BYTES_MAX) -> None:
+        self._kept_bytes_max = kept_bytes_max
+        self._kept: ProcessPoolExecutor | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the next piece goes on from the one before."""
+        return self._kept is not None
+
+    async def work(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
+        """What `work` returns. Raises ApiError when it takes too long or ends before its time, and
+        what `work` raises."""
+        pool, self._kept = self._kept, None
+        if pool is not None:
+            try:
+                return await self._do(pool, work, *arguments)
+            except BrokenProcessPool:
+                pass  # it was ended while it waited, or by this: then a fresh one is, too
+        try:
+            return await self._do(_begun(), work, *arguments)
+        except BrokenProcessPool as error:
+            raise ApiError(500, "failed", "the planner's process ended before its time") from error
+
+    def close(self) -> None:
+        if self._kept is not None:
+            _end(self._kept)
+            self._kept = None
+
+    async def _do(
+        self, pool: ProcessPoolExecutor, work: Callable[..., ResultT], *arguments: Any
+    ) -> ResultT:
+        loop = asyncio.get_running_loop()
+        is_kept = False
+        try:
+            async with asyncio.timeout(WORK_S_MAX):
+                result = await loop.run_in_executor(pool, work, *arguments)
+                size_bytes = await loop.run_in_executor(pool, plan_worker.memory_bytes)
+            is_kept = 0 < size_bytes <= self._kept_bytes_max
+            return result
+        except TimeoutError as error:
+            raise ApiError(504, "slow", f"the plan took more than {WORK_S_MAX:.0f} s") from error
+        finally:
+            if is_kept:
+                self.close()
+                self._kept = pool
+            else:
+                _end(pool)
+
+
+def _begun() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
         1, mp_context=multiprocessing.get_context("spawn"), initializer=plan_worker.begin
     )
-    try:
-        async with asyncio.timeout(WORK_S_MAX):
-            return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
-    except TimeoutError as error:
-        raise ApiError(504, "slow", f"the plan took more than {WORK_S_MAX:.0f} s") from error
-    except BrokenProcessPool as error:
-        raise ApiError(500, "failed", "the planner's process ended before its time") from error
-    finally:
-        for process in tuple((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    for process in tuple((pool._processes or {}).values()):
+        process.terminate()
+    pool.shutdown(wait=False, cancel_futures=True)

@@ -1,7 +1,9 @@
 """Makes plans in a process of its own, below all others in priority.
 
 A forecast of two weeks and a solution for a fleet take seconds of arithmetic. In a thread they
-would hold up answers to edges and players, since Python runs one at a time.
+would hold up answers to edges and players, since Python runs one at a time. The process may live
+from one plan to the next: then it goes on from what it knows of titles and has foreseen, and makes
+the plan that one begun anew would make.
 """
 
 from __future__ import annotations
@@ -19,7 +21,13 @@ import msgspec
 
 from nearcast.errors import InputError
 from nearcast.plan_signing import encode_plan
-from origin.control.plan_inputs import DAY_S, PlannedEdge, Told, plan_inputs
+from nearcast.telemetry import HEAD_S
+from origin.catalog import Title
+from origin.control.foresight import Foresight
+from origin.control.ladder import in_short
+from origin.control.plan_inputs import DAY_S, PlannedEdge, plan_inputs
+from origin.control.told import Told
+from origin.drivers.database import TitleLine
 from origin.drivers.storage import LibraryFolder
 from origin.placement.explain import Explained, explain
 from origin.placement.inputs import PlanInputs
@@ -118,18 +126,51 @@ def _expected(inputs: PlanInputs) -> dict[str, float]:
     return {title: round(size_bytes, 1) for title, size_bytes in most if size_bytes > 0}
 
 
+class _Memory:
+    """What the process keeps between plans."""
+
+    def __init__(self) -> None:
+        self.foresight = Foresight()
+        self._titles: dict[str, tuple[TitleLine, Title]] = {}
+
+    def titles(self, library: Path) -> list[Title]:
+        """All there are, in short; read again are those that changed."""
+        folder = LibraryFolder(library, must_exist=True)
+        found: dict[str, tuple[TitleLine, Title]] = {}
+        try:
+            for line in folder.database.lines():
+                known = self._titles.get(line.entry.id)
+                if known is not None and known[0] == line:
+                    found[line.entry.id] = known
+                    continue
+                title = folder.database.title(line.entry.id)
+                if title is not None:
+                    found[line.entry.id] = line, in_short(title, HEAD_S)
+        finally:
+            folder.close()
+        self._titles = found
+        return [title for _, title in found.values()]
+
+
+_memory = _Memory()
+"""Of this process: a pool gives what it calls nothing else to keep things in."""
+
+
+def memory_bytes() -> int:
+    """What this process has at present; 0: that cannot be told."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 def _inputs(order: PlanOrder) -> PlanInputs:
-    folder = LibraryFolder(Path(order.library), must_exist=True)
-    try:
-        lines = folder.database.lines()
-        titles = [folder.database.title(line.entry.id) for line in lines]
-    finally:
-        folder.close()
     return plan_inputs(
-        [title for title in titles if title is not None],
+        _memory.titles(Path(order.library)),
         order.told,
         order.edges,
         wall_s=order.wall_s,
         history_days=order.history_days,
         settings=order.settings,
+        foresight=_memory.foresight,
     )

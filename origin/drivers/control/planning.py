@@ -20,12 +20,13 @@ from nearcast.local_time import LocalTime
 from nearcast.placement import EdgePlan, SignedPlan
 from origin.config import OriginConfig
 from origin.control.plan_checks import Obstacle, why_not_apply
-from origin.control.plan_inputs import DAY_S, PlannedEdge, Told
+from origin.control.plan_inputs import PlannedEdge, history_from_wall_s
+from origin.control.told import Told
 from origin.drivers.control import plan_worker
 from origin.drivers.control.admin.routes import ApiError
 from origin.drivers.control.clocks import Clocks, unknown_count
 from origin.drivers.control.identities import Identities
-from origin.drivers.control.plan_process import work_apart
+from origin.drivers.control.plan_process import PlanProcess
 from origin.drivers.control.plan_worker import PlanMade, PlanOrder, Question
 from origin.drivers.state import ControlStore
 from origin.drivers.state.demand_rows import demand_since, planned_bytes_since, wanted_since
@@ -67,6 +68,7 @@ class Planning:
         self._wall_s = wall_s
         self._clocks = Clocks()
         self._turn = asyncio.Lock()
+        self._process = PlanProcess()
         self.made_count = 0
         self.refusals: Counter[Obstacle] = Counter()
         """Plans that could not be put in force."""
@@ -81,6 +83,9 @@ class Planning:
         records = (edge.record for edge in self._fleet.edges())
         return unknown_count(record.profile for record in records if not record.revoked)
 
+    def close(self) -> None:
+        self._process.close()
+
     async def propose(self, by: str) -> PlanHead:
         """Make one for a person, whatever is in it. Raises ApiError."""
         head = await self.make(by)
@@ -94,7 +99,7 @@ class Planning:
             raise ApiError(409, "no_edges", "no edge has enrolled yet: there is nothing to plan")
         async with self._turn:
             order = await self._order()
-            made: PlanMade = await work_apart(plan_worker.make, order)
+            made: PlanMade = await self._process.work(plan_worker.make, order)
         summary = made.summary
         if not by and not any(edge.files for edge in summary.edges):
             return None
@@ -152,7 +157,7 @@ class Planning:
         plan = await self._plan(await self.full_id(plan_id))
         async with self._turn:
             order = await self._order()
-            said: tuple[Explained, ...] | str = await work_apart(
+            said: tuple[Explained, ...] | str = await self._process.work(
                 plan_worker.answer, order, plan, question
             )
         if isinstance(said, str):
@@ -192,7 +197,7 @@ class Planning:
 
     async def _order(self) -> PlanOrder:
         config, wall_s = self._config.control.plan, self._wall_s()
-        since_wall_s = wall_s - config.history_days * DAY_S
+        since_wall_s = history_from_wall_s(wall_s, config.history_days)
         database = self._store.database
         told = Told(
             demand=await demand_since(database, since_wall_s),
