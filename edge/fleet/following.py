@@ -27,20 +27,22 @@ from edge.fill import FillOutcome
 from edge.fills import Fills
 from edge.fleet.alarm import NEVER_S, Alarm
 from edge.fleet.backlog import Backlog
+from edge.fleet.by_object import ByObject
+from edge.fleet.completing import Completing
 from edge.fleet.fetching import RETRY_S, Fetching
-from edge.fleet.files import TRIES_MAX, File
 from edge.fleet.leave import Leave
 from edge.fleet.orders import FillsHeld, KeepSpent, PlacementEvent, PlanFollowed, TimeTold
-from edge.fleet.pieces import TEXT_BYTES, NotPossible, Piece, manifest_url
+from edge.fleet.pieces import manifest_url
 from edge.fleet.pins import Pins
 from edge.fleet.readings import Readings
-from edge.fleet.runs import MORE_THAN_LEFT, Run, Runs
+from edge.fleet.results import Results
+from edge.fleet.runs import Runs
 from edge.fleet.sources import Sources
 from edge.fleet.survey import Survey
+from edge.fleet.telling import Telling
 from edge.ledger import Ledger
 from edge.media_map import MediaMap
 from edge.open_fills import OpenFills
-from edge.peers import ABSENT
 from edge.residents import Residents
 from edge.services import Services
 from edge.status import Counters, PlacementFigures
@@ -81,10 +83,8 @@ class Following:
         self._epoch_s = epoch_s
         self._ahead_s = 0.0
         self._services = services
-        self._map = media_map
         self._lost = residents.unpinned
         self._counters = counters
-        self._telemetry = telemetry
         self._effects = effects
         self._alarm = Alarm()
         self._leave = Leave()
@@ -104,10 +104,21 @@ class Following:
             upstreams=open_fills.upstreams,
             alarm=self._alarm,
         )
+        self._telling = Telling(telemetry)
+        self._completing = Completing(
+            readings=self._readings,
+            pins=self._pins,
+            runs=self._runs,
+            fetching=self._fetching,
+            telling=self._telling,
+        )
+        self._results = Results(
+            sources=self._sources, fetching=self._fetching, telling=self._telling
+        )
+        self._by_object = ByObject(media_map)
         self._plan: EdgePlan | None = None
         self._backlog = Backlog()
         self._is_read = True
-        self._of_rendition: dict[tuple[str, str], list[File]] = {}
         self._survey: Survey | None = None
         self._is_stirred = False
         self._state = "no plan"
@@ -133,10 +144,11 @@ class Following:
         self._spent_bytes = self._leave.clock.spent_bytes
         self._sources.follow(plan)
         self._pins.follow(plan)
+        self._telling.follow(plan)
         self._fetching.follow()
         self._readings.clear()
         self._backlog = Backlog()
-        self._of_rendition = {}
+        self._by_object.clear()
         self._survey = Survey(self._readings, self._pins)
         self._is_read = plan is None or not plan.files
 
@@ -150,7 +162,7 @@ class Following:
             if url is None:
                 file.give_up("no service has its manifest", now_s, for_good=True)
             else:
-                self._of_rendition.setdefault((url, planned.rendition), []).append(file)
+                self._by_object.add(url, file)
                 assert self._survey is not None
                 self._survey.add(url, file)
         self._is_read = len(backlog.files) == len(plan.files)
@@ -164,8 +176,7 @@ class Following:
         """Any fill is over."""
         run = self._runs.ended(outcome, self._wall_s(now_s))
         if run is not None:
-            planned = run.file.planned
-            self._telemetry.planned(planned.title, planned.rendition, outcome.planned_bytes)
+            self._telling.fetched(run.file, outcome.planned_bytes)
         if self._plan is None:
             return
         if outcome.result in ("failed", "cancelled"):
@@ -178,40 +189,12 @@ class Following:
             return
         self._is_stirred = True
         self._keep_spent(now_s)
-        if run.is_confirming:
-            return
-        if outcome.result == "stored":
-            self._sources.gave(run.edge)
-            by_source = run.file.by_source
-            by_source[run.edge] = by_source.get(run.edge, 0) + outcome.received_bytes
-            if run.edge:
-                self._fetching.confirm_later(run.file, run.piece)
-        elif outcome.result != "not_modified":
-            self._failed(run, outcome, now_s)
-
-    def _failed(self, run: Run, outcome: FillOutcome, now_s: float) -> None:
-        file = run.file
-        file.again()
-        if run.edge:
-            if outcome.result == "failed":
-                is_absent = outcome.detail == ABSENT
-                self._sources.failed(run.edge, run.piece.url, now_s, is_absent=is_absent)
-        elif outcome.detail == "disk":
-            self._fetching.rest(now_s)
-        elif outcome.detail == MORE_THAN_LEFT:
-            file.give_up("beyond the plan's bytes", now_s, for_good=True)
-        elif outcome.was_joined:
-            pass  # a client's fill by then
-        elif outcome.result == "not_stored" or outcome.was_barred:
-            self._give_up(file, f"not kept: {outcome.detail}", now_s, for_good=True)
-        elif outcome.result == "failed":
-            file.tries += 1
-            if file.tries >= TRIES_MAX:
-                self._give_up(file, outcome.detail, now_s)
+        if not run.is_confirming:
+            self._results.ended(run, outcome, now_s)
 
     def _pulled(self, url: str) -> None:
         """A viewer has fetched this: where the plan wants it, it is here to stay."""
-        if self._files_with(url):
+        if self._by_object.of(url):
             entry = self._pins.held(url)
             if entry is not None:
                 self._pins.pin(entry)
@@ -297,12 +280,13 @@ class Following:
         for url in self._readings.forget_unread(now_s):
             for unread in self._backlog.worked_on():
                 if unread.manifest_url == url:
-                    self._give_up(unread, "its manifest was not read", now_s)
+                    self._telling.give_up(unread, "its manifest was not read", now_s)
         self._backlog.renew(now_s)
         looked_at, waits_for = 0, ""
         while not waits_for and (file := self._backlog.take()) is not None:
-            count, waits_for = self._complete(file, now_s, wall_s)
-            self._backlog.put(file, is_coming=file.state == "todo" and self._is_coming(file))
+            count, waits_for = self._completing.complete(file, now_s, wall_s)
+            is_coming = file.state == "todo" and self._completing.is_coming(file)
+            self._backlog.put(file, is_coming=is_coming)
             looked_at += count + 1
             if looked_at >= SLICE:
                 self._alarm.at(now_s + SLICE_S)
@@ -317,78 +301,7 @@ class Following:
             return "a manifest"
         return waits_for or "all is held that can be"
 
-    def _is_coming(self, file: File) -> bool:
-        """Whether something that is under way will move it on."""
-        if file.pieces is None:
-            url = file.manifest_url
-            return url is not None and (url in self._readings or self._runs.is_under_way(url))
-        return any(self._runs.is_under_way(piece.url) for piece in file.pieces)
-
-    def _complete(self, file: File, now_s: float, wall_s: float) -> tuple[int, str]:
-        """Pin what is here of a file, and begin to fetch what is not. How many objects were looked
-        at, and why no more can begin now; empty: this file was gone through."""
-        try:
-            pieces = self._readings.pieces(file)
-        except NotPossible as error:
-            self._give_up(file, str(error), now_s, for_good=True)
-            return 0, ""
-        if pieces is None and file.is_reserved:
-            file.held()
-            return 1, ""
-        if pieces is None:
-            return 1, self._get_manifest(file, now_s, wall_s)
-        is_whole = True
-        start = file.start
-        for index in range(start, len(pieces)):
-            piece = pieces[index]
-            entry = self._pins.held(piece.url)
-            if entry is not None:
-                if not self._pins.pin(entry):
-                    file.give_up("no room in the plan's share", now_s)
-                    return index - start, ""
-                if is_whole:
-                    file.start = index + 1
-                continue
-            if piece.is_reserved:
-                continue
-            is_whole = False
-            if self._runs.is_under_way(piece.url):
-                continue
-            why = self._fetching.fetch(file, piece, now_s, wall_s)
-            if why or file.state == "given up":
-                return index - start, why
-        if is_whole and start > 0:  # what was here at first may have gone since
-            file.start = 0
-            return self._complete(file, now_s, wall_s)
-        if is_whole:
-            if not file.is_reserved:
-                self._tell(file, now_s, is_complete=True)
-            file.held()
-        return len(pieces) - start, ""
-
-    def _get_manifest(self, file: File, now_s: float, wall_s: float) -> str:
-        """Have it read, or fetched. Why neither can begin now."""
-        url = file.manifest_url
-        assert url is not None, "given up otherwise"
-        if self._readings.ask(url, now_s):
-            return ""
-        if self._pins.held(url) is not None:
-            file.tries += 1
-            if file.tries >= TRIES_MAX:
-                self._give_up(file, "its manifest cannot be read", now_s)
-                return ""
-        return self._fetching.fetch(file, Piece(url, TEXT_BYTES), now_s, wall_s)
-
     # -- parts
-
-    def _files_with(self, url: str) -> list[File]:
-        """The files of the plan that this is a part of."""
-        return [
-            file
-            for place in self._map.places(url)
-            for file in self._of_rendition.get((place.title_url, place.representation_id), ())
-            if file.planned.until_s is None or place.segment.start_s < file.planned.until_s
-        ]
 
     def _see_lost(self, now_s: float) -> None:
         """Pinned objects that have left; those that were replaced are pinned again."""
@@ -396,27 +309,11 @@ class Following:
             url = self._lost.popleft()
             if self._pins.held(url) is not None:
                 continue
-            for file in self._files_with(url):
+            for file in self._by_object.of(url):
                 if file.state == "held":
                     file.wait("a part of it was lost", now_s + RETRY_S)
                     self._backlog.put(file)
                     self._alarm.at(file.due_s)
-
-    def _give_up(self, file: File, reason: str, now_s: float, *, for_good: bool = False) -> None:
-        file.give_up(reason, now_s, for_good=for_good)
-        self._tell(file, now_s, is_complete=False)
-
-    def _tell(self, file: File, now_s: float, *, is_complete: bool) -> None:
-        assert self._plan is not None
-        self._telemetry.filled(
-            self._plan.plan_id,
-            file.planned.title,
-            file.planned.rendition,
-            file.planned.size_bytes if is_complete else 0,
-            file.source,
-            now_s,
-            is_complete=is_complete,
-        )
 
     def _keep_spent(self, now_s: float, *, is_last: bool = False) -> None:
         clock = self._leave.clock
