@@ -5,7 +5,8 @@ Where to look, in the order of reading:
     events, effects     what it is told; what it wants done
     lifecycle           starts, compares, switches and stops models
     run                 one that runs
-    choice              which of the registry's to try next
+    supply              those of the registry: which are here, which is on its way
+    choice              which of them to try next
     outcomes            what became of the questions
     score, drift        how good answers were; whether the viewers are still the same
     contest, verdicts   two models beside each other; when one is worse

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge.effects import Effect
-from edge.models.choice import Choice
 from edge.models.effects import RememberModels
-from edge.models.events import Refusal, Remembered
+from edge.models.events import Refusal, RefusedModel, Remembered
 from edge.models.records import ModelMoved, ModelState
 from edge.models.run import Run
 from nearcast.machine import EffectQueue
@@ -40,7 +39,11 @@ class Book:
         self.note(model_id, "rolled back", _reason(reason, detail), now_s)
 
     def remember(
-        self, active: Run | None, previous: str | None, others: Sequence[str | None], choice: Choice
+        self,
+        active: Run | None,
+        previous: str | None,
+        others: Sequence[str | None],
+        refused: tuple[RefusedModel, ...],
     ) -> tuple[str, ...]:
         """Have it written down; the ids of the fetched models that are still wanted. `others`
         are those besides the active and the one to go back to."""
@@ -48,7 +51,7 @@ class Book:
         active_id = active.model_id if active is not None and is_fetched else None
         kept = tuple(one for one in (active_id, previous, *others) if one is not None)
         remembered = Remembered(
-            local=self.local, active=active_id, previous=previous, refused=choice.refused
+            local=self.local, active=active_id, previous=previous, refused=refused
         )
         self._effects.emit(RememberModels(remembered=remembered, kept=kept))
         return kept

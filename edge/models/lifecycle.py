@@ -24,12 +24,7 @@ from edge.models.book import Book, why
 from edge.models.choice import Choice
 from edge.models.contest import Contest
 from edge.models.drift import Drift
-from edge.models.effects import (
-    FetchModel,
-    StartModel,
-    StopModel,
-    SwitchModel,
-)
+from edge.models.effects import StartModel, StopModel, SwitchModel
 from edge.models.events import (
     HeldModel,
     ModelEvent,
@@ -40,14 +35,14 @@ from edge.models.events import (
     ModelsFound,
     ModelsOffered,
     ModelUnusable,
-    Offer,
     Refusal,
     ShadowPredicted,
 )
 from edge.models.figures import ModelsFigures, figures_of
 from edge.models.outcomes import Outcomes, Scored
 from edge.models.run import Run, Source
-from nearcast.machine import EffectQueue
+from edge.models.supply import Supply
+from nearcast.machine import EffectQueue, soonest
 from nearcast.record import Recorder
 from predictor.kinds import NEXT_EPISODE
 
@@ -72,15 +67,13 @@ class Lifecycle:
         self._outcomes = outcomes
         self._effects = effects
         self._book = Book(effects, recorder)
-        self._choice = Choice(NEXT_EPISODE, config.models.poll_s)
-        self._held: dict[str, HeldModel] = {}
+        self._supply = Supply(Choice(NEXT_EPISODE, config.models.poll_s), effects)
         self._next_run_id = 1
         self._active: Run | None = None
         self._other: Run | None = None
         """The shadow, or the model before the active one while that is on probation."""
         self._starting: Run | None = None
         """To become active at once: at the start, and to go back to."""
-        self._fetching: Offer | None = None
         self._previous: str | None = None
         """The model of the registry to go back to; None: the local one."""
         self._contest: Contest | None = None
@@ -96,11 +89,11 @@ class Lifecycle:
             case ModelsFound():
                 self._found(event, now_s)
             case ModelsOffered(offers=offers):
-                self._choice.offered(offers)
+                self._supply.offered(offers)
             case ModelFetched(held=held):
                 self._fetched(held, now_s)
             case ModelRefused():
-                offer, self._fetching = self._fetching, None
+                offer = self._supply.take_failed()
                 if offer is not None:
                     self._refused(
                         offer.model_id, offer.manifest_sha256, event.reason, event.detail, now_s
@@ -147,28 +140,27 @@ class Lifecycle:
         self._consider(now_s)
 
     def deadline_s(self, now_s: float) -> float | None:
-        deadlines = [self._outcomes.deadline_s(), self._choice.deadline_s(now_s)]
-        if self._contest is not None and self._contest.until_s > now_s:
-            deadlines.append(self._contest.until_s)
-        return min([one for one in deadlines if one is not None], default=None)
+        contest_s = self._contest.until_s if self._contest is not None else -math.inf
+        return soonest(
+            self._outcomes.deadline_s(),
+            self._supply.deadline_s(now_s),
+            contest_s if contest_s > now_s else None,
+        )
 
     # -- the start
 
     def _found(self, event: ModelsFound, now_s: float) -> None:
         self._book.local = event.local
-        self._held = {held.model_id: held for held in event.held}
         remembered = event.remembered
-        self._choice.recall(remembered.refused)
-        wanted = remembered.active if remembered.local == event.local else None
+        self._supply.found(event.held, remembered.refused)
+        wanted = None
         if remembered.local == event.local:
-            self._previous = remembered.previous
+            wanted, self._previous = remembered.active, remembered.previous
         self._start_active(wanted, now_s)
 
     def _start_active(self, model_id: str | None, now_s: float) -> None:
         """The model of the registry, if it is there and good, else the local one."""
-        held = self._held.get(model_id) if model_id is not None else None
-        if held is not None and self._choice.is_refused(held.model_id, held.manifest_sha256):
-            held = None
+        held = self._supply.usable(model_id)
         source: Source = "registry" if held is not None else "local"
         self._starting = self._start(source, held, now_s, restarts_max=self._restarts_max)
 
@@ -199,30 +191,21 @@ class Lifecycle:
 
     def _consider(self, now_s: float) -> None:
         """Fetch the next model, when there is room to try one."""
-        if self._other or self._starting or self._fetching or not self._book.local:
-            return
-        offer = self._choice.next(self._active.model_id if self._active else None, now_s)
-        if offer is None:
-            return
-        self._fetching = offer
-        self._effects.emit(FetchModel(offer=offer))
+        if self._other is None and self._starting is None and self._book.local:
+            self._supply.fetch(self._active.model_id if self._active else None, now_s)
 
     def _fetched(self, held: HeldModel, now_s: float) -> None:
-        if self._fetching is None or self._fetching.model_id != held.model_id:
+        if not self._supply.fetched(held):
             return
-        self._fetching = None
-        self._held[held.model_id] = held
         self._book.note(held.model_id, "fetched", "", now_s)
         # One that dies before it has shown anything is not worth a second try.
         self._other = self._start("registry", held, now_s, restarts_max=0)
 
     def _drop_withdrawn(self, now_s: float) -> None:
         for run in (self._other, self._active):
-            if (
-                run is not None
-                and run.source == "registry"
-                and not self._choice.is_listed(run.model_id)
-            ):
+            if run is None or run.source != "registry":
+                continue
+            if not self._supply.is_listed(run.model_id):
                 self._end(run, "withdrawn", "the registry lists it no more", now_s)
 
     # -- processes
@@ -339,7 +322,7 @@ class Lifecycle:
         self._contest = None
         self._effects.emit(StopModel(run_id=run.run_id))
         if run.source == "registry" and reason != "withdrawn":
-            self._choice.refuse(run.name, run.manifest_sha256, reason, detail, now_s)
+            self._supply.refuse(run.name, run.manifest_sha256, reason, detail, now_s)
         if run is self._other:
             self._other = None
             self._book.refused(run.name, reason, detail, now_s)
@@ -378,7 +361,7 @@ class Lifecycle:
         self, model_id: str, sha256: str, reason: Refusal, detail: str, now_s: float
     ) -> None:
         """It did not get as far as a process."""
-        self._choice.refuse(model_id, sha256, reason, detail, now_s)
+        self._supply.refuse(model_id, sha256, reason, detail, now_s)
         self._book.refused(model_id, reason, detail, now_s)
         self._remember()
 
@@ -394,17 +377,17 @@ class Lifecycle:
         active = self._active if self._active is not None else self._starting
         others = (
             self._other.model_id if self._other is not None else None,
-            self._fetching.model_id if self._fetching is not None else None,
+            self._supply.fetching_id,
         )
-        kept = self._book.remember(active, self._previous, others, self._choice)
-        self._held = {name: held for name, held in self._held.items() if name in kept}
+        kept = self._book.remember(active, self._previous, others, self._supply.refused)
+        self._supply.keep(kept)
 
     def figures(self, now_s: float) -> ModelsFigures:
         """What runs, how it does, and what was refused."""
         runs = [run for run in (self._active, self._other, self._starting) if run is not None]
         return ModelsFigures(
             models=tuple(figures_of(run, now_s) for run in runs),
-            fetching=self._fetching.model_id if self._fetching is not None else None,
+            fetching=self._supply.fetching_id,
             compared_count=len(self._contest) if self._contest is not None else 0,
             decides_count=self._contest.decides(now_s) if self._contest is not None else 0,
             pending_count=len(self._outcomes),
@@ -412,5 +395,5 @@ class Lifecycle:
             switch_count=self._switch_count,
             refusals=dict(sorted(self._book.refusals.items())),
             rollbacks=dict(sorted(self._book.rollbacks.items())),
-            refused=self._choice.refused,
+            refused=self._supply.refused,
         )
