@@ -5,6 +5,9 @@ enrolment     from a one-time token to an identity
 client        JSON over mutual TLS, to the origin that answers
 prober        looks at other edges
 figures       what an operator sees of it
+keeping       writes into the folder, beside the work
+reports       heartbeats and observations
+plans         from an origin or the folder, checked
 membership    carries out what the member wants
 part          what the node sees of all this, and that it may have none
 """

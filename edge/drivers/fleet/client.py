@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -24,6 +24,9 @@ KEPT_S: Final = 400.0
 """Longer than the longest pause between two heartbeats."""
 
 
+MessageT = TypeVar("MessageT")
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What an origin answered."""
 
@@ -36,6 +39,13 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.json.decode(self.body, type=Refused)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Refused(error="bad_request", detail=f"the origin answered {self.status}")
+
+    def message(self, kind: type[MessageT]) -> MessageT:
+        """What an answer of 200 says. Raises RemoteProtocolError when it is no such message."""
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise RemoteProtocolError(f"the origin answers nonsense: {error}") from error
 
 
 class FleetClient:

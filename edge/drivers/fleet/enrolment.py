@@ -149,10 +149,7 @@ async def _enrolled(origin: str, authority_pem: str, request: EnrolRequest) -> E
     if reply.status != 200:
         refused = reply.refused()
         raise InputError(f"the origin refuses ({refused.error}): {refused.detail}")
-    try:
-        return msgspec.json.decode(reply.body, type=EnrolAnswer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RemoteProtocolError(f"{origin} answers nonsense: {error}") from error
+    return reply.message(EnrolAnswer)
 
 
 def _client(tls: ssl.SSLContext, origin: str) -> FleetClient:

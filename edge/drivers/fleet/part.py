@@ -23,7 +23,8 @@ from nearcast.clock import Clock
 from nearcast.seeds import Seeds
 
 if TYPE_CHECKING:
-    from edge.drivers.fleet.membership import Membership, Node
+    from edge.drivers.fleet.membership import Membership
+    from edge.drivers.fleet.reports import Node
     from edge.drivers.telemetry.driver import Spawn
 
 
