@@ -3,6 +3,7 @@
 identity      who the edge is: what enrolling left
 member        the machine that speaks with the origins
 events        what that is told, and wants done
+plan_in_force which plan is followed
 origins       which origin is asked
 origin_time   what time it is there
 probes        looking at other edges

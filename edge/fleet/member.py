@@ -24,7 +24,6 @@ from edge.config import FleetConfig
 from edge.fleet.events import (
     CalendarRead,
     FetchPlan,
-    Follow,
     HeartbeatAnswered,
     HeartbeatLost,
     HeartbeatRefused,
@@ -48,11 +47,11 @@ from edge.fleet.events import (
 )
 from edge.fleet.origin_time import OriginTime
 from edge.fleet.origins import Origins
+from edge.fleet.plan_in_force import PlanInForce
 from edge.fleet.probes import Probes
 from nearcast.errors import LocalProtocolError
-from nearcast.fleet import Duty, HeartbeatAnswer, Observation
+from nearcast.fleet import Duty, Observation
 from nearcast.machine import EffectQueue
-from nearcast.placement import EdgePlan
 
 INTERVAL_S: Final = 5.0
 """Before the first answer."""
@@ -62,8 +61,6 @@ REFUSED_S: Final = 5.0
 """An origin that refuses is not asked again at once."""
 REPLAYED_MAX: Final = 2
 """Refusals in a row; one may be of a heartbeat whose answer was lost."""
-PLAN_RETRY_S: Final = 5.0
-PLAN_RETRY_S_MAX: Final = 300.0
 RENEW_RETRY_S: Final = 60.0
 OBSERVATIONS_S: Final = 0.2
 """Between two tellings: several edges of one site fail together."""
@@ -86,6 +83,7 @@ class Member:
         self.probes = Probes(
             probe_s_min=config.probe_s_min, probes_max=config.probes_max, jitter=jitter
         )
+        self._plans = PlanInForce(self.time, jitter)
         self.state = "joining"
         """In words: joined; or why not."""
         self.duty: Duty = "active"
@@ -103,15 +101,6 @@ class Member:
         self._replayed_in_a_row = 0
         self._told: dict[int, tuple[Observation, ...]] = {}  # observations under way
         self._tell_due_s = 0.0
-        self._plan: EdgePlan | None = None
-        self._coming: EdgePlan | None = None
-        self._spent_bytes: dict[str, int] = {}
-        self._followed_id = ""
-        self._named_id: str | None = None  # by the origin; None: it has said nothing yet
-        self._refused_id = ""
-        self._is_fetching = False
-        self._fetch_due_s = 0.0
-        self._fetch_failures = 0
         self._renew_wall_s = renew_wall_s
         self._is_renewing = False
         self._renew_due_s = 0.0
@@ -147,13 +136,13 @@ class Member:
             case ObservationsTaken(sequence_no=sequence_no):
                 self._told.pop(sequence_no, None)
             case PlanRead():
-                self._plan_read(event, now_s)
+                self._plans.read(event, now_s)
             case PlanMissed():
-                self._plan_missed(event, now_s)
+                self._plans.missed(event, now_s)
             case Renewed(renew_wall_s=renew_wall_s):
                 self._is_renewing = False
                 self._renew_wall_s = renew_wall_s
-                self._refused_id = ""  # the fleet may have other keys now
+                self._plans.keys_changed()
             case RenewalFailed():
                 self._is_renewing = False
                 self._renew_due_s = now_s + RENEW_RETRY_S * float(self._jitter.uniform(0.8, 1.2))
@@ -176,11 +165,10 @@ class Member:
             self._effects.emit(probe)
         if self.probes.has_news and self._tell_due_s <= now_s:
             self._tell(now_s)
-        self._reconsider(now_s)
-        if self._wants_plan() and self._fetch_due_s <= now_s:
-            assert self._named_id is not None
-            self._is_fetching = True
-            self._effects.emit(FetchPlan(origin=self.origins.current, plan_id=self._named_id))
+        if (change := self._plans.take_change(now_s)) is not None:
+            self._effects.emit(change)
+        if (plan_id := self._plans.take_wanted(now_s)) is not None:
+            self._effects.emit(FetchPlan(origin=self.origins.current, plan_id=plan_id))
         if not self._is_renewing and self._renew_at_s() <= now_s and self.heard_s is not None:
             self._is_renewing = True
             self._effects.emit(Renew(origin=self.origins.current))
@@ -188,13 +176,11 @@ class Member:
     def deadline_s(self) -> float | None:
         if self._is_leaving:
             return None
-        due = [self._change_s()]
+        due = [INTERVAL_S_MAX + self._now_s, *self._plans.due_s()]
         if self._beat_no is None:
             due.append(self._beat_due_s)
         if self.probes.has_news:
             due.append(self._tell_due_s)
-        if self._wants_plan():
-            due.append(self._fetch_due_s)
         if not self._is_renewing and self.heard_s is not None:
             due.append(self._renew_at_s())
         if (probe_s := self.probes.deadline_s()) is not None:
@@ -253,7 +239,7 @@ class Member:
         if answer.renew and not self._is_renewing:
             self._renew_wall_s = min(self._renew_wall_s, self.time.wall_s(now_s))
         self.probes.aim(answer.probes, answer.probe_s, now_s)
-        self._named(answer, now_s)
+        self._plans.named(answer.plan_id, now_s)
 
     # -- what it saw of others
 
@@ -268,69 +254,6 @@ class Member:
         self._effects.emit(
             SendObservations(origin=self.origins.current, sequence_no=self._sequence_no, seen=seen)
         )
-
-    # -- plans
-
-    def _named(self, answer: HeartbeatAnswer, now_s: float) -> None:
-        if answer.plan_id != self._named_id:
-            self._named_id = answer.plan_id
-            self._fetch_due_s = now_s
-            self._fetch_failures = 0
-
-    def _wants_plan(self) -> bool:
-        held = {plan.plan_id for plan in (self._plan, self._coming) if plan is not None}
-        return (
-            bool(self._named_id)
-            and not self._is_fetching
-            and self._named_id not in held
-            and self._named_id != self._refused_id
-        )
-
-    def _plan_read(self, event: PlanRead, now_s: float) -> None:
-        self._is_fetching = False
-        plan = event.plan
-        if self._named_id is not None and plan.plan_id != self._named_id:
-            return  # another one is in force meanwhile
-        self._spent_bytes = {plan.plan_id: event.spent_bytes}
-        if plan.valid_from_wall_s > self.time.wall_s(now_s):
-            self._coming = plan
-        else:
-            self._plan, self._coming = plan, None
-
-    def _plan_missed(self, event: PlanMissed, now_s: float) -> None:
-        self._is_fetching = False
-        if event.is_refused:
-            self._refused_id = event.plan_id
-            return
-        self._fetch_failures += 1
-        pause_s = min(PLAN_RETRY_S * 2.0 ** min(self._fetch_failures - 1, 10), PLAN_RETRY_S_MAX)
-        self._fetch_due_s = now_s + pause_s * float(self._jitter.uniform(0.5, 1.0))
-
-    def _reconsider(self, now_s: float) -> None:
-        """Bring what is followed in line with what is valid."""
-        wall_s = self.time.wall_s(now_s)
-        if self._coming is not None and self._coming.valid_from_wall_s <= wall_s:
-            self._plan, self._coming = self._coming, None
-        if self._plan is not None and self._plan.valid_until_wall_s <= wall_s:
-            self._refused_id = self._plan.plan_id  # it is over: not to be fetched again
-            self._plan = None
-        if self._plan is not None and self._named_id == "":
-            self._plan = None
-        followed_id = self._plan.plan_id if self._plan is not None else ""
-        if followed_id != self._followed_id:
-            self._followed_id = followed_id
-            spent_bytes = self._spent_bytes.get(followed_id, 0)
-            self._effects.emit(Follow(plan=self._plan, spent_bytes=spent_bytes))
-
-    def _change_s(self) -> float:
-        """When a plan begins or ends."""
-        behind_s = self.time.wall_s(0.0)
-        due = [INTERVAL_S_MAX + self._now_s]
-        if self._plan is not None:
-            due.append(self._plan.valid_until_wall_s - behind_s)
-        if self._coming is not None:
-            due.append(self._coming.valid_from_wall_s - behind_s)
-        return min(due)
 
     def _renew_at_s(self) -> float:
         return max(self._renew_wall_s - self.time.wall_s(0.0), self._renew_due_s)
