@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ from nearcast.main import main
 WATCH = Path(__file__).parents[3] / "shared" / "watch"
 ROWS = WATCH / "next_episode_events.parquet"
 
-for name, extra in (
-    ("lightgbm", "train"),
-    ("onnx", "train"),
-    ("onnxruntime", "cpu"),
-    ("threadpoolctl", "train"),
-):
-    pytest.importorskip(name, reason=f"training needs the extra {extra}")
-pyarrow = pytest.importorskip("pyarrow", reason="training needs the extra train")
+# Looked for, not imported: that takes seconds in every process that collects this.
+pytestmark = [
+    pytest.mark.skipif(find_spec(name) is None, reason=f"training needs the extra {extra}")
+    for name, extra in (
+        ("lightgbm", "train"),
+        ("onnx", "train"),
+        ("onnxruntime", "cpu"),
+        ("pyarrow", "train"),
+        ("threadpoolctl", "train"),
+    )
+]
 needs_data = pytest.mark.skipif(not ROWS.exists(), reason=f"{ROWS} is not here")
 
 
@@ -118,6 +122,7 @@ def test_same_seed_gives_the_same_file_in_another_process(
 def test_bad_inputs_exit_2_and_say_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    import pyarrow
     import pyarrow.parquet as parquet
 
     lacking = tmp_path / "lacking.parquet"

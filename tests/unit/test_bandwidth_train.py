@@ -1,35 +1,51 @@
-"""A whole training run, small: generated links, a few dozen steps, graphs and figures."""
+"""A whole training run, small: generated links, a few dozen steps, graphs and figures.
 
+torch is imported by the tests only: collecting them loads it in every process that shares them.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-pytest.importorskip("torch", reason="training needs the extra `train`")
-pytest.importorskip("onnxruntime", reason="comparing needs the extra `cpu`")
-
 from nearcast.seeds import Seeds
 from predictor.bandwidth import BandwidthModel, file
 from predictor.cli import train_app
 from predictor.runtime import _onnxruntime
-from predictor.train import bandwidth
 from predictor.train.bandwidth_copula import normal_scores, rank_correlation
 from predictor.train.bandwidth_data import Amounts, training_data
-from predictor.train.bandwidth_fit import FitSettings
 from predictor.train.bandwidth_rows import Rows
 
-SHORT = FitSettings(hidden=(48, 48), steps=300, batch=256)
+if TYPE_CHECKING:
+    from predictor.train.bandwidth import Fitted
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("torch") is None, reason="training needs the extra `train`"),
+    pytest.mark.skipif(find_spec("onnxruntime") is None, reason="comparing needs the extra `cpu`"),
+]
 SMALL = Amounts(rounds=1, sessions=8, steps=20, windows=200, generated_traces=8)
 
 
+def fit_short() -> Fitted:
+    from predictor.train.bandwidth import fit_model
+    from predictor.train.bandwidth_fit import FitSettings
+
+    short = FitSettings(hidden=(48, 48), steps=300, batch=256)
+    return fit_model([], seed=3, amounts=SMALL, settings=short, data_sha256={})
+
+
 @pytest.fixture(scope="module")
-def fitted() -> bandwidth.Fitted:
-    return bandwidth.fit_model([], seed=3, amounts=SMALL, settings=SHORT, data_sha256={})
+def fitted() -> Fitted:
+    return fit_short()
 
 
-def test_a_model_exists_without_any_data(fitted: bandwidth.Fitted) -> None:
+def test_a_model_exists_without_any_data(fitted: Fitted) -> None:
     data = training_data([], SMALL, Seeds(4))
     ratios = fitted.model.ratios(data.rows.features).reshape(len(data.rows), 6, 9)
     truth = data.rows.targets[:, 0]
@@ -40,18 +56,17 @@ def test_a_model_exists_without_any_data(fitted: bandwidth.Fitted) -> None:
     assert 0.6 < (truth < ratios[:, 0, 6]).mean() < 0.98
 
 
-def test_the_same_seed_gives_the_same_bytes(fitted: bandwidth.Fitted) -> None:
-    again = bandwidth.fit_model([], seed=3, amounts=SMALL, settings=SHORT, data_sha256={})
-    assert again.content == fitted.content
+def test_the_same_seed_gives_the_same_bytes(fitted: Fitted) -> None:
+    assert fit_short().content == fitted.content
 
 
-def test_int8_costs_little(fitted: bandwidth.Fitted) -> None:
+def test_int8_costs_little(fitted: Fitted) -> None:
     features = training_data([], SMALL, Seeds(5)).rows.features
     whole = fitted.model.ratios(features).reshape(-1, 6, 9)
     assert np.abs(whole - fitted.ratios(features)).mean() < 0.05
 
 
-def test_graphs_compute_what_numpy_does(fitted: bandwidth.Fitted) -> None:
+def test_graphs_compute_what_numpy_does(fitted: Fitted) -> None:
     from predictor.train.bandwidth_onnx import float_graph, int8_graph
 
     features = training_data([], SMALL, Seeds(6)).rows.features
