@@ -34,9 +34,11 @@ def detail_lines(detail: PlanDetail) -> Iterator[str]:
     yield f"{'edge':<20} {'files':>8} {'holds':>9} {'to fetch':>9} {'saves':>9}  short of"
     for edge in summary.edges:
         short = edge.refusal or ", ".join(edge.binding) or "-"
+        if edge.denied_bytes:
+            short += f"; by its word {format_size(edge.denied_bytes)} is not held"
         yield (
             f"{edge.edge[:20]:<20} {edge.files:>8} {format_size(edge.stored_bytes):>9} "
-            f"{format_size(edge.fill_bytes):>9} {format_size(edge.value_bytes):>9}  {short[:20]}"
+            f"{format_size(edge.fill_bytes):>9} {format_size(edge.value_bytes):>9}  {short[:60]}"
         )
 
 

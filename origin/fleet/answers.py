@@ -87,5 +87,13 @@ def titles_of(held: bytes) -> array[int]:
     return titles
 
 
+def held_of(titles: array[int]) -> bytes:
+    """The other way round."""
+    if sys.byteorder == "big":
+        titles = array("I", titles)
+        titles.byteswap()
+    return titles.tobytes()
+
+
 def without_held(heartbeat: Heartbeat) -> Heartbeat:
     return heartbeat if heartbeat.held is None else structs.replace(heartbeat, held=None)

@@ -18,7 +18,7 @@ from origin.fleet.admission import (
     identity_refused,
     observations_refused,
 )
-from origin.fleet.answers import Answers, titles_of, without_held
+from origin.fleet.answers import Answers, held_of, titles_of, without_held
 from origin.fleet.events import (
     ConnectionLost,
     EdgeChanged,
@@ -281,6 +281,13 @@ class Fleet:
     def row(self, name: str, now_s: float) -> FleetEdge | None:
         edge = self._edges.get(name)
         return None if edge is None else self._row(edge, now_s)
+
+    def held_titles(self, name: str) -> bytes | None:
+        """As it says in Heartbeat.held; None where what it says at present is not known here."""
+        edge = self._edges.get(name)
+        if edge is None or edge.heartbeat is None or edge.heartbeat.held_id != edge.held_id:
+            return None
+        return held_of(edge.held)
 
     def _row(self, edge: WatchedEdge, now_s: float) -> FleetEdge:
         return row_of(

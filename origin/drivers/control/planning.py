@@ -19,6 +19,7 @@ from nearcast.fleet import Storage
 from nearcast.local_time import LocalTime
 from nearcast.placement import EdgePlan, SignedPlan
 from origin.config import OriginConfig
+from origin.control.held import SETTLED_S, Word
 from origin.control.plan_checks import Obstacle, why_not_apply
 from origin.control.plan_inputs import PlannedEdge, history_from_wall_s
 from origin.control.told import Told
@@ -68,6 +69,7 @@ class Planning:
         self._wall_s = wall_s
         self._clocks = Clocks()
         self._turn = asyncio.Lock()
+        self.denied_bytes = 0
         self._process = PlanProcess()
         self.made_count = 0
         self.refusals: Counter[Obstacle] = Counter()
@@ -112,6 +114,14 @@ class Planning:
             made_by=by or CLOCK,
             edges=made.signed,
         )
+        denied_bytes = sum(edge.denied_bytes for edge in summary.edges)
+        if denied_bytes:
+            self.denied_bytes += denied_bytes
+            who = [edge.edge for edge in summary.edges if edge.denied_bytes]
+            logger.info(
+                "plan.not_held id=%s bytes=%d edges=%d such_as=%s", summary.plan_id[:12],
+                denied_bytes, len(who), who[0],
+            )  # fmt: skip
         await self._store.add_plan(record, by=record.made_by)
         self.made_count += 1
         logger.info(
@@ -214,6 +224,7 @@ class Planning:
         return PlanOrder(
             library=self._config.library,
             told=told,
+                    self._word(row, plans, wall_s),
             edges=tuple(
                 _planned(
                     row,
@@ -232,6 +243,17 @@ class Planning:
                 windows=config.windows,
                 fill_share=config.fill_share,
                 fill_kbps=config.fill_kbps,
+    def _word(
+        self, row: FleetEdge, plans: dict[tuple[str, str], EdgePlan], wall_s: float
+    ) -> Word | None:
+        plan = plans.get((row.plan_id, row.edge))
+        if plan is None or row.storage is None:
+            return None
+        if min(row.uptime_s, wall_s - plan.made_wall_s) < SETTLED_S:
+            return None
+        titles = self._fleet.held_titles(row.edge)
+        return Word(pinned_bytes=row.storage.pinned_bytes, titles=titles)
+
                 fill_price=config.fill_price,
                 churn_share=config.churn_share,
                 spread=config.spread,
@@ -262,6 +284,7 @@ def edge_plan(signed: bytes) -> EdgePlan:
     payload = msgspec.json.decode(signed, type=SignedPlan).payload
     return msgspec.json.decode(payload, type=EdgePlan)
 
+    word: Word | None,
 
 def _planned(
     row: FleetEdge,
@@ -272,6 +295,7 @@ def _planned(
 ) -> PlannedEdge:
     return PlannedEdge(
         edge=row.edge,
+        word=word,
         profile=row.profile,
         clock=clock,
         duty=row.duty,
