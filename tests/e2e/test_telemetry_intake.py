@@ -18,11 +18,13 @@ from origin.control.api import TitleViewings
 from origin.control.viewings import viewings
 from origin.drivers.state import ControlStore
 from origin.drivers.state.database import Database
-from origin.drivers.state.demand_rows import demand_since, planned_bytes_since
+from origin.drivers.state.demand_rows import planned_bytes_since
 from origin.drivers.state.session_rows import title_viewings
 from origin.drivers.state.tables import demand, telemetry_cursors, telemetry_pieces
 from origin.drivers.state.telemetry import take_pieces
+from origin.drivers.state.told_rows import ToldRows
 from origin.drivers.telemetry.intake import Intake
+from origin.telemetry.demand import DemandColumns
 from origin.telemetry.pieces import Piece
 
 NOW_S = 1_790_000_000.0
@@ -310,8 +312,65 @@ def test_an_edge_that_begins_anew_has_fetched_what_it_fetched(
             await ship(intake, body(3), edge="b")
             assert await planned_bytes_since(store.database, NOW_S - 7_200.0) == {"a": 14_000}
             assert await planned_bytes_since(store.database, NOW_S + 7_200.0) == {}
-            wanted = await demand_since(store.database, NOW_S - 7_200.0)
+            wanted, _ = await ToldRows().read(store.database, NOW_S - 7_200.0)
             assert list(wanted.edges) == ["b"], "what was only fetched is wanted by nobody"
+        finally:
+            await store.close()
+
+    run(main())
+
+
+def test_read_again_are_only_the_hours_of_which_more_was_told(
+    database_url: str, tmp_path: Path
+) -> None:
+    hour_s = 3_600.0
+
+    def told(hour: int, title: str) -> bytes:
+        line = Demand(
+            wall_s=NOW_S - hour * hour_s, title=title, rendition="r", client_bytes=9,
+            session_count=1,
+        )  # fmt: skip
+        return msgspec.json.encode(line) + b"\n"
+
+    def rows(columns: DemandColumns) -> list[tuple[int, str, str, float]]:
+        found = zip(
+            columns.hour_wall_s.tolist(), columns.edge, columns.title, columns.client_bytes,
+            strict=True,
+        )  # fmt: skip
+        return [
+            (hour, columns.edges[edge], columns.titles[title], float(size_bytes))
+            for hour, edge, title, size_bytes in found
+        ]
+
+    async def main() -> None:
+        store = await ControlStore.open(database_url, tmp_path)
+        try:
+            intake, kept = Intake(store.database, gather_s=0.0), ToldRows()
+
+            async def read_again() -> tuple[list[tuple[int, str, str, float]], int]:
+                before = kept.read_count
+                demand, wanted = await kept.read(store.database, NOW_S - 6 * hour_s)
+                anew = await ToldRows().read(store.database, NOW_S - 6 * hour_s)
+                assert rows(demand) == rows(anew[0])
+                assert len(wanted.edge) == len(anew[1].edge)
+                return rows(demand), kept.read_count - before
+
+            lines = b"".join(told(hour, name) for hour in (3, 2, 1) for name in ("m", "t"))
+            await ship(intake, lines, edge="m")
+            first, count = await read_again()
+            assert (len(first), count) == (6, 6)
+            assert await read_again() == (first, 0)
+            # Late, of an hour long read; and of names that come before those that were known.
+            await ship(intake, told(3, "t") + told(1, "a"), edge="b")
+            second, count = await read_again()
+            assert (len(second), count) == (8, 3 + 3)
+            assert second == sorted(second)
+            await ship(intake, told(2, "m"), edge="m", boot_id=BOOT[::-1])
+            third, count = await read_again()
+            assert count == 2
+            assert sum(size_bytes for *_, size_bytes in third) == 9 * 9
+            few, _ = await ToldRows(rows_max=5).read(store.database, NOW_S - 6 * hour_s)
+            assert rows(few) == third[-5:], "the newest hours, whole"
         finally:
             await store.close()
 

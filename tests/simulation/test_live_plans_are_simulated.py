@@ -19,8 +19,8 @@ from origin.catalog import RenditionEntry, SegmentEntry, Title
 from origin.control.plan_inputs import PlannedEdge, plan_inputs
 from origin.control.told import Told
 from origin.drivers.state import ControlStore
-from origin.drivers.state.demand_rows import demand_since, wanted_since
 from origin.drivers.state.telemetry import take_pieces
+from origin.drivers.state.told_rows import ToldRows
 from origin.drivers.state.watched_rows import watched_since
 from origin.placement.planner import make_plan
 from origin.placement.settings import PlanSettings
@@ -141,9 +141,10 @@ async def told(folder: Path, said: dict[str, list[Line]]) -> Told:
         ]
         verdicts = await take_pieces(store.database, pieces, keeps_raw=False)
         assert [verdict.outcome for verdict in verdicts] == ["taken"] * EDGES
+        demand, wanted = await ToldRows().read(store.database, 0.0)
         return Told(
-            demand=await demand_since(store.database, 0.0),
-            wanted=await wanted_since(store.database, 0.0),
+            demand=demand,
+            wanted=wanted,
             watched=await watched_since(store.database, 0.0),
         )
     finally:

@@ -8,6 +8,7 @@ the plan that one begun anew would make.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import multiprocessing
 import multiprocessing.connection
@@ -25,9 +26,12 @@ from nearcast.telemetry import HEAD_S
 from origin.catalog import Title
 from origin.control.foresight import Foresight
 from origin.control.ladder import in_short
-from origin.control.plan_inputs import DAY_S, PlannedEdge, plan_inputs
+from origin.control.plan_inputs import DAY_S, PlannedEdge, history_from_wall_s, plan_inputs
 from origin.control.told import Told
 from origin.drivers.database import TitleLine
+from origin.drivers.state.database import Database
+from origin.drivers.state.told_rows import ToldRows
+from origin.drivers.state.watched_rows import watched_since
 from origin.drivers.storage import LibraryFolder
 from origin.placement.explain import Explained, explain
 from origin.placement.inputs import PlanInputs
@@ -41,10 +45,12 @@ TITLES_REMEMBERED_MAX: Final = 2_000
 
 
 class PlanOrder(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Everything a plan is made from but the catalogue, which is read where it is."""
+    """Everything a plan is made from but titles and what edges reported, which are read where they
+    are."""
 
     library: str
-    told: Told
+    database: str
+    """As in `control.database`; it may hold a password."""
     edges: tuple[PlannedEdge, ...]
     wall_s: float
     history_days: int
@@ -131,6 +137,7 @@ class _Memory:
 
     def __init__(self) -> None:
         self.foresight = Foresight()
+        self._rows = ToldRows()
         self._titles: dict[str, tuple[TitleLine, Title]] = {}
 
     def titles(self, library: Path) -> list[Title]:
@@ -151,6 +158,17 @@ class _Memory:
         self._titles = found
         return [title for _, title in found.values()]
 
+    async def told(self, order: PlanOrder) -> Told:
+        """What edges reported; read are the hours of which more was told since."""
+        since_wall_s = history_from_wall_s(order.wall_s, order.history_days)
+        database = Database.of_url(order.database, Path(order.library))
+        try:
+            demand, wanted = await self._rows.read(database, since_wall_s)
+            watched = await watched_since(database, since_wall_s)
+        finally:
+            await database.close()
+        return Told(demand=demand, wanted=wanted, watched=watched)
+
 
 _memory = _Memory()
 """Of this process: a pool gives what it calls nothing else to keep things in."""
@@ -167,7 +185,7 @@ def memory_bytes() -> int:
 def _inputs(order: PlanOrder) -> PlanInputs:
     return plan_inputs(
         _memory.titles(Path(order.library)),
-        order.told,
+        asyncio.run(_memory.told(order)),
         order.edges,
         wall_s=order.wall_s,
         history_days=order.history_days,

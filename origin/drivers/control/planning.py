@@ -22,7 +22,6 @@ from origin.config import OriginConfig
 from origin.control.held import SETTLED_S, Word
 from origin.control.plan_checks import Obstacle, why_not_apply
 from origin.control.plan_inputs import PlannedEdge, history_from_wall_s
-from origin.control.told import Told
 from origin.drivers.control import plan_worker
 from origin.drivers.control.admin.routes import ApiError
 from origin.drivers.control.clocks import Clocks, unknown_count
@@ -30,8 +29,7 @@ from origin.drivers.control.identities import Identities
 from origin.drivers.control.plan_process import PlanProcess
 from origin.drivers.control.plan_worker import PlanMade, PlanOrder, Question
 from origin.drivers.state import ControlStore
-from origin.drivers.state.demand_rows import demand_since, planned_bytes_since, wanted_since
-from origin.drivers.state.watched_rows import watched_since
+from origin.drivers.state.demand_rows import planned_bytes_since
 from origin.fleet import Fleet, FleetEdge
 from origin.placement.diff import PlanDiff, diff_plans
 from origin.placement.explain import Explained
@@ -209,11 +207,6 @@ class Planning:
         config, wall_s = self._config.control.plan, self._wall_s()
         since_wall_s = history_from_wall_s(wall_s, config.history_days)
         database = self._store.database
-        told = Told(
-            demand=await demand_since(database, since_wall_s),
-            wanted=await wanted_since(database, since_wall_s),
-            watched=await watched_since(database, since_wall_s),
-        )
         fetched = await planned_bytes_since(database, since_wall_s)
         rows = self._planned_edges()
         profiles = {row.edge: row.profile for row in rows}
@@ -223,7 +216,7 @@ class Planning:
         plans = await self._plans_of(rows)
         return PlanOrder(
             library=self._config.library,
-            told=told,
+            database=self._config.control.database,
                     self._word(row, plans, wall_s),
             edges=tuple(
                 _planned(

@@ -1,21 +1,15 @@
-"""What was wanted, read from the sums: for the forecast, and for a title's page."""
+"""What was wanted, read from the sums: for a title's page, and for the account of fills."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import sqlalchemy as sql
 
 from origin.drivers.state.database import Database
-from origin.drivers.state.tables import demand, wanted_next
-from origin.telemetry.demand import DemandColumns, DemandRows, WantedColumns, WantedRows
+from origin.drivers.state.tables import demand
 
-ROWS_MAX: Final = 5_000_000
-"""Of more the newest; 72 bytes each, and as much again while they are put in order."""
-ROWS_A_TIME: Final = 500
 TITLES_MAX: Final = 200
 """Shown of a search."""
 
@@ -54,51 +48,6 @@ async def planned_bytes_since(database: Database, wall_s: float) -> dict[str, in
     async with database.reading() as connection:
         found = await connection.execute(query)
         return {edge: int(fetched) for edge, fetched in found}
-
-
-async def demand_since(database: Database, wall_s: float) -> DemandColumns:
-    """All sums of the hours from `wall_s` on."""
-    table = demand
-    query = (
-        sql.select(
-            *(table.c.from_wall_s, table.c.edge, table.c.title, table.c.rendition),
-            *(table.c.client_bytes, table.c.resident_bytes, table.c.origin_bytes),
-            *(table.c.head_bytes, table.c.session_count),
-        )
-        .where(table.c.from_wall_s >= int(wall_s))
-        # What was only fetched says nothing of what is wanted.
-        .where(sql.or_(table.c.client_bytes > 0, table.c.session_count > 0))
-        .order_by(table.c.from_wall_s.desc())
-        .limit(ROWS_MAX)
-    )
-    rows = DemandRows()
-    await _read(database, query, rows.add)
-    return await asyncio.to_thread(rows.columns)
-
-
-async def wanted_since(database: Database, wall_s: float) -> WantedColumns:
-    """Who was about to want which title, in the hours from `wall_s` on."""
-    table = wanted_next
-    query = (
-        sql.select(table.c.from_wall_s, table.c.edge, table.c.title, table.c.session_count)
-        .where(table.c.from_wall_s >= int(wall_s))
-        .order_by(table.c.from_wall_s.desc())
-        .limit(ROWS_MAX)
-    )
-    rows = WantedRows()
-    await _read(database, query, rows.add)
-    return await asyncio.to_thread(rows.columns)
-
-
-async def _read(
-    database: Database, query: sql.Select[Any], add: Callable[[Sequence[Any]], None]
-) -> None:
-    """Some thousand rows at a time: whoever else is served here waits for no more of them."""
-    async with database.reading() as connection:
-        found = await connection.stream(query)
-        async for rows in found.partitions(ROWS_A_TIME):
-            add([tuple(row) for row in rows])
-            await asyncio.sleep(0)
 
 
 async def title_hours(database: Database, title: str, wall_s: float) -> tuple[TitleHour, ...]:
