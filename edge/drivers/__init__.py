@@ -25,6 +25,8 @@ Where to look, in the order of reading:
     what is sent
     body                    what is sent, wherever the bytes are
     bodies                  where they are; carries out what the core decides about them
+    fill_bodies             those of open fills
+    memory_copies           those that are in RAM as well
     growing, spool          a fetch under way; how it gets to the disk while it grows
     growing_room            how much RAM those may take together
     stored, file_body       stored objects, opened and checked; one on its way out

@@ -8,16 +8,16 @@ memory.
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from edge.drivers.body import Body, BodyBroken, BodyMissing, MemoryBody, next_piece
 from edge.drivers.file_reads import FileReads
+from edge.drivers.fill_bodies import FillBodies
 from edge.drivers.growing import GrowingBody
 from edge.drivers.growing_room import GROWING_BYTES_MAX, GrowingRoom
 from edge.drivers.held import HeldFile
-from edge.drivers.spool import Spool
+from edge.drivers.memory_copies import MemoryCopies
 from edge.drivers.store.checksums import BLOCK_BYTES
 from edge.drivers.store.disk import DiskStore
 from edge.drivers.store.health import StoreHealth
@@ -30,12 +30,10 @@ from edge.effects import (
     ReadObject,
     SetInMemory,
     StoredObject,
-    StreamOnly,
     UpdateStored,
 )
-from edge.events import Event, FillFailed, ObjectLost, ObjectRead
+from edge.events import Event, ObjectLost, ObjectRead
 
-WINDOW_BYTES_MIN: Final = 8 << 20
 COPY_BYTES_MAX: Final = 256 * 1024
 """Larger bodies that have just been fetched are not copied to be in one piece in RAM: that costs
 1.3 ms for 2 MB, and what was just written is in the page cache."""
@@ -63,17 +61,10 @@ class Bodies:
         self._store = store
         self._tell = tell
         self._reads = FileReads()
-        self._room = GrowingRoom(growing_bytes_max, kept_bytes_max)
-        self._window_bytes = max(WINDOW_BYTES_MIN, memory_object_bytes_max)
-        self._fills: dict[int, GrowingBody] = {}
-        self._memory: dict[str, bytes] = {}
-        self.in_memory = self._memory.get
-        """The bytes of an object if they are in RAM. Bound here and asked directly: it is called
-        for every hit."""
+        self._copies = MemoryCopies(read=self._read, spawn=self._spawn)
+        self.in_memory = self._copies.get
+        """The bytes of an object if they are in RAM."""
         self._committing: dict[str, GrowingBody] = {}
-        self._uncopied: set[str] = set()
-        """Of what ought to be in RAM, and is only in its file as long as nobody needs it there."""
-        self._loading: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._readying: set[str] = set()
         self._thread: StoreThread | None = None
@@ -88,6 +79,17 @@ class Bodies:
                 verify_every=verify_every,
                 on_lost=self._lost,
             )
+        self._fills = fills = FillBodies(
+            store,
+            self._thread,
+            reads=self._reads,
+            health=self.health,
+            room=GrowingRoom(growing_bytes_max, kept_bytes_max),
+            memory_object_bytes_max=memory_object_bytes_max,
+            tell=tell,
+        )
+        self.begin, self.fill, self.end = fills.begin, fills.get, fills.end
+        self.stream_only = fills.stream_only
 
     @property
     def queued_bytes(self) -> int:
@@ -99,80 +101,21 @@ class Bodies:
         """Whether what was committed lies in the store, or was reported lost."""
         return not self._committing
 
-    # Fills
-
-    def begin(self, fill_id: int) -> GrowingBody:
-        refusal = self._refusal()
-        thread = self._thread if refusal is None else None
-        body = GrowingBody(
-            window_bytes=self._window_bytes, reads=self._reads, thread=thread, room=self._room
-        )
-        if refusal is not None:
-            body.on_not_stored = lambda: self._not_stored(fill_id, refusal)
-        elif self._store is not None:
-            body.make_spool = lambda growing: self._spool(fill_id, growing)
-        else:
-            body.on_crowded = lambda: self._not_stored(fill_id, "too much is fetched at once")
-        self._fills[fill_id] = body
-        return body
-
-    def _refusal(self) -> str | None:
-        """Why what is fetched now will not be stored. No client waits for a slow disk."""
-        if self._thread is None:
-            return None
-        if self._thread.is_behind:
-            return "the disk does not keep up"
-        return None if self.health.may_try() else "the store takes nothing"
-
-    def fill(self, fill_id: int) -> GrowingBody | None:
-        return self._fills.get(fill_id)
-
-    def end(self, fill_id: int) -> None:
-        """The fill is over and not kept; its readers still get what is there."""
-        body = self._fills.pop(fill_id, None)
-        if body is not None and body.spool is not None:
-            body.spool.abandon()
-
-    def stream_only(self, effect: StreamOnly) -> None:
-        """Keep no more of this fill than its readers need."""
-        body = self._fills.get(effect.fill_id)
-        if body is not None:
-            body.become_passing()
-
-    def _spool(self, fill_id: int, body: GrowingBody) -> Spool:
-        assert self._store is not None
-        assert self._thread is not None
-        return Spool(
-            self._store,
-            self._thread,
-            on_written=_weakly(body.trim),
-            on_failure=lambda error: self._spool_failed(fill_id, error),
-        )
-
-    def _spool_failed(self, fill_id: int, error: StoreError) -> None:
-        self.health.failed(error)
-        body = self._fills.get(fill_id)
-        if body is not None:
-            self._not_stored(fill_id, str(error))
-            body.become_passing()
-
-    def _not_stored(self, fill_id: int, detail: str) -> None:
-        if fill_id in self._fills:
-            self._tell(FillFailed(fill_id=fill_id, cause="disk", detail=detail))
+    # From a fill to the store
 
     def commit(self, effect: Commit) -> None:
         stored = effect.stored
         object_id = stored.object_id
-        body = self._fills.pop(effect.fill_id, None)
+        body = self._fills.take(effect.fill_id)
         if body is None or not body.is_complete:
             self._lost(object_id, "the fill has ended before it was stored")
             return
         is_small = effect.in_memory and body.size_bytes <= COPY_BYTES_MAX
         content = body.whole() if is_small or self._store is None else None
         if content is not None:
-            self._memory[object_id] = content
+            self._copies.put(object_id, content)
         elif effect.in_memory:
-            self._uncopied.add(object_id)
+            self._copies.put_off(object_id)
         if self._store is None:
             if content is None:
                 self._lost(object_id, "it was not kept whole")
@@ -205,7 +148,7 @@ class Bodies:
 
     def _uncommitted(self, object_id: str, detail: str) -> None:
         self._committing.pop(object_id, None)
-        self._memory.pop(object_id, None)
+        self._copies.lost(object_id)
         self._lost(object_id, detail)
 
     def _flushed(self, flushed: Flushed) -> None:
@@ -232,39 +175,24 @@ class Bodies:
             self._thread.submit(lambda: store.update(effect.stored))
 
     def drop(self, effect: DropObject) -> None:
-        self._memory.pop(effect.object_id, None)
+        self._copies.drop(effect.object_id)
         self._committing.pop(effect.object_id, None)
-        self._loading.discard(effect.object_id)
-        self._uncopied.discard(effect.object_id)
         if self._stored is not None:
             self._stored.drop(effect.object_id)
 
     def set_in_memory(self, effect: SetInMemory) -> None:
-        object_id = effect.object_id
         if self._store is None:
             return
-        if not effect.in_memory:
-            self._loading.discard(object_id)
-            self._uncopied.discard(object_id)
-            self._memory.pop(object_id, None)
-        elif object_id not in self._memory and object_id not in self._loading:
-            self._loading.add(object_id)
-            self._spawn(self._load(object_id))
+        if effect.in_memory:
+            self._copies.load(effect.object_id)
+        else:
+            self._copies.drop(effect.object_id)
 
     def copy(self, object_id: str) -> None:
         """Its file cannot be sent from, as with TLS: have it in RAM from now on if it ought to be
         there."""
-        if object_id in self._uncopied and object_id not in self._committing:
-            self._uncopied.discard(object_id)
-            self._loading.add(object_id)
-            self._spawn(self._load(object_id))
-
-    async def _load(self, object_id: str) -> None:
-        content = await self._read(object_id)
-        if object_id in self._loading:
-            self._loading.discard(object_id)
-            if content is not None:
-                self._memory[object_id] = content
+        if object_id not in self._committing:
+            self._copies.load_put_off(object_id)
 
     def read(self, effect: ReadObject) -> None:
         self._spawn(self._hand_over(effect.object_id))
@@ -275,7 +203,7 @@ class Bodies:
 
     async def _read(self, object_id: str) -> bytes | None:
         """All bytes, checked; None when they are not there any more."""
-        content = self._memory.get(object_id)
+        content = self._copies.get(object_id)
         if content is not None:
             return content
         parts: list[bytes] = []
@@ -315,7 +243,7 @@ class Bodies:
     async def open(self, object_id: str, first: int = 0, size_bytes: int | None = None) -> Body:
         """The body, wherever it is, or a part of it. Raises BodyMissing, after the core was
         told. What is still being written may give more than `size_bytes`."""
-        content = self._memory.get(object_id)
+        content = self._copies.get(object_id)
         if content is not None:
             return MemoryBody(content, first, size_bytes)
         growing = self._committing.get(object_id)
@@ -329,7 +257,7 @@ class Bodies:
     async def verify(self, object_id: str) -> bool:
         """Whether the object is all there and undamaged; if not, the core was told. For whoever
         gives objects to other nodes; nothing in this one asks."""
-        if object_id in self._memory or object_id in self._committing:
+        if object_id in self._copies or object_id in self._committing:
             return True
         return self._stored is not None and await self._stored.verify(object_id)
 
@@ -372,8 +300,7 @@ class Bodies:
 
     async def close(self) -> None:
         """Finish what is being written, let the store go."""
-        for fill_id in tuple(self._fills):
-            self.end(fill_id)
+        self._fills.end_all()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -395,15 +322,3 @@ class Bodies:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _weakly(method: Callable[[int], None]) -> Callable[[int], None]:
-    """A body and its spool that held each other would keep their bytes until the garbage collector
-    comes by: hundreds of bodies later, where the disk is slower than the misses."""
-    held = weakref.WeakMethod(method)
-
-    def call(count_bytes: int) -> None:
-        if (found := held()) is not None:
-            found(count_bytes)
-
-    return call
