@@ -67,9 +67,9 @@ class Planning:
         self._wall_s = wall_s
         self._clocks = Clocks()
         self._turn = asyncio.Lock()
-        self.denied_bytes = 0
         self._process = PlanProcess()
         self.made_count = 0
+        self.denied_bytes = 0
         self.refusals: Counter[Obstacle] = Counter()
         """Plans that could not be put in force."""
 
@@ -112,6 +112,8 @@ class Planning:
             made_by=by or CLOCK,
             edges=made.signed,
         )
+        await self._store.add_plan(record, by=record.made_by)
+        self.made_count += 1
         denied_bytes = sum(edge.denied_bytes for edge in summary.edges)
         if denied_bytes:
             self.denied_bytes += denied_bytes
@@ -120,8 +122,6 @@ class Planning:
                 "plan.not_held id=%s bytes=%d edges=%d such_as=%s", summary.plan_id[:12],
                 denied_bytes, len(who), who[0],
             )  # fmt: skip
-        await self._store.add_plan(record, by=record.made_by)
-        self.made_count += 1
         logger.info(
             "plan.made id=%s edges=%d files=%d",
             summary.plan_id[:12], len(summary.edges), sum(one.files for one in summary.edges),
@@ -217,7 +217,6 @@ class Planning:
         return PlanOrder(
             library=self._config.library,
             database=self._config.control.database,
-                    self._word(row, plans, wall_s),
             edges=tuple(
                 _planned(
                     row,
@@ -225,6 +224,7 @@ class Planning:
                     plans,
                     fetched.get(row.edge, 0),
                     enrolled.get(row.edge, 0.0),
+                    self._word(row, plans, wall_s),
                 )
                 for row in rows
             ),
@@ -236,6 +236,13 @@ class Planning:
                 windows=config.windows,
                 fill_share=config.fill_share,
                 fill_kbps=config.fill_kbps,
+                fill_price=config.fill_price,
+                churn_share=config.churn_share,
+                spread=config.spread,
+            ),
+            key=self._identities.plan_key.private_bytes_raw(),
+        )
+
     def _word(
         self, row: FleetEdge, plans: dict[tuple[str, str], EdgePlan], wall_s: float
     ) -> Word | None:
@@ -246,13 +253,6 @@ class Planning:
             return None
         titles = self._fleet.held_titles(row.edge)
         return Word(pinned_bytes=row.storage.pinned_bytes, titles=titles)
-
-                fill_price=config.fill_price,
-                churn_share=config.churn_share,
-                spread=config.spread,
-            ),
-            key=self._identities.plan_key.private_bytes_raw(),
-        )
 
     async def _plans_of(self, rows: list[FleetEdge]) -> dict[tuple[str, str], EdgePlan]:
         """What edges work by, where it is known here."""
@@ -277,7 +277,6 @@ def edge_plan(signed: bytes) -> EdgePlan:
     payload = msgspec.json.decode(signed, type=SignedPlan).payload
     return msgspec.json.decode(payload, type=EdgePlan)
 
-    word: Word | None,
 
 def _planned(
     row: FleetEdge,
@@ -285,10 +284,10 @@ def _planned(
     plans: dict[tuple[str, str], EdgePlan],
     fetched_bytes: int,
     enrolled_wall_s: float,
+    word: Word | None,
 ) -> PlannedEdge:
     return PlannedEdge(
         edge=row.edge,
-        word=word,
         profile=row.profile,
         clock=clock,
         duty=row.duty,
@@ -296,6 +295,7 @@ def _planned(
         storage=row.storage,
         plan=plans.get((row.plan_id, row.edge)),
         plan_files_held=row.plan_files_held,
+        word=word,
         past_filled_bytes=float(fetched_bytes),
         enrolled_wall_s=enrolled_wall_s,
     )
