@@ -2,7 +2,8 @@
 
 server              what the connections share, and the way back from the core to them
 listener, limits    takes connections, so many and so many of an address; tls
-connection          one client: bytes to heads, one answer after the other, deadlines
+connection          one client: one answer after the other, deadlines
+tail                what it sent and nobody looked at yet; the next head in it
 hits, lessons       the short way for hits, deciding and changing nothing; what it has learned
 plain               what it reads for itself
 reply, answered     the ordinary way: a request and its one answer from the core

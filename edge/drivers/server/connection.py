@@ -29,14 +29,13 @@ from edge.drivers.server.sending import (
     Done,
     Sending,
 )
+from edge.drivers.server.tail import Tail
 from edge.drivers.server.upload import HELD_BYTES_MAX, Upload
 from edge.drivers.server.wheel import NEVER, NO_DEADLINE_S
 from edge.drivers.sockets import acknowledged_bytes, forget_unsent
 from nearcast.http1 import (
     MalformedMessage,
     RequestHead,
-    check_partial,
-    find_head_end,
     parse_request_head,
 )
 
@@ -50,8 +49,6 @@ LINGER_S: Final = 2.0
 """After the last answer, for what the client still sends; closing at once would reset the
 connection and could lose the answer."""
 LINGER_BYTES_MAX: Final = 1 << 20
-CHECK_BYTES: Final = 512
-"""An unfinished head is looked through again when it has grown by so much."""
 Sent = Callable[[bool, int], None]
 """Called once when an answer's body has ended: whether it is whole, and its bytes sent."""
 
@@ -68,12 +65,9 @@ class Connection(asyncio.Protocol):
         "_is_advancing",
         "_is_eof",
         "_is_held",
-        "_is_line_skipped",
         "_linger_bytes",
-        "_looked_bytes",
         "_pace",
         "_reply",
-        "_searched_bytes",
         "_sending",
         "_serve_hit",
         "_server",
@@ -99,9 +93,7 @@ class Connection(asyncio.Protocol):
         self.tick = NEVER
         self._server = server
         self._serve_hit = server.hits.serve
-        self._tail = b""
-        self._searched_bytes = 0
-        self._looked_bytes = 0
+        self._tail = Tail()
         self._head_since_s: float | None = None
         self._reply: Reply | None = None
         self._upload: Upload | None = None
@@ -111,8 +103,6 @@ class Connection(asyncio.Protocol):
         self._is_advancing = False
         self._is_eof = False
         self._is_held = False
-        self._is_line_skipped = False
-        """The one empty line that may come before a request has come."""
         self._linger_bytes = 0
         self._pace: Pace | None = None
 
@@ -152,7 +142,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._ending = "closed"
         self.is_free = False
-        self._tail = b""
+        self._tail.data = b""
         sending, self._sending = self._sending, None
         reply, self._reply = self._reply, None
         if sending is not None:
@@ -193,10 +183,10 @@ class Connection(asyncio.Protocol):
             self._upload.feed(data, self)
             self._upload_moved()
             return
-        self._tail = self._tail + data if self._tail else data
+        self._tail.add(data)
         self.is_free = False
         if self._is_busy:
-            if len(self._tail) > HELD_BYTES_MAX:
+            if len(self._tail.data) > HELD_BYTES_MAX:
                 self.hold_reading(True)
         else:
             self._next()
@@ -211,7 +201,12 @@ class Connection(asyncio.Protocol):
             return  # it is this that made the answer which has just ended
         self._is_advancing = True
         try:
-            while self._tail and not self._is_busy and not self.is_paused and self._ending == "no":
+            while (
+                self._tail.data
+                and not self._is_busy
+                and not self.is_paused
+                and self._ending == "no"
+            ):
                 if not self._read_head():
                     break
         except MalformedMessage as error:
@@ -222,26 +217,10 @@ class Connection(asyncio.Protocol):
 
     def _read_head(self) -> bool:
         """Begin to answer the first request in the tail. False when its head is not complete."""
-        tail = self._tail
-        if tail.startswith(b"\r\n"):  # after a body, from careless clients (RFC 9112, 2.2)
-            if self._is_line_skipped:
-                raise MalformedMessage(400, "more than one empty line before a request")
-            self._is_line_skipped = True
-            self._tail = tail[2:]
-            self._searched_bytes = self._looked_bytes = 0
-            return bool(self._tail) and self._read_head()
-        end = find_head_end(tail, self._searched_bytes)
-        if end < 0:
-            self._searched_bytes = len(tail)
-            if len(tail) - self._looked_bytes >= CHECK_BYTES or not self._looked_bytes:
-                self._looked_bytes = len(tail)
-                check_partial(tail, self._server.limits)
+        head = self._tail.take_head(self._server.limits)
+        if head is None:
             return False
-        head = tail if end == len(tail) else tail[:end]
-        self._tail = tail[end:]
-        self._searched_bytes = self._looked_bytes = 0
         self._head_since_s = None
-        self._is_line_skipped = False
         if self._server.is_draining or not self._serve_hit(self, head):
             self._begin(head, parse_request_head(head, self._server.limits))
         return True
@@ -260,9 +239,8 @@ class Connection(asyncio.Protocol):
                 bytes_max=server.settings.request_body_bytes_max,
                 expects_continue=head.expects_continue,
             )
-            if self._tail:
-                tail, self._tail = self._tail, b""
-                self._upload.feed(tail, self)
+            if self._tail.data:
+                self._upload.feed(self._tail.take(), self)
         self._reply = reply = server.reply(self, head, self._upload)
         reply.begin(raw)
 
@@ -278,7 +256,7 @@ class Connection(asyncio.Protocol):
             return
         if upload.is_complete:
             self._upload = None
-            self._tail = upload.rest + self._tail
+            self._tail.put_before(upload.rest)
             self.due_s = NO_DEADLINE_S
         elif not upload.is_held_up:  # the client's move, even if all so far came with the head
             self._set_due(self._server.now_s() + self._server.settings.send_s)
@@ -292,7 +270,7 @@ class Connection(asyncio.Protocol):
             return
         now_s = self._server.now_s()
         self._pace = None
-        if self._tail:
+        if self._tail.data:
             if self._head_since_s is None:
                 self._head_since_s = now_s
             self._set_due(self._head_since_s + self._server.header_deadline_s)
@@ -300,10 +278,10 @@ class Connection(asyncio.Protocol):
         if self._server.is_draining:
             self.close()
             return
-        if self._is_line_skipped and self.due_s != NO_DEADLINE_S:
+        if self._tail.is_line_skipped and self.due_s != NO_DEADLINE_S:
             return  # an empty line buys no time
         self._head_since_s = None
-        self.is_free = not self._is_line_skipped  # `_read_head` is to see the next one too
+        self.is_free = not self._tail.is_line_skipped  # `_read_head` is to see the next one too
         self._set_due(now_s + self._server.settings.idle_s)
 
     # What requests' bodies need
@@ -437,7 +415,7 @@ class Connection(asyncio.Protocol):
         upload, self._upload = self._upload, None
         if upload is not None:
             keep_alive = upload.discard() and keep_alive
-            self._tail = upload.rest + self._tail
+            self._tail.put_before(upload.rest)
         if not keep_alive or self._is_eof or self._server.is_draining:
             self._ending = "after_answer"
             self._finish()
@@ -449,7 +427,7 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """The last answer is out. Let the client read it before the connection ends."""
         self._upload = None
-        self._tail = b""
+        self._tail.data = b""
         if self.transport.is_closing():
             return
         if not self.is_plain or self._is_eof or not self.transport.can_write_eof():
@@ -487,13 +465,13 @@ class Connection(asyncio.Protocol):
     def drain(self, *, at_once: bool) -> None:
         """The node is about to stop. A connection that waits for a request has no more to come."""
         self.is_free = False
-        if at_once and not self._is_busy and not self._tail and self._ending == "no":
+        if at_once and not self._is_busy and not self._tail.data and self._ending == "no":
             self.close()
 
     @property
     def is_busy(self) -> bool:
         """Whether a client waits for something."""
-        return self._is_busy or bool(self._tail)
+        return self._is_busy or bool(self._tail.data)
 
     # Time
 
@@ -518,7 +496,7 @@ class Connection(asyncio.Protocol):
             self.upload_failed(MalformedMessage(408, "the body did not arrive in time"))
         elif self._is_busy:
             self.due_s = NO_DEADLINE_S
-        elif self._tail:
+        elif self._tail.data:
             self.refuse(408, "the head did not arrive in time")
         else:
             self.close()
