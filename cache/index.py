@@ -101,6 +101,7 @@ class Index:
         self._expiries = Expiries()
         """Of the prefetched segment."""
         self._memory = MemoryTier(config.memory_capacity_bytes, config.memory_object_bytes_max)
+        self._copies = self._memory.copies
         self.prefetch_used_bytes = 0
         """Prefetched bytes that were asked for while resident."""
         self.prefetch_wasted_bytes = 0
@@ -142,7 +143,7 @@ class Index:
         return min(share_bytes, self.config.capacity_bytes - self.pinned_bytes)
 
     def is_in_memory(self, object_id: str) -> bool:
-        return object_id in self._memory
+        return object_id in self._copies
 
     def segment(self, object_id: str) -> Segment | None:
         entry = self._entries.get(object_id)
@@ -296,7 +297,8 @@ class Index:
             self._join_main(object_id, entry)
         elif entry.segment == "main":
             self._policy.hit(object_id)
-        if self._memory.use(object_id):
+        if object_id in self._copies:
+            self._copies.move_to_end(object_id)
             return Use(prefetched_bytes=used_bytes) if used_bytes else UNCHANGED
         unloaded = self._memory.load(object_id, entry.size_bytes)
         if unloaded is None and not used_bytes:
