@@ -13,11 +13,14 @@ import time
 from pathlib import Path
 
 from nearcast import fleet
+from nearcast.main import main
 from nearcast.plan_signing import read_plan
 from tests.fleet_world import ControlOrigin, SaidEdge
 
 
-def tell_demand(edge: SaidEdge, title: str, rendition: str, client_bytes: int) -> None:
+def tell_demand(
+    edge: SaidEdge, title: str, rendition: str, client_bytes: int, segment_no: int = 1
+) -> None:
     line = {
         "e": "demand",
         "wall_s": time.time(),
@@ -27,7 +30,7 @@ def tell_demand(edge: SaidEdge, title: str, rendition: str, client_bytes: int) -
         "session_count": 40,
     }
     body = json.dumps(line).encode() + b"\n"
-    path = f"{fleet.TELEMETRY_PATH}?boot={edge.boot_id}&segment=1&offset=0"
+    path = f"{fleet.TELEMETRY_PATH}?boot={edge.boot_id}&segment={segment_no}&offset=0"
     reply = edge.post(path, body)
     assert reply.status == 200, reply.body
     assert reply.json["offset_bytes"] == len(body)
@@ -116,6 +119,19 @@ def test_a_plan_is_made_explained_and_fetched(title_library: Path, tmp_path: Pat
         assert origin.ask("GET", "/v1/admin/titles/nothing").status == 404
         actions = {one["action"] for one in origin.api("GET", "/audit")["entries"]}
         assert {"plan.proposed", "plan.applied"} <= actions
+
+        # The planner's process goes on from what it has read: what was told since counts, too.
+        other = json.loads(origin.content("/v1/titles/harbour-s01e02").body)
+        tell_demand(edge, other["title"]["id"], rendition["id"], 40 * other["size_bytes"], 2)
+        assert main(["origin", "title", "set", "harbour-s01e02", "--genre", "Sea",
+                     "--library", str(library)]) == 0  # fmt: skip
+        origin.wait_for(
+            lambda: origin.api("GET", "/titles/harbour-s01e02")["genre"] == "sea", "the genre"
+        )
+        following = origin.api("POST", "/plans")
+        expected = origin.api("GET", "/titles/harbour-s01e02")["forecasts"]
+        assert [one["made_wall_s"] for one in expected][-1] == following["made_wall_s"]
+        assert expected[-1]["bytes_per_day"] > 1.5 * expected[0]["bytes_per_day"] > 0
 
         with contextlib.closing(sqlite3.connect(library / "control.db")) as database, database:
             database.execute(
