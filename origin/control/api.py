@@ -73,6 +73,9 @@ class EdgeRow(msgspec.Struct, frozen=True, kw_only=True):
     plan_files_held: int
     telemetry_waiting_bytes: int
     refused_count: int
+    time_zone: str = ""
+    """Of its viewers, to which a plan's windows are local; empty: `utc_offset_h` holds."""
+    utc_offset_h: float = 0.0
     recent: RecentFigures
 
 

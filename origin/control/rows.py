@@ -37,6 +37,8 @@ def edge_row(edge: FleetEdge, sums: Sums) -> EdgeRow:
         plan_files_held=edge.plan_files_held,
         telemetry_waiting_bytes=edge.telemetry_waiting_bytes,
         refused_count=sum(edge.refused.values()),
+        time_zone=edge.profile.time_zone,
+        utc_offset_h=edge.profile.utc_offset_h,
         recent=sums.figures(),
     )
 

@@ -221,7 +221,8 @@ def test_an_edge_that_moves_is_told_at_the_origin(
     moved = "http://192.0.2.9:8081"
     assert main([*change, "--url", moved, "--time-zone", "Asia/Kathmandu"]) == 0
     assert "clocks Asia/Kathmandu" in capsys.readouterr().out
-    assert origin.edge("moves-1")["url"] == moved
+    row = origin.edge("moves-1")
+    assert (row["url"], row["time_zone"]) == (moved, "Asia/Kathmandu")
     profile = origin.api("GET", "/edges/moves-1")["edge"]["profile"]
     assert (profile["time_zone"], profile["utc_offset_h"]) == ("Asia/Kathmandu", 5.75)
     assert (profile["region"], profile["networks"]) == ("eu", ["192.0.2.0/24"])
