@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,12 @@ def test_what_was_told_to_be_gone_is_gone_after_a_kill(
         *("--store", str(tmp_path / "store")),
         *("--admin", "127.0.0.1:0", "--admin-token-file", str(token_file)),
     ]
+    edge = start_edge(origin.url, *arguments)
+    edge.get(URL)
     for _ in range(3):
-        with start_edge(origin.url, *arguments) as edge:
-            edge.get(URL)
-            eventually(lambda: is_written(edge))
-            change(edge, token_file)
-            edge.process.kill()
-            edge.process.wait()
-        with start_edge(origin.url, *arguments) as edge:
-            assert not edge.get(URL).is_hit
+        eventually(partial(is_written, edge))
+        change(edge, token_file)
+        edge.process.kill()
+        edge.process.wait()
+        edge = start_edge(origin.url, *arguments)
+        assert not edge.get(URL).is_hit  # and is stored again, for the next kill
