@@ -25,7 +25,7 @@ def join(origin: ControlOrigin, start_edge: StartEdge, name: str, folder: Path) 
     subprocess.run(
         [
             *(sys.executable, "-m", "nearcast", "edge", "enrol", token, "--store", str(store)),
-            *("--url", f"http://{address}", "--cluster", "c1"),
+            *("--url", f"http://{address}", "--cluster", "c1", "--time-zone", "Europe/Berlin"),
         ],
         check=True,
         capture_output=True,
@@ -37,6 +37,8 @@ def join(origin: ControlOrigin, start_edge: StartEdge, name: str, folder: Path) 
         *("--set", "telemetry.flush_s=0.5", "--set", "telemetry.segment_s=1"),
     )
     origin.wait_for(lambda: origin.edge(name)["state"] == "alive", f"{name} alive")
+    assert origin.edge(name)["time_zone"] == "Europe/Berlin"
+    assert origin.edge(name)["utc_offset_h"] in (1.0, 2.0)
     return edge
 
 
