@@ -17,6 +17,9 @@ endif
 # Tests and the demo start hundreds of processes; each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Where real processes play real seconds of media a test mostly waits: three keep two cores busy.
+PROCESSES ?= 3
+
 .PHONY: help setup setup-dev demo test lint format bench doctor clean
 help:
 	@echo "make demo    set up and run the main job: prefetch off against on"
@@ -60,7 +63,7 @@ format: setup-dev
 	$(BIN)/ruff check --fix .
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
