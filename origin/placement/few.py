@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 FILES_MAX: Final = 3_000
 """Of all edges together; beyond that, one file is too little to matter."""
 STEPS_MAX: Final = 250_000
-"""Looks at a file: a third of a second. With more, no small catalogue tried came nearer."""
+"""Looks at a file: a fifth of a second. With more, no small catalogue tried came nearer."""
 WEIGHTS: Final = (0.0, 0.1, 0.25, 0.5, 1.0)
 """Of storage, an edge's fills and all edges' fills against each other."""
 STARTS_MAX: Final = 4
