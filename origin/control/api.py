@@ -303,6 +303,8 @@ class PlannedRendition(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     value_bytes: float
     from_edges: tuple[str, ...]
+    is_reserved: bool = False
+    """Nothing of it is fetched: what viewers pull of it stays."""
 
 
 class TitleAtEdge(msgspec.Struct, frozen=True, kw_only=True):

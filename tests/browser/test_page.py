@@ -94,6 +94,10 @@ def test_text_from_edges_stays_text(world: World, open_page: OpenPage) -> None:
     page.goto(f"{world.url}/#/titles/{HOSTILE}")
     expect(page.get_by_role("alert")).to_contain_text("nobody knows a title")
     assert page.evaluate("window.hacked") is None
+    page.goto(f"{world.url}/#/edges/nobody")
+    expect(page.get_by_role("alert")).to_contain_text("there is no edge nobody")
+    expect(page.get_by_role("button", name="Drain")).to_be_hidden()
+    expect(page.locator(".chart").first).to_be_hidden()
 
 
 def test_a_plan_is_looked_at_and_put_in_force(world: World, open_page: OpenPage) -> None:
@@ -102,6 +106,10 @@ def test_a_plan_is_looked_at_and_put_in_force(world: World, open_page: OpenPage)
     page.get_by_role("button", name="Make it").click()
     expect(page.get_by_role("heading", name="What it changes")).to_be_visible()
     expect(page.locator(row("e1"))).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("odd")
+    expect(page.locator("tr[data-key]")).to_have_count(1)
+    page.get_by_role("searchbox").fill("")
     page.locator("tr[data-key]").first.get_by_role("button").click()  # the one that gets most
     expect(page.locator(".card", has_text="At e")).to_contain_text("Fetched in")
     expect(page.locator(".diff li").first).to_contain_text("added")

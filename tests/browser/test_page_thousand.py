@@ -73,6 +73,13 @@ def test_one_edge_among_a_thousand_is_found(origin: ControlOrigin, open_page: Op
     page.get_by_label("State").select_option("dead")
     expect(page.get_by_text("No edge is like that.")).to_be_visible()
     page.get_by_label("State").select_option("")
+    page.get_by_role("searchbox").fill("")
+    page.get_by_label("Region", exact=True).select_option("")
+    page.get_by_role("button", name="5 maintenance").click()  # both ways
+    expect(page.locator("tr[data-key]")).to_have_count(5)
+    page.get_by_role("button", name="5 maintenance").click()
+    page.get_by_role("searchbox").fill("par-017")
+    expect(page.locator("tr[data-key]")).to_have_count(1)
     # Changed by somebody else: it is seen here.
     origin.api("POST", "/edges/par-017/duty", {"duty": "draining"})
     expect(page.locator("tr[data-key='par-017'] .badge")).to_have_text("↓draining")

@@ -55,7 +55,8 @@ export function edgeView(name) {
 
   function showRow(row) {
     setBadge(state, row.group);
-    setText(reason, `${row.reason || DASH} (for ${span((performance.now() - row.stateAt) / 1000)})`);
+    const since = span((performance.now() - row.stateAt) / 1000);
+    setText(reason, `${row.group} for ${since}${row.reason ? `: ${row.reason}` : ""}`);
     for (const button of dutyButtons) {
       button.disabled = !may("operator") || row.is_revoked || button.dataset.duty === row.duty;
     }
@@ -69,10 +70,12 @@ export function edgeView(name) {
       if (problem.name !== "AbortError") {
         error.hidden = false;
         error.textContent = problem.message;
+        rest.hidden = buttons.hidden = state.hidden = problem.status === 404;
       }
       return;
     }
     error.hidden = true;
+    rest.hidden = buttons.hidden = state.hidden = false;
     const { edge, row } = detail;
     list(facts, [
       ["Address", edge.profile.url],
@@ -144,6 +147,14 @@ export function edgeView(name) {
     const isMine = event?.detail.isState && event.detail.edges?.some((one) => one?.edge === name);
     if (isMine) read();
   };
+  const rest = el("div", {}, facts, panel.node,
+    el(
+      "div",
+      { class: "columns" },
+      el("section", { class: "card" }, el("h2", { text: "States, and why" }), history),
+      el("section", { class: "card" }, el("h2", { text: "Plan" }), plan),
+      el("section", { class: "card" }, el("h2", { text: "Changed by people" }), audit),
+    ));
   live.addEventListener("update", update);
   const timer = setInterval(() => document.hidden || read(), REFRESH_S * 1000);
   update();
@@ -155,14 +166,7 @@ export function edgeView(name) {
     el("p", { class: "crumbs" }, el("a", { href: "#/", text: "Fleet" }), " / edge"),
     el("div", { class: "page-head" }, el("h1", { text: name }), state, buttons),
     el("p", { class: "muted" }, reason),
-    error, facts, panel.node,
-    el(
-      "div",
-      { class: "columns" },
-      el("section", { class: "card" }, el("h2", { text: "States, and why" }), history),
-      el("section", { class: "card" }, el("h2", { text: "Plan" }), plan),
-      el("section", { class: "card" }, el("h2", { text: "Changed by people" }), audit),
-    ),
+    error, rest,
   );
   return {
     title: name,

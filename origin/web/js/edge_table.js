@@ -179,6 +179,13 @@ export class EdgeTable {
     this.node.scrollIntoView({ block: "start" });
   }
 
+  pickState(state) {
+    this.#state.value = this.#state.value === state ? "" : state;
+    this.#table.first();
+    this.update({ isAll: true });
+    this.node.scrollIntoView({ block: "start" });
+  }
+
   update({ isAll, isState }) {
     const now = performance.now();
     const isUsed = this.#table.table.matches(":hover") || this.#table.table.contains(document.activeElement);

@@ -24,10 +24,16 @@ export function overview() {
   const values = TILES.map(() => el("dd", { text: "–" }));
   const tiles = el("dl", { class: "tiles" }, TILES.map(([name, , about], index) =>
     el("div", { class: "tile card", title: about }, el("dt", { text: name }), values[index])));
-  const states = el("p", { class: "states" });
+  const states = el("div", { class: "states", role: "group", "aria-label": "How many edges are how" });
+  const plan = el("span");
   const notice = el("p", { class: "notice", role: "alert", hidden: true });
   const table = new EdgeTable();
   const regions = new RegionTiles((region) => table.pickRegion(region));
+  const stateButtons = Object.keys(STATES).map((state) => [state, el("button", {
+    type: "button", class: "small", hidden: true, data: { state }, title: `Show these edges alone, or all again`,
+    on: { click: () => table.pickState(state) },
+  })]);
+  states.append(...stateButtons.map(([, button]) => button), plan);
   const panel = new SeriesPanel("/fleet/series", "The fleet over time");
   const changes = el("ol", { class: "changes" });
   const changesBox = el("details", { class: "card", hidden: true },
@@ -39,9 +45,12 @@ export function overview() {
     "div",
     { class: "card empty", hidden: true },
     el("h2", { text: "No edge has enrolled yet" }),
-    el("p", {}, "On this machine make a token, and on the edge's machine use it once:"),
-    el("pre", { text: "nearcast origin fleet enrol EDGE\nnearcast edge enrol TOKEN --store DIR --url http://HOST:PORT\nnearcast edge --store DIR" }),
-    el("p", {}, "It is shown here as soon as it reports."),
+    el("ol", { class: "steps" },
+      el("li", {}, may("admin") ? "Make a token with “Add an edge” above, or where the origin runs:" : "Where the origin runs, make a token:",
+        el("pre", { text: "nearcast origin fleet enrol EDGE --library LIBRARY" })),
+      el("li", {}, "On the edge's machine use it once, and start the edge:",
+        el("pre", { text: "nearcast edge enrol TOKEN --store DIR --url http://HOST:PORT\nnearcast edge --upstream URL --store DIR --listen HOST:PORT" })),
+      el("li", {}, "It is shown here within seconds, and its charts begin a minute later.")),
   );
   const filled = el("div", {}, tiles, regions.node, panel.node, table.node);
 
@@ -49,11 +58,13 @@ export function overview() {
     const totals = live.totals;
     if (totals === null) return;
     TILES.forEach(([, text], index) => setText(values[index], text(totals.recent)));
-    const known = Object.keys(STATES).filter((state) => totals.by_state[state]);
-    const parts = known.map((state) => `${STATES[state].sign} ${count(totals.by_state[state])} ${state}`.replaceAll(" ", "\u00a0"));
-    const plan = totals.plan_id ? `plan ${planName(totals.plan_id)}` : "no plan in force";
+    for (const [state, button] of stateButtons) {
+      const found = totals.by_state[state] ?? 0;
+      button.hidden = !found;
+      setText(button, `${STATES[state].sign} ${count(found)} ${state}`.replaceAll(" ", "\u00a0"));
+    }
     const origins = totals.origin_count > 1 ? `${totals.origin_count} origins` : "1 origin";
-    setText(states, [...parts, plan, origins].join("   ·   "));
+    setText(plan, `${totals.plan_id ? `plan ${planName(totals.plan_id)}` : "no plan in force"} · ${origins}`);
     notice.hidden = !totals.is_database_away;
     setText(notice, "The database is away: figures go on, changes have to wait.");
     const isEmpty = live.edges.size === 0 && totals.edge_count === 0;

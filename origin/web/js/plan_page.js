@@ -23,6 +23,9 @@ function changesOf(edge) {
     shown);
 }
 
+const note = (row) =>
+  row.refusal || (row.is_new ? "new" : row.is_gone ? "gone" : row.windows.length ? windows(row.windows.slice(0, 1)) : DASH);
+
 export function planView(id) {
   const abort = new AbortController();
   const path = `/plans/${encodeURIComponent(id)}`;
@@ -36,6 +39,13 @@ export function planView(id) {
 
   const apply = el("button", { type: "button", class: "primary", text: "Put in force", hidden: true, on: { click: ask } });
 
+  const search = el("input", {
+    type: "search", placeholder: "Find edges  /", "aria-label": "Find edges by name or note", "aria-keyshortcuts": "/",
+    on: { input: () => { table.first(); list(); } },
+  });
+  const found = el("span", { class: "muted", role: "status" });
+  const files = (number, size) => (number ? `${count(number)} (${bytes(size)})` : DASH);
+
   const table = new Table({
     caption: "What the plan changes at each edge", key: (row) => row.edge, sort: { id: "added", descends: true },
     empty: "It has nothing for any edge.",
@@ -44,12 +54,12 @@ export function planView(id) {
         id: "edge", label: "Edge", value: (row) => row.edge,
         set: (cell, row) => cell.firstChild ?? cell.append(el("a", { href: `#/edges/${row.edge}`, text: row.edge })),
       },
-      { id: "added", label: "Added", class: "num", descends: true, value: (row) => row.added_bytes, text: (row) => `${count(row.added_files)} (${bytes(row.added_bytes)})` },
-      { id: "removed", label: "Removed", class: "num", descends: true, value: (row) => row.removed_bytes, text: (row) => `${count(row.removed_files)} (${bytes(row.removed_bytes)})` },
-      { id: "kept", label: "Kept", class: "num p2", descends: true, value: (row) => row.kept_bytes, text: (row) => `${count(row.kept_files)} (${bytes(row.kept_bytes)})` },
-      { id: "fill", label: "To fetch", class: "num p2", descends: true, value: (row) => row.fill_bytes, text: (row) => bytes(row.fill_bytes) },
-      { id: "value", label: "Expected to save", class: "num p2", descends: true, value: (row) => row.value_bytes, text: (row) => bytes(row.value_bytes) },
-      { id: "note", label: "Note", class: "p3", text: (row) => row.refusal || (row.is_new ? "new" : row.is_gone ? "gone" : row.windows.length ? windows(row.windows.slice(0, 1)) : DASH) },
+      { id: "added", label: "Added", class: "num", descends: true, value: (row) => row.added_bytes, text: (row) => files(row.added_files, row.added_bytes) },
+      { id: "removed", label: "Removed", class: "num", descends: true, value: (row) => row.removed_bytes, text: (row) => files(row.removed_files, row.removed_bytes) },
+      { id: "kept", label: "Kept", class: "num p2", descends: true, value: (row) => row.kept_bytes, text: (row) => files(row.kept_files, row.kept_bytes) },
+      { id: "fill", label: "To fetch", class: "num p2", descends: true, value: (row) => row.fill_bytes, text: (row) => (row.fill_bytes ? bytes(row.fill_bytes) : DASH) },
+      { id: "value", label: "Expected to save", class: "num p2", descends: true, value: (row) => row.value_bytes, text: (row) => (row.value_bytes ? bytes(row.value_bytes) : DASH) },
+      { id: "note", label: "Note", class: "p3", text: note },
       {
         id: "files", label: "Files",
         set: (cell, row) => cell.firstChild ?? cell.append(el("button", {
@@ -58,6 +68,14 @@ export function planView(id) {
       },
     ],
   });
+
+  function list() {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = diff.edges.filter((row) => words.every((word) => `${row.edge} ${note(row)}`.toLowerCase().includes(word)));
+    table.setRows(rows);
+    search.hidden = diff.edges.length < 2;
+    setText(found, rows.length === diff.edges.length ? "" : `${count(rows.length)} of ${count(diff.edges.length)}`);
+  }
 
   function choose(edge) {
     chosen.replaceChildren(el("section", { class: "card" }, el("h2", { text: `At ${edge.edge}` }), changesOf(edge)));
@@ -108,9 +126,9 @@ export function planView(id) {
       apply.hidden = plan.state === "applied" || !may("operator");
       diff = await get(`${path}/diff`, abort.signal);
       setText(against, plan.state === "applied"
-        ? "It is in force: this is all that it wants held, against nothing."
+        ? "It is in force. This is all that it wants held, as if nothing had been: what edges have of it by now is on their pages."
         : `Against ${diff.before_id ? `the plan in force, ${planName(diff.before_id)}` : "no plan"}: ${bytes(diff.added_bytes)} added, ${bytes(diff.removed_bytes)} removed, ${bytes(diff.kept_bytes)} kept.`);
-      table.setRows(diff.edges);
+      list();
       error.hidden = true;
     } catch (problem) {
       if (problem.name === "AbortError") return;
@@ -126,7 +144,10 @@ export function planView(id) {
     node: el("div", {},
       el("p", { class: "crumbs" }, el("a", { href: "#/plans", text: "Plans" }), " / plan"),
       el("div", { class: "page-head" }, heading, apply),
-      error, facts, el("h2", { text: "What it changes" }), against, table.node, chosen),
+      error, facts,
+      el("div", { class: "section-head" }, el("h2", { text: "What it changes" }),
+        el("div", { class: "filters", role: "search" }, search, found)),
+      against, table.node, chosen),
     close() {
       abort.abort();
       live.removeEventListener("plan", read);

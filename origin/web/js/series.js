@@ -118,16 +118,18 @@ export class SeriesPanel {
     this.#note.hidden = !isEmpty;
     this.#note.textContent = points.length
       ? "No viewer took anything in this time. Figures begin when an edge has sent two heartbeats."
-      : "No figures yet: this origin has not heard from it since it started.";
+      : "No figures yet: it has not been heard of for a day.";
     // The newest minute is not over: its bytes are too few for a rate.
     const whole = points.length > 1 ? points.slice(0, -1) : points;
-    const times = whole.map((point) => point.wall_s);
+    const now_s = Date.now() / 1000;
+    const times = whole.length ? whole.map((point) => point.wall_s) : [now_s - window_s, now_s];
     // What was before this origin's first figures is not known, and no zero.
     const begin = whole.findIndex((point) => point.demand_bytes || point.origin_bytes || point.load_kbps);
     for (const { chart, series, of } of this.#charts) {
       const columns = series.map(() => []);
       whole.forEach((point, at) =>
         of(point, step_s).forEach((value, index) => columns[index].push(at < begin ? null : value)));
+      if (!whole.length) columns.forEach((column) => column.push(null, null));
       chart.set(times, columns);
     }
   }

@@ -46,7 +46,8 @@ function viewedText(told) {
   ].filter(Boolean).join("  ·  ");
 }
 
-const what = (one) => (one.until_s == null ? "whole" : `first ${span(one.until_s)}`);
+const what = (one) =>
+  `${one.until_s == null ? "whole" : `first ${span(one.until_s)}`}${one.is_reserved ? ", a place" : ""}`;
 
 function plannedText(planned) {
   if (!planned.length) return "–";
@@ -96,6 +97,7 @@ export function titleView(id) {
       const query = `title=${encodeURIComponent(id)}&edge=${encodeURIComponent(edge)}`;
       const { answers } = await get(`/plans/current/explain?${query}`, abort.signal);
       why.replaceChildren(el("div", { class: "card" }, el("h2", { text: `Why, at ${edge}` }),
+        el("p", { class: "hint", text: "Worth: bytes that a byte held is expected to save while the plan is valid. Needs: what the last that found room saves." }),
         el("ul", { class: "because" }, answers.map((one) => el("li", {},
           el("strong", { text: `${one.rendition}: ` }), one.because,
           el("span", { class: "muted", text: ` (${bytes(one.size_bytes)}, held ${bytes(one.held_bytes)}; worth ${one.worth.toFixed(2)}, needs ${one.cut_off.toFixed(2)})` }))))));
@@ -108,7 +110,7 @@ export function titleView(id) {
     const { times, actual, expected, isDaily } = compared(detail, window_s);
     chart?.close();
     chart = new Chart({
-      name: isDaily ? "Taken each day" : "Taken each hour", format: bytes, isDaily, idle: 1e6,
+      name: `Taken each ${isDaily ? "day" : "hour"}, the last ${isDaily ? "day" : "hour"} so far`, format: bytes, isDaily, idle: 1e6,
       series: [
         { label: "actual", color: "--chart-1", bars: true },
         { label: "forecast", color: "--chart-2", steps: true },

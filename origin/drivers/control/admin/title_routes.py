@@ -140,6 +140,7 @@ class TitleRoutes:
                         size_bytes=file.size_bytes,
                         value_bytes=file.value_bytes,
                         from_edges=file.from_edges,
+                        is_reserved=file.fetch_until_s == 0.0,
                     )
                     for file in edge_plan(signed).files
                     if file.title == title
