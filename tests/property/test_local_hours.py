@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from edge.config.watching import WindowConfig
+from edge.prefetch.hours import Hours
 from nearcast.local_time import LocalTime, Span, fixed
 from nearcast.seeds import Seeds
 from nearcast.zones import local_time, zone_names
@@ -148,3 +150,24 @@ def test_clocks_say_when_they_are_set_next() -> None:
     first, second = berlin.spans(january_s, march_s + 1.0)
     assert (first.offset_s, second.offset_s) == (HOUR_S, 2 * HOUR_S)
     assert berlin.spans(march_s, march_s) == ()
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_an_edge_wakes_whenever_its_tariff_changes(name: str) -> None:
+    draw, clock, rules = Seeds(9).stream(f"tariffs/{name}"), local_time(name), zone(name)
+    from_s = random_start(draw, clock)
+    texts = random_texts(draw, 1)
+    windows = [WindowConfig(hours=text, rate_factor=2.0) for text in texts]
+    hours = Hours(windows, cost_now=1.0, epoch_s=from_s, local_time=clock)
+    wakes_s = hours.change_s(0.0)
+    factor = hours.tariff(0.0).rate_factor
+    for minute in range(2 * DAY_MINUTES):
+        now_s = float(minute * MINUTE_S)
+        while wakes_s <= now_s + 0.01:  # it comes a moment behind what it is for
+            factor = hours.tariff(wakes_s).rate_factor
+            later_s = hours.change_s(wakes_s)
+            assert later_s > wakes_s
+            wakes_s = later_s
+        is_inside = is_within(texts, shown_minute(rules, from_s + now_s))
+        assert hours.tariff(now_s).rate_factor == (2.0 if is_inside else 1.0), (now_s, texts)
+        assert factor == hours.tariff(now_s).rate_factor, (now_s, texts)
