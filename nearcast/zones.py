@@ -7,15 +7,16 @@ a newer `tzdata`. Files are read here, so cores are given what this returns (nea
 
 from __future__ import annotations
 
-import difflib
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from importlib import resources
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from nearcast.errors import InputError
 from nearcast.local_time import LocalTime, fixed
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 FROM_WALL_S: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 UNTIL_WALL_S: Final = datetime(2080, 1, 1, tzinfo=UTC).timestamp()
@@ -28,7 +29,7 @@ GUESSES_MAX: Final = 3
 
 @cache
 def zone_names() -> frozenset[str]:
-    return frozenset(resources.files("tzdata").joinpath("zones").read_text("ascii").split())
+    return frozenset(_package().joinpath("zones").read_text("ascii").split())
 
 
 @cache  # of no more than there are names
@@ -36,7 +37,7 @@ def local_time(name: str) -> LocalTime:
     """The clocks of a zone; the first time takes 10 ms. Raises InputError when there is none."""
     if name not in zone_names():
         raise InputError(_unknown(name))
-    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+    with _package().joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         zone = ZoneInfo.from_file(file, key=name)
     offsets_s, changes_wall_s = [_offset_s(zone, FROM_WALL_S)], []
     wall_s = FROM_WALL_S
@@ -48,6 +49,12 @@ def local_time(name: str) -> LocalTime:
             offsets_s.append(offset_s)
         wall_s = next_s
     return LocalTime(tuple(offsets_s), tuple(changes_wall_s))
+
+
+def _package() -> Traversable:
+    from importlib import resources  # 15 ms, which nobody pays who names no zone
+
+    return resources.files("tzdata")
 
 
 def viewers_time(time_zone: str | None, utc_offset_h: float | None) -> LocalTime:
@@ -75,6 +82,8 @@ def _change_s(zone: ZoneInfo, before_s: float, after_s: float) -> float:
 
 
 def _unknown(name: str) -> str:
+    import difflib
+
     by_place = {each.rpartition("/")[2].lower(): each for each in sorted(zone_names())}
     wanted = name.rpartition("/")[2].lower().replace(" ", "_")
     near = difflib.get_close_matches(wanted, by_place, GUESSES_MAX)
