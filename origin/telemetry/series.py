@@ -99,6 +99,10 @@ class Series:
         self._rings.pop(edge, None)
         self._loads.pop(edge, None)
 
+    def edges(self) -> frozenset[str]:
+        """Of which there are figures."""
+        return frozenset(self._rings)
+
     def edge_points(
         self, edge: str, *, until_wall_s: float, window_s: float, step_s: float
     ) -> tuple[SeriesPoint, ...]:

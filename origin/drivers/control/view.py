@@ -119,7 +119,8 @@ class View:
         """Read anew, perhaps; what another origin forgot is forgotten here too."""
         self._hosts = {}
         known = self._identities.records
-        for edge in [edge for edge in self._figured if edge not in known]:
+        figured = self._figured | self.series.edges()  # some were only read from the database
+        for edge in [edge for edge in figured if edge not in known]:
             self._figured.discard(edge)
             self._growth.forget(edge)
             self.recent.forget(edge)
