@@ -45,8 +45,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class Loader:
     """Collects the parts of one title. Its methods raise RemoteProtocolError."""
 
-    def __init__(self, url: str, allow_hosts: Iterable[str]) -> None:
+    def __init__(
+        self, url: str, allow_hosts: Iterable[str], *, trusts_steering: bool = False
+    ) -> None:
+        """`trusts_steering`: where the manifest names a steering server, which may then name any
+        host, bytes may come from that server, too."""
         self.url = url
+        self._trusts_steering = trusts_steering
         self.alternates: tuple[tuple[Base, ...], ...] = ()
         """Bases under which the same bytes are, of hosts that may be asked."""
         self.steering: SteeringTag | None = None
@@ -74,11 +79,11 @@ class Loader:
             if is_hls
             else read_alternates(text, url)
         )
-        self.alternates = tuple(tuple(self._allowed(group)) for group in alternates)
         if isinstance(found, HlsMaster):
             self.steering = found.steering
         elif not is_hls:
             self.steering = read_dash_tag(text, url)
+        self.alternates = tuple(tuple(self._allowed(group)) for group in alternates)
         if isinstance(found, Presentation):
             self._accept(found)
             return ()
@@ -146,7 +151,9 @@ class Loader:
         self.presentation = presentation
 
     def _allowed(self, group: Iterable[Base]) -> Iterator[Base]:
-        return (base for base in group if self.allows(base.url))
+        steering = self.steering if self._trusts_steering else None
+        server = "" if steering is None else origin_of(steering.server_url)
+        return (base for base in group if self.allows(base.url) or origin_of(base.url) == server)
 
     def allows(self, url: str) -> bool:
         """Whether the manifest may lead there: to its own origin, or a host that is allowed."""

@@ -24,7 +24,11 @@ class Opening:
         self._url = url
         self._requests = requests
         self._client_data = client_data
-        self._loader = Loader(url, (*config.allow_hosts, *requests.hosts.alike))
+        self._loader = Loader(
+            url,
+            (*config.allow_hosts, *requests.hosts.alike),
+            trusts_steering=config.steering.is_on and config.steering.hosts == "any",
+        )
         self._failure_count = 0
         self._parts: dict[int, Part] = {}  # by request
         self._again_at_s: dict[Part, float] = {}

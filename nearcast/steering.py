@@ -5,14 +5,16 @@ A player asks the server that a manifest names (`#EXT-X-CONTENT-STEERING:SERVER-
 is over. The answer is one JSON object for both:
 
     {"VERSION": 1, "TTL": 10, "RELOAD-URI": "...",
-     "PATHWAY-PRIORITY": ["ams1", "home"],
-     "PATHWAY-CLONES": [{"BASE-ID": "home", "ID": "ams1",
-                         "URI-REPLACEMENT": {"HOST": "ams1.example"}}]}
+     "PATHWAY-PRIORITY": ["ams1", "home", "_origin"],
+     "PATHWAY-CLONES": [{"BASE-ID": "_origin", "ID": "ams1",
+                         "URI-REPLACEMENT": {"HOST": "ams1.example", "PARAMS": {}}}]}
 
-Our manifests name one pathway, `home`: wherever they came from. Every edge is offered as a clone of
-it, which a player makes by putting the edge's host in place of the manifest's. So manifests stay
-the same for all clients and an edge that joins needs no new ones; `home` ends every list, so there
-is always one pathway that needs no clone.
+Our manifests name two pathways: `home`, wherever they came from, by relative URLs; and `_origin`,
+by absolute ones. Every edge is offered as a clone of the latter, which a player makes by putting
+the edge's host in place of the origin's. So manifests stay the same for all clients and an edge
+that joins needs no new ones; the two end every list, so there is always a pathway that needs no
+clone. Clones are not made of `home`, as Shaka (5.2) can replace the host of absolute URLs alone,
+and steers HLS only where each variant is listed more than once.
 
 HLS: draft-pantos-hls-rfc8216bis, section 7 "Content Steering", and 4.4.6.6 for the tag. DASH: ETSI
 TS 103 998. Reading is tolerant where both ask for it: unknown keys are ignored, an entry that is
@@ -35,6 +37,8 @@ from nearcast.units import BITS_PER_KBIT
 STEERING_VERSION: Final = 1
 HOME_PATHWAY: Final = "home"
 """Where the manifest came from."""
+ORIGIN_PATHWAY: Final = "_origin"
+"""The origin, as players reach it. No edge has such a name."""
 TTL_S_DEFAULT: Final = 300.0
 """Where an answer says nothing."""
 TTL_S_MIN: Final = 1.0
@@ -67,7 +71,8 @@ class UriReplacement(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = ""
     """HOST: in place of host and port; empty: they stay. The scheme always stays. The draft says
-    "hostname"; hls.js, Shaka and dash.js set what a browser calls `host`, which has the port."""
+    "hostname", which hls.js, Shaka and video.js set, so that the port stays and a HOST with one
+    changes nothing; dash.js puts what it is given in place of both, as we do."""
     params: Mapping[str, str] = {}
     """PARAMS: set in the query."""
     variant_uris: Mapping[str, str] = {}
@@ -217,8 +222,8 @@ def _clone_wire(clone: PathwayClone) -> dict[str, object]:
     rules: dict[str, object] = {}
     if replacement.host:
         rules["HOST"] = replacement.host
-    if replacement.params:
-        rules["PARAMS"] = replacement.params
+    # Also when it is empty: video.js 8 takes it for given.
+    rules["PARAMS"] = replacement.params
     if replacement.variant_uris:
         rules["PER-VARIANT-URIS"] = replacement.variant_uris
     if replacement.rendition_uris:

@@ -5,11 +5,13 @@ They are not kept on disk: a better writer serves better manifests without packa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from nearcast.manifests import write_master, write_media, write_mpd
+from nearcast.steering import ORIGIN_PATHWAY
 from origin.catalog import (
     AUDIO_HZ,
     BASE_URL,
@@ -20,6 +22,8 @@ from origin.catalog import (
     Title,
     media_path,
 )
+from origin.steering.asked import Asked, stable_ids, write_asked
+from origin.steering.asked import steering_url as steering_url_of
 
 DASH_TYPE: Final = "application/dash+xml"
 HLS_TYPE: Final = "application/vnd.apple.mpegurl"
@@ -30,13 +34,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     text: bytes
 
 
-STEERING_PREFIX: Final = "/v1/steering/"
-"""Followed by the title's id: where players ask which edge to take."""
-
-
 def manifests_of(title: Title, *, steering_url: str = "") -> dict[str, Manifest]:
-    """Every manifest of `title` by its path below the title. `steering_url` is the origin of the
-    steering server; empty: manifests do not speak of steering."""
+    """Every manifest of `title` by its path below the title. `steering_url` is the origin as
+    players reach it, who ask there which edge to take; empty: manifests do not speak of steering.
+    """
     presentation = title.presentation()
     urls = {
         entry.rendition.id: BASE_URL + media_path(title.id, entry.rendition.id, PLAYLIST_NAME)
@@ -46,10 +47,21 @@ def manifests_of(title: Title, *, steering_url: str = "") -> dict[str, Manifest]
         entry.rendition.id: VIDEO_HZ if entry.rendition.kind == "video" else AUDIO_HZ
         for entry in title.renditions
     }
-    master_url = BASE_URL + media_path(title.id, MASTER_NAME)
-    asked = f"{steering_url.rstrip('/')}{STEERING_PREFIX}{title.id}" if steering_url else ""
-    dash = write_mpd(presentation, timescales=timescales, steering_url=asked)
-    master = write_master(presentation, url=master_url, playlist_urls=urls, steering_url=asked)
+    dash = write_mpd(
+        presentation,
+        timescales=timescales,
+        steering_url=_asked_url(title, steering_url, (), ()),
+        origin_url=_at_origin(title, steering_url, DASH_NAME),
+    )
+    video = [one.rendition.id for one in presentation.video]
+    audio = [one.rendition.id for one in presentation.audio]
+    master = write_master(
+        presentation,
+        url=BASE_URL + media_path(title.id, MASTER_NAME),
+        playlist_urls=urls,
+        steering_url=_asked_url(title, steering_url, video or audio, audio if video else ()),
+        origin_url=_at_origin(title, steering_url, MASTER_NAME),
+    )
     made = {
         DASH_NAME: Manifest(content_type=DASH_TYPE, text=dash.encode()),
         MASTER_NAME: Manifest(content_type=HLS_TYPE, text=master.encode()),
@@ -61,3 +73,18 @@ def manifests_of(title: Title, *, steering_url: str = "") -> dict[str, Manifest]
             content_type=HLS_TYPE, text=playlist.encode()
         )
     return made
+
+
+def _asked_url(
+    title: Title, origin_url: str, variants: Sequence[str], renditions: Sequence[str]
+) -> str:
+    if not origin_url:
+        return ""
+    asked = Asked(
+        base=ORIGIN_PATHWAY, variants=stable_ids(variants), renditions=stable_ids(renditions)
+    )
+    return steering_url_of(origin_url, title.id, write_asked(asked))
+
+
+def _at_origin(title: Title, origin_url: str, name: str) -> str:
+    return origin_url.rstrip("/") + media_path(title.id, name) if origin_url else ""

@@ -50,7 +50,7 @@ def _groups(
 
 
 def _joined(outer: Sequence[Base], own: Sequence[etree._Element]) -> Iterator[Base]:
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     # Their order counts only where they say nothing else.
     is_ranked = any(name.startswith(f"{{{_DVB}}}") for one in own for name in map(str, one.keys()))
     for index, element in enumerate(own):
@@ -61,18 +61,20 @@ def _joined(outer: Sequence[Base], own: Sequence[etree._Element]) -> Iterator[Ba
                 if index == 0:
                     raise
                 continue  # a bad alternative is none, and costs nothing
-            if url in seen or len(seen) == BASE_COUNT_MAX:
-                continue
-            seen.add(url)
             named = (element.get("serviceLocation") or "").strip()
             inherited = "" if urlsplit((element.text or "").strip()).netloc else base.pathway
+            pathway = named if is_pathway(named) else inherited
+            # One place may be two pathways, of which a steering server may name either.
+            if (url, pathway) in seen or len(seen) == BASE_COUNT_MAX:
+                continue
+            seen.add((url, pathway))
             priority = _number(element, "priority", default=1) if is_ranked else index
             weight = _number(element, "weight", default=1)
             yield Base(
                 url=url,
                 priority=base.priority + priority,
                 weight=base.weight * weight,
-                pathway=named if is_pathway(named) else inherited,
+                pathway=pathway,
             )
 
 

@@ -164,6 +164,7 @@ def _read_master(data: Mapping[str, Any], url: str, steering: SteeringTag | None
             heard.setdefault(audio.url, audio)
     alternates = find_copies(data, url, is_steered=steering is not None)
     copies = {base.url for group in alternates for base in group[1:]}
+    copies -= {group[0].url for group in alternates}  # one place may be two pathways
     heard = {each: audio for each, audio in heard.items() if each not in copies}
     variants = [variant for variant in variants if variant.url not in copies]
     video: dict[str, Variant] = {}

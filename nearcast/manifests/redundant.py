@@ -83,7 +83,7 @@ class _Copies:
         is_elsewhere = urlsplit(url).netloc not in hosts
         if is_steered and pathway not in {each.pathway for each in group}:
             is_elsewhere = True
-        if url in self._groups or not is_elsewhere:
+        if (url != first and url in self._groups) or not is_elsewhere:
             return False
         group.append(
             Base(url=url, priority=len(group), pathway=pathway, stable_id=group[0].stable_id)

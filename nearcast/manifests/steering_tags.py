@@ -18,7 +18,7 @@ import msgspec
 from nearcast.errors import LocalProtocolError, RemoteProtocolError
 from nearcast.manifests.elements import child, children, parse_xml
 from nearcast.manifests.limits import join
-from nearcast.steering import HOME_PATHWAY, PATHWAYS_MAX, is_pathway
+from nearcast.steering import HOME_PATHWAY, ORIGIN_PATHWAY, PATHWAYS_MAX, is_pathway
 
 SteeringProtocol = Literal["HLS", "DASH"]
 
@@ -90,18 +90,23 @@ def _tag(
     )
 
 
-def dash_lines(server_url: str) -> tuple[str, ...]:
-    """What an MPD says below its root: one pathway, which is where the MPD came from.
+def dash_lines(server_url: str, origin_url: str) -> tuple[str, ...]:
+    """What an MPD says below its root: where it came from, and its own URL at the origin if there
+    is one, which edges are made clones of.
 
     The URL of the home pathway is relative, so that every edge may pass on the same text. Asked
     before the start: dash.js asks nothing for the first seconds otherwise, and our own player
     would begin at an edge that it leaves at once.
     """
-    return (
-        f'  <BaseURL serviceLocation="{HOME_PATHWAY}">./</BaseURL>',
+    lines = [f'  <BaseURL serviceLocation="{HOME_PATHWAY}">./</BaseURL>']
+    if origin_url:
+        folder = join(origin_url, "./")
+        lines.append(f'  <BaseURL serviceLocation="{ORIGIN_PATHWAY}">{escape(folder)}</BaseURL>')
+    lines.append(
         f'  <ContentSteering defaultServiceLocation="{HOME_PATHWAY}" queryBeforeStart="true">'
-        f"{escape(server_url)}</ContentSteering>",
+        f"{escape(server_url)}</ContentSteering>"
     )
+    return tuple(lines)
 
 
 def hls_line(server_url: str) -> str:
@@ -111,10 +116,10 @@ def hls_line(server_url: str) -> str:
     return f'{HLS_TAG}SERVER-URI="{server_url}",PATHWAY-ID="{HOME_PATHWAY}"'
 
 
-def hls_attributes(kind: Literal["VARIANT", "RENDITION"], rendition_id: str) -> str:
+def hls_attributes(kind: Literal["VARIANT", "RENDITION"], rendition_id: str, pathway: str) -> str:
     """What a variant or a rendition says of itself, each with a comma before it. Shaka looks for
     the pathway at renditions, too, where the draft has none."""
-    made = f',PATHWAY-ID="{HOME_PATHWAY}"'
+    made = f',PATHWAY-ID="{pathway}"'
     if _STABLE_ID.fullmatch(rendition_id):
         made += f',STABLE-{kind}-ID="{rendition_id}"'
     return made

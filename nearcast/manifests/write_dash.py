@@ -31,12 +31,13 @@ def write_mpd(
     url: str | None = None,
     timescales: Mapping[str, int] | None = None,
     steering_url: str = "",
+    origin_url: str = "",
 ) -> str:
     """The MPD of `presentation`, with URLs relative to `url` (default: `presentation.url`).
 
     `timescales` are those of the media files by rendition id; they are used where the segment
-    times are exact in them. `steering_url` is where players ask which pathway to take; empty:
-    nowhere.
+    times are exact in them. `steering_url` is where players ask which pathway to take (empty:
+    nowhere), and `origin_url` this MPD's own URL there where it always is.
     """
     url = presentation.url if url is None else url
     lines = ['<?xml version="1.0" encoding="UTF-8"?>']
@@ -63,7 +64,7 @@ def write_mpd(
         )
     )
     if steering_url:
-        lines += dash_lines(steering_url)
+        lines += dash_lines(steering_url, origin_url)
     lines.append('  <Period id="0" start="PT0S">')
     for number, group in enumerate(_adaptation_sets(presentation)):
         lines += _adaptation_set(group, str(number), url, duration_s, timescales or {})

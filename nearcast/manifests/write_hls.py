@@ -7,14 +7,19 @@ audio, for which the master has no place, and foresee the size of a segment.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
 
 from nearcast.errors import LocalProtocolError
+from nearcast.manifests.limits import join
 from nearcast.manifests.rates import announced_rates_kbps
 from nearcast.manifests.steering_tags import hls_attributes, hls_line
 from nearcast.manifests.urls import relative
 from nearcast.media import ByteRange, Presentation, Representation, Segment
+from nearcast.steering import HOME_PATHWAY, ORIGIN_PATHWAY
 from nearcast.units import bps_from_kbps, kbps
 
 PROTOCOL_VERSION: Final = 7
@@ -23,18 +28,37 @@ PROTOCOL_VERSION: Final = 7
 PLAYLIST_NAME: Final = "playlist.m3u8"
 
 
+class _Pathway(msgspec.Struct, frozen=True, kw_only=True):
+    """A pathway of a master, and its playlists by rendition id."""
+
+    id: str = ""
+    """Empty: without content steering."""
+    places: Mapping[str, str]
+
+    def attributes(self, kind: Literal["VARIANT", "RENDITION"], rendition_id: str) -> str:
+        return hls_attributes(kind, rendition_id, self.id) if self.id else ""
+
+    def group(self, number: int) -> str:
+        """The name of an audio group, from 1. video.js takes the pathway's for that of its first
+        group when it clones one."""
+        name = self.id or "audio"
+        return name if number == 1 else f"{name}{number}"
+
+
 def write_master(
     presentation: Presentation,
     *,
     url: str | None = None,
     playlist_urls: Mapping[str, str] | None = None,
     steering_url: str = "",
+    origin_url: str = "",
 ) -> str:
     """The master playlist, with URLs relative to `url` (default: `presentation.url`).
 
     `playlist_urls` are the media playlists by rendition id; by default each is called
     `playlist.m3u8` and lies beside the rendition's first segment. `steering_url` is where players
-    ask which pathway to take; empty: nowhere.
+    ask which pathway to take (empty: nowhere), and `origin_url` this master's own URL there where
+    it always is: then each variant is listed for that pathway, too.
     """
     url = presentation.url if url is None else url
     places = {
@@ -43,22 +67,32 @@ def write_master(
         for representation in representations
     }
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{PROTOCOL_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    if steering_url:
-        lines.append(hls_line(steering_url))
-    is_steered = bool(steering_url)
-    if presentation.video:
-        groups = _audio_groups(presentation.audio)
-        for name, group in groups.items():
-            for index, representation in enumerate(group):
-                lines.append(_media_tag(name, representation, index == 0, places, is_steered))
-        beside: list[tuple[str | None, list[Representation]]] = [*groups.items()] or [(None, [])]
-        for representation in presentation.video:
-            for group_name, group in beside:
-                lines += _variant_lines(representation, group_name, group, places, is_steered)
-    else:
-        for representation in presentation.audio:
-            lines += _variant_lines(representation, None, [], places, is_steered)
+    if not steering_url:
+        return "\n".join([*lines, *_pathway_lines(presentation, _Pathway(places=places)), ""])
+    lines += [hls_line(steering_url)]
+    lines += _pathway_lines(presentation, _Pathway(id=HOME_PATHWAY, places=places))
+    if origin_url:
+        there = {name: join(origin_url, place) for name, place in places.items()}
+        lines += _pathway_lines(presentation, _Pathway(id=ORIGIN_PATHWAY, places=there))
     return "\n".join([*lines, ""])
+
+
+def _pathway_lines(presentation: Presentation, pathway: _Pathway) -> Iterator[str]:
+    if not presentation.video:
+        for representation in presentation.audio:
+            yield from _variant_lines(representation, None, [], pathway)
+        return
+    groups = {
+        pathway.group(number): group
+        for number, group in enumerate(_audio_groups(presentation.audio), 1)
+    }
+    for name, group in groups.items():
+        for index, representation in enumerate(group):
+            yield _media_tag(name, representation, index == 0, pathway)
+    beside: list[tuple[str | None, list[Representation]]] = [*groups.items()] or [(None, [])]
+    for representation in presentation.video:
+        for group_name, group in beside:
+            yield from _variant_lines(representation, group_name, group, pathway)
 
 
 def write_media(representation: Representation, *, url: str) -> str:
@@ -115,23 +149,21 @@ def _playlist_url(representation: Representation, given: Mapping[str, str] | Non
     return representation.segments[0].url.partition("?")[0].rpartition("/")[0] + "/" + PLAYLIST_NAME
 
 
-def _audio_groups(audio: tuple[Representation, ...]) -> dict[str, list[Representation]]:
+def _audio_groups(audio: tuple[Representation, ...]) -> list[list[Representation]]:
     """A group holds at most one rendition of each language; every variant goes with each group."""
-    groups: dict[str, list[Representation]] = {}
-    seen: dict[str | None, int] = {}
+    groups: list[list[Representation]] = []
+    seen: Counter[str | None] = Counter()
     for representation in audio:
         language = representation.rendition.language
-        number = seen[language] = seen.get(language, 0) + 1
-        groups.setdefault("audio" if number == 1 else f"audio{number}", []).append(representation)
+        if seen[language] == len(groups):
+            groups.append([])
+        groups[seen[language]].append(representation)
+        seen[language] += 1
     return groups
 
 
 def _media_tag(
-    group: str,
-    representation: Representation,
-    is_default: bool,
-    places: Mapping[str, str],
-    is_steered: bool,
+    group: str, representation: Representation, is_default: bool, pathway: _Pathway
 ) -> str:
     rendition = representation.rendition
     parts = ["TYPE=AUDIO", f"GROUP-ID={_quoted(group)}"]
@@ -143,17 +175,15 @@ def _media_tag(
         parts.append(f'CHANNELS="{rendition.channel_count}"')
     if rendition.sample_rate_hz is not None:
         parts.append(f"SAMPLE-RATE={rendition.sample_rate_hz}")
-    parts.append(f"URI={_quoted(places[rendition.id])}")
-    steered = hls_attributes("RENDITION", rendition.id) if is_steered else ""
-    return "#EXT-X-MEDIA:" + ",".join(parts) + steered
+    parts.append(f"URI={_quoted(pathway.places[rendition.id])}")
+    return "#EXT-X-MEDIA:" + ",".join(parts) + pathway.attributes("RENDITION", rendition.id)
 
 
 def _variant_lines(
     representation: Representation,
     group_name: str | None,
     group: list[Representation],
-    places: Mapping[str, str],
-    is_steered: bool,
+    pathway: _Pathway,
 ) -> Iterator[str]:
     rendition = representation.rendition
     peak_kbps, average_kbps = announced_rates_kbps(representation)
@@ -175,9 +205,8 @@ def _variant_lines(
         parts.append(f"FRAME-RATE={rendition.frame_rate:.3f}")
     if group_name is not None:
         parts.append(f"AUDIO={_quoted(group_name)}")
-    steered = hls_attributes("VARIANT", rendition.id) if is_steered else ""
-    yield "#EXT-X-STREAM-INF:" + ",".join(parts) + steered
-    yield places[rendition.id]
+    yield "#EXT-X-STREAM-INF:" + ",".join(parts) + pathway.attributes("VARIANT", rendition.id)
+    yield pathway.places[rendition.id]
 
 
 def _range(byte_range: ByteRange) -> str:

@@ -1,9 +1,15 @@
 """Which edges a client should fetch a title from, as a steering manifest says it.
 
 server      Steering: answers and explanations
-ranking     the order of edges for one client and title
+asked       what manifests put into the URL that players ask
+clones      an edge as players are told of it
+ranking     which edges may be offered to one client for a title
+rules       what puts one before another: a table
+throughput  what clients of a network measured at edges
 networks    which edges are near a client
-choice      whether a client stays where it is
+moves       why a client leaves the edge it is at: a table
+choice      where a client is, and when it is slow there
+pace        when clients are to ask again
 tried       what a client remembers for us
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from origin.steering.networks import Nearness
-from origin.steering.ranking import Candidate, Standing
+from origin.steering.rules import Candidate, Standing, said_of
 
 
 class EdgePlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +19,8 @@ class EdgePlace(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
     holds_title: bool
     load_share: float
+    is_slower: bool = False
+    """Than another edge, as clients of the same network measured."""
 
 
 def place_of(each: Candidate, place: int | None, reason: str) -> EdgePlace:
@@ -30,15 +32,12 @@ def place_of(each: Candidate, place: int | None, reason: str) -> EdgePlace:
         standing=each.standing,
         holds_title=each.holds,
         load_share=each.edge.load_share,
+        is_slower=each.is_slower,
     )
 
 
 def why(each: Candidate, index: int, current: str) -> str:
-    said: list[str] = [each.nearness]
+    said = [*said_of(each)]
     if each.edge.edge == current:
-        said.append("the client is there" if index == 0 else "the client is moved from there")
-    if each.holds:
-        said.append("holds the title")
-    if each.standing != "good":
-        said.append(each.standing)
+        said.insert(1, "the client is there" if index == 0 else "the client is moved from there")
     return ", ".join(said)

@@ -1,27 +1,26 @@
 """The edges for one client and title, the best first.
 
 In this order: may it be used (not dead, draining, in maintenance, revoked); is it well (before
-those that are overloaded or cannot write, before those that are suspect); how near; does it hold
-the title; and among equals by weighted rendezvous hashing. Edges that hold a title share its
-clients: the draw is for client and title. Those that do not are drawn for the title alone, so that
-all who want it come to the same edge, which fetches it once. Weights are what an edge can send,
-less as it fills up; a load that changes moves only the clients of that edge.
+those that are overloaded or cannot write, before those that are suspect); how near; is it clearly
+slower than another for the client's network; does it hold the title; and among equals by weighted
+rendezvous hashing (`rules` has the table). Edges that hold a title share its clients: the draw is
+for client and title. Those that do not are drawn for the title alone, so that all who want it come
+to the same edge, which fetches it once. Weights are what an edge can send, less as it fills up; a
+load that changes moves only the clients of that edge.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from nearcast.hashing import draws, key_of
 from origin.fleet import WatchedEdge
-from origin.steering.networks import NEARNESSES, Group, Nearness
-
-Standing = Literal["good", "strained", "suspect"]
-_STANDING_INDEX: Final[dict[Standing, int]] = {"good": 0, "strained": 1, "suspect": 2}
+from origin.steering.networks import Group, Nearness
+from origin.steering.rules import Candidate, Standing
 
 LOAD_FULL: Final = 0.9
 """Of its link: beyond, new players go elsewhere, even farther away."""
@@ -36,15 +35,6 @@ LOOKED_AT: Final = (16, 96, 1_000_000)
 well, and all only where none of those may be used."""
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    edge: WatchedEdge
-    nearness: Nearness
-    standing: Standing
-    holds: bool
-    order: tuple[int, int, bool, float]
-    """The least comes first."""
-
-
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What a client wants, as numbers to draw with."""
 
@@ -53,6 +43,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     title_crc: int
     scheme: str = ""
     """Of the page it plays in, which an edge must have too; empty: any."""
+    slower: frozenset[str] = frozenset()
+    """Edges that are clearly slower than another for the client's network."""
 
 
 def unusable(edge: WatchedEdge, scheme: str) -> str:
@@ -93,15 +85,17 @@ def candidates(edges: Sequence[WatchedEdge], nearness: Nearness, wish: Wish) -> 
     drawn = draws(
         np.array(words, dtype=np.uint64), np.array([_weight_kbps(edge) for edge in edges])
     )
-    near = NEARNESSES.index(nearness)
-    found: list[Candidate] = []
-    for edge, is_held, draw in zip(edges, holds, drawn.tolist(), strict=True):
-        standing = standing_of(edge)
-        order = (_STANDING_INDEX[standing], near, not is_held, -draw)
-        found.append(
-            Candidate(edge=edge, nearness=nearness, standing=standing, holds=is_held, order=order)
+    return [
+        Candidate(
+            edge=edge,
+            nearness=nearness,
+            standing=standing_of(edge),
+            holds=is_held,
+            is_slower=edge.edge in wish.slower,
+            draw=draw,
         )
-    return found
+        for edge, is_held, draw in zip(edges, holds, drawn.tolist(), strict=True)
+    ]
 
 
 def _weight_kbps(edge: WatchedEdge) -> float:

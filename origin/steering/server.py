@@ -1,10 +1,10 @@
 """What a steering server answers, decided without I/O and without memory of clients.
 
-An answer names up to four edges as clones of `home`, and `home` last (see nearcast.steering). A
-client that is well where it is stays there, whatever the ranking would say of a new one; it is
-moved when its edge is out, when it is one of those that a full edge lets go or that a nearer one
-calls back, or when it is slow there (see `choice`). What it tried it brings along in the URL it
-asks (see `tried`).
+An answer names up to four edges as clones of the origin's pathway (see `clones`), then `home` and
+the origin, which need no clone: there is always one that lives. A client that is well where it is
+stays there, whatever the ranking would say of a new one; it is moved for one of the reasons in
+`moves`. What it tried it brings along in the URL it asks (see `tried`); what clients of a network
+measured is kept for a while (see `throughput`).
 
 Clients ask again after `ttl_s`; sooner while an edge near them is suspect or came back lately, and
 later when they are so many that this origin would answer more than 200 of them a second.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 import google_crc32c
 
@@ -22,42 +22,38 @@ from nearcast.hashing import key_of
 from nearcast.steering import (
     HOME_PATHWAY,
     QUERY_LENGTH_MAX,
-    TTL_S_DEFAULT,
-    PathwayClone,
     SteeringManifest,
-    UriReplacement,
     encode,
     read_query,
 )
 from origin.fleet import Fleet, WatchedEdge
-from origin.steering.choice import faster_place, moved, noted, pathways_used
-from origin.steering.explanation import EdgePlace, place_of, why
-from origin.steering.networks import NEARNESSES, Group, Nearness, Networks
-from origin.steering.ranking import (
-    LOOKED_AT,
-    Candidate,
-    Wish,
-    candidates,
-    is_shed,
-    is_welcome,
-    looked_at,
-    unusable,
+from origin.steering.asked import (
+    BASE,
+    RENDITIONS,
+    VARIANTS,
+    read_asked,
+    steering_url,
+    write_asked,
 )
+from origin.steering.choice import moved, noted, pathways_used
+from origin.steering.clones import clones_of
+from origin.steering.explanation import EdgePlace, place_of, why
+from origin.steering.moves import MOVES, Place
+from origin.steering.networks import Group, Nearness, Networks
+from origin.steering.pace import TTL_S, Pace
+from origin.steering.ranking import LOOKED_AT, Wish, candidates, looked_at, unusable
+from origin.steering.rules import Candidate
+from origin.steering.throughput import NetworkThroughput
 from origin.steering.tried import ARGUMENT, Tried, read_tried, write_tried
 
 EDGES_MAX: Final = 4
-"""In an answer; and `home`."""
-TTL_S: Final = 10.0
-TTL_S_TROUBLED: Final = 3.0
+"""In an answer; and the pathways of the manifest."""
 TROUBLED_S: Final = 30.0
 """After an edge near a client changed its state."""
-ANSWERS_PER_S_MAX: Final = 200.0
-RATE_WINDOW_S: Final = 10.0
 KEPT_QUERY_MAX: Final = 500
 """Other arguments of the URL a client asks go into the next one: a token, perhaps."""
-_OURS: Final = frozenset(
-    (ARGUMENT, "_HLS_pathway", "_HLS_throughput", "_DASH_pathway", "_DASH_throughput")
-)
+_OF_PLAYERS: Final = ("_HLS_pathway", "_HLS_throughput", "_DASH_pathway", "_DASH_throughput")
+_OURS: Final = frozenset((ARGUMENT, BASE, VARIANTS, RENDITIONS, *_OF_PLAYERS))
 
 
 class Steering:
@@ -65,15 +61,16 @@ class Steering:
 
     def __init__(self, fleet: Fleet, *, ttl_s: float = TTL_S) -> None:
         self._fleet = fleet
-        self._ttl_s = ttl_s
+        self._pace = Pace(ttl_s)
         self._networks = Networks()
+        self._throughput = NetworkThroughput()
         self._generation = -1
-        self._clients = 0.0  # estimated from what is asked and how soon they come back
-        self._window_s = 0.0
-        self._promised_s = 0.0
-        self.answered = 0
-        self.moves: dict[str, int] = {"out": 0, "shed": 0, "slow": 0, "nearer": 0, "new": 0}
+        self.moves: dict[str, int] = {move.name: 0 for move in MOVES} | {"new": 0}
         """How many answers sent a client elsewhere than it was, by reason. `new`: from home."""
+
+    @property
+    def answered(self) -> int:
+        return self._pace.answered
 
     def answer(
         self,
@@ -84,36 +81,75 @@ class Steering:
         wall_s: float,
         now_s: float,
         scheme: str = "",
+        origin_url: str = "",
     ) -> bytes:
-        """The steering manifest for the client at an address. `query` is that of its request."""
+        """The steering manifest for the client at an address. `query` is that of its request,
+        `origin_url` this origin as players reach it."""
         measured = read_query(query)
-        given, kept = _arguments(query)
-        tried = noted(read_tried(given, wall_s), measured, wall_s)
+        said, kept = _arguments(query)
+        asked = read_asked(said)
+        tried = noted(read_tried(said.get(ARGUMENT, ""), wall_s), measured, wall_s)
         used = pathways_used(tried, measured)
-        wish = wish_of(client, title, scheme)
+        wish = self._wish(client, title, scheme, now_s)
         near = self._near(client, wish, used)
+        self._learn(client, wish, tried, used, now_s)
         edges, tried = self._order(near, wish, used, tried, wall_s)
         ttl_s = self._ttl(near, now_s)
         offered = [each.edge.edge for each in edges]
         remembered = write_tried(tried)
+        again = _query(kept, write_asked(asked), remembered)
         return encode(
             SteeringManifest(
                 ttl_s=ttl_s,
-                reload_uri=f"?{_query(kept, remembered)}" if remembered else "",
-                pathways=(*offered, HOME_PATHWAY),
-                clones=tuple(_clone(each.edge) for each in edges),
+                # Absolute: Shaka resolves no other.
+                reload_uri=steering_url(origin_url, title, again) if remembered else "",
+                pathways=tuple(dict.fromkeys((*offered, HOME_PATHWAY, asked.base))),
+                clones=tuple(
+                    clone
+                    for each in edges
+                    for clone in clones_of(
+                        each.edge.edge, each.edge.record.profile.url, title, asked, origin_url
+                    )
+                ),
             )
         )
 
+    def _learn(
+        self,
+        client: str,
+        wish: Wish,
+        tried: tuple[Tried, ...],
+        used: tuple[str, ...],
+        now_s: float,
+    ) -> None:
+        """What the client measured where it is, for others of its network."""
+        here = tried[0] if tried else None
+        if here is None or here.edge != used[0] or here.throughput_kbps <= 0:
+            return
+        if self._fleet.edge(here.edge) is None:
+            return
+        stay = key_of(f"stay/{wish.client_key}/{wish.title_key}/{here.since_wall_s}")
+        self._throughput.measured(client, here.edge, stay, here.throughput_kbps, now_s)
+
+    def _wish(self, client: str, title: str, scheme: str, now_s: float) -> Wish:
+        return wish_of(client, title, scheme, slower=self._throughput.slower(client, now_s))
+
     def explain(
-        self, client: str, title: str, *, query: str = "", wall_s: float, scheme: str = ""
+        self,
+        client: str,
+        title: str,
+        *,
+        query: str = "",
+        wall_s: float,
+        now_s: float,
+        scheme: str = "",
     ) -> tuple[EdgePlace, ...]:
         """All edges near the client, those offered first, with reasons. Moves nobody."""
         measured = read_query(query)
-        given, _ = _arguments(query)
-        tried = noted(read_tried(given, wall_s), measured, wall_s)
+        said, _ = _arguments(query)
+        tried = noted(read_tried(said.get(ARGUMENT, ""), wall_s), measured, wall_s)
         used = pathways_used(tried, measured)
-        wish = wish_of(client, title, scheme)
+        wish = self._wish(client, title, scheme, now_s)
         near = self._near(client, wish, used)
         edges, _ = self._order(near, wish, used, tried, wall_s, counts=False)
         places = [
@@ -194,66 +230,41 @@ class Steering:
         """The edges to offer, and what the client is to remember."""
         if not near:
             return [], ()
-        first, move = self._first(near, wish, used, tried, wall_s)
-        if counts and move:
-            self.moves[move] += 1
-        rest = [each for each in near if each is not first]
-        if move in ("shed", "slow"):
-            # Where it is to leave comes after those it may go to.
-            rest.sort(key=lambda each: each.edge.edge in used)
-        return [first, *rest][:EDGES_MAX], moved(tried, first.edge.edge, wall_s)
-
-    def _first(
-        self,
-        near: list[Candidate],
-        wish: Wish,
-        used: tuple[str, ...],
-        tried: tuple[Tried, ...],
-        wall_s: float,
-    ) -> tuple[Candidate, str]:
-        """The edge the client should be on; and why it is moved, if it is."""
-        best = near[0]
         known = {each.edge.edge: each for each in near}
         here = next((known[name] for name in used if name in known), None)
         if here is None:
-            return best, "new" if used[0] == HOME_PATHWAY else "out"
-        if here.standing == "suspect" and best.standing != "suspect":
-            return best, "out"
-        others = [each for each in near if each is not here and each.standing == "good"]
-        if others and is_shed(here.edge, wish):
-            return others[0], "shed"
-        if (
-            NEARNESSES.index(best.nearness) < NEARNESSES.index(here.nearness)
-            and best.standing == "good"
-            and is_welcome(best.edge, wish)
-        ):
-            return best, "nearer"
-        equals = [each.edge.edge for each in others if each.nearness == here.nearness]
-        faster = faster_place(tried, equals, wall_s)
-        if faster is not None:
-            return next(each for each in others if each.edge.edge == faster), "slow"
-        return here, ""
-
-    # When to come back.
+            first, move, is_pushed = near[0], "new" if used[0] == HOME_PATHWAY else "out", False
+        else:
+            place = Place(here=here, near=near, wish=wish, tried=tried, wall_s=wall_s)
+            first, move, is_pushed = _moved_from(place)
+        if counts and move:
+            self.moves[move] += 1
+        rest = [each for each in near if each is not first]
+        if is_pushed:
+            # Where it is to leave comes after those it may go to.
+            rest.sort(key=lambda each: each.edge.edge in used)
+        return [first, *rest][:EDGES_MAX], moved(tried, first.edge.edge, wall_s)
 
     def _ttl(self, near: list[Candidate], now_s: float) -> float:
         is_troubled = any(
             each.standing == "suspect" or now_s - each.edge.changed_s < TROUBLED_S for each in near
         )
-        self.answered += 1
-        if now_s - self._window_s >= RATE_WINDOW_S:
-            over_s = max(RATE_WINDOW_S, now_s - self._window_s)
-            self._clients = self._promised_s / over_s
-            self._window_s, self._promised_s = now_s, 0.0
-        least_s = self._clients / ANSWERS_PER_S_MAX
-        wanted_s = TTL_S_TROUBLED if is_troubled else self._ttl_s
-        ttl_s = min(max(wanted_s, least_s), TTL_S_DEFAULT)
-        # A client that is told to come back in 10 s stands for 10 s of one client's time.
-        self._promised_s += ttl_s
-        return ttl_s
+        return self._pace.ttl_s(is_troubled=is_troubled, now_s=now_s)
 
 
-def wish_of(client: str, title: str, scheme: str = "") -> Wish:
+def _moved_from(place: Place) -> tuple[Candidate, str, bool]:
+    """Where a client goes by the first reason that holds, the reason, and whether it is pushed;
+    or that it stays."""
+    for move in MOVES:
+        found = move.to(place)
+        if found is not None:
+            return found, move.name, move.is_pushed
+    return place.here, "", False
+
+
+def wish_of(
+    client: str, title: str, scheme: str = "", *, slower: frozenset[str] = frozenset()
+) -> Wish:
     # Half a surrogate pair, as a path may have it, is nothing that can be hashed.
     title = title.encode(errors="replace").decode()
     return Wish(
@@ -261,28 +272,27 @@ def wish_of(client: str, title: str, scheme: str = "") -> Wish:
         client_key=key_of(f"client/{client}"),
         title_crc=google_crc32c.value(title.encode()),
         scheme=scheme,
+        slower=slower,
     )
 
 
-def _arguments(query: str) -> tuple[str, list[tuple[str, str]]]:
-    """What the client tried, as it says, and the arguments that are not ours."""
+def _arguments(query: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Our own arguments, the first of each name, and those that are not ours."""
     if len(query) > QUERY_LENGTH_MAX:
-        return "", []
+        return {}, []
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=64)
     except ValueError:
-        return "", []
-    given = next((value for name, value in pairs if name == ARGUMENT), "")
-    kept = [(name, value) for name, value in pairs if name not in _OURS]
-    return given, kept
+        return {}, []
+    said: dict[str, str] = {}
+    for name, value in pairs:
+        if name in _OURS:
+            said.setdefault(name, value)
+    return said, [(name, value) for name, value in pairs if name not in _OURS]
 
 
-def _query(kept: list[tuple[str, str]], remembered: str) -> str:
+def _query(kept: list[tuple[str, str]], asked: str, remembered: str) -> str:
     others = urlencode(kept)
-    ours = f"{ARGUMENT}={remembered}"
-    return f"{others}&{ours}" if others and len(others) <= KEPT_QUERY_MAX else ours
-
-
-def _clone(edge: WatchedEdge) -> PathwayClone:
-    host = urlsplit(edge.record.profile.url).netloc
-    return PathwayClone(id=edge.edge, replacement=UriReplacement(host=host))
+    if len(others) > KEPT_QUERY_MAX:
+        others = ""
+    return "&".join(filter(None, (others, asked, f"{ARGUMENT}={remembered}")))

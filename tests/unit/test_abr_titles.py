@@ -253,6 +253,27 @@ def loader(text: bytes, *allowed: str) -> tuple[Loader, tuple[Part, ...]]:
     return one, one.read(text, f"{HOME}m")
 
 
+STEERED = b"""<MPD type="static"><BaseURL serviceLocation="home">./</BaseURL>
+<BaseURL serviceLocation="_origin">http://origin.test/film/</BaseURL>
+<BaseURL serviceLocation="far">http://far.test/film/</BaseURL>
+<ContentSteering>http://origin.test/v1/steering/film</ContentSteering>
+<Period duration="PT8S"><AdaptationSet contentType="video"><Representation id="v"
+bandwidth="500000"><SegmentTemplate duration="4" media="$Number$.m4s"/></Representation>
+</AdaptationSet></Period></MPD>"""
+
+
+@pytest.mark.parametrize(
+    ("trusts_steering", "expected"), [(True, ["home", "_origin"]), (False, ["home"])]
+)
+def test_the_steering_server_may_have_the_bytes_where_it_is_trusted(
+    trusts_steering: bool, expected: list[str]
+) -> None:
+    one = Loader(f"{HOME}m", (), trusts_steering=trusts_steering)
+    one.read(STEERED, f"{HOME}m")
+    (group,) = one.alternates
+    assert [base.pathway for base in group] == expected
+
+
 def hls() -> tuple[Loader, dict[str, Part]]:
     one, parts = loader(MASTER)
     return one, {part.url.removeprefix(HOME).removesuffix(".m3u8"): part for part in parts}

@@ -1,5 +1,6 @@
 """Where players are sent, why, and when they are moved."""
 
+import json
 from collections import Counter
 
 import google_crc32c
@@ -8,7 +9,13 @@ import pytest
 from msgspec import structs
 
 from nearcast.fleet import Heartbeat, Load, Storage
-from nearcast.steering import HOME_PATHWAY, SteeringManifest, decode
+from nearcast.steering import (
+    HOME_PATHWAY,
+    ORIGIN_PATHWAY,
+    SteeringManifest,
+    UriReplacement,
+    decode,
+)
 from origin.fleet import ConnectionLost, EdgeChanged, Fleet, ProbeAnswered
 from origin.records import EdgeRecord
 from origin.steering import Steering
@@ -74,13 +81,12 @@ class Players:
         assert known.state == "dead"
 
     def ask(
-        self, title: str = "t", query: str = "", client: str = CLIENT, scheme: str = ""
+        self, title: str = "t", query: str = "", client: str = CLIENT, **reached: str
     ) -> SteeringManifest:
-        return decode(
-            self.steering.answer(
-                client, title, query, wall_s=self.wall_s, now_s=self.now_s, scheme=scheme
-            )
+        answer = self.steering.answer(
+            client, title, query, wall_s=self.wall_s, now_s=self.now_s, **reached
         )
+        return decode(answer)
 
     def first(self, title: str = "t", query: str = "", client: str = CLIENT) -> str:
         return self.ask(title, query, client).pathways[0]
@@ -97,6 +103,86 @@ def test_every_edge_is_a_clone_of_home_which_comes_last() -> None:
     for clone in manifest.clones:
         assert clone.base_id == HOME_PATHWAY
         assert clone.replacement.host == f"{clone.id}.example:8080"
+
+
+ORIGIN = "https://origin.example"
+OF_NOW = "base=_origin&variants=v1,v2&renditions=a"
+
+
+def asked(query: str, *, origin_url: str = ORIGIN, url: str = "") -> SteeringManifest:
+    """Of an origin that knows where it is reached; one edge, at `url`."""
+    players = Players(record_of("e0", url=url or "https://e0.example"))
+    return players.ask("film one", query, origin_url=origin_url)
+
+
+def test_manifests_of_now_get_clones_of_the_origin_which_comes_last() -> None:
+    manifest = asked(OF_NOW)
+    assert manifest.pathways == ("e0", HOME_PATHWAY, ORIGIN_PATHWAY)
+    (clone,) = manifest.clones
+    assert clone.base_id == ORIGIN_PATHWAY
+    assert clone.replacement == UriReplacement(host="e0.example")
+
+
+def test_manifests_of_versions_before_get_clones_of_home() -> None:
+    manifest = asked("")
+    assert manifest.pathways == ("e0", HOME_PATHWAY)
+    assert [clone.base_id for clone in manifest.clones] == [HOME_PATHWAY]
+
+
+def test_what_to_ask_next_is_absolute_and_brings_along_what_the_manifest_said() -> None:
+    """Shaka resolves no relative RELOAD-URI, and asks no more."""
+    reload_uri = asked(f"token=x&{OF_NOW}&_HLS_pathway=home").reload_uri
+    assert reload_uri.startswith(f"{ORIGIN}/v1/steering/film%20one?token=x&{OF_NOW}&tried=e0.")
+
+
+PER_VARIANT = {
+    each: f"https://e0.example:8443/media/film%20one/{each}/playlist.m3u8" for each in ("v1", "v2")
+}
+PER_RENDITION = {"a": "https://e0.example:8443/media/film%20one/a/playlist.m3u8"}
+
+
+@pytest.mark.parametrize(
+    ("origin_port", "edge_port", "query", "host", "has_uris"),
+    [
+        ("", "", OF_NOW, "e0.example", False),
+        ("", ":443", OF_NOW, "e0.example", False),
+        (":8443", ":8443", OF_NOW, "e0.example", True),
+        (":8443", ":8443", "base=_origin", "e0.example:8443", False),
+        ("", ":8443", OF_NOW, "e0.example:8443", True),
+        ("", ":8443", "base=_origin", "e0.example:8443", False),
+        (":8443", "", "base=_origin", "e0.example:443", False),
+    ],
+)
+def test_ports_are_told_so_that_each_player_can_follow(
+    origin_port: str, edge_port: str, query: str, host: str, has_uris: bool
+) -> None:
+    """hls.js, Shaka and video.js keep the port of the URL; dash.js does not."""
+    manifest = asked(
+        query, origin_url=f"{ORIGIN}{origin_port}", url=f"https://e0.example{edge_port}"
+    )
+    (clone,) = manifest.clones
+    assert clone.replacement.host == host
+    assert clone.replacement.variant_uris == (PER_VARIANT if has_uris else {})
+    assert clone.replacement.rendition_uris == (PER_RENDITION if has_uris else {})
+
+
+@pytest.mark.parametrize("ids", ["a b", "x" * 65, "a,,b", ",".join(["abcdefgh"] * 100)])
+def test_ids_that_are_none_are_left_out(ids: str) -> None:
+    manifest = asked(f"base=_origin&variants={ids}", url="https://e0.example:8443")
+    assert manifest.pathways[0] == "e0"
+    assert manifest.clones[0].replacement == UriReplacement(host="e0.example:8443")
+
+
+def test_an_mpd_gets_clones_of_both_pathways() -> None:
+    """dash.js knows of the first alone, whose URL is relative; Shaka would fail over that one."""
+    players = Players(record_of("e0", url="https://e0.example:8443"))
+    body = players.steering.answer(
+        CLIENT, "t", "base=_origin", wall_s=players.wall_s, now_s=players.now_s, origin_url=ORIGIN
+    )
+    clones = json.loads(body)["PATHWAY-CLONES"]
+    told = [(each["BASE-ID"], each["ID"], each["URI-REPLACEMENT"]) for each in clones]
+    rules = {"HOST": "e0.example:8443", "PARAMS": {}}
+    assert told == [(ORIGIN_PATHWAY, "e0", rules), (HOME_PATHWAY, "e0", rules)]
 
 
 def test_without_edges_there_is_home() -> None:
@@ -135,7 +221,7 @@ def test_the_longest_prefix_wins_then_cluster_region_and_the_rest() -> None:
         record_of("any"),
         record_of("far", networks=("198.51.100.0/24", "no network", "10.0.0.0/99")),
     )
-    places = players.steering.explain(CLIENT, "t", wall_s=players.wall_s)
+    places = players.steering.explain(CLIENT, "t", wall_s=players.wall_s, now_s=players.now_s)
     assert {each.edge: each.nearness for each in places} == {
         "near": "network",
         "mate": "cluster",
@@ -364,7 +450,10 @@ def test_an_explanation_names_every_edge_with_a_reason() -> None:
     players.beat("e3", titles=("t",))
     players.kill("e4")
     places = {
-        each.edge: each for each in players.steering.explain(CLIENT, "t", wall_s=players.wall_s)
+        each.edge: each
+        for each in players.steering.explain(
+            CLIENT, "t", wall_s=players.wall_s, now_s=players.now_s
+        )
     }
     assert len(places) == 8
     assert (places["e3"].place, places["e3"].holds_title) == (1, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from nearcast.manifests import (
     HlsMaster,
@@ -62,12 +63,65 @@ def test_master_says_what_it_is_told_and_lists_the_same() -> None:
     before, after = (read_manifest(each.encode(), url) for each in (plain, steered))
     assert isinstance(before, HlsMaster)
     assert isinstance(after, HlsMaster)
-    assert (after.video, after.audio) == (before.video, before.audio)
+    # An audio group is called by its pathway: video.js looks for the groups of clones so.
+    renamed = [structs.replace(each, audio_group="audio") for each in after.video]
+    assert renamed == [structs.replace(each, audio_group="audio") for each in before.video]
     assert before.steering is None
     assert after.steering == SteeringTag(server_url=SERVER, protocol="HLS", pathways=("home",))
     assert not before.alternates
     named = {(group[0].url, group[0].pathway, group[0].stable_id) for group in after.alternates}
     assert named == {(f"{BASE}/{each}/playlist.m3u8", "home", each) for each in VARIANTS}
+
+
+@pytest.mark.parametrize("fetched_from", ["http://edge.test", "https://origin.test"])
+def test_origin_is_a_pathway_of_absolute_urls_wherever_the_manifest_came_from(
+    fetched_from: str,
+) -> None:
+    """Stock players make clones of absolute URLs alone (Shaka)."""
+    title_of = presentation((1000.0, 2000.0), audio_kbps=64.0)
+    there = "https://origin.test/media/film"
+    mpd_url, master_url = (f"{BASE}/{name}" for name in ("manifest.mpd", "master.m3u8"))
+    text = write_mpd(title_of, url=mpd_url, steering_url=SERVER, origin_url=f"{there}/manifest.mpd")
+    assert f'<BaseURL serviceLocation="_origin">{there}/</BaseURL>' in text
+    got = f"{fetched_from}/media/film"
+    (bases,) = read_alternates(text.encode(), f"{got}/manifest.mpd")
+    assert [(base.url, base.pathway) for base in bases] == [
+        (f"{got}/", "home"),
+        (f"{there}/", "_origin"),
+    ]
+    master = write_master(
+        title_of, url=master_url, steering_url=SERVER, origin_url=f"{there}/master.m3u8"
+    )
+    found = read_manifest(master.encode(), f"{got}/master.m3u8")
+    assert isinstance(found, HlsMaster)
+    assert found.playlist_urls == tuple(
+        f"{got}/{each}/playlist.m3u8" for each in ("v0", "v1", "a0")
+    )
+    told = {
+        tuple((base.url, base.pathway, base.stable_id) for base in group)
+        for group in found.alternates
+    }
+    assert told == {
+        (
+            (f"{got}/{each}/playlist.m3u8", "home", each),
+            (f"{there}/{each}/playlist.m3u8", "_origin", each),
+        )
+        for each in ("v0", "v1", "a0")
+    }
+
+
+def test_audio_group_is_called_by_its_pathway() -> None:
+    """video.js looks for the group to clone under the name of the base's pathway."""
+    title_of = presentation((1000.0,), audio_kbps=(64.0, 128.0))
+    master = write_master(
+        title_of, url=f"{BASE}/master.m3u8", steering_url=SERVER, origin_url=f"{BASE}/master.m3u8"
+    )
+    for pathway in ("home", "_origin"):
+        lines = [line for line in master.splitlines() if f'PATHWAY-ID="{pathway}"' in line]
+        media = [line for line in lines if line.startswith("#EXT-X-MEDIA")]
+        variants = [line for line in lines if line.startswith("#EXT-X-STREAM-INF")]
+        assert f'GROUP-ID="{pathway}"' in media[0]
+        assert f'AUDIO="{pathway}"' in variants[0]
 
 
 @pytest.mark.parametrize(

@@ -24,17 +24,26 @@ class Players:
     ) -> None:
         self.steering = steering
         self._view = view
+        self._url = steering_url
         self._scheme = urlsplit(steering_url).scheme
         self._now_s = now_s
         self._wall_s = wall_s
 
     def steer(self, client: str, title: str, query: str) -> bytes:
         return self.steering.answer(
-            client, title, query, wall_s=self._wall_s(), now_s=self._now_s(), scheme=self._scheme
+            client,
+            title,
+            query,
+            wall_s=self._wall_s(),
+            now_s=self._now_s(),
+            scheme=self._scheme,
+            origin_url=self._url,
         )
 
     def explain(self, client: str, title: str) -> tuple[EdgePlace, ...]:
-        return self.steering.explain(client, title, wall_s=self._wall_s(), scheme=self._scheme)
+        return self.steering.explain(
+            client, title, wall_s=self._wall_s(), now_s=self._now_s(), scheme=self._scheme
+        )
 
     def edges_by_host(self) -> dict[str, str]:
         return self._view.edges_by_host()

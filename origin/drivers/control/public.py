@@ -21,7 +21,7 @@ from aiohttp import web
 from origin.control.client_address import client_address, networks
 from origin.control.reports import errors_of
 from origin.drivers.control.bodies import BodyRefused, read_body
-from origin.manifests import STEERING_PREFIX
+from origin.steering.asked import STEERING_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,11 @@ REPORTS_A_SECOND_MAX: Final = 1_000
 _CORS: Final = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "GET, POST, OPTIONS",
-    "access-control-allow-headers": "content-type",
+    # CMCD as headers comes with questions for steering, too.
+    "access-control-allow-headers": (
+        "content-type, CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session"
+    ),
+    "access-control-expose-headers": "Retry-After",
     "access-control-max-age": "86400",
     "cache-control": "no-store",
 }
