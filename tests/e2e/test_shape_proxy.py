@@ -104,19 +104,23 @@ def test_rate_and_round_trips_are_those_of_the_link() -> None:
             writer.close()
 
         async with shaped(serve, rate_kbps=8_000, delay_ms=50) as proxy:
-            start_s = time.monotonic()
-            reader, writer = await connect(proxy)
-            writer.write(b"GET\n")
-            await reader.readexactly(1)
-            first_s = time.monotonic() - start_s
-            body = await reader.read()
-            all_s = time.monotonic() - start_s
-            writer.close()
-            assert len(body) == size_bytes - 1
-            # A handshake, then request and answer: two round trips before the first byte.
-            assert first_s >= 4 * delay_s
             ideal_s = 4 * delay_s + size_bytes * 8 / 8e6
-            assert ideal_s <= all_s < ideal_s + 0.5
+            took_s = []
+            for _ in range(5):
+                start_s = time.monotonic()
+                reader, writer = await connect(proxy)
+                writer.write(b"GET\n")
+                await reader.readexactly(1)
+                # A handshake, then request and answer: two round trips before the first byte.
+                assert time.monotonic() - start_s >= 4 * delay_s
+                body = await reader.read()
+                took_s.append(time.monotonic() - start_s)
+                writer.close()
+                assert len(body) == size_bytes - 1
+                assert took_s[-1] >= ideal_s
+                if took_s[-1] < ideal_s + 0.5:
+                    break  # later only when the machine was busy
+            assert min(took_s) < ideal_s + 0.5
 
     within_limit(main())
 

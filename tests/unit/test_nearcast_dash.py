@@ -390,10 +390,10 @@ def test_entities_are_neither_expanded_nor_fetched() -> None:
     bomb = b'<!DOCTYPE m [<!ENTITY a0 "ha">' + doubled.encode()
     outside = b'<!DOCTYPE m [<!ENTITY a39 SYSTEM "file:///etc/passwd">'
     for head in (bomb, outside):
-        started_s = time.perf_counter()
+        started_s = time.process_time()
         with pytest.raises(RemoteProtocolError, match="document type"):
             read_manifest(head + b"]><MPD>&a39;</MPD>", URL)
-        assert time.perf_counter() - started_s < 1.0
+        assert time.process_time() - started_s < 1.0
 
 
 def test_a_declared_encoding_cannot_hide_a_document_type() -> None:

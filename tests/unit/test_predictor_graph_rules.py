@@ -289,7 +289,7 @@ def test_unknown_fields_and_groups_are_refused() -> None:
 
 
 def test_too_much_of_anything_is_refused_in_little_time() -> None:
-    begun_s = time.perf_counter()
+    begun_s = time.process_time()
     node = helper.make_node("Relu", ["x"], ["y"])
     assert "nodes" in refusal(graph_of([node] * 4_097))
     assert "inputs and outputs" in refusal(graph_of([helper.make_node("Sum", ["x"] * 300, ["y"])]))
@@ -304,7 +304,7 @@ def test_too_much_of_anything_is_refused_in_little_time() -> None:
     assert "tensors" in refusal(model)
     with pytest.raises(WireError, match="too many fields"):
         list(Wire(b"\x08\x01" * 11, fields_max=10).fields(0, 22))
-    assert time.perf_counter() - begun_s < 10.0
+    assert time.process_time() - begun_s < 10.0
 
 
 def test_an_artifact_with_such_a_graph_is_refused(tmp_path: Path) -> None:
