@@ -20,7 +20,7 @@ class HitReports:
         self, *, serving: Serving, foresight: Foresight, counters: Counters, is_in_fleet: bool
     ) -> None:
         self._ledger = serving.ledger
-        self._url = serving.reader.url
+        self._reader = serving.reader
         self._touch = serving.residents.touch
         self._foresight = foresight
         self._counters = counters
@@ -41,7 +41,7 @@ class HitReports:
             if hit.sent_bytes:
                 used_bytes = touch(hit.object_id)
                 sent_bytes += hit.sent_bytes
-            url = hit.url or self._url(hit.target, hit.headers)
+            url = hit.url or self._reader.url(hit.target, hit.headers)
             if is_recorded:
                 self._ledger.record_hit(
                     url, hit.sent_bytes, at_s=hit.at_s, is_prefetched=used_bytes > 0
