@@ -201,10 +201,11 @@ def without(site: Site, placement: Placement, gone: int) -> Site:
 
 @pytest.mark.parametrize("weights", [[1.0] * 8, [0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0]])
 @pytest.mark.parametrize("gone", [0, 4, 7])
+@pytest.mark.parametrize("file_count", [500, 1_500])
 def test_an_edge_that_leaves_moves_little_more_than_it_held(
-    weights: list[float], gone: int
+    weights: list[float], gone: int, file_count: int
 ) -> None:
-    site = site_of(weights, 1_500, 3, EIGHT)
+    site = site_of(weights, file_count, 3, EIGHT)
     before = solve([site], Limits())
     after = solve([without(site, before, gone)], Limits())
     stored = sum(edge.stored_bytes for edge in before.edges)
