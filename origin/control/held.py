@@ -12,7 +12,7 @@ reckoned, because its disk was lost or its objects were dropped, what it does no
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import google_crc32c
 import msgspec
@@ -29,7 +29,7 @@ SETTLED_S: Final = 600.0
 all files of the plan, and has gone round its titles."""
 TOLERATED_SHARE: Final = 0.05
 """Sizes of manifests and initialisations are only guessed."""
-TOLERATED_BYTES: Final = 1_000_000
+TOLERATED_BYTES: Final = 100_000
 _DIGEST_TITLES_MAX: Final = 30_000
 """As many fit into a message; of more, the smallest numbers are told."""
 
@@ -42,17 +42,23 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
     """As nearcast.fleet.Heartbeat.held; None: not known here."""
 
 
-def held_bytes(
+class Reckoned(NamedTuple):
+    held: Ints  # (file,)
+    sure: Ints  # (file,): of these, what it was to fetch; viewers' pulls are estimates
+
+
+def reckon(
     files: Files,
     plan: EdgePlan | None,
     files_held: int,
     pulled_bytes: NDArray[np.float64],  # (file,) since the plan was made
     storage: Storage | None,
-) -> Ints:  # (file,)
+) -> Reckoned:
     """Of each file. A title that was packaged anew since, or has gone, is not held."""
     held = np.zeros(len(files), dtype=np.int64)
+    sure = np.zeros(len(files), dtype=np.int64)
     if plan is None:
-        return held
+        return Reckoned(held, sure)
     rows = files.rows()
     # Those with nothing to fetch count as held at once; the others are completed in their order.
     places = sum(file.fetch_until_s == 0.0 for file in plan.files)
@@ -61,33 +67,51 @@ def held_bytes(
         row = rows.get((file.title, file.rendition))
         if row is None or files.manifests[row] != file.manifest:
             continue
-        found = file.held_bytes + int(pulled_bytes[row])
+        fetched = file.held_bytes
         if number < complete:
             is_head = file.fetch_until_s is not None and file.fetch_until_s > 0.0
-            found = max(found, int(files.head_bytes[row]) if is_head else file.size_bytes)
+            fetched = max(fetched, int(files.head_bytes[row]) if is_head else file.size_bytes)
+        found = max(fetched, file.held_bytes + int(pulled_bytes[row]))
         held[row] = min(found, file.size_bytes, int(files.size_bytes[row]))
+        if file.fetch_until_s != 0.0:
+            sure[row] = fetched
     if storage is not None:
         # A disk that was emptied, or lost: nobody knows which.
         held = _cut(held, storage.used_bytes)
-    return held
+    return Reckoned(held, np.clip(sure, 0, held))
 
 
-def by_its_word(files: Files, reckoned: Ints, word: Word) -> Ints:  # (file,)
+def held_bytes(
+    files: Files,
+    plan: EdgePlan | None,
+    files_held: int,
+    pulled_bytes: NDArray[np.float64],
+    storage: Storage | None,
+) -> Ints:  # (file,)
+    return reckon(files, plan, files_held, pulled_bytes, storage).held
+
+
+def by_its_word(files: Files, reckoned: Reckoned, word: Word) -> Ints:  # (file,)
     """What was reckoned, where the edge does not say otherwise.
 
-    No more than it has pinned: first what is of titles that it names, then the rest, each in equal
-    parts.
+    No more than it has pinned: first what it was to fetch of titles that it names, then what their
+    viewers pulled, then the rest, each in equal parts.
     """
-    total = int(reckoned.sum())
+    held = reckoned.held
+    total = int(held.sum())
     if total <= word.pinned_bytes * (1.0 + TOLERATED_SHARE) + TOLERATED_BYTES:
-        return reckoned
+        return held
     is_named = np.ones(len(files), dtype=np.bool_)
     if word.titles is not None:
         is_named = _named(files, word.titles)
-    named = np.where(is_named, reckoned, 0)
-    others = reckoned - named
-    left_bytes = max(0, word.pinned_bytes - int(named.sum()))
-    return _cut(named, word.pinned_bytes) + _cut(others, left_bytes)
+    fetched = np.where(is_named, reckoned.sure, 0)
+    pulled = np.where(is_named, held, 0) - fetched
+    left_bytes, agreed = word.pinned_bytes, np.zeros(len(files), dtype=np.int64)
+    for part in (fetched, pulled, held - fetched - pulled):
+        taken = _cut(part, left_bytes)
+        agreed += taken
+        left_bytes -= int(taken.sum())
+    return agreed
 
 
 def _named(files: Files, titles: bytes) -> NDArray[np.bool_]:  # (file,)

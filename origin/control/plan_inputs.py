@@ -19,7 +19,7 @@ from nearcast.placement import EdgePlan
 from nearcast.telemetry import HEAD_S
 from origin.catalog import Title
 from origin.control.foresight import Foresight, History
-from origin.control.held import Word, by_its_word, held_bytes
+from origin.control.held import Word, by_its_word, reckon
 from origin.control.ladder import Ladder, titles_of
 from origin.control.told import HOUR_S, Told, ToldHours
 from origin.control.watching import watched_parts
@@ -110,14 +110,14 @@ def _edge_input(
     edge: PlannedEdge, index: int, files: Files, values: _Values, hours: ToldHours, days: float
 ) -> EdgeInput:
     whole, head = values.of(index)
-    reckoned = held_bytes(
+    reckoned = reckon(
         files,
         edge.plan,
         edge.plan_files_held,
         hours.pulled_bytes(index, edge.plan.made_wall_s if edge.plan else 0.0),
         edge.storage,
     )
-    held = reckoned if edge.word is None else by_its_word(files, reckoned, edge.word)
+    held = reckoned.held if edge.word is None else by_its_word(files, reckoned, edge.word)
     return EdgeInput(
         edge=edge.edge,
         profile=edge.profile,
@@ -128,7 +128,7 @@ def _edge_input(
         value_bytes=whole * days,
         head_value_bytes=head * days,
         held_bytes=held,
-        denied_bytes=reckoned - held,
+        denied_bytes=reckoned.held - held,
         # All that is expected to be taken would be saved if all were held.
         served_bytes=float(whole.sum() * days),
         past_served_bytes=float(hours.served_bytes[index]),

@@ -11,7 +11,7 @@ import pytest
 
 from nearcast.fleet import Heartbeat, Storage
 from nearcast.placement import EdgePlan
-from origin.control.held import Word, by_its_word
+from origin.control.held import Reckoned, Word, by_its_word
 from origin.control.plan_inputs import plan_inputs
 from origin.fleet import EdgeChanged, Fleet
 from origin.placement.explain import explain
@@ -60,7 +60,8 @@ def held_of(**titles: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 def test_no_more_is_held_than_the_edge_has_pinned(
     pinned_bytes: int, titles: bytes | None, film: int, other: int
 ) -> None:
-    reckoned = held_of(film=40 * MB, other=40 * MB)
+    held = held_of(film=40 * MB, other=40 * MB)
+    reckoned = Reckoned(held, held)
     word = Word(pinned_bytes=pinned_bytes, titles=titles)
     assert by_its_word(files(), reckoned, word).tolist() == held_of(film=film, other=other).tolist()
 
@@ -71,10 +72,17 @@ def test_a_digest_that_is_full_says_nothing_of_the_titles_beyond_it() -> None:
     others = [number for number in range(40_000) if number not in sums.values()][:30_000]
     assert others[-1] < sums[first]
     full = array("I", [*others[1:], sums[first] + 1]).tobytes()
-    held = by_its_word(
-        files(), held_of(film=40 * MB, other=40 * MB), Word(pinned_bytes=40 * MB, titles=full)
-    )
+    both = held_of(film=40 * MB, other=40 * MB)
+    word = Word(pinned_bytes=40 * MB, titles=full)
+    held = by_its_word(files(), Reckoned(both, both), word)
     assert held.tolist() == held_of(**{last: 40 * MB}).tolist()
+
+
+def test_what_viewers_may_have_pulled_goes_before_what_was_fetched() -> None:
+    reckoned = Reckoned(held_of(film=40 * MB, other=40 * MB), held_of(film=40 * MB))
+    word = Word(pinned_bytes=50 * MB, titles=digest("film", "other"))
+    held = by_its_word(files(), reckoned, word)
+    assert held.tolist() == held_of(film=40 * MB, other=10 * MB).tolist()
 
 
 def next_inputs(plan: EdgePlan | None, word: Word | None, files_held: int = 0) -> PlanInputs:
