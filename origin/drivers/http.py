@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 
 from nearcast.address import parse_address
 from nearcast.errors import ConfigError, NearcastError
+from origin.catalog import MEDIA_PREFIX
 from origin.config import OriginConfig
 from origin.core import OriginAnswer, OriginCore
 from origin.drivers.control.public import Public
@@ -23,6 +24,7 @@ from origin.drivers.http_log import http_logger
 from origin.drivers.media import Media, MediaMissing, MediaReader, MediaUnavailable
 from origin.drivers.metrics import OriginMetrics
 from origin.drivers.shelves import DiskLibrary
+from origin.steering.personal import PLAY_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +134,16 @@ class OriginServer:
                 if response is not None:
                     self._metrics.answered(response.status)
                     return response
-            answer = await self._answer(request, path)
+            if self._public is not None and path.startswith(PLAY_PREFIX):
+                path = MEDIA_PREFIX + path.removeprefix(PLAY_PREFIX)
+                answer = await self._answer(request, path, target=path, is_bare=True)
+                resource = answer.resource
+                if answer.status == 200 and resource is not None and resource.body is not None:
+                    self._metrics.answered(200)
+                    kind = resource.content_type
+                    return self._public.personal(request, path, resource.body, kind)
+            else:
+                answer = await self._answer(request, path)
             try:
                 return await self._send_or_look_again(request, answer, path)
             except MediaMissing as error:
@@ -158,18 +169,20 @@ class OriginServer:
             await self._refresh()
             return await self._send(request, await self._answer(request, path))
 
-    async def _answer(self, request: web.BaseRequest, path: str) -> OriginAnswer:
+    async def _answer(
+        self, request: web.BaseRequest, path: str, *, target: str = "", is_bare: bool = False
+    ) -> OriginAnswer:
+        """`is_bare`: whatever the client asks of ranges and validators."""
+        target = target or request.raw_path
         headers = tuple(
             (name.decode("latin-1").lower(), value.decode("latin-1"))
-            for name, value in request.raw_headers
+            for name, value in (() if is_bare else request.raw_headers)
         )
         try:
             if self._library.has_loaded(path):
-                return self._core.answer(request.method, request.raw_path, headers)
+                return self._core.answer(request.method, target, headers)
             async with self._loading:
-                return await asyncio.to_thread(
-                    self._core.answer, request.method, request.raw_path, headers
-                )
+                return await asyncio.to_thread(self._core.answer, request.method, target, headers)
         except NearcastError as error:
             logger.error("answer.failed path=%s detail=%s", path, error)
             body = b"the catalogue cannot be read\n"

@@ -41,6 +41,7 @@ from origin.steering.explanation import EdgePlace, place_of, why
 from origin.steering.moves import MOVES, Place
 from origin.steering.networks import Group, Nearness, Networks
 from origin.steering.pace import TTL_S, Pace
+from origin.steering.personal import NamedEdge
 from origin.steering.ranking import LOOKED_AT, Wish, candidates, looked_at, unusable
 from origin.steering.rules import Candidate
 from origin.steering.throughput import NetworkThroughput
@@ -133,6 +134,16 @@ class Steering:
 
     def _wish(self, client: str, title: str, scheme: str, now_s: float) -> Wish:
         return wish_of(client, title, scheme, slower=self._throughput.slower(client, now_s))
+
+    def edges_for(
+        self, client: str, title: str, *, wall_s: float, now_s: float, scheme: str = ""
+    ) -> tuple[NamedEdge, ...]:
+        """Those that a client that begins would be offered, the best first. Moves nobody."""
+        wish = self._wish(client, title, scheme, now_s)
+        here = (HOME_PATHWAY,)
+        near = self._near(client, wish, here)
+        edges, _ = self._order(near, wish, here, (), wall_s, counts=False)
+        return tuple(NamedEdge(one.edge.edge, one.edge.record.profile.url) for one in edges)
 
     def explain(
         self,

@@ -74,6 +74,13 @@ class Fleet:
         assert isinstance(order, list)
         return order
 
+    def personal(self, name: str) -> str:
+        """A manifest for this client alone."""
+        with urllib.request.urlopen(f"{self.url}/v1/play/{TITLE}/{name}", timeout=LIMIT_S) as got:
+            assert got.headers["cache-control"] == "no-store"
+            assert got.headers["access-control-allow-origin"] == "*"
+            return str(got.read().decode())
+
     def sent_bytes(self) -> dict[str, int]:
         return {name: edge.status()["client_bytes"] for name, edge in self.edges.items()}
 
@@ -108,6 +115,10 @@ def test_edge_that_is_killed_is_out_of_the_ranking_and_nobody_stalls(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     eventually(lambda: set(fleet.order()) == {*NAMES, "home"}, "all edges in the ranking")
+    for name, mark in (("manifest.mpd", 'serviceLocation="'), ("master.m3u8", 'PATHWAY-ID="')):
+        text = fleet.personal(name)
+        assert all(f"{mark}{edge}" in text for edge in (*NAMES, "_origin"))
+        assert all(edge.url in text for edge in fleet.edges.values())
     schedule, report = tmp_path / "schedule.json", tmp_path / "report.json"
     first = fleet.edges[NAMES[0]].url
     plans = [

@@ -1,6 +1,7 @@
 """What players ask of the control plane, on the content listener.
 
     GET  /v1/steering/{title}   content steering, for HLS and DASH alike
+    GET  /v1/play/{title}/...   a manifest for this client (the content listener has its text)
     POST /v1/cmcd               event reports of players (CMCD version 2)
 
 Answers are for one client at one moment: nobody may keep them. While there is no control plane (it
@@ -51,6 +52,8 @@ class Steers(Protocol):
 
     def steer(self, client: str, title: str, query: str) -> bytes: ...
 
+    def personal(self, client: str, title: str, text: str) -> str | None: ...
+
     def edges_by_host(self) -> dict[str, str]: ...
 
     def player_errors(self, edge: str, count: int) -> None: ...
@@ -95,12 +98,27 @@ class Public:
         if self.steers is None:
             return _plain(503, "steering is not ready", retry=True)
         self.steering_count += 1
-        client = client_address(
-            request.remote or "", request.headers.get("x-forwarded-for", ""), self._trusted
-        )
         return web.Response(
-            body=self.steers.steer(client, title, query),
+            body=self.steers.steer(self._client(request), title, query),
             headers={"content-type": "application/json", **_CORS},
+        )
+
+    def personal(
+        self, request: web.BaseRequest, place: str, text: bytes, content_type: str
+    ) -> web.Response:
+        """For this client what is everybody's manifest at `place`: sent there where it is the
+        same for all."""
+        made: str | None = None
+        if self.steers is not None:
+            title = unquote(place.split("/")[2], errors="replace")
+            made = self.steers.personal(self._client(request), title, text.decode())
+        if made is None:
+            return web.Response(status=307, headers={"location": place, **_CORS})
+        return web.Response(body=made.encode(), headers={"content-type": content_type, **_CORS})
+
+    def _client(self, request: web.BaseRequest) -> str:
+        return client_address(
+            request.remote or "", request.headers.get("x-forwarded-for", ""), self._trusted
         )
 
     async def _report(self, request: web.BaseRequest) -> web.Response:
