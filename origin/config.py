@@ -136,7 +136,8 @@ class ControlConfig(Section, frozen=True):
             if listen:
                 _check_listen(name, listen)
         host = parse_address(self.admin_listen, "")[0] if self.admin_listen else ""
-        if host and not (is_loopback(host) or self.admin_tls.certificate or self.admin_plain):
+        is_safe = is_loopback(host) or bool(self.admin_tls.certificate) or self.admin_plain
+        if self.enabled and host and not is_safe:
             raise ValueError(
                 f"admin_listen: on {host!r} tokens would cross the network readable: set "
                 "control.admin_tls.certificate and .key; or, with a proxy before it that speaks "
