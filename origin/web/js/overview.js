@@ -47,9 +47,9 @@ export function overview() {
     el("h2", { text: "No edge has enrolled yet" }),
     el("ol", { class: "steps" },
       el("li", {}, may("admin") ? "Make a token with “Add an edge” above, or where the origin runs:" : "Where the origin runs, make a token:",
-        el("pre", { text: "nearcast origin fleet enrol EDGE --library LIBRARY" })),
+        el("pre", { class: "wraps", text: "nearcast origin fleet enrol EDGE --library LIBRARY" })),
       el("li", {}, "On the edge's machine use it once, and start the edge:",
-        el("pre", { text: "nearcast edge enrol TOKEN --store DIR --url http://HOST:PORT\nnearcast edge --upstream URL --store DIR --listen HOST:PORT" })),
+        el("pre", { class: "wraps", text: "nearcast edge enrol TOKEN --store DIR --url http://HOST:PORT\nnearcast edge --upstream URL --store DIR --listen HOST:PORT" })),
       el("li", {}, "It is shown here within seconds, and its charts begin a minute later.")),
   );
   const filled = el("div", {}, tiles, regions.node, panel.node, table.node);
