@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 
 class Player(NamedTuple):
-    """A library and how a page starts it; `%d` in `start` is the buffer wanted in seconds."""
+    """A library and how a page starts it. `short_buffer`: options for 6 s of buffer; video.js calls
+    that unsafe and stalls with it, so it keeps its own."""
 
     name: str
     package: str
@@ -64,7 +65,7 @@ PLAYERS: Final = (
     ),
     Player(
         name="video.js", package="video.js", script="dist/video.js", format="HLS",
-        start=VIDEO_JS, short_buffer="{GOAL_BUFFER_LENGTH: 6, MAX_GOAL_BUFFER_LENGTH: 6}",
+        start=VIDEO_JS, short_buffer="{}",
         manifest="master.m3u8",
     ),
     Player(

@@ -308,10 +308,10 @@ def main() -> int:
                     print(row(told[-1]), flush=True)
             finally:
                 fleet.close()
+            if options.json:
+                options.json.write_text(json.dumps({"versions": versions, "runs": told}, indent=1))
         browser.close()
         pages.close()
-    if options.json:
-        options.json.write_text(json.dumps({"versions": versions, "runs": told}, indent=1))
     return 0
 
 
