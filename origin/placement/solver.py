@@ -51,7 +51,8 @@ def solve(problems: Sequence[EdgeProblem | Site], limits: Limits) -> Placement:
         elif left_bytes > NEAR_ENOUGH * budget and price > limits.fill_price:
             _spend(solvers, sites, limits, left_bytes)
     found = Placement(edges=tuple(one for site in sites for one in site), fill_price=price)
-    if sum(len(solver.rows) for solver in solvers if len(solver.caps) == 1) <= FILES_MAX:
+    # In clusters nothing is searched, and their bound alone costs more than the placement.
+    if 0 < sum(len(solver.rows) for solver in solvers if len(solver.caps) == 1) <= FILES_MAX:
         bound = dual_bound([solver.site for solver in solvers], limits, found)
         if bound - found.objective(limits) > GAP_MIN * abs(bound):
             _improve(solvers, sites, limits, price)
