@@ -170,17 +170,16 @@ class FillClock:
 
 
 def _within_validity(plan: EdgePlan) -> tuple[FillWindow, ...]:
-    """The windows as far as the plan is valid, in order, without those that are empty."""
-    clipped = (
-        FillWindow(
-            from_wall_s=max(window.from_wall_s, plan.valid_from_wall_s),
-            until_wall_s=min(window.until_wall_s, plan.valid_until_wall_s),
-        )
-        for window in plan.windows
-    )
-    return tuple(
-        sorted(
-            (each for each in clipped if each.from_wall_s < each.until_wall_s),
-            key=lambda each: each.from_wall_s,
-        )
-    )
+    """The windows as far as the plan is valid, in order, without those that are empty. Those that
+    touch are one: what was granted in the first may come in the second."""
+    found: list[FillWindow] = []
+    for window in sorted(plan.windows, key=lambda each: each.from_wall_s):
+        from_wall_s = max(window.from_wall_s, plan.valid_from_wall_s)
+        until_wall_s = min(window.until_wall_s, plan.valid_until_wall_s)
+        if from_wall_s >= until_wall_s:
+            continue
+        if found and from_wall_s <= found[-1].until_wall_s:
+            until_wall_s = max(until_wall_s, found[-1].until_wall_s)
+            from_wall_s = found.pop().from_wall_s
+        found.append(FillWindow(from_wall_s=from_wall_s, until_wall_s=until_wall_s))
+    return tuple(found)

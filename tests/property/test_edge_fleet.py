@@ -72,17 +72,23 @@ def check_arrivals(
     arrived: list[tuple[float, int]], windows: tuple[FillWindow, ...], rate_kbps: float
 ) -> None:
     rate = bytes_per_s_from_kbps(rate_kbps)
+    opened: list[list[float]] = []  # windows that touch are open on
     for window in windows:
+        if opened and window.from_wall_s == opened[-1][1]:
+            opened[-1][1] = window.until_wall_s
+        else:
+            opened.append([window.from_wall_s, window.until_wall_s])
+    for from_wall_s, until_wall_s in opened:
         inside = [
             (at_wall_s, size_bytes)
             for at_wall_s, size_bytes in arrived
-            if window.from_wall_s <= at_wall_s < window.until_wall_s
+            if from_wall_s <= at_wall_s < until_wall_s
         ]
         arrived = [one for one in arrived if one not in inside]
         total_bytes = 0
         for at_wall_s, size_bytes in inside:
             total_bytes += size_bytes
-            assert total_bytes <= rate * (at_wall_s - window.from_wall_s) + 1
+            assert total_bytes <= rate * (at_wall_s - from_wall_s) + 1
         for first in range(len(inside)):
             run_bytes = 0
             for at_wall_s, size_bytes in inside[first:]:
