@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from nearcast.errors import ConfigError
 from origin.drivers.state.errors import StateError, StateUnavailable
@@ -34,6 +36,8 @@ DATABASE_NAME: Final = "control.db"
 BUSY_S: Final = 10.0
 CONNECT_S: Final = 5.0
 STATEMENT_S: Final = 15.0
+WAL_TRIES: Final = 50
+WAL_PAUSE_S: Final = 0.02
 IDLE_S: Final = 5.0
 """So long a transaction may wait for its next statement."""
 POOL_COUNT: Final = 4
@@ -193,7 +197,16 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
     # Python's own idea of when to begin knows no BEGIN IMMEDIATE; ours is _begin_sqlite.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    for left in reversed(range(WAL_TRIES)):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except (
+            sqlite3.OperationalError
+        ):  # another origin changes it: SQLite waits for anything else
+            if not left:
+                raise
+            await_only(asyncio.sleep(WAL_PAUSE_S))
     # A token that was taken stays taken, and what was audited stays told, over a power cut as
     # well: a flush for each transaction, of which there are a few each second.
     cursor.execute("PRAGMA synchronous=FULL")
