@@ -201,9 +201,8 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
             break
-        except (
-            sqlite3.OperationalError
-        ):  # another origin changes it: SQLite waits for anything else
+        except sqlite3.OperationalError:
+            # Another origin changes it at this moment; SQLite waits for any other lock by itself.
             if not left:
                 raise
             await_only(asyncio.sleep(WAL_PAUSE_S))
