@@ -4,7 +4,8 @@
 
 `base` is the pathway that clones are made of; manifests of versions before say none, and have
 `home` alone. `variants` and `renditions` are an HLS master's stable ids. Each answer's RELOAD-URI
-brings them along. Whoever forges them steers nobody but themselves.
+brings them along. `listed` are edges that a manifest for one client has as pathways of its own:
+video.js stalls on a clone of a name that it knows. Whoever forges them steers nobody else.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ STEERING_PREFIX: Final = "/v1/steering/"
 BASE: Final = "base"
 VARIANTS: Final = "variants"
 RENDITIONS: Final = "renditions"
+LISTED: Final = "listed"
 IDS_LENGTH_MAX: Final = 600
 """Of both lists together; longer ones are left out."""
 _IDS = re.compile(r"[A-Za-z0-9._-]{1,64}(?:,[A-Za-z0-9._-]{1,64})*")
@@ -35,6 +37,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     variants: tuple[str, ...] = ()
     """Of HLS; an MPD's URLs need none."""
     renditions: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+    """Edges that need no clones."""
 
 
 def steering_url(origin_url: str, title: str, query: str = "") -> str:
@@ -54,6 +58,8 @@ def write_asked(asked: Asked) -> str:
     ids = {VARIANTS: ",".join(asked.variants), RENDITIONS: ",".join(asked.renditions)}
     if _are_ids(*ids.values()):
         said |= {name: value for name, value in ids.items() if value}
+    if asked.listed:
+        said[LISTED] = ",".join(asked.listed)
     return urlencode(said, safe=",")
 
 
@@ -63,9 +69,12 @@ def read_asked(said: Mapping[str, str]) -> Asked:
         return Asked()
     ids = said.get(VARIANTS, ""), said.get(RENDITIONS, "")
     if not _are_ids(*ids):
-        return Asked(base=ORIGIN_PATHWAY)
-    variants, renditions = (tuple(filter(None, each.split(","))) for each in ids)
-    return Asked(base=ORIGIN_PATHWAY, variants=variants, renditions=renditions)
+        ids = "", ""
+    listed = said.get(LISTED, "")
+    variants, renditions, names = (
+        tuple(filter(None, each.split(","))) for each in (*ids, listed if _are_ids(listed) else "")
+    )
+    return Asked(base=ORIGIN_PATHWAY, variants=variants, renditions=renditions, listed=names)
 
 
 def _are_ids(*lists: str) -> bool:

@@ -13,10 +13,12 @@ from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
 from nearcast.steering import HOME_PATHWAY, ORIGIN_PATHWAY
+from origin.steering.asked import BASE, LISTED
 
 PLAY_PREFIX: Final = "/v1/play/"
 """Followed by what comes after `/media/` for everybody's manifest."""
 _OF_HOME: Final = f'="{HOME_PATHWAY}'
+_ASKED: Final = f"?{BASE}={ORIGIN_PATHWAY}"
 _OF_ORIGIN: Final = f'="{ORIGIN_PATHWAY}'
 
 
@@ -47,8 +49,12 @@ def personal(text: str, edges: Sequence[NamedEdge], origin_url: str) -> str | No
             named = line.replace(_OF_ORIGIN, f'="{edge.id}')
             made.append(named.replace(escape(origin_url), escape(edge.url.rstrip("/"))))
     found = "\n".join([*before, *made, *after, ""])
-    # What is left of `home` says where to begin: the steering tag.
-    return found.replace(f'{_OF_HOME}"', f'="{first}"')
+    # What is left of `home` says where to begin: the steering tag. Its URL tells what is listed.
+    found = found.replace(f'{_OF_HOME}"', f'="{first}"')
+    if not edges:
+        return found
+    listed = f"{'&' if text.startswith('#EXTM3U') else '&amp;'}{LISTED}="
+    return found.replace(_ASKED, _ASKED + listed + ",".join(edge.id for edge in edges), 1)
 
 
 def _is_home(line: str, above: str) -> bool:

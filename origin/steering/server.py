@@ -29,6 +29,7 @@ from nearcast.steering import (
 from origin.fleet import Fleet, WatchedEdge
 from origin.steering.asked import (
     BASE,
+    LISTED,
     RENDITIONS,
     VARIANTS,
     read_asked,
@@ -54,7 +55,7 @@ TROUBLED_S: Final = 30.0
 KEPT_QUERY_MAX: Final = 500
 """Other arguments of the URL a client asks go into the next one: a token, perhaps."""
 _OF_PLAYERS: Final = ("_HLS_pathway", "_HLS_throughput", "_DASH_pathway", "_DASH_throughput")
-_OURS: Final = frozenset((ARGUMENT, BASE, VARIANTS, RENDITIONS, *_OF_PLAYERS))
+_OURS: Final = frozenset((ARGUMENT, BASE, VARIANTS, RENDITIONS, LISTED, *_OF_PLAYERS))
 
 
 class Steering:
@@ -108,6 +109,7 @@ class Steering:
                 clones=tuple(
                     clone
                     for each in edges
+                    if each.edge.edge not in asked.listed
                     for clone in clones_of(
                         each.edge.edge, each.edge.record.profile.url, title, asked, origin_url
                     )

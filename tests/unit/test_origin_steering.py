@@ -185,6 +185,15 @@ def test_an_mpd_gets_clones_of_both_pathways() -> None:
     assert told == [(ORIGIN_PATHWAY, "e0", rules), (HOME_PATHWAY, "e0", rules)]
 
 
+def test_edges_that_the_manifest_lists_get_no_clones() -> None:
+    """video.js stalls on a clone of a pathway that it knows."""
+    manifest = asked(f"{OF_NOW}&listed=e0,gone")
+    assert manifest.pathways == ("e0", HOME_PATHWAY, ORIGIN_PATHWAY)
+    assert manifest.clones == ()
+    assert "&listed=e0,gone&" in manifest.reload_uri
+    assert len(asked(f"{OF_NOW}&listed=e1").clones) == 1
+
+
 def test_without_edges_there_is_home() -> None:
     manifest = Players().ask()
     assert (manifest.pathways, manifest.clones, manifest.reload_uri) == ((HOME_PATHWAY,), (), "")

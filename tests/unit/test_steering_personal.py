@@ -2,7 +2,14 @@
 
 import pytest
 
-from nearcast.manifests import HlsMaster, read_alternates, read_manifest, write_master, write_mpd
+from nearcast.manifests import (
+    HlsMaster,
+    read_alternates,
+    read_dash_tag,
+    read_manifest,
+    write_master,
+    write_mpd,
+)
 from origin.steering.personal import NamedEdge, personal
 from tests.abr_world import BASE, presentation
 
@@ -28,6 +35,9 @@ def test_mpd_lists_the_edges_the_best_first() -> None:
     assert tuple(base.pathway for base in bases) == PATHWAYS
     assert tuple(base.url for base in bases) == tuple(f"{each}/media/film/" for each in PLACES)
     assert 'defaultServiceLocation="ams-2"' in made
+    tag = read_dash_tag(made.encode(), AT)
+    assert tag is not None
+    assert "?base=_origin&listed=ams-2,ams-1&" in tag.server_url
     assert "home" not in made
 
 
@@ -44,7 +54,8 @@ def test_master_lists_the_edges_the_best_first() -> None:
     assert isinstance(found, HlsMaster)
     assert found.steering is not None
     assert found.steering.pathways == ("ams-2",)
-    assert found.steering.server_url == STEERING
+    listed = STEERING.replace("base=_origin", "base=_origin&listed=ams-2,ams-1")
+    assert found.steering.server_url == listed
     assert len(found.alternates) == 3
     for group in found.alternates:
         assert tuple(base.pathway for base in group) == PATHWAYS
