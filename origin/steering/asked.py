@@ -5,7 +5,7 @@
 `base` is the pathway that clones are made of; manifests of versions before say none, and have
 `home` alone. `variants` and `renditions` are an HLS master's stable ids. Each answer's RELOAD-URI
 brings them along. `listed` are edges that a manifest for one client has as pathways of its own:
-video.js stalls on a clone of a name that it knows. Whoever forges them steers nobody else.
+video.js stalls on a clone of a name that it knows. Whoever forges any of this steers nobody else.
 """
 
 from __future__ import annotations

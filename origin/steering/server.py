@@ -1,10 +1,10 @@
-"""What a steering server answers, decided without I/O and without memory of clients.
+"""What a steering server answers, decided without I/O.
 
 An answer names up to four edges as clones of the origin's pathway (see `clones`), then `home` and
 the origin, which need no clone: there is always one that lives. A client that is well where it is
 stays there, whatever the ranking would say of a new one; it is moved for one of the reasons in
-`moves`. What it tried it brings along in the URL it asks (see `tried`); what clients of a network
-measured is kept for a while (see `throughput`).
+`moves`. What it tried it brings along in the URL it asks (see `tried`); all that is remembered here
+of clients is what those of a network measured, for ten minutes (see `throughput`).
 
 Clients ask again after `ttl_s`; sooner while an edge near them is suspect or came back lately, and
 later when they are so many that this origin would answer more than 200 of them a second.
@@ -94,7 +94,7 @@ class Steering:
         used = pathways_used(tried, measured)
         wish = self._wish(client, title, scheme, now_s)
         near = self._near(client, wish, used)
-        self._learn(client, wish, tried, used, now_s)
+        self._learn(client, tried, used, now_s)
         edges, tried = self._order(near, wish, used, tried, wall_s)
         ttl_s = self._ttl(near, now_s)
         offered = [each.edge.edge for each in edges]
@@ -118,21 +118,14 @@ class Steering:
         )
 
     def _learn(
-        self,
-        client: str,
-        wish: Wish,
-        tried: tuple[Tried, ...],
-        used: tuple[str, ...],
-        now_s: float,
+        self, client: str, tried: tuple[Tried, ...], used: tuple[str, ...], now_s: float
     ) -> None:
         """What the client measured where it is, for others of its network."""
         here = tried[0] if tried else None
         if here is None or here.edge != used[0] or here.throughput_kbps <= 0:
             return
-        if self._fleet.edge(here.edge) is None:
-            return
-        stay = key_of(f"stay/{wish.client_key}/{wish.title_key}/{here.since_wall_s}")
-        self._throughput.measured(client, here.edge, stay, here.throughput_kbps, now_s)
+        if self._fleet.edge(here.edge) is not None:
+            self._throughput.measured(client, here.edge, here.throughput_kbps, now_s)
 
     def _wish(self, client: str, title: str, scheme: str, now_s: float) -> Wish:
         return wish_of(client, title, scheme, slower=self._throughput.slower(client, now_s))

@@ -1,8 +1,8 @@
 """What a client tried already: kept by the client, in the URL it asks next time.
 
-So an origin keeps nothing for each client, and any origin can answer. The list says which edge the
-client was sent to, when (in wall time, seconds) and what it measured there in kbit/s, the newest
-first. Whoever forges it steers nobody but themselves.
+So any origin can answer. The list says which edge the client was sent to, when (in wall time,
+seconds) and what it measured there in kbit/s, the newest first. Whoever forges it steers
+themselves, and counts as one client among those of their own network (see `throughput`).
 """
 
 from __future__ import annotations
