@@ -18,8 +18,8 @@ from edge.core import EdgeCore
 from edge.pacing import CONNECTIONS_MAX
 from edge.texts import read_manifest
 from nearcast.errors import LocalProtocolError
+from nearcast.local_time import UTC, LocalTime
 from nearcast.record import Recorder
-from nearcast.zones import viewers_time
 from simulation.edge_disk import EdgeDisk, Held
 from simulation.edge_models import EdgeModels, Predictor
 from simulation.edge_serving import Serving
@@ -45,7 +45,10 @@ class EdgeNode:
         costs: Costs,
         predictor: Predictor | None,
         why_none: str = "",
+        *,
+        local_time: LocalTime = UTC,
     ) -> None:
+        """`local_time` is the viewers', as `config.sessions` says it."""
         self.name = name
         self.config = config
         self.scheduler = scheduler
@@ -59,6 +62,7 @@ class EdgeNode:
         )
         self._recorder = recorder
         self._costs = costs
+        self._local_time = local_time
         self.titles = EdgeTitles(lambda: self.feed, scheduler, costs)
         self.models = EdgeModels(lambda: self.feed, scheduler, costs, predictor, why_none)
         self._begin_process(scheduler.clock.epoch_s)
@@ -92,12 +96,11 @@ class EdgeNode:
         }
 
     def _begin_process(self, epoch_s: float) -> None:
-        sessions = self.config.sessions
         self.core = EdgeCore.from_config(
             self.config,
             epoch_s=epoch_s,
             recorder=self._recorder,
-            local_time=viewers_time(sessions.time_zone, sessions.utc_offset_h),
+            local_time=self._local_time,
         )
         self._pump: SimulatedPump[events.Event, effects.Effect] = SimulatedPump(
             self.core, self._perform, self.scheduler

@@ -22,6 +22,7 @@ from edge.status import EdgeStatus
 from nearcast import config
 from nearcast.record import DigestRecorder, FanOut, Recorder
 from nearcast.seeds import Seeds
+from nearcast.zones import viewers_time
 from origin.catalog import DASH_NAME, MASTER_NAME, Title, media_path
 from origin.core import OriginCore
 from origin.library import MemoryLibrary
@@ -209,6 +210,7 @@ class World:
             self.scenario.costs,
             predictor,
             why_none,
+            local_time=viewers_time(settings.sessions.time_zone, settings.sessions.utc_offset_h),
         )
         if settings.titles.model and (titles := load_titles(settings.titles.model)) is not None:
             node.titles.use(titles, titles.numbers.titles, model_id=titles.manifest.model_id)
