@@ -1,5 +1,4 @@
-"""The import contract "Cores do no I/O" names every core: a new module is one unless it is named
-here."""
+"""The import contract "Cores do no I/O", and the maps in packages' docstrings."""
 
 import ast
 import re
@@ -8,70 +7,55 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from grimp import ImportGraph
+from importlinter.configuration import configure
+
+from tests.import_contracts import CoresContract, is_core
 
 ROOT = Path(__file__).parents[2]
-NAME = "Cores do no I/O"
-
-# Who may do I/O, and why.
-NOT_CORES = {
-    "*.drivers.*": "they do the I/O",
-    "*.assemble": "it builds the drivers",
-    "edge.operator_commands": "the command line",
-    "edge.fleet_commands": "the command line",
-    "*.cli": "it reads the environment and runs what was built",
-    "nearcast.aio": "the pump itself",
-    "nearcast.descriptors": "it asks the system for more",
-    "nearcast.server_tls": "it reads certificates, again and again",
-    "nearcast.zones": "it reads the tables of time zones",
-    "nearcast.clock": "the one place that reads the time",
-    "nearcast.main": "the command line",
-    "nearcast.__main__": "the command line",
-    "origin.commands.*": "the command line",
-    "origin.packaging.*": "encoding: files in, files out",
-    "origin.progress": "it watches the ingest driver",
-    "predictor.logs.*": "files in, files out",
-    "predictor.train.*": "offline: files in, files out",
-    "predictor.bench": "it measures time",
-    "predictor.commands.*": "the command line",
-    "simulation.bench.*": "they measure real processes",
-    "simulation.demo.*": "it runs real processes",
-    "simulation.doctor": "it looks at this machine",
-    "simulation.replay.peers": "it writes a file for another library, and times it",
-    "simulation.replay.run": "it times replays for a person",
-    "simulation.show": "it times a run for a person",
-}
+CONTRACT = "Cores do no I/O"
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+ROOTS: list[str] = SETTINGS["root_packages"]
+NOT_CORES: list[str] = next(
+    each["not_cores"] for each in SETTINGS["contracts"] if each["name"] == CONTRACT
+)
 
 
-def settings() -> dict[str, object]:
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    (contract,) = (
-        each for each in table["tool"]["importlinter"]["contracts"] if each["name"] == NAME
-    )
-    return {"roots": table["tool"]["importlinter"]["root_packages"], **contract}
-
-
-def modules(roots: list[str]) -> list[str]:
-    files = [file for root in roots for file in (ROOT / root).rglob("*.py")]
+def modules() -> list[str]:
+    files = [file for root in ROOTS for file in (ROOT / root).rglob("*.py")]
     names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files]
     return sorted(name for name in names if not name.endswith(".__init__"))
 
 
-def test_every_module_is_a_core_or_named_as_none() -> None:
-    found = settings()
-    roots, cores = found["roots"], found["source_modules"]
-    assert isinstance(roots, list)
-    assert isinstance(cores, list)
-    for name in modules(roots):
-        is_core = any(name == core or name.startswith(f"{core}.") for core in cores)
-        is_named = any(fnmatchcase(name, pattern) for pattern in NOT_CORES)
-        assert is_core != is_named, f"{name}: add it to the contract, or say here why not"
+@pytest.mark.parametrize(
+    ("importer", "is_kept"),
+    [
+        ("edge.novel", False),
+        ("edge.novel.part", False),
+        ("edge.drivers.novel", True),
+        ("edge.assemble", True),
+        ("numpy", True),
+    ],
+)
+def test_a_module_that_nobody_named_is_a_core(importer: str, is_kept: bool) -> None:
+    configure()
+    graph = ImportGraph()
+    for name in ("edge", "edge.drivers", "edge.drivers.between", importer):
+        graph.add_module(name)
+    graph.add_module("asyncio", is_squashed=True)
+    graph.add_import(importer="edge.drivers.between", imported="asyncio")
+    graph.add_import(importer=importer, imported="edge.drivers.between")
+    contract = CoresContract(
+        CONTRACT,
+        {"root_packages": ["edge"], "include_external_packages": True},
+        {"forbidden_modules": ["asyncio"], "not_cores": ["*.drivers.*", "*.assemble"]},
+    )
+    assert contract.check(graph, verbose=False).kept is is_kept
 
 
 @pytest.mark.parametrize("pattern", NOT_CORES)
 def test_nothing_is_excused_that_is_not_there(pattern: str) -> None:
-    roots = settings()["roots"]
-    assert isinstance(roots, list)
-    assert any(fnmatchcase(name, pattern) for name in modules(roots))
+    assert any(fnmatchcase(name, pattern) for name in modules())
 
 
 @pytest.mark.parametrize(
@@ -109,9 +93,7 @@ def test_the_map_of_a_package_shows_all_of_it(package: str) -> None:
 def test_cores_ask_neither_the_environment_nor_the_process() -> None:
     """What import-linter cannot see: `os` has paths too."""
     asking = re.compile(r"\bos\.(environ|getenv|getpid|urandom)\b|\bdatetime\.now\b|\binput\(")
-    roots = settings()["roots"]
-    assert isinstance(roots, list)
-    for name in modules(roots):
-        if not any(fnmatchcase(name, pattern) for pattern in NOT_CORES):
+    for name in modules():
+        if is_core(name, NOT_CORES):
             text = (ROOT / name.replace(".", "/")).with_suffix(".py").read_text()
             assert asking.search(text) is None, name
