@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from edge.fleet.alarm import NEVER_S
-from edge.fleet.files import File, State
+from edge.fleet.files import File, News, State
 from nearcast.placement import PlannedFile
 
 WORKED_ON_MAX: Final = 8
@@ -22,15 +22,21 @@ class Backlog:
         self.files: list[File] = []
         """All of the plan, in its order."""
         self.counts: Counter[State] = Counter()
+        self._news: list[News] = []
         self._todo: list[int] = []  # a heap
         self._worked_on: dict[int, None] = {}
         self._later: list[tuple[float, int]] = []  # a heap, by when
 
     def add(self, planned: PlannedFile, manifest_url: str | None) -> File:
         """The next file of the plan."""
-        file = File(planned, manifest_url, len(self.files), self.counts)
+        file = File(planned, manifest_url, len(self.files), counts=self.counts, news=self._news)
         self.files.append(file)
         return file
+
+    def take_news(self) -> list[News]:
+        """Of all files, since the last call, in the order in which it came."""
+        news, self._news[:] = self._news[:], []
+        return news
 
     @property
     def is_worked_on(self) -> bool:

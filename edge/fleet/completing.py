@@ -11,20 +11,16 @@ from edge.fleet.pieces import TEXT_BYTES, NotPossible, Piece
 from edge.fleet.pins import Pins
 from edge.fleet.readings import Readings
 from edge.fleet.runs import Runs
-from edge.fleet.telling import Telling
 
 
 class Completing:
     """Asked for a file again and again, until it is held or given up."""
 
-    def __init__(
-        self, *, readings: Readings, pins: Pins, runs: Runs, fetching: Fetching, telling: Telling
-    ) -> None:
+    def __init__(self, *, readings: Readings, pins: Pins, runs: Runs, fetching: Fetching) -> None:
         self._readings = readings
         self._pins = pins
         self._runs = runs
         self._fetching = fetching
-        self._telling = telling
 
     def is_coming(self, file: File) -> bool:
         """Whether something that is under way will move it on."""
@@ -39,7 +35,7 @@ class Completing:
         try:
             pieces = self._readings.pieces(file)
         except NotPossible as error:
-            self._telling.give_up(file, str(error), now_s, for_good=True)
+            file.give_up(str(error), now_s, for_good=True)
             return 0, ""
         if pieces is None and file.is_reserved:
             file.held()
@@ -70,9 +66,10 @@ class Completing:
             file.start = 0
             return self.complete(file, now_s, wall_s)
         if is_whole:
-            if not file.is_reserved:
-                self._telling.completed(file, now_s)
-            file.held()
+            if file.is_reserved:
+                file.held()
+            else:
+                file.complete()
         return len(pieces) - start, ""
 
     def _get_manifest(self, file: File, now_s: float, wall_s: float) -> str:
@@ -84,6 +81,6 @@ class Completing:
         if self._pins.held(url) is not None:
             file.tries += 1
             if file.tries >= TRIES_MAX:
-                self._telling.give_up(file, "its manifest cannot be read", now_s)
+                file.give_up("its manifest cannot be read", now_s)
                 return ""
         return self._fetching.fetch(file, Piece(url, TEXT_BYTES), now_s, wall_s)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, Literal
 
+import msgspec
+
 from edge.fleet.alarm import NEVER_S
 from edge.fleet.pieces import Piece
 from nearcast.placement import PlannedFile
@@ -17,12 +19,21 @@ RETRY_S: Final = 300.0
 RETRY_S_MAX: Final = 3_600.0
 
 
+class News(msgspec.Struct, frozen=True):
+    """That a file was completed, or given up."""
+
+    file: File
+    is_complete: bool
+
+
 class File:
     """One."""
 
     __slots__ = (
         "_counts",
+        "_news",
         "_state",
+        "_told",
         "by_source",
         "due_s",
         "manifest_url",
@@ -36,13 +47,21 @@ class File:
     )
 
     def __init__(
-        self, planned: PlannedFile, manifest_url: str | None, number: int, counts: Counter[State]
+        self,
+        planned: PlannedFile,
+        manifest_url: str | None,
+        number: int,
+        *,
+        counts: Counter[State],
+        news: list[News],
     ) -> None:
-        """`number`: its place in the plan. `counts`: files by state, kept here."""
+        """`number`: its place in the plan. `counts`: files by state, kept here; so is `news`."""
         self.planned = planned
         self.manifest_url = manifest_url
         self.number = number
         self._counts = counts
+        self._news = news
+        self._told = ""  # the reason, as long as it was given up for the same
         self._state: State = "unseen"
         counts["unseen"] += 1
         self.reason = ""
@@ -89,7 +108,11 @@ class File:
             self.state = "todo"
 
     def give_up(self, reason: str, now_s: float, *, for_good: bool = False) -> None:
-        """For now, or as long as this plan is followed."""
+        """For now, or as long as this plan is followed. It is news unless it was given up for this
+        before: it is tried again many times, and the rest of a plan may have no room."""
+        if reason != self._told:
+            self._told = reason
+            self._news.append(News(self, is_complete=False))
         self.state, self.reason = "given up", reason
         self.pieces, self.start, self.tries = None, 0, 0
         self.due_s = NEVER_S if for_good else now_s + self.retry_s
@@ -99,7 +122,13 @@ class File:
         """Look at it again then."""
         self.state, self.reason, self.due_s = "given up", reason, until_s
 
+    def complete(self) -> None:
+        """All of it is held now, which is news."""
+        self.held()
+        self._news.append(News(self, is_complete=True))
+
     def held(self) -> None:
-        self.state, self.reason = "held", ""
+        """As much as is wanted of it is held."""
+        self.state, self.reason, self._told = "held", "", ""
         self.pieces, self.start, self.tries = None, 0, 0
         self.retry_s = RETRY_S

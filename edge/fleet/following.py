@@ -110,11 +110,8 @@ class Following:
             pins=self._pins,
             runs=self._runs,
             fetching=self._fetching,
-            telling=self._telling,
         )
-        self._results = Results(
-            sources=self._sources, fetching=self._fetching, telling=self._telling
-        )
+        self._results = Results(sources=self._sources, fetching=self._fetching)
         self._by_object = ByObject(media_map)
         self._plan: EdgePlan | None = None
         self._backlog = Backlog()
@@ -228,6 +225,7 @@ class Following:
         if is_due:
             self._is_stirred = self._fetching.waits_for_clients = False
             self._state = self._work(now_s, wall_s)
+            self._telling.tell(self._backlog.take_news(), now_s)
 
     def deadline_s(self, now_s: float) -> float | None:
         if self._fetching.is_stopped:
@@ -280,7 +278,7 @@ class Following:
         for url in self._readings.forget_unread(now_s):
             for unread in self._backlog.worked_on():
                 if unread.manifest_url == url:
-                    self._telling.give_up(unread, "its manifest was not read", now_s)
+                    unread.give_up("its manifest was not read", now_s)
         self._backlog.renew(now_s)
         looked_at, waits_for = 0, ""
         while not waits_for and (file := self._backlog.take()) is not None:

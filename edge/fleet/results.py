@@ -7,17 +7,15 @@ from edge.fleet.fetching import Fetching
 from edge.fleet.files import TRIES_MAX
 from edge.fleet.runs import MORE_THAN_LEFT, Run
 from edge.fleet.sources import Sources
-from edge.fleet.telling import Telling
 from edge.peers import ABSENT
 
 
 class Results:
     """Of fills that were begun for a file, and not to confirm what a peer gave."""
 
-    def __init__(self, *, sources: Sources, fetching: Fetching, telling: Telling) -> None:
+    def __init__(self, *, sources: Sources, fetching: Fetching) -> None:
         self._sources = sources
         self._fetching = fetching
-        self._telling = telling
 
     def ended(self, run: Run, outcome: FillOutcome, now_s: float) -> None:
         if outcome.result == "stored":
@@ -46,8 +44,8 @@ class Results:
         elif outcome.was_joined:
             pass  # a client's fill by then
         elif outcome.result == "not_stored" or outcome.was_barred:
-            self._telling.give_up(file, f"not kept: {outcome.detail}", now_s, for_good=True)
+            file.give_up(f"not kept: {outcome.detail}", now_s, for_good=True)
         elif outcome.result == "failed":
             file.tries += 1
             if file.tries >= TRIES_MAX:
-                self._telling.give_up(file, outcome.detail, now_s)
+                file.give_up(outcome.detail, now_s)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from edge.config import FleetConfig, PrefetchConfig
-from edge.effects import ServeObject, StartFill, WriteTelemetry
+from edge.effects import Effect, ServeObject, StartFill, WriteTelemetry
 from edge.events import (
     Draining,
     Hit,
@@ -17,8 +17,8 @@ from edge.events import (
     Restored,
 )
 from edge.fleet.orders import FillsHeld, KeepSpent, PlanFollowed, TimeTold
-from nearcast.placement import FillWindow, Peer
-from nearcast.telemetry import Demand
+from nearcast.placement import FillWindow, Peer, PlannedFile
+from nearcast.telemetry import Demand, Filled
 from tests.edge_world import SEGMENT_BYTES
 from tests.placed_world import PlacedWorld, planned
 
@@ -65,6 +65,45 @@ def test_every_byte_fetched_for_a_plan_is_told_whatever_came_of_it() -> None:
             told[event.title] = told.get(event.title, 0) + event.planned_bytes
     assert 0 < told["e2"] < told["e1"]
     assert sum(told.values()) == world.core.status(world.now_s).planned_bytes
+
+
+NO_ROOM = {"pinned_bytes_max": 20_000}
+NO_BYTES = {"fill_bytes_max": 20_000}
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        (planned(1), NO_ROOM),
+        (planned(1), NO_BYTES),
+        (msgspec.structs.replace(planned(1), rendition="4k"), {}),
+        (planned(1, manifest="manifest.mpd"), {}),
+        (planned(3), {}),
+    ],
+    ids=["no room", "no bytes", "no such rendition", "no service", "not there"],
+)
+def test_a_file_that_is_given_up_is_told_once_whatever_the_reason(
+    file: PlannedFile, changes: dict[str, int]
+) -> None:
+    world = PlacedWorld(is_in_fleet=True)
+    world.errors["/media/e3/manifest.mpd"] = 404
+    effects = world.run_all(world.plan(file, **changes), 3_000.0)  # tried again meanwhile
+    assert world.figures.files_given_up == 1
+    assert [(one.title, one.is_complete) for one in told_of(effects)] == [(file.title, False)]
+
+
+def test_a_file_that_is_complete_in_the_end_is_told_again() -> None:
+    world = PlacedWorld(is_in_fleet=True)
+    world.errors["/media/e1/manifest.mpd"] = 404
+    effects = world.run_all(world.plan(planned(1)), 60.0)
+    del world.errors["/media/e1/manifest.mpd"]
+    effects += world.move_to(world.now_s + 3_000.0)
+    assert [one.is_complete for one in told_of(effects)] == [False, True]
+
+
+def told_of(effects: list[Effect]) -> list[Filled]:
+    writes = [effect for effect in effects if isinstance(effect, WriteTelemetry)]
+    return [one for effect in writes for one in effect.events if isinstance(one, Filled)]
 
 
 def test_viewers_are_served_from_what_was_placed() -> None:
