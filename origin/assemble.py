@@ -43,7 +43,7 @@ class Origin:
             self._folder.media,
             models,
             config.freshness,
-            steering_url=config.control.steering_url,
+            site_url=config.control.steering_url,
         )
         self.core = OriginCore(self.library)
         self.metrics = OriginMetrics()

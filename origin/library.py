@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -33,7 +33,8 @@ from origin.catalog import (
     catalog_of,
 )
 from origin.index_page import index_page
-from origin.manifests import manifests_of
+from origin.manifests import Manifest, TitleManifests
+from origin.steering.clones import NamedEdge
 
 # A film of two hours takes about 2 MB here; enough for what is watched at one time.
 LOADED_TITLES_MAX = 64
@@ -85,13 +86,13 @@ class Shelf:
         *,
         freshness: FreshnessConfig | None = None,
         loaded_max: int = LOADED_TITLES_MAX,
-        steering_url: str = "",
+        site_url: str = "",
     ) -> None:
         self.catalog = catalog
         self._freshness = freshness or FreshnessConfig()
         self._load_title = load_title
         self._loaded_max = loaded_max
-        self._steering_url = steering_url
+        self._site_url = site_url
         self._ids = frozenset(title.id for title in catalog.titles)
         self._loaded: OrderedDict[str, _TitleShelf] = OrderedDict()
 
@@ -114,6 +115,13 @@ class Shelf:
             return self._text(path, index_page(self.catalog), "text/html; charset=utf-8")
         return None
 
+    def for_client(self, path: str, edges: Sequence[NamedEdge]) -> Manifest | None:
+        """The manifest at `path` for a client that is to take these edges; None where everybody's
+        is all there is."""
+        title_id, _, name = path.removeprefix(MEDIA_PREFIX).partition("/")
+        shelf = self._title(title_id)
+        return None if shelf is None else shelf.manifests.for_client(name, edges)
+
     def has_loaded(self, path: str) -> bool:
         """Whether `resource(path)` will answer without loading a title."""
         for prefix in (MEDIA_PREFIX, TITLES_PREFIX):
@@ -130,7 +138,7 @@ class Shelf:
             title = self._load_title(title_id)
             if title is None:
                 return None
-            shelf = self._loaded[title_id] = _TitleShelf(title, self._freshness, self._steering_url)
+            shelf = self._loaded[title_id] = _TitleShelf(title, self._freshness, self._site_url)
             if len(self._loaded) > self._loaded_max:
                 self._loaded.popitem(last=False)
         else:
@@ -152,7 +160,7 @@ class MemoryLibrary:
         titles: Iterable[Title],
         *,
         freshness: FreshnessConfig | None = None,
-        steering_url: str = "",
+        site_url: str = "",
     ) -> None:
         self._titles = {title.id: title for title in titles}
         self._shelf = Shelf(
@@ -160,7 +168,7 @@ class MemoryLibrary:
             self._titles.get,
             freshness=freshness,
             loaded_max=max(1, len(self._titles)),
-            steering_url=steering_url,
+            site_url=site_url,
         )
 
     @property
@@ -178,14 +186,14 @@ class MemoryLibrary:
 class _TitleShelf:
     """The paths below one title; its manifests are written once."""
 
-    def __init__(self, title: Title, freshness: FreshnessConfig, steering_url: str) -> None:
+    def __init__(self, title: Title, freshness: FreshnessConfig, site_url: str) -> None:
         self.title = title
         self._freshness = freshness
         self._renditions = {entry.rendition.id: entry for entry in title.renditions}
-        self._manifests = manifests_of(title, steering_url=steering_url)
+        self.manifests = TitleManifests(title, site_url=site_url)
 
     def resource(self, path: str, rest: str) -> Resource | None:
-        manifest = self._manifests.get(rest)
+        manifest = self.manifests.by_name.get(rest)
         if manifest is not None:
             return _inline(
                 path,

@@ -14,18 +14,22 @@ from nearcast.manifests.read import (
     read_manifest,
     read_part,
 )
-from nearcast.manifests.steering_tags import SteeringTag, read_dash_tag
-from nearcast.manifests.write_dash import write_mpd
-from nearcast.manifests.write_hls import write_master, write_media
+from nearcast.manifests.steering_tags import HOME, Pathway, SteeringTag, read_dash_tag
+from nearcast.manifests.write_dash import MpdWriter, write_mpd
+from nearcast.manifests.write_hls import MasterWriter, write_master, write_media
 
 __all__ = [
+    "HOME",
     "FoundIndex",
     "HlsMaster",
     "IndexPlace",
     "IndexReader",
     "IndexedMpd",
     "Manifest",
+    "MasterWriter",
     "MediaPlaylist",
+    "MpdWriter",
+    "Pathway",
     "SteeringTag",
     "alone",
     "foreign_urls",

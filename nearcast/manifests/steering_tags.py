@@ -18,13 +18,24 @@ import msgspec
 from nearcast.errors import LocalProtocolError, RemoteProtocolError
 from nearcast.manifests.elements import child, children, parse_xml
 from nearcast.manifests.limits import join
-from nearcast.steering import HOME_PATHWAY, ORIGIN_PATHWAY, PATHWAYS_MAX, is_pathway
+from nearcast.steering import HOME_PATHWAY, PATHWAYS_MAX, is_pathway
 
 SteeringProtocol = Literal["HLS", "DASH"]
 
 HLS_TAG: Final = "#EXT-X-CONTENT-STEERING:"
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]{1,64})=("[^"]*"|[^",]*)(?:,|$)')
 _STABLE_ID = re.compile(r"[A-Za-z0-9+/=._-]{1,255}")
+
+
+class Pathway(msgspec.Struct, frozen=True, kw_only=True):
+    """A way to a title's media that a manifest lists, when it is written."""
+
+    id: str
+    url: str = ""
+    """The manifest's own URL by that way; empty: wherever it came from."""
+
+
+HOME: Final = Pathway(id=HOME_PATHWAY)
 
 
 class SteeringTag(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,30 +101,30 @@ def _tag(
     )
 
 
-def dash_lines(server_url: str, origin_url: str) -> tuple[str, ...]:
-    """What an MPD says below its root: where it came from, and its own URL at the origin if there
-    is one, which edges are made clones of.
+def dash_lines(server_url: str, pathways: Sequence[Pathway]) -> tuple[str, ...]:
+    """What an MPD says below its root: its pathways, where players begin with the first.
 
     The URL of the home pathway is relative, so that every edge may pass on the same text. Asked
     before the start: dash.js asks nothing for the first seconds otherwise, and our own player
     would begin at an edge that it leaves at once.
     """
-    lines = [f'  <BaseURL serviceLocation="{HOME_PATHWAY}">./</BaseURL>']
-    if origin_url:
-        folder = join(origin_url, "./")
-        lines.append(f'  <BaseURL serviceLocation="{ORIGIN_PATHWAY}">{escape(folder)}</BaseURL>')
+    lines = [
+        f"  <BaseURL serviceLocation={quoteattr(each.id)}>"
+        f"{escape(join(each.url, './')) if each.url else './'}</BaseURL>"
+        for each in pathways
+    ]
     lines.append(
-        f'  <ContentSteering defaultServiceLocation="{HOME_PATHWAY}" queryBeforeStart="true">'
-        f"{escape(server_url)}</ContentSteering>"
+        f"  <ContentSteering defaultServiceLocation={quoteattr(pathways[0].id)}"
+        f' queryBeforeStart="true">{escape(server_url)}</ContentSteering>'
     )
     return tuple(lines)
 
 
-def hls_line(server_url: str) -> str:
-    """What a master playlist says."""
+def hls_line(server_url: str, first: str) -> str:
+    """What a master playlist says: whom to ask, and the pathway to begin with."""
     if '"' in server_url:
         raise LocalProtocolError(f"no URL for an attribute of HLS: {quoteattr(server_url)}")
-    return f'{HLS_TAG}SERVER-URI="{server_url}",PATHWAY-ID="{HOME_PATHWAY}"'
+    return f'{HLS_TAG}SERVER-URI="{server_url}",PATHWAY-ID="{first}"'
 
 
 def hls_attributes(kind: Literal["VARIANT", "RENDITION"], rendition_id: str, pathway: str) -> str:

@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 
 from nearcast.errors import LocalProtocolError
 from nearcast.manifests.rates import announced_rates_kbps
-from nearcast.manifests.steering_tags import dash_lines
+from nearcast.manifests.steering_tags import HOME, Pathway, dash_lines
 from nearcast.manifests.ticks import EXACT_S, choose_timescale, fraction_text, ticks
 from nearcast.manifests.urls import NumberedUrls, numbered, relative
 from nearcast.media import ByteRange, Presentation, Representation, Segment
@@ -31,29 +31,42 @@ def write_mpd(
     url: str | None = None,
     timescales: Mapping[str, int] | None = None,
     steering_url: str = "",
-    origin_url: str = "",
+    pathways: Sequence[Pathway] = (HOME,),
 ) -> str:
     """The MPD of `presentation`, with URLs relative to `url` (default: `presentation.url`).
 
     `timescales` are those of the media files by rendition id; they are used where the segment
-    times are exact in them. `steering_url` is where players ask which pathway to take (empty:
-    nowhere), and `origin_url` this MPD's own URL there where it always is.
+    times are exact in them. `steering_url` is where players ask which of `pathways` to take;
+    empty: nowhere, and there are none.
     """
-    url = presentation.url if url is None else url
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>']
-    duration_s = max(
-        representation.duration_s
-        for _, representations in presentation.tracks()
-        for representation in representations
-    )
-    longest_s = max(
-        segment.duration_s
-        for _, representations in presentation.tracks()
-        for representation in representations
-        for segment in representation.segments
-    )
-    lines.append(
-        _tag(
+    return MpdWriter(presentation, url=url, timescales=timescales).text(steering_url, pathways)
+
+
+class MpdWriter:
+    """An MPD but for its pathways, with which it is told as often as one likes: the rest, which
+    takes the time, is written once."""
+
+    def __init__(
+        self,
+        presentation: Presentation,
+        *,
+        url: str | None = None,
+        timescales: Mapping[str, int] | None = None,
+    ) -> None:
+        """As `write_mpd`."""
+        url = presentation.url if url is None else url
+        duration_s = max(
+            representation.duration_s
+            for _, representations in presentation.tracks()
+            for representation in representations
+        )
+        longest_s = max(
+            segment.duration_s
+            for _, representations in presentation.tracks()
+            for representation in representations
+            for segment in representation.segments
+        )
+        root = _tag(
             "MPD",
             xmlns=NAMESPACE,
             profiles=PROFILE,
@@ -62,14 +75,16 @@ def write_mpd(
             minBufferTime=_duration(longest_s),
             maxSegmentDuration=_duration(longest_s),
         )
-    )
-    if steering_url:
-        lines += dash_lines(steering_url, origin_url)
-    lines.append('  <Period id="0" start="PT0S">')
-    for number, group in enumerate(_adaptation_sets(presentation)):
-        lines += _adaptation_set(group, str(number), url, duration_s, timescales or {})
-    lines += ["  </Period>", "</MPD>", ""]
-    return "\n".join(lines)
+        self._before = f'<?xml version="1.0" encoding="UTF-8"?>\n{root}'
+        lines = ['  <Period id="0" start="PT0S">']
+        for number, group in enumerate(_adaptation_sets(presentation)):
+            lines += _adaptation_set(group, str(number), url, duration_s, timescales or {})
+        lines += ["  </Period>", "</MPD>", ""]
+        self._after = "\n".join(lines)
+
+    def text(self, steering_url: str = "", pathways: Sequence[Pathway] = (HOME,)) -> str:
+        steering = dash_lines(steering_url, pathways) if steering_url else ()
+        return "\n".join((self._before, *steering, self._after))
 
 
 def _adaptation_sets(presentation: Presentation) -> list[tuple[Representation, ...]]:

@@ -16,10 +16,9 @@ import msgspec
 from nearcast.errors import LocalProtocolError
 from nearcast.manifests.limits import join
 from nearcast.manifests.rates import announced_rates_kbps
-from nearcast.manifests.steering_tags import hls_attributes, hls_line
+from nearcast.manifests.steering_tags import HOME, Pathway, hls_attributes, hls_line
 from nearcast.manifests.urls import relative
 from nearcast.media import ByteRange, Presentation, Representation, Segment
-from nearcast.steering import HOME_PATHWAY, ORIGIN_PATHWAY
 from nearcast.units import bps_from_kbps, kbps
 
 PROTOCOL_VERSION: Final = 7
@@ -28,71 +27,101 @@ PROTOCOL_VERSION: Final = 7
 PLAYLIST_NAME: Final = "playlist.m3u8"
 
 
-class _Pathway(msgspec.Struct, frozen=True, kw_only=True):
-    """A pathway of a master, and its playlists by rendition id."""
-
-    id: str = ""
-    """Empty: without content steering."""
-    places: Mapping[str, str]
-
-    def attributes(self, kind: Literal["VARIANT", "RENDITION"], rendition_id: str) -> str:
-        return hls_attributes(kind, rendition_id, self.id) if self.id else ""
-
-    def group(self, number: int) -> str:
-        """The name of an audio group, from 1. video.js takes the pathway's for that of its first
-        group when it clones one."""
-        name = self.id or "audio"
-        return name if number == 1 else f"{name}{number}"
-
-
 def write_master(
     presentation: Presentation,
     *,
     url: str | None = None,
     playlist_urls: Mapping[str, str] | None = None,
     steering_url: str = "",
-    origin_url: str = "",
+    pathways: Sequence[Pathway] = (HOME,),
 ) -> str:
     """The master playlist, with URLs relative to `url` (default: `presentation.url`).
 
     `playlist_urls` are the media playlists by rendition id; by default each is called
     `playlist.m3u8` and lies beside the rendition's first segment. `steering_url` is where players
-    ask which pathway to take (empty: nowhere), and `origin_url` this master's own URL there where
-    it always is: then each variant is listed for that pathway, too.
+    ask which of `pathways` to take, and each variant is listed for each of them; empty: nowhere,
+    and there are none.
     """
-    url = presentation.url if url is None else url
-    places = {
-        representation.rendition.id: relative(url, _playlist_url(representation, playlist_urls))
-        for _, representations in presentation.tracks()
-        for representation in representations
-    }
-    lines = ["#EXTM3U", f"#EXT-X-VERSION:{PROTOCOL_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    if not steering_url:
-        return "\n".join([*lines, *_pathway_lines(presentation, _Pathway(places=places)), ""])
-    lines += [hls_line(steering_url)]
-    lines += _pathway_lines(presentation, _Pathway(id=HOME_PATHWAY, places=places))
-    if origin_url:
-        there = {name: join(origin_url, place) for name, place in places.items()}
-        lines += _pathway_lines(presentation, _Pathway(id=ORIGIN_PATHWAY, places=there))
-    return "\n".join([*lines, ""])
+    writer = MasterWriter(presentation, url=url, playlist_urls=playlist_urls)
+    return writer.text(steering_url, pathways)
 
 
-def _pathway_lines(presentation: Presentation, pathway: _Pathway) -> Iterator[str]:
-    if not presentation.video:
-        for representation in presentation.audio:
-            yield from _variant_lines(representation, None, [], pathway)
-        return
-    groups = {
-        pathway.group(number): group
-        for number, group in enumerate(_audio_groups(presentation.audio), 1)
-    }
-    for name, group in groups.items():
-        for index, representation in enumerate(group):
-            yield _media_tag(name, representation, index == 0, pathway)
-    beside: list[tuple[str | None, list[Representation]]] = [*groups.items()] or [(None, [])]
-    for representation in presentation.video:
-        for group_name, group in beside:
-            yield from _variant_lines(representation, group_name, group, pathway)
+class _Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A line about a rendition, but for its pathway."""
+
+    rendition_id: str
+    group_no: int | None
+    """Of audio, from 1: the one it is in, or plays with."""
+    attributes: tuple[str, ...]
+
+
+class MasterWriter:
+    """A master playlist but for its pathways, with which it is told as often as one likes: the
+    rates, which take the time, are measured once."""
+
+    def __init__(
+        self,
+        presentation: Presentation,
+        *,
+        url: str | None = None,
+        playlist_urls: Mapping[str, str] | None = None,
+    ) -> None:
+        """As `write_master`."""
+        url = presentation.url if url is None else url
+        self._places = {
+            representation.rendition.id: relative(url, _playlist_url(representation, playlist_urls))
+            for _, representations in presentation.tracks()
+            for representation in representations
+        }
+        self._audio: list[_Listed] = []
+        self._variants: list[_Listed] = []
+        if not presentation.video:
+            self._variants += (_variant(each, None, []) for each in presentation.audio)
+            return
+        groups = [*enumerate(_audio_groups(presentation.audio), 1)]
+        for number, group in groups:
+            self._audio += (_audio(each, number, index == 0) for index, each in enumerate(group))
+        beside: list[tuple[int | None, list[Representation]]] = [*groups] or [(None, [])]
+        self._variants += (
+            _variant(each, number, group) for each in presentation.video for number, group in beside
+        )
+
+    def text(self, steering_url: str = "", pathways: Sequence[Pathway] = (HOME,)) -> str:
+        lines = ["#EXTM3U", f"#EXT-X-VERSION:{PROTOCOL_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+        if steering_url:
+            lines.append(hls_line(steering_url, pathways[0].id))
+            for pathway in pathways:
+                lines += self._lines(pathway)
+        else:
+            lines += self._lines(None)
+        return "\n".join([*lines, ""])
+
+    def _lines(self, pathway: Pathway | None) -> Iterator[str]:
+        for each in self._audio:
+            place = f"URI={_quoted(self._place(each, pathway))}"
+            group = f"GROUP-ID={_quoted(_group_name(pathway, each.group_no))}"
+            tag = ",".join(("TYPE=AUDIO", group, *each.attributes, place))
+            yield f"#EXT-X-MEDIA:{tag}{_of(pathway, 'RENDITION', each)}"
+        for each in self._variants:
+            tag = ",".join(each.attributes)
+            if each.group_no is not None:
+                tag += f",AUDIO={_quoted(_group_name(pathway, each.group_no))}"
+            yield f"#EXT-X-STREAM-INF:{tag}{_of(pathway, 'VARIANT', each)}"
+            yield self._place(each, pathway)
+
+    def _place(self, listed: _Listed, pathway: Pathway | None) -> str:
+        place = self._places[listed.rendition_id]
+        return join(pathway.url, place) if pathway is not None and pathway.url else place
+
+
+def _of(pathway: Pathway | None, kind: Literal["VARIANT", "RENDITION"], listed: _Listed) -> str:
+    return "" if pathway is None else hls_attributes(kind, listed.rendition_id, pathway.id)
+
+
+def _group_name(pathway: Pathway | None, number: int | None) -> str:
+    """video.js takes the pathway's name for that of its first audio group when it clones one."""
+    name = "audio" if pathway is None else pathway.id
+    return name if number == 1 else f"{name}{number}"
 
 
 def write_media(representation: Representation, *, url: str) -> str:
@@ -162,11 +191,9 @@ def _audio_groups(audio: tuple[Representation, ...]) -> list[list[Representation
     return groups
 
 
-def _media_tag(
-    group: str, representation: Representation, is_default: bool, pathway: _Pathway
-) -> str:
+def _audio(representation: Representation, group_no: int, is_default: bool) -> _Listed:
     rendition = representation.rendition
-    parts = ["TYPE=AUDIO", f"GROUP-ID={_quoted(group)}"]
+    parts: list[str] = []
     if rendition.language is not None:
         parts.append(f"LANGUAGE={_quoted(rendition.language)}")
     parts.append(f"NAME={_quoted(rendition.language or rendition.id)}")
@@ -175,16 +202,12 @@ def _media_tag(
         parts.append(f'CHANNELS="{rendition.channel_count}"')
     if rendition.sample_rate_hz is not None:
         parts.append(f"SAMPLE-RATE={rendition.sample_rate_hz}")
-    parts.append(f"URI={_quoted(pathway.places[rendition.id])}")
-    return "#EXT-X-MEDIA:" + ",".join(parts) + pathway.attributes("RENDITION", rendition.id)
+    return _Listed(rendition_id=rendition.id, group_no=group_no, attributes=tuple(parts))
 
 
-def _variant_lines(
-    representation: Representation,
-    group_name: str | None,
-    group: list[Representation],
-    pathway: _Pathway,
-) -> Iterator[str]:
+def _variant(
+    representation: Representation, group_no: int | None, group: Sequence[Representation]
+) -> _Listed:
     rendition = representation.rendition
     peak_kbps, average_kbps = announced_rates_kbps(representation)
     beside = [announced_rates_kbps(other) for other in group]
@@ -203,10 +226,7 @@ def _variant_lines(
         parts.append(f"RESOLUTION={rendition.width}x{rendition.height}")
     if rendition.frame_rate is not None:
         parts.append(f"FRAME-RATE={rendition.frame_rate:.3f}")
-    if group_name is not None:
-        parts.append(f"AUDIO={_quoted(group_name)}")
-    yield "#EXT-X-STREAM-INF:" + ",".join(parts) + pathway.attributes("VARIANT", rendition.id)
-    yield pathway.places[rendition.id]
+    return _Listed(rendition_id=rendition.id, group_no=group_no, attributes=tuple(parts))
 
 
 def _range(byte_range: ByteRange) -> str:

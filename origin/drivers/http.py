@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -19,12 +20,11 @@ from nearcast.errors import ConfigError, NearcastError
 from origin.catalog import MEDIA_PREFIX
 from origin.config import OriginConfig
 from origin.core import OriginAnswer, OriginCore
-from origin.drivers.control.public import Public
+from origin.drivers.control.public import PLAY_PREFIX, Public
 from origin.drivers.http_log import http_logger
 from origin.drivers.media import Media, MediaMissing, MediaReader, MediaUnavailable
 from origin.drivers.metrics import OriginMetrics
 from origin.drivers.shelves import DiskLibrary
-from origin.steering.personal import PLAY_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -139,9 +139,11 @@ class OriginServer:
                 answer = await self._answer(request, path, target=path, is_bare=True)
                 resource = answer.resource
                 if answer.status == 200 and resource is not None and resource.body is not None:
-                    self._metrics.answered(200)
-                    kind = resource.content_type
-                    return self._public.personal(request, path, resource.body, kind)
+                    response = self._public.for_client(
+                        request, path, partial(self._library.for_client, resource.path)
+                    )
+                    self._metrics.answered(response.status)
+                    return response
             else:
                 answer = await self._answer(request, path)
             try:

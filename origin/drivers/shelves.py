@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from nearcast.messages import TitleEntry
@@ -10,6 +11,8 @@ from origin.catalog import catalog_of
 from origin.drivers.database import Database
 from origin.drivers.model_store import OnDisk
 from origin.library import FreshnessConfig, Resource, Shelf
+from origin.manifests import Manifest
+from origin.steering.clones import NamedEdge
 
 
 class DiskLibrary:
@@ -26,13 +29,13 @@ class DiskLibrary:
         models: OnDisk,
         freshness: FreshnessConfig,
         *,
-        steering_url: str = "",
+        site_url: str = "",
     ) -> None:
         self._database = database
         self._models = models
         self._media = media
         self._freshness = freshness
-        self._steering_url = steering_url
+        self._site_url = site_url
         self._revision = database.revision()
         self._shelf = self._read()
 
@@ -52,6 +55,10 @@ class DiskLibrary:
         if path.startswith(MODELS_PREFIX):
             return self._models.resource(path)
         return self._shelf.resource(path)
+
+    def for_client(self, path: str, edges: Sequence[NamedEdge]) -> Manifest | None:
+        """The manifest at `path` for a client that is to take these edges, if there is such."""
+        return self._shelf.for_client(path, edges)
 
     def has_loaded(self, path: str) -> bool:
         """Whether `resource(path)` will answer without reading the database."""
@@ -80,5 +87,5 @@ class DiskLibrary:
             catalog_of((line.entry, line.edition_no) for line in lines),
             self._database.title,
             freshness=self._freshness,
-            steering_url=self._steering_url,
+            site_url=self._site_url,
         )

@@ -3,7 +3,6 @@
 server      Steering: answers and explanations
 asked       what manifests put into the URL that players ask
 clones      an edge as players are told of it
-personal    a manifest for one client, which lists its edges
 ranking     which edges may be offered to one client for a title
 rules       what puts one before another: a table
 throughput  what clients of a network measured at edges

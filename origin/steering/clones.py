@@ -19,6 +19,7 @@ comes twice, as a clone of either pathway. Who knows both has made the clone whe
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from nearcast.steering import HOME_PATHWAY, PathwayClone, UriReplacement
@@ -26,6 +27,13 @@ from origin.catalog import PLAYLIST_NAME, media_path
 from origin.steering.asked import Asked
 
 _PORTS = {"http": 80, "https": 443}
+
+
+class NamedEdge(NamedTuple):
+    """As a manifest for one client lists it."""
+
+    id: str
+    url: str
 
 
 def clones_of(

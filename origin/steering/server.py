@@ -37,12 +37,11 @@ from origin.steering.asked import (
     write_asked,
 )
 from origin.steering.choice import moved, noted, pathways_used
-from origin.steering.clones import clones_of
+from origin.steering.clones import NamedEdge, clones_of
 from origin.steering.explanation import EdgePlace, place_of, why
 from origin.steering.moves import MOVES, Place
 from origin.steering.networks import Group, Nearness, Networks
 from origin.steering.pace import TTL_S, Pace
-from origin.steering.personal import NamedEdge
 from origin.steering.ranking import LOOKED_AT, Wish, candidates, looked_at, unusable
 from origin.steering.rules import Candidate
 from origin.steering.throughput import NetworkThroughput

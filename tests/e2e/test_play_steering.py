@@ -4,11 +4,13 @@ dead edge, and with a steering server that is down."""
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -277,3 +279,30 @@ def test_title_plays_without_the_steering_server_and_with_a_dead_edge_offered_fi
     assert segments_by(steered) == {"two": 16}, "asked before the start: it never began at home"
     assert steered["startup_s"] < 4.0, "a dead edge is not waited for"
     assert steered["failure_count"] >= 1
+
+
+def test_manifests_for_a_client_lead_to_everybodys_where_nobody_ranks_edges(
+    origin_url: str,
+) -> None:
+    """This origin has no control plane."""
+
+    def redirects() -> float:
+        with urllib.request.urlopen(f"{origin_url}/metrics", timeout=LIMIT_S) as answer:
+            lines = answer.read().decode().splitlines()
+        name = 'nearcast_origin_requests_total{status="3xx"} '
+        return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+    before = redirects()
+    for name in FORMATS:
+        connection = http.client.HTTPConnection(urlsplit(origin_url).netloc, timeout=LIMIT_S)
+        with contextlib.closing(connection):
+            connection.request("GET", f"/v1/play/{TITLE}/{name}")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (307, b"")
+            assert answer.headers["location"] == f"/media/{TITLE}/{name}"
+            assert answer.headers["cache-control"] == "no-store"
+            assert answer.headers["access-control-allow-origin"] == "*"
+        with urllib.request.urlopen(f"{origin_url}/v1/play/{TITLE}/{name}", timeout=LIMIT_S) as led:
+            assert led.url == f"{origin_url}/media/{TITLE}/{name}"
+            assert b"_origin" in led.read()
+    assert redirects() == before + 4

@@ -287,7 +287,7 @@ def test_the_page_for_people_escapes_names(core: OriginCore) -> None:
 
 def test_steering_puts_the_title_into_the_url_and_changes_the_etag() -> None:
     title, url = make_title(), "https://o.test:8443"
-    plain, steered = (OriginCore(MemoryLibrary([title], steering_url=each)) for each in ("", url))
+    plain, steered = (OriginCore(MemoryLibrary([title], site_url=each)) for each in ("", url))
     etags: dict[str, tuple[str, str]] = {}
     for name in ("manifest.mpd", "master.m3u8", "216p/playlist.m3u8"):
         one, two = get(plain, f"/media/tide/{name}"), get(steered, f"/media/tide/{name}")

@@ -6,7 +6,9 @@ import pytest
 from msgspec import structs
 
 from nearcast.manifests import (
+    HOME,
     HlsMaster,
+    Pathway,
     read_alternates,
     read_dash_tag,
     read_manifest,
@@ -29,6 +31,10 @@ MEDIA = (
 
 def mpd(inside: str) -> bytes:
     return f"{HEAD}{inside}{MEDIA}".encode()
+
+
+def both(origin_url: str) -> tuple[Pathway, ...]:
+    return HOME, Pathway(id="_origin", url=origin_url)
 
 
 def tag(text: str) -> SteeringTag | None:
@@ -81,7 +87,9 @@ def test_origin_is_a_pathway_of_absolute_urls_wherever_the_manifest_came_from(
     title_of = presentation((1000.0, 2000.0), audio_kbps=64.0)
     there = "https://origin.test/media/film"
     mpd_url, master_url = (f"{BASE}/{name}" for name in ("manifest.mpd", "master.m3u8"))
-    text = write_mpd(title_of, url=mpd_url, steering_url=SERVER, origin_url=f"{there}/manifest.mpd")
+    text = write_mpd(
+        title_of, url=mpd_url, steering_url=SERVER, pathways=both(f"{there}/manifest.mpd")
+    )
     assert f'<BaseURL serviceLocation="_origin">{there}/</BaseURL>' in text
     got = f"{fetched_from}/media/film"
     (bases,) = read_alternates(text.encode(), f"{got}/manifest.mpd")
@@ -90,7 +98,7 @@ def test_origin_is_a_pathway_of_absolute_urls_wherever_the_manifest_came_from(
         (f"{there}/", "_origin"),
     ]
     master = write_master(
-        title_of, url=master_url, steering_url=SERVER, origin_url=f"{there}/master.m3u8"
+        title_of, url=master_url, steering_url=SERVER, pathways=both(f"{there}/master.m3u8")
     )
     found = read_manifest(master.encode(), f"{got}/master.m3u8")
     assert isinstance(found, HlsMaster)
@@ -114,7 +122,10 @@ def test_audio_group_is_called_by_its_pathway() -> None:
     """video.js looks for the group to clone under the name of the base's pathway."""
     title_of = presentation((1000.0,), audio_kbps=(64.0, 128.0))
     master = write_master(
-        title_of, url=f"{BASE}/master.m3u8", steering_url=SERVER, origin_url=f"{BASE}/master.m3u8"
+        title_of,
+        url=f"{BASE}/master.m3u8",
+        steering_url=SERVER,
+        pathways=both(f"{BASE}/master.m3u8"),
     )
     for pathway in ("home", "_origin"):
         lines = [line for line in master.splitlines() if f'PATHWAY-ID="{pathway}"' in line]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from origin.drivers.control.view import View
 from origin.steering import EdgePlace, Steering
-from origin.steering.personal import personal
+from origin.steering.clones import NamedEdge
 
 
 class Players:
@@ -41,12 +41,10 @@ class Players:
             origin_url=self._url,
         )
 
-    def personal(self, client: str, title: str, text: str) -> str | None:
-        """A manifest for this client, made of everybody's."""
-        edges = self.steering.edges_for(
+    def edges_for(self, client: str, title: str) -> tuple[NamedEdge, ...]:
+        return self.steering.edges_for(
             client, title, wall_s=self._wall_s(), now_s=self._now_s(), scheme=self._scheme
         )
-        return personal(text, edges, self._url.rstrip("/"))
 
     def explain(self, client: str, title: str) -> tuple[EdgePlace, ...]:
         return self.steering.explain(

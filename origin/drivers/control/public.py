@@ -1,7 +1,7 @@
 """What players ask of the control plane, on the content listener.
 
     GET  /v1/steering/{title}   content steering, for HLS and DASH alike
-    GET  /v1/play/{title}/...   a manifest for this client (the content listener has its text)
+    GET  /v1/play/{title}/...   a manifest for this client (the content listener writes it)
     POST /v1/cmcd               event reports of players (CMCD version 2)
 
 Answers are for one client at one moment: nobody may keep them. While there is no control plane (it
@@ -22,10 +22,14 @@ from aiohttp import web
 from origin.control.client_address import client_address, networks
 from origin.control.reports import errors_of
 from origin.drivers.control.bodies import BodyRefused, read_body
+from origin.manifests import Manifest
 from origin.steering.asked import STEERING_PREFIX
+from origin.steering.clones import NamedEdge
 
 logger = logging.getLogger(__name__)
 
+PLAY_PREFIX: Final = "/v1/play/"
+"""Followed by what comes after `/media/` for everybody's manifest."""
 COLLECTOR_PATH: Final = "/v1/cmcd"
 REPORT_BYTES_MAX: Final = 64 * 1024
 REPORT_S: Final = 5.0
@@ -52,7 +56,7 @@ class Steers(Protocol):
 
     def steer(self, client: str, title: str, query: str) -> bytes: ...
 
-    def personal(self, client: str, title: str, text: str) -> str | None: ...
+    def edges_for(self, client: str, title: str) -> Sequence[NamedEdge]: ...
 
     def edges_by_host(self) -> dict[str, str]: ...
 
@@ -103,18 +107,21 @@ class Public:
             headers={"content-type": "application/json", **_CORS},
         )
 
-    def personal(
-        self, request: web.BaseRequest, place: str, text: bytes, content_type: str
+    def for_client(
+        self,
+        request: web.BaseRequest,
+        place: str,
+        write: Callable[[Sequence[NamedEdge]], Manifest | None],
     ) -> web.Response:
-        """For this client what is everybody's manifest at `place`: sent there where it is the
-        same for all."""
-        made: str | None = None
+        """What `write` makes of the edges for this client, of everybody's manifest at `place`:
+        sent there where nothing is."""
+        made: Manifest | None = None
         if self.steers is not None:
             title = unquote(place.split("/")[2], errors="replace")
-            made = self.steers.personal(self._client(request), title, text.decode())
+            made = write(self.steers.edges_for(self._client(request), title))
         if made is None:
             return web.Response(status=307, headers={"location": place, **_CORS})
-        return web.Response(body=made.encode(), headers={"content-type": content_type, **_CORS})
+        return web.Response(body=made.text, headers={"content-type": made.content_type, **_CORS})
 
     def _client(self, request: web.BaseRequest) -> str:
         return client_address(
