@@ -1,11 +1,19 @@
-"""Options by which commands find a running origin."""
+"""How commands find a running origin.
+
+A command takes a `Place` first and is decorated with `asks`, which gives it the options of `_place`
+before `--json`. Another option for all of them is a parameter there.
+"""
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec, get_type_hints
 
+import msgspec
 import typer
 
 from nearcast.errors import InputError
@@ -31,13 +39,59 @@ CaFile = Annotated[
 ]
 
 
-def client(
-    library: Path, admin: str | None, token_file: Path | None, ca: Path | None = None
-) -> AdminClient:
-    """Of the origin of `library`, unless told otherwise. Raises InputError, ConfigError."""
+Arguments = ParamSpec("Arguments")
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the origin is, as the command line says it."""
+
+    library: Path = LIBRARY_DEFAULT
+    admin: str | None = None
+    token_file: Path | None = None
+    ca: Path | None = None
+
+
+def _place(
+    library: Library = LIBRARY_DEFAULT,
+    admin: AdminUrl = None,
+    token_file: TokenFile = None,
+    ca: CaFile = None,
+) -> Place:
+    return Place(library=library, admin=admin, token_file=token_file, ca=ca)
+
+
+def asks(command: Callable[Concatenate[Place, Arguments], None]) -> Callable[..., None]:
+    """On the command line it has the options of `_place` instead of its first parameter."""
+    _, *own = _parameters(command)
+    options = _parameters(_place)
+    at = next((at for at, one in enumerate(own) if one.name == "json_file"), len(own))
+    shown = [*own[:at], *options, *own[at:]]
+
+    @wraps(command)
+    def run(*args: Arguments.args, **given: Arguments.kwargs) -> None:
+        chosen: dict[str, Any] = {one.name: given.pop(one.name) for one in options}
+        command(_place(**chosen), *args, **given)
+
+    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in shown}
+    return run
+
+
+def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
+    """With what their annotations mean, wherever they are looked at."""
+    hints = get_type_hints(function, include_extras=True)
+    return [
+        one.replace(annotation=hints[one.name])
+        for one in inspect.signature(function).parameters.values()
+    ]
+
+
+def client(place: Place) -> AdminClient:
+    """Of the origin of its library, unless told otherwise. Raises InputError, ConfigError."""
     from origin.drivers.control.client import AdminClient
     from origin.drivers.control.token_file import TOKEN_FILE, URL_FILE
 
+    library, admin = place.library, place.admin
     shown: Path | None = None
     if admin is None:
         file = library / URL_FILE
@@ -48,8 +102,8 @@ def client(
                 f"no origin has run on {library} (there is no {file}); name its folder with "
                 "--library, or its admin port with --admin and --token-file"
             ) from error
-        shown = Path(certificate) if certificate and ca is None else None
-    return AdminClient(admin, token_file or library / TOKEN_FILE, ca=ca, shown=shown)
+        shown = Path(certificate) if certificate and place.ca is None else None
+    return AdminClient(admin, place.token_file or library / TOKEN_FILE, ca=place.ca, shown=shown)
 
 
 def duration_s(text: str) -> float:

@@ -12,15 +12,7 @@ import typer
 
 from nearcast.errors import InputError
 from nearcast.json_file import JsonFile, check_json_file, write_json
-from origin.commands.asking import (
-    LIBRARY_DEFAULT,
-    AdminUrl,
-    CaFile,
-    Library,
-    TokenFile,
-    client,
-    duration_s,
-)
+from origin.commands.asking import Place, asks, client, duration_s
 
 if TYPE_CHECKING:
     from nearcast.fleet import Duty
@@ -40,12 +32,10 @@ Edge = Annotated[str, typer.Argument(metavar="EDGE", help="The edge's name.")]
 
 
 @fleet_app.command("list", epilog="Example: nearcast origin fleet list --watch")
+@asks
 def list_edges(
+    place: Place,
     watch: Annotated[bool, typer.Option("--watch", help="Again each 2 s, until Ctrl-C.")] = False,
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Show the edges: state, last heartbeat, load, hit ratio and origin traffic of the last minute,
@@ -54,7 +44,7 @@ def list_edges(
     from origin.control.api import EdgeList
 
     check_json_file(json_file)
-    origin = client(library, admin, token_file, ca)
+    origin = client(place)
     while True:
         fleet = origin.get("/edges", EdgeList)
         if watch:
@@ -68,15 +58,13 @@ def list_edges(
 
 
 @fleet_app.command(epilog="Example: nearcast origin fleet enrol ams-1 --valid 2h")
+@asks
 def enrol(
+    place: Place,
     edge: Edge,
     valid: Annotated[str, typer.Option(help="How long the token is good: 90s, 30m, 2h, 7d.")] = (
         "1h"
     ),
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Make a token with which one edge may join, once. It is shown this once."""
@@ -84,7 +72,7 @@ def enrol(
 
     check_json_file(json_file)
     wanted = Invitation(edge=_checked(edge), valid_s=duration_s(valid))
-    made = client(library, admin, token_file, ca).post("/enrolments", wanted, Invited)
+    made = client(place).post("/enrolments", wanted, Invited)
     until = datetime.fromtimestamp(made.until_wall_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
     typer.echo(made.token)
     typer.echo(
@@ -96,39 +84,37 @@ def enrol(
 
 
 @fleet_app.command(epilog="Example: nearcast origin fleet drain ams-1")
+@asks
 def drain(
+    place: Place,
     edge: Edge,
     undo: Annotated[bool, typer.Option("--undo", help="Put it to work again.")] = False,
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Send an edge no new players; who watches goes on, planned bytes stay."""
     duty: Duty = "active" if undo else "draining"
-    _say(_set_duty(edge, duty, library, admin, token_file, ca), json_file)
+    _say(_set_duty(place, edge, duty), json_file)
 
 
 @fleet_app.command(epilog="Example: nearcast origin fleet maintenance ams-1")
+@asks
 def maintenance(
+    place: Place,
     edge: Edge,
     undo: Annotated[bool, typer.Option("--undo", help="Put it to work again.")] = False,
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Take an edge out of service: no players, no fills, and its silence is no alarm."""
     duty: Duty = "active" if undo else "maintenance"
-    _say(_set_duty(edge, duty, library, admin, token_file, ca), json_file)
+    _say(_set_duty(place, edge, duty), json_file)
 
 
 @fleet_app.command(
     "set", epilog="Example: nearcast origin fleet set ams-1 --time-zone Europe/Berlin"
 )
+@asks
 def set_profile(
+    place: Place,
     edge: Edge,
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="Where players and other edges reach it.")
@@ -155,10 +141,6 @@ def set_profile(
         float | None,
         typer.Option(metavar="HOURS", help="Instead: of their clocks to UTC, all the year."),
     ] = None,
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Change what an edge said of itself when it enrolled; what is not named stays. Players follow
@@ -180,19 +162,17 @@ def set_profile(
         utc_offset_h=utc_offset,
     )
     path = f"/edges/{part(_checked(edge))}/profile"
-    now = client(library, admin, token_file, ca).post(path, wanted, ProfileNow)
+    now = client(place).post(path, wanted, ProfileNow)
     for line in profile_lines(now.edge, now.profile):
         typer.echo(line)
     write_json(json_file, now)
 
 
 @fleet_app.command(epilog="Example: nearcast origin fleet revoke ams-1")
+@asks
 def revoke(
+    place: Place,
     edge: Edge,
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Take an edge out of the fleet: its certificate ends at once. It may enrol anew."""
@@ -202,37 +182,28 @@ def revoke(
     from origin.drivers.control.client import part
 
     check_json_file(json_file)
-    content = client(library, admin, token_file, ca).delete(f"/edges/{part(_checked(edge))}")
+    content = client(place).delete(f"/edges/{part(_checked(edge))}")
     _say(msgspec.json.decode(content, type=Changed), json_file)
 
 
 @fleet_app.command(epilog="Example: nearcast origin fleet forget ams-1")
+@asks
 def forget(
+    place: Place,
     edge: Edge,
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
 ) -> None:
     """Remove a revoked edge from the list, with what was heard of it."""
     from origin.drivers.control.client import part
 
-    client(library, admin, token_file, ca).delete(f"/edges/{part(_checked(edge))}/record")
+    client(place).delete(f"/edges/{part(_checked(edge))}/record")
     typer.echo(f"{edge}: forgotten")
 
 
-def _set_duty(
-    edge: str,
-    duty: Duty,
-    library: Path,
-    admin: str | None,
-    token_file: Path | None,
-    ca: Path | None,
-) -> Changed:
+def _set_duty(place: Place, edge: str, duty: Duty) -> Changed:
     from origin.control.api import Changed, DutyWanted
     from origin.drivers.control.client import part
 
-    origin = client(library, admin, token_file, ca)
+    origin = client(place)
     return origin.post(f"/edges/{part(_checked(edge))}/duty", DutyWanted(duty=duty), Changed)
 
 

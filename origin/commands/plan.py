@@ -8,7 +8,7 @@ import typer
 
 from nearcast.errors import InputError
 from nearcast.json_file import JsonFile, check_json_file, write_json
-from origin.commands.asking import LIBRARY_DEFAULT, AdminUrl, CaFile, Library, TokenFile, client
+from origin.commands.asking import Place, asks, client
 
 if TYPE_CHECKING:
     from origin.drivers.control.client import AdminClient
@@ -28,15 +28,13 @@ PlanId = Annotated[
 
 
 @plan_app.command(epilog="Example: nearcast origin plan show current")
+@asks
 def show(
+    place: Place,
     plan: Annotated[
         str | None,
         typer.Argument(metavar="ID", help="One plan, or `current`; left out: all of them."),
     ] = None,
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Show the plans there are, or what one wants of each edge."""
@@ -45,7 +43,7 @@ def show(
     from origin.drivers.control.client import part
 
     check_json_file(json_file)
-    origin = client(library, admin, token_file, ca)
+    origin = client(place)
     if plan is None:
         plans = origin.get("/plans", PlanList)
         lines = list_lines(plans.plans) if plans.plans else iter(("no plan was made yet",))
@@ -59,11 +57,9 @@ def show(
 
 
 @plan_app.command(epilog="Example: nearcast origin plan make --json plan.json")
+@asks
 def make(
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
+    place: Place,
     json_file: JsonFile = None,
 ) -> None:
     """Make a plan now, from what edges reported so far. It is only proposed: see diff, apply."""
@@ -72,21 +68,17 @@ def make(
     from origin.drivers.control.client import WORK_ANSWER_S
 
     check_json_file(json_file)
-    made = client(library, admin, token_file, ca).post(
-        "/plans", {}, PlanRow, answer_s=WORK_ANSWER_S
-    )
+    made = client(place).post("/plans", {}, PlanRow, answer_s=WORK_ANSWER_S)
     for line in list_lines((made,)):
         typer.echo(line)
     write_json(json_file, made)
 
 
 @plan_app.command(epilog="Example: nearcast origin plan diff 3f2a")
+@asks
 def diff(
+    place: Place,
     plan: PlanId = None,
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Show what a plan would change against the one in force."""
@@ -95,7 +87,7 @@ def diff(
     from origin.placement.diff import PlanDiff
 
     check_json_file(json_file)
-    origin = client(library, admin, token_file, ca)
+    origin = client(place)
     name = plan or _newest(origin)
     found = origin.get(f"/plans/{part(name)}/diff", PlanDiff)
     for line in diff_lines(found):
@@ -104,12 +96,10 @@ def diff(
 
 
 @plan_app.command(epilog="Example: nearcast origin plan apply 3f2a")
+@asks
 def apply(
+    place: Place,
     plan: PlanId = None,
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Put a plan in force: edges have it within seconds, and fetch in their windows."""
@@ -117,7 +107,7 @@ def apply(
     from origin.drivers.control.client import part
 
     check_json_file(json_file)
-    origin = client(library, admin, token_file, ca)
+    origin = client(place)
     name = plan or _newest(origin)
     applied = origin.post(f"/plans/{part(name)}/apply", {}, PlanRow)
     typer.echo(f"plan {applied.plan_id[:12]} is in force for {applied.edge_count} edges")
@@ -125,15 +115,13 @@ def apply(
 
 
 @plan_app.command(epilog="Example: nearcast origin plan explain ams-1 harbour-s01e02")
+@asks
 def explain(
+    place: Place,
     edge: Annotated[str, typer.Argument(metavar="EDGE", help="The edge's name.")],
     title: Annotated[str, typer.Argument(metavar="TITLE", help="The title's id.")],
     rendition: Annotated[str, typer.Option(help="One rendition; left out: all.")] = "",
     plan: Annotated[str, typer.Option("--plan", metavar="ID", help="Another plan.")] = "current",
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Say why a title is, or is not, planned for an edge. Forecasts anew, which takes seconds."""
@@ -142,7 +130,7 @@ def explain(
     from origin.drivers.control.client import WORK_ANSWER_S, part
 
     check_json_file(json_file)
-    answer = client(library, admin, token_file, ca).get(
+    answer = client(place).get(
         f"/plans/{part(plan)}/explain",
         ExplainAnswer,
         answer_s=WORK_ANSWER_S,

@@ -8,15 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from nearcast.json_file import JsonFile, check_json_file, write_json
-from origin.commands.asking import (
-    LIBRARY_DEFAULT,
-    AdminUrl,
-    CaFile,
-    Library,
-    TokenFile,
-    client,
-    duration_s,
-)
+from origin.commands.asking import Place, asks, client, duration_s
 
 token_app = typer.Typer(
     add_completion=False,
@@ -30,17 +22,15 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose token: it stand
 
 
 @token_app.command(epilog="Example: nearcast origin token add anna --role operator --valid 365d")
+@asks
 def add(
+    place: Place,
     name: Name,
     role: Annotated[
         Literal["viewer", "operator", "admin"],
         typer.Option(help="viewer reads; operator also drains edges and applies plans; admin all."),
     ] = "viewer",
     valid: Annotated[str, typer.Option(help="How long it is good: 2h, 30d.")] = "365d",
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Make a token. It is shown this once."""
@@ -48,25 +38,23 @@ def add(
 
     check_json_file(json_file)
     wanted = TokenWanted(name=name, role=role, valid_s=duration_s(valid))
-    made = client(library, admin, token_file, ca).post("/tokens", wanted, TokenMade)
+    made = client(place).post("/tokens", wanted, TokenMade)
     typer.echo(made.token)
     typer.echo(f"{made.name}: {made.role} until {_day(made.until_wall_s)}", err=True)
     write_json(json_file, made)
 
 
 @token_app.command("list", epilog="Example: nearcast origin token list")
+@asks
 def list_tokens(
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
+    place: Place,
     json_file: JsonFile = None,
 ) -> None:
     """Show whose tokens there are."""
     from origin.control.api import TokenList
 
     check_json_file(json_file)
-    found = client(library, admin, token_file, ca).get("/tokens", TokenList)
+    found = client(place).get("/tokens", TokenList)
     for one in found.tokens:
         state = "revoked" if one.is_revoked else f"until {_day(one.until_wall_s)}"
         typer.echo(f"{one.name:<40} {one.role:<10} {state}")
@@ -74,19 +62,17 @@ def list_tokens(
 
 
 @token_app.command(epilog="Example: nearcast origin token revoke screen")
+@asks
 def revoke(
+    place: Place,
     name: Name,
-    library: Library = LIBRARY_DEFAULT,
-    admin: AdminUrl = None,
-    token_file: TokenFile = None,
-    ca: CaFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """End a token at once."""
     from origin.drivers.control.client import part
 
     check_json_file(json_file)
-    client(library, admin, token_file, ca).delete(f"/tokens/{part(name)}")
+    client(place).delete(f"/tokens/{part(name)}")
     typer.echo(f"{name}: revoked")
     write_json(json_file, {"revoked": name})
 

@@ -14,7 +14,7 @@ import pytest
 
 from nearcast.errors import ConfigError, InputError
 from nearcast.server_tls import ServerTls
-from origin.commands.asking import client
+from origin.commands.asking import Place, client
 from origin.control.api import FleetTotals
 from tests.certificates import Authority, Pair, needs_openssl
 from tests.fleet_world import LIMIT_S, ControlOrigin, empty_library
@@ -38,6 +38,10 @@ def shown(origin: ControlOrigin) -> bytes:
     return ssl.PEM_cert_to_DER_cert(pem)
 
 
+def at(origin: ControlOrigin, ca: Path | None) -> Place:
+    return Place(admin=origin.admin_url, token_file=origin.token_file, ca=ca)
+
+
 def der(file: Path) -> bytes:
     return ssl.PEM_cert_to_DER_cert(file.read_text())
 
@@ -49,15 +53,17 @@ def test_who_trusts_the_admin_port_and_what_a_renewal_changes(tmp_path: Path) ->
     with ControlOrigin(library, *settings(pair)) as origin:
         assert origin.admin_url.startswith("https://")
         # On this machine by the origin's folder alone; elsewhere by who signed it.
-        assert client(library, None, None).get("/fleet", FleetTotals).edge_count == 0
-        by_authority = client(library, origin.admin_url, origin.token_file, authority.file)
+        assert client(Place(library=library)).get("/fleet", FleetTotals).edge_count == 0
+        by_authority = client(at(origin, authority.file))
         assert by_authority.get("/fleet", FleetTotals).edge_count == 0
         for ca in (None, stranger.file):
             with pytest.raises(InputError, match="--ca FILE"):
-                client(library, origin.admin_url, origin.token_file, ca).get("/fleet", FleetTotals)
+                client(at(origin, ca)).get("/fleet", FleetTotals)
         with pytest.raises(ConfigError, match="cannot read certificates"):
-            client(library, origin.admin_url, origin.token_file, tmp_path / "none.pem")
-        plain = client(library, origin.admin_url.replace("https:", "http:"), origin.token_file)
+            client(at(origin, tmp_path / "none.pem"))
+        plain = client(
+            Place(admin=origin.admin_url.replace("https:", "http:"), token_file=origin.token_file)
+        )
         with pytest.raises(InputError, match="http or https"):
             plain.get("/fleet", FleetTotals)
 
@@ -80,7 +86,7 @@ def test_who_trusts_the_admin_port_and_what_a_renewal_changes(tmp_path: Path) ->
         origin.process.send_signal(signal.SIGHUP)
         origin.wait_for(lambda: shown(origin) == der(other.certificate), "the new one")
         # Whose name it is does not matter to who reads the origin's own folder.
-        assert client(library, None, None).get("/fleet", FleetTotals).edge_count == 0
+        assert client(Place(library=library)).get("/fleet", FleetTotals).edge_count == 0
 
 
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
