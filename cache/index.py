@@ -1,7 +1,7 @@
-"""What is resident, where, and what has to go: the only place that counts bytes.
+"""What is resident, where, and what has to go: the only place that counts the store's bytes.
 
 Two tiers. The *disk* tier is the store: every resident object is there. The *memory* tier holds
-copies of the objects used last, by an LRU of its own (cache.memory), which nobody else asks.
+copies of the objects used last, by an LRU of its own (cache.memory), which counts their bytes.
 
 A resident object is in one of three segments of the disk tier:
 
@@ -101,7 +101,6 @@ class Index:
         self._expiries = Expiries()
         """Of the prefetched segment."""
         self._memory = MemoryTier(config.memory_capacity_bytes, config.memory_object_bytes_max)
-        self._copies = self._memory.copies
         self.prefetch_used_bytes = 0
         """Prefetched bytes that were asked for while resident."""
         self.prefetch_wasted_bytes = 0
@@ -143,7 +142,7 @@ class Index:
         return min(share_bytes, self.config.capacity_bytes - self.pinned_bytes)
 
     def is_in_memory(self, object_id: str) -> bool:
-        return object_id in self._copies
+        return self._memory.holds(object_id)
 
     def segment(self, object_id: str) -> Segment | None:
         entry = self._entries.get(object_id)
@@ -297,8 +296,8 @@ class Index:
             self._join_main(object_id, entry)
         elif entry.segment == "main":
             self._policy.hit(object_id)
-        if object_id in self._copies:
-            self._copies.move_to_end(object_id)
+        if self._memory.holds(object_id):
+            self._memory.touch(object_id)
             return Use(prefetched_bytes=used_bytes) if used_bytes else UNCHANGED
         unloaded = self._memory.load(object_id, entry.size_bytes)
         if unloaded is None and not used_bytes:
