@@ -79,7 +79,7 @@ class Bodies:
                 verify_every=verify_every,
                 on_lost=self._lost,
             )
-        self._fills = fills = FillBodies(
+        self.fills = FillBodies(
             store,
             self._thread,
             reads=self._reads,
@@ -88,8 +88,7 @@ class Bodies:
             memory_object_bytes_max=memory_object_bytes_max,
             tell=tell,
         )
-        self.begin, self.fill, self.end = fills.begin, fills.get, fills.end
-        self.stream_only = fills.stream_only
+        """Of what is fetched, until it is committed."""
 
     @property
     def queued_bytes(self) -> int:
@@ -106,7 +105,7 @@ class Bodies:
     def commit(self, effect: Commit) -> None:
         stored = effect.stored
         object_id = stored.object_id
-        body = self._fills.take(effect.fill_id)
+        body = self.fills.take(effect.fill_id)
         if body is None or not body.is_complete:
             self._lost(object_id, "the fill has ended before it was stored")
             return
@@ -148,7 +147,7 @@ class Bodies:
 
     def _uncommitted(self, object_id: str, detail: str) -> None:
         self._committing.pop(object_id, None)
-        self._copies.lost(object_id)
+        self._copies.drop(object_id)
         self._lost(object_id, detail)
 
     def _flushed(self, flushed: Flushed) -> None:
@@ -300,7 +299,7 @@ class Bodies:
 
     async def close(self) -> None:
         """Finish what is being written, let the store go."""
-        self._fills.end_all()
+        self.fills.end_all()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -38,10 +38,6 @@ class MemoryCopies:
         """It ought to be in RAM, and is only in its file as long as nobody needs it here."""
         self._uncopied.add(object_id)
 
-    def lost(self, object_id: str) -> None:
-        """It turned out that it is not stored."""
-        self._contents.pop(object_id, None)
-
     def drop(self, object_id: str) -> None:
         """It has no place here any more."""
         self._contents.pop(object_id, None)
@@ -58,8 +54,7 @@ class MemoryCopies:
         """Somebody needs it here, if it is one of those that were put off."""
         if object_id in self._uncopied:
             self._uncopied.discard(object_id)
-            self._loading.add(object_id)
-            self._spawn(self._load(object_id))
+            self.load(object_id)
 
     async def _load(self, object_id: str) -> None:
         content = await self._read(object_id)

@@ -141,7 +141,7 @@ def test_stored_body_is_let_go_without_the_garbage_collector(tmp_path: Path) -> 
         store = DiskStore(tmp_path)
         store.open()
         bodies = Bodies(store, lambda event: None, memory_object_bytes_max=0)
-        body = bodies.begin(1)
+        body = bodies.fills.begin(1)
         for _ in range(20):  # more than a batch, so that its spool reports what is written
             body.append(CHUNK)
         body.finish()
@@ -197,7 +197,7 @@ def test_large_object_is_copied_to_memory_once_its_file_cannot_be_sent_from(
         store.open()
         bodies = Bodies(store, lambda event: None, memory_object_bytes_max=0)
         for fill_id, object_id in ((1, OBJECT_ID), (2, "f" * 32)):
-            body = bodies.begin(fill_id)
+            body = bodies.fills.begin(fill_id)
             for _ in range(20):
                 body.append(CHUNK)
             body.finish()
@@ -229,7 +229,7 @@ def test_committed_object_is_served_before_during_and_after_its_way_to_disk(
         store = DiskStore(tmp_path / "store")
         store.open()
         bodies = Bodies(store, events.append, memory_object_bytes_max=0)
-        body = bodies.begin(1)
+        body = bodies.fills.begin(1)
         reader = body.reader()
         for _ in range(200):
             body.append(CHUNK)

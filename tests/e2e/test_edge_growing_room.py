@@ -29,9 +29,9 @@ def test_passing_bodies_share_one_budget_and_each_has_its_floor() -> None:
         )
         readers, held = [], 0
         for fill_id in range(60):
-            body = bodies.begin(fill_id)
+            body = bodies.fills.begin(fill_id)
             readers.append(body.reader())
-            bodies.stream_only(StreamOnly(fill_id=fill_id))
+            bodies.fills.stream_only(StreamOnly(fill_id=fill_id))
             while body.has_room:
                 body.append(CHUNK)
             assert FLOOR_BYTES <= body.size_bytes <= WINDOW
@@ -40,11 +40,11 @@ def test_passing_bodies_share_one_budget_and_each_has_its_floor() -> None:
         for fill_id, reader in enumerate(readers):
             while reader.take(1 << 20):
                 pass
-            bodies.end(fill_id)
+            bodies.fills.end(fill_id)
             reader.close()
         readers.clear()
         del body, reader
-        alone = bodies.begin(99)
+        alone = bodies.fills.begin(99)
         alone.reader()
         alone.become_passing()
         while alone.has_room:
@@ -67,14 +67,14 @@ def test_bodies_to_be_kept_in_memory_are_not_once_they_are_too_many() -> None:
         )
         readers = []
         for fill_id in range(12):
-            body = bodies.begin(fill_id)
+            body = bodies.fills.begin(fill_id)
             readers.append(body.reader())
             for _ in range(10 * FLOOR_BYTES // len(CHUNK)):
                 if body.has_room:
                     body.append(CHUNK)
         given_up = [event.fill_id for event in told if isinstance(event, FillFailed)]
         assert given_up == [7, 8, 9, 10, 11]
-        assert bodies.fill(6).whole() is not None  # type: ignore[union-attr]
+        assert bodies.fills.get(6).whole() is not None  # type: ignore[union-attr]
         assert sum(reader.growing.size_bytes for reader in readers) <= 2 * BUDGET + 12 * (
             FLOOR_BYTES + len(CHUNK)
         )
@@ -91,7 +91,7 @@ def test_what_is_on_disk_leaves_memory_when_others_need_the_room(tmp_path: Path)
         bodies = Bodies(
             store, lambda event: None, memory_object_bytes_max=0, growing_bytes_max=BUDGET
         )
-        bodies_begun = [bodies.begin(fill_id) for fill_id in range(20)]
+        bodies_begun = [bodies.fills.begin(fill_id) for fill_id in range(20)]
         for body in bodies_begun:
             for _ in range(4 << 20 >> 16):
                 body.append(CHUNK)

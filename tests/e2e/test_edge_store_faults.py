@@ -50,7 +50,7 @@ class World:
         content = body_of(object_id) if body is None else body
         stored = described(object_id, content)
         self._fill_id += 1
-        growing = self.bodies.begin(self._fill_id)
+        growing = self.bodies.fills.begin(self._fill_id)
         reader = growing.reader()
         for first in range(0, len(content), 100_000):
             growing.append(content[first : first + 100_000])
@@ -63,7 +63,7 @@ class World:
         assert got == content  # whatever the disk does
         failed = [one for one in self.events if isinstance(one, FillFailed)]
         if any(one.fill_id == self._fill_id for one in failed):
-            self.bodies.end(self._fill_id)
+            self.bodies.fills.end(self._fill_id)
             return None
         self.bodies.commit(Commit(fill_id=self._fill_id, stored=stored, in_memory=False))
         await self.settled()

@@ -82,7 +82,7 @@ def test_bodies_are_right_while_others_come_and_go_and_nothing_stays_behind(
         assert bodies.health.damaged_count == 0
         assert bodies.queued_bytes == 0
         assert bodies.is_settled
-        assert not bodies._fills
+        assert not bodies.fills
         await bodies.close()
         used = sum(path.stat().st_blocks * 512 for path in (tmp_path / "store/bodies").iterdir())
         pages = sum(-(-len(body_of(name)) // 4096) + 2 for name in kept)

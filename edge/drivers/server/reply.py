@@ -146,7 +146,7 @@ class Reply:
             self._send_body(head, body, size_bytes)
 
     def _send_fill(self, effect: ServeFill) -> None:
-        growing = self._server.bodies.fill(effect.fill_id)
+        growing = self._server.bodies.fills.get(effect.fill_id)
         if growing is None:
             self._is_missing()
             return

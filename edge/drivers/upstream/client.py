@@ -118,14 +118,14 @@ class Upstream:
 
     def start(self, effect: StartFill) -> None:
         fill_id = effect.fill_id
-        body = self._bodies.begin(fill_id)
+        body = self._bodies.fills.begin(fill_id)
         beginning = None
         if effect.continues is not None:
             beginning = Beginning(effect.continues, self._bodies, body, self._spawn)
         fetch = Fetch(
             effect,
             body,
-            bodies=self._bodies,
+            fill_bodies=self._bodies.fills,
             tell=self._tell,
             on_over=self._over,
             beginning=beginning,
@@ -154,7 +154,7 @@ class Upstream:
         if fetch is not None:
             fetch.cancel()
         else:
-            self._bodies.end(effect.fill_id)
+            self._bodies.fills.end(effect.fill_id)
 
     def set_priority(self, effect: SetFillPriority) -> None:
         """Its connection stays what it is, but for its buffer."""

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Final
 
 from cache.http.headers import get_one
-from edge.drivers.bodies import Bodies
+from edge.drivers.fill_bodies import FillBodies
 from edge.drivers.growing import GrowingBody
 from edge.drivers.upstream.beginning import Beginning
 from edge.drivers.upstream.connection import Connection
@@ -52,7 +52,7 @@ class Fetch:
         effect: StartFill,
         body: GrowingBody,
         *,
-        bodies: Bodies,
+        fill_bodies: FillBodies,
         tell: Callable[[Event], None],
         on_over: Callable[[int], None],
         beginning: Beginning | None = None,
@@ -67,7 +67,7 @@ class Fetch:
         self._effect = effect
         self._fill_id = effect.fill_id
         self._body = body
-        self._bodies = bodies
+        self._fill_bodies = fill_bodies
         self._tell = tell
         self._on_over = on_over
         self._loop = asyncio.get_running_loop()
@@ -129,7 +129,7 @@ class Fetch:
         self._body.fail("the fetch was given up")
         self._forget_beginning()
         self._let_go()
-        self._bodies.end(self._fill_id)
+        self._fill_bodies.end(self._fill_id)
 
     # -- a customer
 
@@ -150,7 +150,7 @@ class Fetch:
         self._body.fail(detail)
         self._on_over(self._fill_id)
         self._tell(FillFailed(fill_id=self._fill_id, cause=cause, detail=detail))
-        self._bodies.end(self._fill_id)
+        self._fill_bodies.end(self._fill_id)
 
     # -- a receiver
 
