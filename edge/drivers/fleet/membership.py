@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -13,11 +12,11 @@ import msgspec
 import numpy as np
 
 from edge.config import EdgeConfig
+from edge.drivers.fleet.async_folder import AsyncFolder
 from edge.drivers.fleet.client import FleetClient
 from edge.drivers.fleet.enrolment import check_certificate, renew_wall_s, signing_request
 from edge.drivers.fleet.figures import MembershipFigures
 from edge.drivers.fleet.folder import FleetFolder
-from edge.drivers.fleet.keeping import Keeping
 from edge.drivers.fleet.plans import Plans
 from edge.drivers.fleet.prober import Prober
 from edge.drivers.fleet.reports import Node, Reports
@@ -42,7 +41,7 @@ from edge.fleet.events import (
 )
 from edge.fleet.identity import Identity
 from edge.fleet.member import Member
-from edge.fleet.orders import FillsHeld, KeepSpent, PlanFollowed, TimeTold
+from edge.fleet.orders import FillsHeld, KeepSpent, PlacementState, PlanFollowed, TimeTold
 from nearcast.aio import Pump
 from nearcast.clock import Clock
 from nearcast.errors import NearcastError, RemoteProtocolError
@@ -74,7 +73,7 @@ class Membership:
         jitter: np.random.Generator,
     ) -> None:
         """Raises ConfigError when the certificate cannot be used."""
-        self._keeping = Keeping(folder)
+        self._folder = AsyncFolder(folder)
         self._identity = identity
         self._clock = clock
         self._tell = tell
@@ -104,7 +103,7 @@ class Membership:
             identity=lambda: self._identity,
             wall_s=lambda: self._member.time.wall_s(clock.now_s()),
             client=self.client,
-            keeping=self._keeping,
+            folder=self._folder,
             feed=self._pump.feed,
             tell=tell,
         )
@@ -165,7 +164,8 @@ class Membership:
         )
 
     def keep_spent(self, effect: KeepSpent) -> None:
-        self._pump.spawn(self._plans.keep_spent(effect), name="fleet spent")
+        state = PlacementState(plan_id=effect.plan_id, spent_bytes=effect.spent_bytes)
+        self._pump.spawn(self._folder.keep_spent(state), name="fleet spent")
 
     # -- what the member wants
 
@@ -186,8 +186,7 @@ class Membership:
                 self._tell(PlanFollowed(plan=plan, spent_bytes=spent_bytes))
             case KeepOrigins(origins=origins):
                 self._identity = msgspec.structs.replace(self._identity, origins=origins)
-                identity = self._identity
-                keep = self._keeping.try_to(lambda: self._keeping.folder.keep_identity(identity))
+                keep = self._folder.keep_identity(self._identity)
                 self._pump.spawn(keep, name="fleet origins")
             case TakeDuty(duty=duty):
                 logger.warning("fleet.duty now=%s", duty)
@@ -222,12 +221,7 @@ class Membership:
             answer = reply.message(EnrolAnswer)
             check_certificate(identity.edge, identity.key_pem, answer)
             self._identity = renewed = identity.renewed(answer)
-
-            def keep() -> ssl.SSLContext:
-                self._keeping.folder.keep_identity(renewed)
-                return self._keeping.folder.tls(renewed)
-
-            self.client.use(await self._keeping.do(keep))
+            self.client.use(await self._folder.renew(renewed))
         except NearcastError as error:
             logger.warning("fleet.not_renewed cause=%s", error)
             self._pump.feed(RenewalFailed(detail=str(error)))

@@ -7,12 +7,11 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from edge.drivers.fleet.async_folder import AsyncFolder
 from edge.drivers.fleet.client import FleetClient
-from edge.drivers.fleet.keeping import Keeping
 from edge.events import Event, Noticed
 from edge.fleet.events import FetchPlan, MemberEvent, OriginFailed, PlanMissed, PlanRead
 from edge.fleet.identity import Identity
-from edge.fleet.orders import KeepSpent, PlacementState
 from nearcast.errors import PlanError, RemoteProtocolError
 from nearcast.fleet import PLAN_PATH
 from nearcast.placement import PLAN_BYTES_MAX, EdgePlan
@@ -33,7 +32,7 @@ class Plans:
         identity: Callable[[], Identity],
         wall_s: Callable[[], float],
         client: FleetClient,
-        keeping: Keeping,
+        folder: AsyncFolder,
         feed: Callable[[MemberEvent], None],
         tell: Callable[[Event], None],
     ) -> None:
@@ -42,15 +41,13 @@ class Plans:
         self._identity = identity
         self._wall_s = wall_s
         self._client = client
-        self._keeping = keeping
+        self._folder = folder
         self._feed = feed
         self._tell = tell
 
     async def take_up(self) -> bool:
         """The plan that was kept, with what was spent of it. Whether there is one in force."""
-        folder = self._keeping.folder
-        kept = await asyncio.to_thread(folder.plan)
-        spent = await asyncio.to_thread(folder.spent)
+        kept, spent = await self._folder.plan(), await self._folder.spent()
         plan = await self._checked(kept, "the plan that was kept") if kept is not None else None
         if not isinstance(plan, EdgePlan):
             return False
@@ -58,10 +55,6 @@ class Plans:
         spent_bytes = spent.spent_bytes if spent is not None and is_its else 0
         self._feed(PlanRead(plan=plan, spent_bytes=spent_bytes))
         return plan.valid_from_wall_s <= self._wall_s()
-
-    async def keep_spent(self, effect: KeepSpent) -> None:
-        state = PlacementState(plan_id=effect.plan_id, spent_bytes=effect.spent_bytes)
-        await self._keeping.try_to(lambda: self._keeping.folder.keep_spent(state))
 
     async def fetch(self, effect: FetchPlan) -> None:
         plan_id = effect.plan_id
@@ -87,7 +80,7 @@ class Plans:
         if plan.plan_id != plan_id:  # another one came into force meanwhile
             self._feed(PlanMissed(plan_id=plan_id, detail="another plan was given"))
             return
-        await self._keeping.try_to(lambda: self._keeping.folder.keep_plan(reply.body))
+        await self._folder.keep_plan(reply.body)
         self._feed(PlanRead(plan=plan))
 
     async def _checked(self, signed: bytes, what: str) -> EdgePlan | PlanError:
