@@ -44,6 +44,13 @@ class ServerTls:
         self._marks = self._look()
         logger.info("tls.loaded certificate=%s", self.certificate)
 
+    def try_reload(self) -> None:
+        """As `reload`; files that cannot be used are told to the log."""
+        try:
+            self.reload()
+        except ConfigError as error:
+            logger.error("tls.not_loaded cause=%s", error)
+
     def watch(self) -> None:
         """Read the files again whenever they have changed, until `close`."""
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._check)
@@ -57,10 +64,7 @@ class ServerTls:
         marks = self._look()
         if marks != self._marks:
             self._marks = marks
-            try:
-                self.reload()
-            except ConfigError as error:
-                logger.error("tls.not_loaded cause=%s", error)
+            self.try_reload()
         self.watch()
 
     def _look(self) -> tuple[tuple[int, int] | None, ...]:

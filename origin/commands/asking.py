@@ -88,22 +88,16 @@ def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
 
 def client(place: Place) -> AdminClient:
     """Of the origin of its library, unless told otherwise. Raises InputError, ConfigError."""
+    from origin.drivers.control.admin_place import read_place
     from origin.drivers.control.client import AdminClient
-    from origin.drivers.control.token_file import TOKEN_FILE, URL_FILE
+    from origin.drivers.control.token_file import TOKEN_FILE
 
-    library, admin = place.library, place.admin
-    shown: Path | None = None
-    if admin is None:
-        file = library / URL_FILE
-        try:
-            admin, _, certificate = file.read_text(encoding="utf-8").strip().partition("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"no origin has run on {library} (there is no {file}); name its folder with "
-                "--library, or its admin port with --admin and --token-file"
-            ) from error
-        shown = Path(certificate) if certificate and place.ca is None else None
-    return AdminClient(admin, place.token_file or library / TOKEN_FILE, ca=place.ca, shown=shown)
+    token_file = place.token_file or place.library / TOKEN_FILE
+    if place.admin is not None:
+        return AdminClient(place.admin, token_file, ca=place.ca)
+    found = read_place(place.library)
+    shown = Path(found.certificate) if found.certificate and place.ca is None else None
+    return AdminClient(found.url, token_file, ca=place.ca, shown=shown)
 
 
 def duration_s(text: str) -> float:

@@ -7,15 +7,17 @@ import json
 import shutil
 import signal
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from nearcast.errors import ConfigError, InputError
-from nearcast.server_tls import ServerTls
 from origin.commands.asking import Place, client
 from origin.control.api import FleetTotals
+from origin.drivers.control.admin.access_routes import new_token
 from tests.certificates import Authority, Pair, needs_openssl
 from tests.fleet_world import LIMIT_S, ControlOrigin, empty_library
 
@@ -46,12 +48,10 @@ def der(file: Path) -> bytes:
     return ssl.PEM_cert_to_DER_cert(file.read_text())
 
 
-def test_who_trusts_the_admin_port_and_what_a_renewal_changes(tmp_path: Path) -> None:
+def test_who_trusts_the_admin_port(tmp_path: Path) -> None:
     authority, stranger = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
-    pair, other = authority.sign("127.0.0.1"), stranger.sign("origin.example")
     library = empty_library(tmp_path / "library")
-    with ControlOrigin(library, *settings(pair)) as origin:
-        assert origin.admin_url.startswith("https://")
+    with ControlOrigin(library, *settings(authority.sign("127.0.0.1"))) as origin:
         # On this machine by the origin's folder alone; elsewhere by who signed it.
         assert client(Place(library=library)).get("/fleet", FleetTotals).edge_count == 0
         by_authority = client(at(origin, authority.file))
@@ -59,13 +59,11 @@ def test_who_trusts_the_admin_port_and_what_a_renewal_changes(tmp_path: Path) ->
         for ca in (None, stranger.file):
             with pytest.raises(InputError, match="--ca FILE"):
                 client(at(origin, ca)).get("/fleet", FleetTotals)
-        with pytest.raises(ConfigError, match="cannot read certificates"):
-            client(at(origin, tmp_path / "none.pem"))
-        plain = client(
-            Place(admin=origin.admin_url.replace("https:", "http:"), token_file=origin.token_file)
+        plain = Place(
+            admin=origin.admin_url.replace("https:", "http:"), token_file=origin.token_file
         )
         with pytest.raises(InputError, match="http or https"):
-            plain.get("/fleet", FleetTotals)
+            client(plain).get("/fleet", FleetTotals)
 
         # A browser's session stays on TLS.
         place = urlsplit(origin.admin_url)
@@ -77,7 +75,12 @@ def test_who_trusts_the_admin_port_and_what_a_renewal_changes(tmp_path: Path) ->
         assert "; Secure" in (connection.getresponse().getheader("set-cookie") or "")
         connection.close()
 
-        # A pair that does not belong together changes nothing; a good one is shown at once.
+
+def test_a_renewed_certificate_is_shown_once_its_pair_is_whole(tmp_path: Path) -> None:
+    pair = Authority(tmp_path, "ours").sign("127.0.0.1")
+    other = Authority(tmp_path, "theirs").sign("origin.example")
+    library = empty_library(tmp_path / "library")
+    with ControlOrigin(library, *settings(pair)) as origin:
         shutil.copy(other.certificate, pair.certificate)
         origin.process.send_signal(signal.SIGHUP)
         origin.wait_for(lambda: any("tls.not_loaded" in line for line in origin.lines), "a word")
@@ -89,8 +92,29 @@ def test_who_trusts_the_admin_port_and_what_a_renewal_changes(tmp_path: Path) ->
         assert client(Place(library=library)).get("/fleet", FleetTotals).edge_count == 0
 
 
-def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """As it ends the start: Control makes this first of all."""
+def test_a_certificate_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
     file = tmp_path / "none.pem"
-    with pytest.raises(ConfigError, match=r"control\.admin_tls\.certificate .*none\.pem"):
-        ServerTls(str(file), str(file), what="control.admin_tls")
+    library = empty_library(tmp_path / "library")
+    given = [f"--set={each}" for each in settings(Pair(certificate=file, key=file))]
+    command = [sys.executable, "-m", "nearcast", "origin", "serve", "--listen=127.0.0.1:0"]
+    ended = subprocess.run(
+        [*command, f"--library={library}", *given],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "control.admin_tls.certificate" in ended.stderr
+    assert "none.pem" in ended.stderr
+
+
+def test_an_authority_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "admin.token").write_text(new_token())
+    place = Place(
+        admin="https://127.0.0.1:1",
+        token_file=tmp_path / "admin.token",
+        ca=tmp_path / "none.pem",
+    )
+    with pytest.raises(ConfigError, match="cannot read certificates"):
+        client(place)

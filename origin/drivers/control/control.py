@@ -27,8 +27,7 @@ from nearcast.descriptors import raise_descriptor_limit
 from nearcast.errors import ConfigError, InputError, NearcastError
 from nearcast.fleet import Heartbeat
 from nearcast.server_tls import ServerTls
-from nearcast.whole_file import write_whole
-from origin.config import OriginConfig
+from origin.config import AdminTlsConfig, OriginConfig
 from origin.control.access import token_digest
 from origin.drivers.control.admin.access_routes import AccessRoutes, make_token
 from origin.drivers.control.admin.events import EventHub
@@ -38,6 +37,7 @@ from origin.drivers.control.admin.plan_routes import PlanRoutes
 from origin.drivers.control.admin.port import AdminPort
 from origin.drivers.control.admin.series_routes import SeriesRoutes
 from origin.drivers.control.admin.title_routes import Catalogue, TitleRoutes
+from origin.drivers.control.admin_place import AdminPlace, write_place
 from origin.drivers.control.desk import Desk
 from origin.drivers.control.fleet_port import FleetPort, tls_context
 from origin.drivers.control.identities import Identities
@@ -51,7 +51,7 @@ from origin.drivers.control.probes import Prober
 from origin.drivers.control.public import Public
 from origin.drivers.control.series_keeper import SeriesKeeper
 from origin.drivers.control.sync import Sync
-from origin.drivers.control.token_file import TOKEN_FILE, URL_FILE, made_or_read
+from origin.drivers.control.token_file import TOKEN_FILE, made_or_read
 from origin.drivers.control.upkeep import Upkeep
 from origin.drivers.control.view import View
 from origin.drivers.keeper import Keeper
@@ -96,7 +96,6 @@ class Control:
         self._store: ControlStore | None = None
         self._fleet_port: FleetPort | None = None
         self._admin_port: AdminPort | None = None
-        self._admin_tls: ServerTls | None = None
         self._telemetry: TelemetryService | None = None
         self._prober: Prober | None = None
         self._pump: Pump[Event, Effect] | None = None
@@ -116,10 +115,7 @@ class Control:
         """`content` is where the origin's content is. Raises ConfigError, and StateUnavailable
         when the database cannot be reached."""
         config, keeper = self._config, self._keeper
-        if config.admin_tls.certificate:
-            self._admin_tls = ServerTls(
-                config.admin_tls.certificate, config.admin_tls.key, what="control.admin_tls"
-            )
+        admin_tls = _admin_tls(config.admin_tls)
         store = self._store = await ControlStore.open(config.database, self._folder)
         await self._make_token(store)
         identities = self._identities = await Identities.open(store, self._origins)
@@ -133,7 +129,7 @@ class Control:
             identities, store, fleet, pump, self._telemetry, self._heard, self.origin_id
         )
         view = self.view = View(fleet, pump, identities, desk)
-        players = self.players = Players(Steering(fleet), view, config.steering_url)
+        players = self.players = Players(Steering(fleet, site_url=config.steering_url), view)
         planning = self._planning = Planning(self._origin, store, fleet, identities, self._hurry)
         clock = self._plan_clock = PlanClock(config.plan, store, planning, self.origin_id)
         upkeep = self._upkeep = Upkeep(store, self.origin_id)
@@ -160,7 +156,7 @@ class Control:
             WebPage(),
             self._metrics,
             version("nearcast"),
-            self._admin_tls,
+            admin_tls,
         )
         # Edges come when all is known; but which port it is has to be known before that.
         wanted = _wanted(config.fleet_listen, content, FLEET_PORT_ABOVE)
@@ -188,8 +184,8 @@ class Control:
         self._telemetry.start()
         wanted = _wanted(config.admin_listen, content, ADMIN_PORT_ABOVE)
         bound = await _open(self._admin_port.start, config.admin_listen, wanted)
-        self.admin_url = _url("http" if self._admin_tls is None else "https", *bound)
-        self._write_url()
+        self.admin_url = _url("http" if admin_tls is None else "https", *bound)
+        self._write_place()
         for name, work in (
             ("control.sync", sync.run),
             ("control.figures", self._tell),
@@ -230,22 +226,22 @@ class Control:
 
     def reload(self) -> None:
         """What files hold now, as on SIGHUP. What cannot be used changes nothing."""
-        if self._admin_tls is not None:
-            try:
-                self._admin_tls.reload()
-            except ConfigError as error:
-                logger.error("tls.not_loaded cause=%s", error)
+        if self._admin_port is not None:
+            self._admin_port.reload()
 
     # What is made at start
 
-    def _write_url(self) -> None:
+    def _write_place(self) -> None:
         """For commands on this machine, with what is shown there: they trust just that."""
-        tls = self._config.admin_tls.certificate
-        certificate = Path(tls).absolute() if tls else ""
+        certificate = self._config.admin_tls.certificate
+        place = AdminPlace(
+            url=self.admin_url,
+            certificate=str(Path(certificate).absolute()) if certificate else "",
+        )
         try:
-            write_whole(self._folder / URL_FILE, f"{self.admin_url}\n{certificate}\n".encode())
+            write_place(self._folder, place)
         except InputError as error:
-            logger.warning("control.url_not_written detail=%s", error)
+            logger.warning("control.place_not_written detail=%s", error)
 
     async def _make_token(self, store: ControlStore) -> None:
         """See to it that the token in the file opens the door."""
@@ -400,6 +396,13 @@ async def _open(
             shown_address(*bound),
         )  # fmt: skip
         return bound
+
+
+def _admin_tls(config: AdminTlsConfig) -> ServerTls | None:
+    """Before anything else is begun: raises ConfigError when the files cannot be used."""
+    if not config.certificate:
+        return None
+    return ServerTls(config.certificate, config.key, what="control.admin_tls")
 
 
 def _url(scheme: str, host: str, port: int) -> str:

@@ -11,9 +11,6 @@ from origin.control.access import TOKEN_LENGTH_MAX, looks_like_token
 from origin.drivers.control.admin.access_routes import new_token
 
 TOKEN_FILE: Final = "admin.token"
-URL_FILE: Final = "admin.url"
-"""Where the admin port was when the origin of this folder last started, for commands; in a second
-line the certificate that is shown there."""
 
 
 def read_token_file(file: Path) -> str:

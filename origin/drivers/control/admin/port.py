@@ -105,6 +105,11 @@ class AdminPort:
             self._tls.watch()
         return bound
 
+    def reload(self) -> None:
+        """Show the certificate that its files hold now. What cannot be used changes nothing."""
+        if self._tls is not None:
+            self._tls.try_reload()
+
     async def close(self) -> None:
         if self._tls is not None:
             self._tls.close()
