@@ -22,14 +22,14 @@ from edge.drivers.fleet.part import FleetPart
 from edge.drivers.forgetting import Forgetting
 from edge.drivers.home import Home
 from edge.drivers.inference import Inference
+from edge.drivers.live_settings import LiveSettings
 from edge.drivers.manifests import ManifestReader
 from edge.drivers.metrics import DriverFigures, rss_bytes
 from edge.drivers.models import Models
 from edge.drivers.purging import Purging
-from edge.drivers.reloading import Reloading
 from edge.drivers.ring import HitRing
 from edge.drivers.server import EdgeServer
-from edge.drivers.settings import admin_token, local_time, pseudonym_key, taken
+from edge.drivers.settings import admin_token, local_time, node_settings, pseudonym_key
 from edge.drivers.store.disk import DiskStore
 from edge.drivers.titles import TitlesInference
 from edge.drivers.upstream import Upstream
@@ -97,7 +97,7 @@ class EdgeNode:
         recorder: Recorder | None = None,
     ) -> None:
         joined = enrolled(config)
-        config = taken(config, joined)
+        config = node_settings(config, joined)
         self._is_restored = False
         self._clock = clock if clock is not None else SystemClock()
         self._store = DiskStore(Path(config.store)) if config.store is not None else None
@@ -152,15 +152,17 @@ class EdgeNode:
             self.admin,
             Home(self, is_on=config.titles.home_rows),
         )
-        self._reloading = Reloading(
+        self._settings = LiveSettings(
             config,
-            read=(lambda: taken(read_config(), joined)) if read_config is not None else None,
+            read=(lambda: node_settings(read_config(), joined))
+            if read_config is not None
+            else None,
             tell=tell,
             upstream=self._upstream,
             server=self._server,
             admin=self.admin,
         )
-        self.reload = self._reloading.reload
+        self.reload = self._settings.reload
         self._fleet = FleetPart(
             config,
             joined,
@@ -211,7 +213,7 @@ class EdgeNode:
     @property
     def config(self) -> EdgeConfig:
         """The settings that are in force."""
-        return self._reloading.config
+        return self._settings.config
 
     @property
     def failure(self) -> asyncio.Future[None]:
@@ -325,8 +327,8 @@ class EdgeNode:
             store_queued_bytes=self._bodies.queued_bytes,
             upstream_failures=self._upstream.failures,
             process_rss_bytes=rss_bytes(),
-            reload_count=self._reloading.count,
-            reload_failure_count=self._reloading.failure_count,
+            reload_count=self._settings.count,
+            reload_failure_count=self._settings.failure_count,
             inference=self._inference.figures(),
             registry=self._models.figures(),
             titles_inference=self._titles.figures(),

@@ -4,7 +4,7 @@ Where to look, in the order of reading:
 
     the node
     settings                what settings leave open or name, filled in and looked up
-    reloading               new ones while it runs
+    live_settings           those in force, and new ones while it runs
 
     towards clients
     server                  the data port
@@ -29,7 +29,8 @@ Where to look, in the order of reading:
     memory_copies           those that are in RAM as well
     growing, spool          a fetch under way; how it gets to the disk while it grows
     growing_room            how much RAM those may take together
-    stored, file_body       stored objects, opened and checked; one on its way out
+    stored_bodies, file_body
+                            stored objects, opened and checked; one on its way out
     held, file_reads        open files; reading them without stopping the loop
 
     the store

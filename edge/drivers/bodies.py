@@ -23,7 +23,7 @@ from edge.drivers.store.disk import DiskStore
 from edge.drivers.store.health import StoreHealth
 from edge.drivers.store.thread import StoreThread
 from edge.drivers.store.types import Flushed, StoreError
-from edge.drivers.stored import StoredBodies
+from edge.drivers.stored_bodies import StoredBodies
 from edge.effects import (
     Commit,
     DropObject,

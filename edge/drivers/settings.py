@@ -16,7 +16,7 @@ from nearcast.local_time import LocalTime
 from nearcast.zones import viewers_time
 
 
-def taken(config: EdgeConfig, enrolled: Enrolled | None) -> EdgeConfig:
+def node_settings(config: EdgeConfig, enrolled: Enrolled | None) -> EdgeConfig:
     """What a node goes by that is told this."""
     return _named(_bounded(config), enrolled)
 

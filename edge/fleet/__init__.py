@@ -14,10 +14,10 @@ following     the plan, carried out inside the edge's core
 orders        what that is told
 files         the files of a plan, and how far each is
 backlog       which of them is next, which wait, which are for later
-completing    one file: pins what is here of it, has fetched what is not
-results       what the end of a planned fill means for its file
-telling       what the origin hears of the files
-by_object     which files an object is a part of
+completion    one file: pins what is here of it, has fetched what is not
+run_results   what the end of a planned fill means for its file
+plan_report   what the origin hears of the files
+object_files  which files an object is a part of
 pieces        a file's objects, through its manifest
 readings      manifests on their way to the map
 survey        what is held of a new plan

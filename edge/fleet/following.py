@@ -27,19 +27,19 @@ from edge.fill import FillOutcome
 from edge.fills import Fills
 from edge.fleet.alarm import NEVER_S, Alarm
 from edge.fleet.backlog import Backlog
-from edge.fleet.by_object import ByObject
-from edge.fleet.completing import Completing
+from edge.fleet.completion import Completion
 from edge.fleet.fetching import RETRY_S, Fetching
 from edge.fleet.leave import Leave
+from edge.fleet.object_files import ObjectFiles
 from edge.fleet.orders import FillsHeld, KeepSpent, PlacementEvent, PlanFollowed, TimeTold
 from edge.fleet.pieces import manifest_url
 from edge.fleet.pins import Pins
+from edge.fleet.plan_report import PlanReport
 from edge.fleet.readings import Readings
-from edge.fleet.results import Results
+from edge.fleet.run_results import RunResults
 from edge.fleet.runs import Runs
 from edge.fleet.sources import Sources
 from edge.fleet.survey import Survey
-from edge.fleet.telling import Telling
 from edge.ledger import Ledger
 from edge.media_map import MediaMap
 from edge.open_fills import OpenFills
@@ -104,15 +104,15 @@ class Following:
             upstreams=open_fills.upstreams,
             alarm=self._alarm,
         )
-        self._telling = Telling(telemetry)
-        self._completing = Completing(
+        self._report = PlanReport(telemetry)
+        self._completion = Completion(
             readings=self._readings,
             pins=self._pins,
             runs=self._runs,
             fetching=self._fetching,
         )
-        self._results = Results(sources=self._sources, fetching=self._fetching)
-        self._by_object = ByObject(media_map)
+        self._run_results = RunResults(sources=self._sources, fetching=self._fetching)
+        self._object_files = ObjectFiles(media_map)
         self._plan: EdgePlan | None = None
         self._backlog = Backlog()
         self._is_read = True
@@ -141,11 +141,11 @@ class Following:
         self._spent_bytes = self._leave.clock.spent_bytes
         self._sources.follow(plan)
         self._pins.follow(plan)
-        self._telling.follow(plan)
+        self._report.follow(plan)
         self._fetching.follow()
         self._readings.clear()
         self._backlog = Backlog()
-        self._by_object.clear()
+        self._object_files.clear()
         self._survey = Survey(self._readings, self._pins)
         self._is_read = plan is None or not plan.files
 
@@ -159,7 +159,7 @@ class Following:
             if url is None:
                 file.give_up("no service has its manifest", now_s, for_good=True)
             else:
-                self._by_object.add(url, file)
+                self._object_files.add(url, file)
                 assert self._survey is not None
                 self._survey.add(url, file)
         self._is_read = len(backlog.files) == len(plan.files)
@@ -173,7 +173,7 @@ class Following:
         """Any fill is over."""
         run = self._runs.ended(outcome, self._wall_s(now_s))
         if run is not None:
-            self._telling.fetched(run.file, outcome.planned_bytes)
+            self._report.fetched(run.file, outcome.planned_bytes)
         if self._plan is None:
             return
         if outcome.result in ("failed", "cancelled"):
@@ -187,11 +187,11 @@ class Following:
         self._is_stirred = True
         self._keep_spent(now_s)
         if not run.is_confirming:
-            self._results.ended(run, outcome, now_s)
+            self._run_results.ended(run, outcome, now_s)
 
     def _pulled(self, url: str) -> None:
         """A viewer has fetched this: where the plan wants it, it is here to stay."""
-        if self._by_object.of(url):
+        if self._object_files.of(url):
             entry = self._pins.held(url)
             if entry is not None:
                 self._pins.pin(entry)
@@ -225,7 +225,7 @@ class Following:
         if is_due:
             self._is_stirred = self._fetching.waits_for_clients = False
             self._state = self._work(now_s, wall_s)
-            self._telling.tell(self._backlog.take_news(), now_s)
+            self._report.tell(self._backlog.take_news(), now_s)
 
     def deadline_s(self, now_s: float) -> float | None:
         if self._fetching.is_stopped:
@@ -282,8 +282,8 @@ class Following:
         self._backlog.renew(now_s)
         looked_at, waits_for = 0, ""
         while not waits_for and (file := self._backlog.take()) is not None:
-            count, waits_for = self._completing.complete(file, now_s, wall_s)
-            is_coming = file.state == "todo" and self._completing.is_coming(file)
+            count, waits_for = self._completion.complete(file, now_s, wall_s)
+            is_coming = file.state == "todo" and self._completion.is_coming(file)
             self._backlog.put(file, is_coming=is_coming)
             looked_at += count + 1
             if looked_at >= SLICE:
@@ -307,7 +307,7 @@ class Following:
             url = self._lost.popleft()
             if self._pins.held(url) is not None:
                 continue
-            for file in self._by_object.of(url):
+            for file in self._object_files.of(url):
                 if file.state == "held":
                     file.wait("a part of it was lost", now_s + RETRY_S)
                     self._backlog.put(file)

@@ -237,7 +237,7 @@ def test_disk_that_cannot_be_read_loses_the_object_and_not_the_node(tmp_path: Pa
 def test_damage_behind_the_first_block_cuts_a_large_body_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.drivers.stored.CHECKED_AHEAD_BYTES_MAX", len(LARGE) - 1)
+    monkeypatch.setattr("edge.drivers.stored_bodies.CHECKED_AHEAD_BYTES_MAX", len(LARGE) - 1)
 
     async def main() -> None:
         world = World(tmp_path / "store")

@@ -1,4 +1,4 @@
-"""New settings while the node runs, taken over whole or not at all."""
+"""The settings a node goes by; new ones, while it runs, are taken over whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from nearcast.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 
-class Reloading:
-    """Holds the settings that are in force."""
+class LiveSettings:
+    """The settings that are in force."""
 
     def __init__(
         self,

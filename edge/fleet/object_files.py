@@ -6,7 +6,7 @@ from edge.fleet.files import File
 from edge.media_map import MediaMap
 
 
-class ByObject:
+class ObjectFiles:
     """Files by what their manifests say of objects."""
 
     def __init__(self, media_map: MediaMap) -> None:

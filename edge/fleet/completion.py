@@ -13,7 +13,7 @@ from edge.fleet.readings import Readings
 from edge.fleet.runs import Runs
 
 
-class Completing:
+class Completion:
     """Asked for a file again and again, until it is held or given up."""
 
     def __init__(self, *, readings: Readings, pins: Pins, runs: Runs, fetching: Fetching) -> None:

@@ -9,7 +9,7 @@ from edge.telemetry.desk import TelemetryDesk
 from nearcast.placement import EdgePlan
 
 
-class Telling:
+class PlanReport:
     """Each file when it is complete or given up, whoever does that (edge.fleet.files)."""
 
     def __init__(self, telemetry: TelemetryDesk) -> None:

@@ -10,7 +10,7 @@ from edge.fleet.sources import Sources
 from edge.peers import ABSENT
 
 
-class Results:
+class RunResults:
     """Of fills that were begun for a file, and not to confirm what a peer gave."""
 
     def __init__(self, *, sources: Sources, fetching: Fetching) -> None:
