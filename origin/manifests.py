@@ -67,6 +67,7 @@ class TitleManifests:
             DASH_NAME: Asked(base=ORIGIN_PATHWAY),
             MASTER_NAME: Asked(
                 base=ORIGIN_PATHWAY,
+                format="hls",
                 variants=stable_ids(video or audio),
                 renditions=stable_ids(audio if video else ()),
             ),

@@ -9,8 +9,8 @@ place of host and port. So:
 - same port, another one: the bare name for HLS; name and port for DASH;
 - different ports: name and port, with which video.js stays at the origin.
 
-Where it is not the scheme's own port, HLS also gets whole URLs by stable ids, which hls.js and our
-own player take first.
+Where it is not the scheme's own port, HLS also gets whole URLs by stable ids (unless they are too
+many), which hls.js and our own player take first.
 
 dash.js (5.2) reads no BaseURL after a relative one, so it knows of `home` alone: for DASH each edge
 comes twice, as a clone of either pathway. Who knows both has made the clone when the second comes.
@@ -30,33 +30,31 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class NamedEdge(NamedTuple):
-    """As a manifest for one client lists it."""
+    """An edge as players are told of it."""
 
     id: str
     url: str
 
 
-def clones_of(
-    edge: str, edge_url: str, title: str, asked: Asked, origin_url: str
-) -> tuple[PathwayClone, ...]:
-    """`origin_url` is what the URLs of the pathway that is cloned begin with."""
-    of_home = PathwayClone(id=edge, replacement=UriReplacement(host=urlsplit(edge_url).netloc))
-    if asked.base == HOME_PATHWAY or not origin_url:
+def clones_of(edge: NamedEdge, title: str, asked: Asked, site_url: str) -> tuple[PathwayClone, ...]:
+    """`site_url` is what the URLs of the pathway that is cloned begin with."""
+    of_home = PathwayClone(id=edge.id, replacement=UriReplacement(host=urlsplit(edge.url).netloc))
+    if asked.base == HOME_PATHWAY or not site_url:
         return (of_home,)
-    name, port, is_usual = _place(edge_url)
-    is_alike = port == _place(origin_url)[1]
-    is_bare = is_alike and (is_usual or bool(asked.variants))
+    name, port, is_usual = _place(edge.url)
+    is_alike = port == _place(site_url)[1]
+    is_bare = is_alike and (is_usual or asked.format == "hls")
     needs_uris = not (is_alike and is_usual)
     made = PathwayClone(
-        id=edge,
+        id=edge.id,
         base_id=asked.base,
         replacement=UriReplacement(
             host=name if is_bare else f"{name}:{port}",
-            variant_uris=_uris(edge_url, title, asked.variants if needs_uris else ()),
-            rendition_uris=_uris(edge_url, title, asked.renditions if needs_uris else ()),
+            variant_uris=_uris(edge.url, title, asked.variants if needs_uris else ()),
+            rendition_uris=_uris(edge.url, title, asked.renditions if needs_uris else ()),
         ),
     )
-    return (made,) if asked.variants else (made, of_home)
+    return (made,) if asked.format == "hls" else (made, of_home)
 
 
 def _place(url: str) -> tuple[str, int, bool]:

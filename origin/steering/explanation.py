@@ -6,6 +6,7 @@ import msgspec
 
 from origin.steering.networks import Nearness
 from origin.steering.rules import Candidate, Standing, said_of
+from origin.steering.wish import Wish
 
 
 class EdgePlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,8 +20,6 @@ class EdgePlace(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
     holds_title: bool
     load_share: float
-    is_slower: bool = False
-    """Than another edge, as clients of the same network measured."""
 
 
 def place_of(each: Candidate, place: int | None, reason: str) -> EdgePlace:
@@ -32,12 +31,12 @@ def place_of(each: Candidate, place: int | None, reason: str) -> EdgePlace:
         standing=each.standing,
         holds_title=each.holds,
         load_share=each.edge.load_share,
-        is_slower=each.is_slower,
     )
 
 
-def why(each: Candidate, index: int, current: str) -> str:
-    said = [*said_of(each)]
+def why(each: Candidate, wish: Wish, index: int, current: str) -> str:
+    """Of an edge that is offered; `current` is where the client is."""
+    said: list[str] = [each.nearness]
     if each.edge.edge == current:
-        said.insert(1, "the client is there" if index == 0 else "the client is moved from there")
-    return ", ".join(said)
+        said.append("the client is there" if index == 0 else "the client is moved from there")
+    return ", ".join((*said, *said_of(each, wish)))

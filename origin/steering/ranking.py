@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from nearcast.hashing import draws, key_of
 from origin.fleet import WatchedEdge
 from origin.steering.networks import Group, Nearness
 from origin.steering.rules import Candidate, Standing
+from origin.steering.wish import Wish
 
 LOAD_FULL: Final = 0.9
 """Of its link: beyond, new players go elsewhere, even farther away."""
@@ -33,18 +33,6 @@ _LOAD_FACTOR_FULL: Final = 0.1
 LOOKED_AT: Final = (16, 96, 1_000_000)
 """Of a large group those are looked at that draw highest for the title; more if too few of them are
 well, and all only where none of those may be used."""
-
-
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client wants, as numbers to draw with."""
-
-    title_key: int
-    client_key: int
-    title_crc: int
-    scheme: str = ""
-    """Of the page it plays in, which an edge must have too; empty: any."""
-    slower: frozenset[str] = frozenset()
-    """Edges that are clearly slower than another for the client's network."""
 
 
 def unusable(edge: WatchedEdge, scheme: str) -> str:
@@ -91,7 +79,6 @@ def candidates(edges: Sequence[WatchedEdge], nearness: Nearness, wish: Wish) -> 
             nearness=nearness,
             standing=standing_of(edge),
             holds=is_held,
-            is_slower=edge.edge in wish.slower,
             draw=draw,
         )
         for edge, is_held, draw in zip(edges, holds, drawn.tolist(), strict=True)

@@ -2,7 +2,8 @@
 
 A rule gives a candidate a number, the least of which comes first, and says in words what it was,
 where that is worth a word. Adding one is a function pair here (or in a file of its own) and a line
-in `RULES`: the ranking sorts by the table, and explanations are written from it.
+in `RULES`: the ranking sorts by the table, and explanations are written from it. What a rule must
+know of the client, rather than of the edge, is in its `Wish`.
 """
 
 from __future__ import annotations
@@ -14,65 +15,60 @@ import msgspec
 
 from origin.fleet import WatchedEdge
 from origin.steering.networks import NEARNESSES, Nearness
+from origin.steering.wish import Wish
 
 Standing = Literal["good", "strained", "suspect"]
 _STANDINGS: Final[tuple[Standing, ...]] = ("good", "strained", "suspect")
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """An edge that may be offered to a client, and what rules go by."""
+    """An edge that may be offered to a client."""
 
     edge: WatchedEdge
     nearness: Nearness
     standing: Standing
     holds: bool
-    is_slower: bool
-    """Than another edge, for this client's network."""
     draw: float
-    """The greater, the sooner."""
-
-    @property
-    def order(self) -> tuple[float, ...]:
-        """The least comes first."""
-        return tuple(rule.key(self) for rule in RULES)
+    """The greater, the sooner. Drawn for many edges at once."""
 
 
 class Rule(NamedTuple):
-    name: str
-    key: Callable[[Candidate], float]
-    says: Callable[[Candidate], str]
+    key: Callable[[Candidate, Wish], float]
+    says: Callable[[Candidate, Wish], str]
 
 
-def _silent(each: Candidate) -> str:
+def _silent(each: Candidate, wish: Wish) -> str:
     return ""
+
+
+def _is_slower(each: Candidate, wish: Wish) -> bool:
+    return each.edge.edge in wish.slower
 
 
 RULES: Final = (
     Rule(
-        "standing",
-        lambda each: _STANDINGS.index(each.standing),
-        lambda each: "" if each.standing == "good" else each.standing,
+        lambda each, wish: _STANDINGS.index(each.standing),
+        lambda each, wish: "" if each.standing == "good" else each.standing,
+    ),
+    # In every explanation anyway.
+    Rule(lambda each, wish: NEARNESSES.index(each.nearness), _silent),
+    Rule(
+        _is_slower,
+        lambda each, wish: "slower for its network than another" if _is_slower(each, wish) else "",
     ),
     Rule(
-        "nearness",
-        lambda each: NEARNESSES.index(each.nearness),
-        lambda each: each.nearness,
+        lambda each, wish: not each.holds,
+        lambda each, wish: "holds the title" if each.holds else "",
     ),
-    Rule(
-        "throughput",
-        lambda each: each.is_slower,
-        lambda each: "slower for its network than another" if each.is_slower else "",
-    ),
-    Rule(
-        "holds",
-        lambda each: not each.holds,
-        lambda each: "holds the title" if each.holds else "",
-    ),
-    Rule("draw", lambda each: -each.draw, _silent),
+    Rule(lambda each, wish: -each.draw, _silent),
 )
 
 
-def said_of(each: Candidate) -> tuple[str, ...]:
-    """What the rules say of it, the nearness first, as people ask for that."""
-    found = [(rule.name != "nearness", rule.says(each)) for rule in RULES]
-    return tuple(text for _, text in sorted(found, key=lambda one: one[0]) if text)
+def order_of(each: Candidate, wish: Wish) -> tuple[float, ...]:
+    """The least comes first."""
+    return tuple(rule.key(each, wish) for rule in RULES)
+
+
+def said_of(each: Candidate, wish: Wish) -> tuple[str, ...]:
+    """What the rules say of it."""
+    return tuple(filter(None, (rule.says(each, wish) for rule in RULES)))

@@ -14,159 +14,128 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlsplit
 
-import google_crc32c
+import msgspec
 
-from nearcast.hashing import key_of
-from nearcast.steering import (
-    HOME_PATHWAY,
-    QUERY_LENGTH_MAX,
-    SteeringManifest,
-    encode,
-    read_query,
-)
+from nearcast.steering import HOME_PATHWAY, SteeringManifest, encode
 from origin.fleet import Fleet, WatchedEdge
-from origin.steering.asked import (
-    BASE,
-    LISTED,
-    RENDITIONS,
-    VARIANTS,
-    read_asked,
-    steering_url,
-    write_asked,
-)
-from origin.steering.choice import moved, noted, pathways_used
+from origin.steering.asked import steering_url
+from origin.steering.choice import moved
 from origin.steering.clones import NamedEdge, clones_of
 from origin.steering.explanation import EdgePlace, place_of, why
 from origin.steering.moves import MOVES, Place
 from origin.steering.networks import Group, Nearness, Networks
 from origin.steering.pace import TTL_S, Pace
-from origin.steering.ranking import LOOKED_AT, Wish, candidates, looked_at, unusable
-from origin.steering.rules import Candidate
+from origin.steering.question import Question, next_query, read_question
+from origin.steering.ranking import LOOKED_AT, candidates, looked_at, unusable
+from origin.steering.rules import Candidate, order_of
 from origin.steering.throughput import NetworkThroughput
-from origin.steering.tried import ARGUMENT, Tried, read_tried, write_tried
+from origin.steering.wish import Wish, wish_of
 
 EDGES_MAX: Final = 4
 """In an answer; and the pathways of the manifest."""
 TROUBLED_S: Final = 30.0
 """After an edge near a client changed its state."""
-KEPT_QUERY_MAX: Final = 500
-"""Other arguments of the URL a client asks go into the next one: a token, perhaps."""
-_OF_PLAYERS: Final = ("_HLS_pathway", "_HLS_throughput", "_DASH_pathway", "_DASH_throughput")
-_OURS: Final = frozenset((ARGUMENT, BASE, VARIANTS, RENDITIONS, LISTED, *_OF_PLAYERS))
+
+
+class _Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A client that asks, and what is near it, the best first."""
+
+    question: Question
+    wish: Wish
+    near: list[Candidate]
 
 
 class Steering:
-    """Ranks a fleet's edges for clients."""
+    """Ranks a fleet's edges for clients. `site_url` is this origin as players reach it; only edges
+    of its scheme are offered. Empty: it is not known, and any edge is."""
 
-    def __init__(self, fleet: Fleet, *, ttl_s: float = TTL_S) -> None:
+    def __init__(self, fleet: Fleet, *, site_url: str = "", ttl_s: float = TTL_S) -> None:
         self._fleet = fleet
+        self._site_url = site_url
+        self._scheme = urlsplit(site_url).scheme
         self._pace = Pace(ttl_s)
         self._networks = Networks()
         self._throughput = NetworkThroughput()
         self._generation = -1
-        self.moves: dict[str, int] = {move.name: 0 for move in MOVES} | {"new": 0}
+        self.moves: dict[str, int] = {move.name: 0 for move in MOVES}
         """How many answers sent a client elsewhere than it was, by reason. `new`: from home."""
 
     @property
     def answered(self) -> int:
         return self._pace.answered
 
-    def answer(
-        self,
-        client: str,
-        title: str,
-        query: str,
-        *,
-        wall_s: float,
-        now_s: float,
-        scheme: str = "",
-        origin_url: str = "",
-    ) -> bytes:
-        """The steering manifest for the client at an address. `query` is that of its request,
-        `origin_url` this origin as players reach it."""
-        measured = read_query(query)
-        said, kept = _arguments(query)
-        asked = read_asked(said)
-        tried = noted(read_tried(said.get(ARGUMENT, ""), wall_s), measured, wall_s)
-        used = pathways_used(tried, measured)
-        wish = self._wish(client, title, scheme, now_s)
-        near = self._near(client, wish, used)
-        self._learn(client, tried, used, now_s)
-        edges, tried = self._order(near, wish, used, tried, wall_s)
-        ttl_s = self._ttl(near, now_s)
-        offered = [each.edge.edge for each in edges]
-        remembered = write_tried(tried)
-        again = _query(kept, write_asked(asked), remembered)
+    def answer(self, client: str, title: str, query: str, *, wall_s: float, now_s: float) -> bytes:
+        """The steering manifest for the client at an address. `query` is that of its request."""
+        seen = self._seen(client, title, query, wall_s, now_s)
+        question = seen.question
+        self._learn(client, question, now_s)
+        edges = self._order(seen, wall_s)
+        offered = [_named(each) for each in edges]
+        reload_uri = ""
+        if offered:
+            again = next_query(question, moved(question.tried, offered[0].id, wall_s))
+            # Absolute: Shaka resolves no other.
+            reload_uri = steering_url(self._site_url, title, again)
         return encode(
             SteeringManifest(
-                ttl_s=ttl_s,
-                # Absolute: Shaka resolves no other.
-                reload_uri=steering_url(origin_url, title, again) if remembered else "",
-                pathways=tuple(dict.fromkeys((*offered, HOME_PATHWAY, asked.base))),
+                ttl_s=self._ttl(seen.near, now_s),
+                reload_uri=reload_uri,
+                pathways=tuple(
+                    dict.fromkeys(
+                        (*(edge.id for edge in offered), HOME_PATHWAY, question.asked.base)
+                    )
+                ),
                 clones=tuple(
                     clone
-                    for each in edges
-                    if each.edge.edge not in asked.listed
-                    for clone in clones_of(
-                        each.edge.edge, each.edge.record.profile.url, title, asked, origin_url
-                    )
+                    for edge in offered
+                    if edge.id not in question.asked.listed
+                    for clone in clones_of(edge, title, question.asked, self._site_url)
                 ),
             )
         )
 
-    def _learn(
-        self, client: str, tried: tuple[Tried, ...], used: tuple[str, ...], now_s: float
-    ) -> None:
-        """What the client measured where it is, for others of its network."""
-        here = tried[0] if tried else None
-        if here is None or here.edge != used[0] or here.throughput_kbps <= 0:
-            return
-        if self._fleet.edge(here.edge) is not None:
-            self._throughput.measured(client, here.edge, here.throughput_kbps, now_s)
-
-    def _wish(self, client: str, title: str, scheme: str, now_s: float) -> Wish:
-        return wish_of(client, title, scheme, slower=self._throughput.slower(client, now_s))
-
     def edges_for(
-        self, client: str, title: str, *, wall_s: float, now_s: float, scheme: str = ""
+        self, client: str, title: str, *, wall_s: float, now_s: float
     ) -> tuple[NamedEdge, ...]:
         """Those that a client that begins would be offered, the best first. Moves nobody."""
-        wish = self._wish(client, title, scheme, now_s)
-        here = (HOME_PATHWAY,)
-        near = self._near(client, wish, here)
-        edges, _ = self._order(near, wish, here, (), wall_s, counts=False)
-        return tuple(NamedEdge(one.edge.edge, one.edge.record.profile.url) for one in edges)
+        seen = self._seen(client, title, "", wall_s, now_s)
+        return tuple(_named(each) for each in self._order(seen, wall_s, counts=False))
 
     def explain(
-        self,
-        client: str,
-        title: str,
-        *,
-        query: str = "",
-        wall_s: float,
-        now_s: float,
-        scheme: str = "",
+        self, client: str, title: str, *, query: str = "", wall_s: float, now_s: float
     ) -> tuple[EdgePlace, ...]:
         """All edges near the client, those offered first, with reasons. Moves nobody."""
-        measured = read_query(query)
-        said, _ = _arguments(query)
-        tried = noted(read_tried(said.get(ARGUMENT, ""), wall_s), measured, wall_s)
-        used = pathways_used(tried, measured)
-        wish = self._wish(client, title, scheme, now_s)
-        near = self._near(client, wish, used)
-        edges, _ = self._order(near, wish, used, tried, wall_s, counts=False)
+        seen = self._seen(client, title, query, wall_s, now_s)
+        edges = self._order(seen, wall_s, counts=False)
+        here = seen.question.used[0]
         places = [
-            place_of(each, index + 1, why(each, index, used[0])) for index, each in enumerate(edges)
+            place_of(each, index + 1, why(each, seen.wish, index, here))
+            for index, each in enumerate(edges)
         ]
         named = {each.edge.edge for each in edges}
         places += [
             place_of(each, None, f"{EDGES_MAX} are better")
-            for each in near
+            for each in seen.near
             if each.edge.edge not in named
         ]
-        return (*places, *self._left_out(client, wish, {each.edge.edge for each in near}))
+        looked = {each.edge.edge for each in seen.near}
+        return (*places, *self._left_out(client, seen.wish, looked))
+
+    def _seen(self, client: str, title: str, query: str, wall_s: float, now_s: float) -> _Seen:
+        question = read_question(query, wall_s)
+        slower = self._throughput.slower(client, now_s)
+        wish = wish_of(client, title, self._scheme, slower=slower)
+        return _Seen(question=question, wish=wish, near=self._near(client, wish, question.used))
+
+    def _learn(self, client: str, question: Question, now_s: float) -> None:
+        """What the client measured where it is, for others of its network."""
+        here = question.tried[0] if question.tried else None
+        if here is None or here.edge != question.used[0] or here.throughput_kbps <= 0:
+            return
+        if self._fleet.edge(here.edge) is not None:
+            self._throughput.measured(client, here.edge, here.throughput_kbps, now_s)
 
     def _left_out(self, client: str, wish: Wish, looked: set[str]) -> Iterable[EdgePlace]:
         for nearness, group in self._groups(client):
@@ -207,7 +176,7 @@ class Steering:
             good += here
             if good >= EDGES_MAX:
                 break
-        return sorted(found, key=lambda each: each.order)
+        return sorted(found, key=lambda each: order_of(each, wish))
 
     def _usable(self, names: Iterable[str], seen: set[str], wish: Wish) -> list[WatchedEdge]:
         found: list[WatchedEdge] = []
@@ -222,33 +191,28 @@ class Steering:
 
     # Who goes where.
 
-    def _order(
-        self,
-        near: list[Candidate],
-        wish: Wish,
-        used: tuple[str, ...],
-        tried: tuple[Tried, ...],
-        wall_s: float,
-        *,
-        counts: bool = True,
-    ) -> tuple[list[Candidate], tuple[Tried, ...]]:
-        """The edges to offer, and what the client is to remember."""
+    def _order(self, seen: _Seen, wall_s: float, *, counts: bool = True) -> list[Candidate]:
+        """The edges to offer, where the client is to be first."""
+        near, used = seen.near, seen.question.used
         if not near:
-            return [], ()
+            return []
         known = {each.edge.edge: each for each in near}
-        here = next((known[name] for name in used if name in known), None)
-        if here is None:
-            first, move, is_pushed = near[0], "new" if used[0] == HOME_PATHWAY else "out", False
-        else:
-            place = Place(here=here, near=near, wish=wish, tried=tried, wall_s=wall_s)
-            first, move, is_pushed = _moved_from(place)
+        place = Place(
+            here=next((known[name] for name in used if name in known), None),
+            is_new=used[0] == HOME_PATHWAY,
+            near=near,
+            wish=seen.wish,
+            tried=seen.question.tried,
+            wall_s=wall_s,
+        )
+        first, move, is_pushed = _moved_from(place)
         if counts and move:
             self.moves[move] += 1
         rest = [each for each in near if each is not first]
         if is_pushed:
             # Where it is to leave comes after those it may go to.
             rest.sort(key=lambda each: each.edge.edge in used)
-        return [first, *rest][:EDGES_MAX], moved(tried, first.edge.edge, wall_s)
+        return [first, *rest][:EDGES_MAX]
 
     def _ttl(self, near: list[Candidate], now_s: float) -> float:
         is_troubled = any(
@@ -264,40 +228,8 @@ def _moved_from(place: Place) -> tuple[Candidate, str, bool]:
         found = move.to(place)
         if found is not None:
             return found, move.name, move.is_pushed
-    return place.here, "", False
+    return place.edge, "", False
 
 
-def wish_of(
-    client: str, title: str, scheme: str = "", *, slower: frozenset[str] = frozenset()
-) -> Wish:
-    # Half a surrogate pair, as a path may have it, is nothing that can be hashed.
-    title = title.encode(errors="replace").decode()
-    return Wish(
-        title_key=key_of(f"title/{title}"),
-        client_key=key_of(f"client/{client}"),
-        title_crc=google_crc32c.value(title.encode()),
-        scheme=scheme,
-        slower=slower,
-    )
-
-
-def _arguments(query: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Our own arguments, the first of each name, and those that are not ours."""
-    if len(query) > QUERY_LENGTH_MAX:
-        return {}, []
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=64)
-    except ValueError:
-        return {}, []
-    said: dict[str, str] = {}
-    for name, value in pairs:
-        if name in _OURS:
-            said.setdefault(name, value)
-    return said, [(name, value) for name, value in pairs if name not in _OURS]
-
-
-def _query(kept: list[tuple[str, str]], asked: str, remembered: str) -> str:
-    others = urlencode(kept)
-    if len(others) > KEPT_QUERY_MAX:
-        others = ""
-    return "&".join(filter(None, (others, asked, f"{ARGUMENT}={remembered}")))
+def _named(each: Candidate) -> NamedEdge:
+    return NamedEdge(each.edge.edge, each.edge.record.profile.url)

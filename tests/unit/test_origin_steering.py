@@ -28,9 +28,9 @@ CLIENT = "192.0.2.7"
 class Players:
     """A fleet whose edges are alive, and the steering server before it."""
 
-    def __init__(self, *records: EdgeRecord) -> None:
+    def __init__(self, *records: EdgeRecord, site_url: str = "") -> None:
         self.fleet = Fleet()
-        self.steering = Steering(self.fleet)
+        self.steering = Steering(self.fleet, site_url=site_url)
         self.number = 0
         self.now_s = 100.0
         for record in records:
@@ -80,12 +80,8 @@ class Players:
         assert known is not None
         assert known.state == "dead"
 
-    def ask(
-        self, title: str = "t", query: str = "", client: str = CLIENT, **reached: str
-    ) -> SteeringManifest:
-        answer = self.steering.answer(
-            client, title, query, wall_s=self.wall_s, now_s=self.now_s, **reached
-        )
+    def ask(self, title: str = "t", query: str = "", client: str = CLIENT) -> SteeringManifest:
+        answer = self.steering.answer(client, title, query, wall_s=self.wall_s, now_s=self.now_s)
         return decode(answer)
 
     def first(self, title: str = "t", query: str = "", client: str = CLIENT) -> str:
@@ -106,13 +102,13 @@ def test_every_edge_is_a_clone_of_home_which_comes_last() -> None:
 
 
 ORIGIN = "https://origin.example"
-OF_NOW = "base=_origin&variants=v1,v2&renditions=a"
+OF_NOW = "base=_origin&format=hls&variants=v1,v2&renditions=a"
 
 
-def asked(query: str, *, origin_url: str = ORIGIN, url: str = "") -> SteeringManifest:
+def asked(query: str, *, site_url: str = ORIGIN, url: str = "") -> SteeringManifest:
     """Of an origin that knows where it is reached; one edge, at `url`."""
-    players = Players(record_of("e0", url=url or "https://e0.example"))
-    return players.ask("film one", query, origin_url=origin_url)
+    players = Players(record_of("e0", url=url or "https://e0.example"), site_url=site_url)
+    return players.ask("film one", query)
 
 
 def test_manifests_of_now_get_clones_of_the_origin_which_comes_last() -> None:
@@ -157,9 +153,7 @@ def test_ports_are_told_so_that_each_player_can_follow(
     origin_port: str, edge_port: str, query: str, host: str, has_uris: bool
 ) -> None:
     """hls.js, Shaka and video.js keep the port of the URL; dash.js does not."""
-    manifest = asked(
-        query, origin_url=f"{ORIGIN}{origin_port}", url=f"https://e0.example{edge_port}"
-    )
+    manifest = asked(query, site_url=f"{ORIGIN}{origin_port}", url=f"https://e0.example{edge_port}")
     (clone,) = manifest.clones
     assert clone.replacement.host == host
     assert clone.replacement.variant_uris == (PER_VARIANT if has_uris else {})
@@ -168,16 +162,20 @@ def test_ports_are_told_so_that_each_player_can_follow(
 
 @pytest.mark.parametrize("ids", ["a b", "x" * 65, "a,,b", ",".join(["abcdefgh"] * 100)])
 def test_ids_that_are_none_are_left_out(ids: str) -> None:
-    manifest = asked(f"base=_origin&variants={ids}", url="https://e0.example:8443")
+    """And players of HLS stay such: on a port that edge and origin share they need the bare name,
+    and an edge is one clone."""
+    site_url, url = f"{ORIGIN}:8443", "https://e0.example:8443"
+    manifest = asked(f"base=_origin&format=hls&variants={ids}", site_url=site_url, url=url)
     assert manifest.pathways[0] == "e0"
-    assert manifest.clones[0].replacement == UriReplacement(host="e0.example:8443")
+    (clone,) = manifest.clones
+    assert (clone.base_id, clone.replacement) == (ORIGIN_PATHWAY, UriReplacement(host="e0.example"))
 
 
 def test_an_mpd_gets_clones_of_both_pathways() -> None:
     """dash.js knows of the first alone, whose URL is relative; Shaka would fail over that one."""
-    players = Players(record_of("e0", url="https://e0.example:8443"))
+    players = Players(record_of("e0", url="https://e0.example:8443"), site_url=ORIGIN)
     body = players.steering.answer(
-        CLIENT, "t", "base=_origin", wall_s=players.wall_s, now_s=players.now_s, origin_url=ORIGIN
+        CLIENT, "t", "base=_origin", wall_s=players.wall_s, now_s=players.now_s
     )
     clones = json.loads(body)["PATHWAY-CLONES"]
     told = [(each["BASE-ID"], each["ID"], each["URI-REPLACEMENT"]) for each in clones]
@@ -449,9 +447,10 @@ def test_clients_come_back_later_when_they_are_many() -> None:
 
 
 def test_pages_of_https_are_sent_to_https() -> None:
-    players = Players(record_of("plain"), record_of("safe", url="https://safe.example"))
-    assert players.ask(scheme="https").pathways == ("safe", HOME_PATHWAY)
-    assert players.ask(scheme="https").clones[0].replacement.host == "safe.example"
+    safe = record_of("safe", url="https://safe.example")
+    manifest = Players(record_of("plain"), safe, site_url=ORIGIN).ask()
+    assert manifest.pathways == ("safe", HOME_PATHWAY)
+    assert manifest.clones[0].replacement.host == "safe.example"
 
 
 def test_an_explanation_names_every_edge_with_a_reason() -> None:

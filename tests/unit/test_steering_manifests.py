@@ -64,7 +64,7 @@ def test_master_lists_the_edges_the_best_first() -> None:
     assert found.steering is not None
     assert found.steering.pathways == ("ams-2",)
     assert found.steering.server_url.startswith(ASKED)
-    assert "variants=v0,v1&renditions=a0&listed=ams-2,ams-1" in found.steering.server_url
+    assert "format=hls&variants=v0,v1&renditions=a0&listed=ams-2,ams-1" in found.steering.server_url
     assert len(found.alternates) == 3
     for group in found.alternates:
         assert tuple(base.pathway for base in group) == PATHWAYS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from origin.drivers.control.view import View
 from origin.steering import EdgePlace, Steering
@@ -12,44 +11,30 @@ from origin.steering.clones import NamedEdge
 
 
 class Players:
-    """Answers the public paths (`Steers`). `steering_url`: this origin as players reach it; its
-    scheme is theirs, and that of the edges they can be sent to."""
+    """Answers the public paths (`Steers`)."""
 
     def __init__(
         self,
         steering: Steering,
         view: View,
-        steering_url: str,
         now_s: Callable[[], float] = time.monotonic,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         self.steering = steering
         self._view = view
-        self._url = steering_url
-        self._scheme = urlsplit(steering_url).scheme
         self._now_s = now_s
         self._wall_s = wall_s
 
     def steer(self, client: str, title: str, query: str) -> bytes:
         return self.steering.answer(
-            client,
-            title,
-            query,
-            wall_s=self._wall_s(),
-            now_s=self._now_s(),
-            scheme=self._scheme,
-            origin_url=self._url,
+            client, title, query, wall_s=self._wall_s(), now_s=self._now_s()
         )
 
     def edges_for(self, client: str, title: str) -> tuple[NamedEdge, ...]:
-        return self.steering.edges_for(
-            client, title, wall_s=self._wall_s(), now_s=self._now_s(), scheme=self._scheme
-        )
+        return self.steering.edges_for(client, title, wall_s=self._wall_s(), now_s=self._now_s())
 
     def explain(self, client: str, title: str) -> tuple[EdgePlace, ...]:
-        return self.steering.explain(
-            client, title, wall_s=self._wall_s(), now_s=self._now_s(), scheme=self._scheme
-        )
+        return self.steering.explain(client, title, wall_s=self._wall_s(), now_s=self._now_s())
 
     def edges_by_host(self) -> dict[str, str]:
         return self._view.edges_by_host()
