@@ -129,7 +129,7 @@ class Control:
             identities, store, fleet, pump, self._telemetry, self._heard, self.origin_id
         )
         view = self.view = View(fleet, pump, identities, desk)
-        players = self.players = Players(Steering(fleet), view, config.steering_url)
+        players = self.players = Players(Steering(fleet, site_url=config.steering_url), view)
         planning = self._planning = Planning(self._origin, store, fleet, identities, self._hurry)
         clock = self._plan_clock = PlanClock(config.plan, store, planning, self.origin_id)
         upkeep = self._upkeep = Upkeep(store, self.origin_id)
