@@ -2,7 +2,8 @@
 
 Each `interval_s`, counted from the newest plan that counts: the clock's own last one, or the one in
 force, whoever made it. What somebody only looked at counts for nothing. Sooner when edges came or
-went, while nothing could be planned yet, and when the last one could not be put in force.
+went, while nothing could be planned yet, and when the last one could not be put in force (but for
+another that was put in force while it was made).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class KnownPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     made_wall_s: float
     valid_until_wall_s: float
+    applied_wall_s: float | None = None
     is_proposed: bool = False
     edges: frozenset[str] = frozenset()
     file_count: int = 0
@@ -57,5 +59,6 @@ def is_due(
     half_s = (newest.valid_until_wall_s - newest.made_wall_s) / 2
     if age_s >= min(interval_s, half_s):
         return True
-    was_not_applied = applies and newest.is_proposed
+    was_overtaken = any((plan.applied_wall_s or 0.0) >= newest.made_wall_s for plan in plans)
+    was_not_applied = applies and newest.is_proposed and not was_overtaken
     return was_not_applied or not newest.file_count or newest.edges != edges

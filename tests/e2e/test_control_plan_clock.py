@@ -178,6 +178,30 @@ def test_an_origin_that_lost_the_lease_puts_nothing_in_force(
     tell(story)
 
 
+def test_what_somebody_puts_in_force_while_the_clock_makes_a_plan_stays_in_force(
+    tell: Callable[[Story], None],
+) -> None:
+    async def story(world: World) -> None:
+        clock, planner = world.clock("one")
+        planner.may_end.clear()
+        look = asyncio.create_task(clock.look())
+        await planner.is_at_work.wait()
+        anns = await world.add_plan("ann")
+        world.wall_s += 1.0
+        await planner.apply(anns.plan_id, "ann")
+        planner.may_end.set()
+        await look
+        for _ in range(5):
+            current = await world.store.current_plan()
+            assert current is not None
+            assert current.plan_id == anns.plan_id
+            world.wall_s += HOUR_S
+            await clock.look()
+        assert planner.tried_count == 1, "what was overtaken is no plan that failed"
+
+    tell(story)
+
+
 def test_what_people_only_propose_does_not_put_the_clock_off(
     tell: Callable[[Story], None],
 ) -> None:

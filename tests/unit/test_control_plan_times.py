@@ -43,6 +43,9 @@ def test_edges_that_come_or_go_an_empty_plan_and_a_refused_one_bring_the_next_so
     assert due(known(NOW_S - HOUR_S, file_count=0))
     assert due(known(NOW_S - HOUR_S, is_proposed=True))
     assert not due(known(NOW_S - HOUR_S, is_proposed=True), applies=False)
+    overtaken = known(NOW_S - HOUR_S, is_proposed=True)
+    by_another = known(NOW_S - HOUR_S - 9.0, applied_wall_s=NOW_S - HOUR_S + 1.0)
+    assert not due(overtaken, by_another)
     just_now = known(NOW_S - REPLAN_S + 1, is_proposed=True, file_count=0, edges=frozenset())
     assert not due(just_now)
 

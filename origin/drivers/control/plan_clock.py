@@ -3,6 +3,9 @@
 Which origin does is said by a lease in the database; if that origin goes, another has it a minute
 later. The lease is renewed while a plan is being made, and asked for once more before the plan is
 put in force: an origin that was kept from renewing it leaves that to the one that has it now.
+
+A plan takes a while to be made. When somebody has put another one in force meanwhile, that one
+stays: it is newer than what the clock went by when it began.
 """
 
 from __future__ import annotations
@@ -91,8 +94,9 @@ class PlanClock:
             return
         if wall_s < may_try_wall_s(self._tried_wall_s, self._failures_in_row, config.interval_s):
             return
+        in_force = await self._store.current_plan()
         if not is_due(
-            await self._known(),
+            await self._known(in_force),
             edges=edges,
             wall_s=wall_s,
             interval_s=config.interval_s,
@@ -101,22 +105,26 @@ class PlanClock:
             return
         self._tried_wall_s = wall_s
         try:
-            await self._make()
+            await self._make(in_force)
         except Exception:  # of whatever kind: the next waits longer
             self._failures_in_row += 1
             self.failed_count += 1
             raise
         self._failures_in_row = 0
 
-    async def _make(self) -> None:
+    async def _make(self, in_force: PlanHead | None) -> None:
         holding = Keeper()
         holding.keep("control.planner-lease", self._hold)
         try:
             head = await self._planner.make("")
         finally:
             await holding.close()
-        if head is not None and self._config.apply and await self._leads():
-            await self._planner.apply(head.plan_id, CLOCK)
+        if head is None or not self._config.apply or not await self._leads():
+            return
+        if _put_in_force(await self._store.current_plan()) != _put_in_force(in_force):
+            logger.info("plan.overtaken id=%s", head.plan_id[:12])
+            return
+        await self._planner.apply(head.plan_id, CLOCK)
 
     async def _hold(self) -> None:
         while True:
@@ -127,9 +135,13 @@ class PlanClock:
     async def _leads(self) -> bool:
         return await self._store.lease(LEASE, self._origin_id, self._wall_s(), self._lease_s)
 
-    async def _known(self) -> tuple[KnownPlan, ...]:
-        heads = (await self._store.newest_plan(CLOCK), await self._store.current_plan())
+    async def _known(self, in_force: PlanHead | None) -> tuple[KnownPlan, ...]:
+        heads = (await self._store.newest_plan(CLOCK), in_force)
         return tuple(_known(head) for head in heads if head is not None)
+
+
+def _put_in_force(head: PlanHead | None) -> tuple[str, float | None]:
+    return ("", None) if head is None else (head.plan_id, head.applied_wall_s)
 
 
 def _known(head: PlanHead) -> KnownPlan:
@@ -137,6 +149,7 @@ def _known(head: PlanHead) -> KnownPlan:
     return KnownPlan(
         made_wall_s=head.made_wall_s,
         valid_until_wall_s=head.valid_until_wall_s,
+        applied_wall_s=head.applied_wall_s,
         is_proposed=head.state == "proposed",
         edges=frozenset(edge.edge for edge in summary.edges),
         file_count=sum(edge.files for edge in summary.edges),
