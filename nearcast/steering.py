@@ -9,12 +9,15 @@ is over. The answer is one JSON object for both:
      "PATHWAY-CLONES": [{"BASE-ID": "_origin", "ID": "ams1",
                          "URI-REPLACEMENT": {"HOST": "ams1.example", "PARAMS": {}}}]}
 
-Our manifests name two pathways: `home`, wherever they came from, by relative URLs; and `_origin`,
-by absolute ones. Every edge is offered as a clone of the latter, which a player makes by putting
-the edge's host in place of the origin's. So manifests stay the same for all clients and an edge
-that joins needs no new ones; the two end every list, so there is always a pathway that needs no
-clone. Clones are not made of `home`, as Shaka (5.2) can replace the host of absolute URLs alone,
-and steers HLS only where each variant is listed more than once.
+Everybody's manifest names two pathways: `home`, wherever it came from, by relative URLs; and
+`_origin`, by absolute ones. Edges are offered as clones of the latter, which a player makes by
+putting the edge's host in place of the origin's. So manifests stay the same for all clients and an
+edge that joins needs no new ones; the two end every list, so there is always a pathway that needs
+no clone. Three that differ: for DASH each edge is a clone of `home` as well, as dash.js knows of
+that alone; manifests of versions before name `home` alone and get clones of it; and a manifest for
+one client (`/v1/play/`) names edges as pathways of their own, then `_origin`, and no `home`.
+Shaka (5.2) can replace the host of absolute URLs alone, and steers HLS only where each variant is
+listed more than once: hence the second pathway (docs/adr/0018-two-pathways.md).
 
 HLS: draft-pantos-hls-rfc8216bis, section 7 "Content Steering", and 4.4.6.6 for the tag. DASH: ETSI
 TS 103 998. Reading is tolerant where both ask for it: unknown keys are ignored, an entry that is
