@@ -217,6 +217,8 @@ class HeartbeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     origins: tuple[str, ...] = ()
     renew: bool = False
     """The certificate should be renewed now."""
+    time_zone: ZoneName = ""
+    """By which the windows of its plans are made, as its profile has it; empty: by an offset."""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):

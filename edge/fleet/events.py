@@ -149,6 +149,13 @@ class TakeDuty(MemberEffect, frozen=True, kw_only=True):
     duty: Duty
 
 
+class NoteZone(MemberEffect, frozen=True, kw_only=True):
+    """The origin has our viewers live in another time zone than our settings have."""
+
+    ours: str
+    origins: str
+
+
 class TakeBoot(MemberEffect, frozen=True, kw_only=True):
     """Report as a boot of another name from now on, whose figures begin at this moment: ours was
     followed by another process's, which is silent."""

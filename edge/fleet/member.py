@@ -31,6 +31,7 @@ from edge.fleet.events import (
     Leaving,
     MemberEffect,
     MemberEvent,
+    NoteZone,
     ObservationsTaken,
     OriginFailed,
     PlanMissed,
@@ -77,7 +78,9 @@ class Member:
         renew_wall_s: float,
         epoch_s: float,
         jitter: np.random.Generator,
+        time_zone: str | None = None,
     ) -> None:
+        """`time_zone`: of our viewers, as our own settings have it."""
         self.time = OriginTime(epoch_s)
         self.origins = Origins(origins, jitter)
         self.probes = Probes(
@@ -89,6 +92,8 @@ class Member:
         self.duty: Duty = "active"
         self.heard_s: float | None = None
         """When an origin last answered a heartbeat."""
+        self._time_zone = time_zone
+        self._zone_told = ""
         self._effects: EffectQueue[MemberEffect] = EffectQueue()
         self._jitter = jitter
         self._now_s = 0.0
@@ -236,10 +241,20 @@ class Member:
         if answer.duty != self.duty:
             self.duty = answer.duty
             self._effects.emit(TakeDuty(duty=answer.duty))
+        self._compare_zones(answer.time_zone)
         if answer.renew and not self._is_renewing:
             self._renew_wall_s = min(self._renew_wall_s, self.time.wall_s(now_s))
         self.probes.aim(answer.probes, answer.probe_s, now_s)
         self._plans.named(answer.plan_id, now_s)
+
+    def _compare_zones(self, time_zone: str) -> None:
+        """The same place is told to an edge twice: in its settings for what it prefetches, and at
+        the origin for its plans. Each difference is noted once."""
+        if not time_zone or time_zone == self._zone_told:
+            return
+        self._zone_told = time_zone
+        if self._time_zone and time_zone != self._time_zone:
+            self._effects.emit(NoteZone(ours=self._time_zone, origins=time_zone))
 
     # -- what it saw of others
 

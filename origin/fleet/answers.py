@@ -59,6 +59,7 @@ class Answers:
             probe_s=PROBE_S,
             origins=self.origins,
             renew=renew,
+            time_zone=edge.record.profile.time_zone,
         )
 
     def _wants_held(self, edge: WatchedEdge, heartbeat: Heartbeat, now_s: float) -> bool:

@@ -22,6 +22,7 @@ from edge.fleet.events import (
     Leaving,
     MemberEffect,
     MemberEvent,
+    NoteZone,
     ObservationsTaken,
     PlanMissed,
     PlanRead,
@@ -50,7 +51,7 @@ T = TypeVar("T", bound=MemberEffect)
 class Told:
     """A member whose origin answers when the test says so."""
 
-    def __init__(self, *origins: str, renew_s: float = 1e6) -> None:
+    def __init__(self, *origins: str, renew_s: float = 1e6, time_zone: str | None = None) -> None:
         self.now_s = 0.0
         self.member = Member(
             FleetConfig(),
@@ -58,6 +59,7 @@ class Told:
             renew_wall_s=EPOCH_S + renew_s,
             epoch_s=EPOCH_S,
             jitter=Seeds(1).stream("edge/fleet"),
+            time_zone=time_zone,
         )
 
     def feed(self, event: MemberEvent) -> list[MemberEffect]:
@@ -244,6 +246,31 @@ def test_duty_and_origins_are_passed_on_once() -> None:
     again = told.answer(told.beat(), duty="draining", origins=(A, B))
     assert of(again, TakeDuty) == []
     assert of(again, KeepOrigins) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "at_origin", "count"),
+    [
+        ("Europe/Berlin", "Europe/Lisbon", 1),
+        ("Europe/Berlin", "Europe/Berlin", 0),
+        ("Europe/Berlin", "", 0),
+        (None, "Europe/Lisbon", 0),
+    ],
+)
+def test_two_time_zones_for_one_place_are_noted_once(
+    ours: str | None, at_origin: str, count: int
+) -> None:
+    told = Told(time_zone=ours)
+    effects = told.answer(told.beat(), time_zone=at_origin)
+    effects += told.answer(told.beat(), time_zone=at_origin)
+    assert [(one.ours, one.origins) for one in of(effects, NoteZone)] == [(ours, at_origin)] * count
+
+
+def test_a_time_zone_that_was_put_right_and_wrong_again_is_noted_again() -> None:
+    told = Told(time_zone="Europe/Berlin")
+    zones = ("Europe/Lisbon", "Europe/Berlin", "Europe/Lisbon")
+    effects = [told.answer(told.beat(), time_zone=zone) for zone in zones]
+    assert [len(of(found, NoteZone)) for found in effects] == [1, 0, 1]
 
 
 def test_origins_without_tls_are_not_believed() -> None:

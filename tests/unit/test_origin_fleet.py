@@ -72,6 +72,13 @@ def answered(fleet: Fleet, heartbeat: Heartbeat, now_s: float = 1.0) -> Heartbea
     return answer
 
 
+def test_an_edge_is_told_in_which_zone_its_plans_are_made() -> None:
+    fleet, record = Fleet(), record_of("a")
+    profile = structs.replace(record.profile, time_zone="Europe/Berlin")
+    fleet.handle(EdgeChanged(record=structs.replace(record, profile=profile)), 0.0)
+    assert answered(fleet, beat("a")).time_zone == "Europe/Berlin"
+
+
 def observe(
     fleet: Fleet, observer: str, edge: str, *, is_up: bool, number: int, now_s: float = 2.0
 ) -> Refused | None:

@@ -28,6 +28,7 @@ from edge.fleet.events import (
     Leaving,
     MemberEffect,
     MemberEvent,
+    NoteZone,
     OriginFailed,
     Probe,
     Renew,
@@ -83,6 +84,7 @@ class Membership:
             renew_wall_s=renew_wall_s(identity.certificate_pem),
             epoch_s=clock.epoch_s,
             jitter=jitter,
+            time_zone=config.sessions.time_zone,
         )
         self._pump: Pump[MemberEvent, MemberEffect] = Pump(self._member, self._perform, clock)
         self.client = FleetClient(
@@ -192,6 +194,10 @@ class Membership:
                 logger.warning("fleet.duty now=%s", duty)
                 self._tell(Noticed(what="duty", detail=duty))
                 self._tell(FillsHeld(is_held=duty == "maintenance"))
+            case NoteZone(ours=ours, origins=origins_zone):
+                logger.warning("fleet.time_zone settings=%s origin=%s", ours, origins_zone)
+                detail = f"{ours} by the edge's settings, {origins_zone} at the origin"
+                self._tell(Noticed(what="time zone", detail=detail))
             case TakeBoot():
                 self._reports.begin_anew()
             case TakeTime(ahead_s=ahead_s):
