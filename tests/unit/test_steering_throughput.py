@@ -4,7 +4,7 @@ import pytest
 
 from origin.steering.throughput import CLIENTS_MIN, ENOUGH_KBPS, KEPT_S, NETWORKS_MAX
 from origin.steering.throughput import NetworkThroughput as Throughput
-from tests.unit.test_origin_steering import Players, many
+from tests.steering_world import Players, many
 
 NEIGHBOURS = tuple(f"192.0.2.{200 + number}" for number in range(CLIENTS_MIN))
 NEIGHBOUR = NEIGHBOURS[0]
