@@ -42,6 +42,30 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
     """As nearcast.fleet.Heartbeat.held; None: not known here."""
 
 
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan that an edge works by."""
+
+    plan: EdgePlan
+    applied_wall_s: float | None
+    """When it was put in force: before that, no edge looked at its files. None: not known here."""
+
+
+def word_of(
+    followed: Followed | None,
+    storage: Storage | None,
+    titles: bytes | None,
+    *,
+    uptime_s: float,
+    wall_s: float,
+) -> Word | None:
+    """What is to be believed of what an edge says; None: it may not know itself yet."""
+    if followed is None or followed.applied_wall_s is None or storage is None:
+        return None
+    if min(uptime_s, wall_s - followed.applied_wall_s) < SETTLED_S:
+        return None
+    return Word(pinned_bytes=storage.pinned_bytes, titles=titles)
+
+
 class Reckoned(NamedTuple):
     held: Ints  # (file,)
     sure: Ints  # (file,): of these, what it was to fetch; viewers' pulls are estimates
@@ -79,16 +103,6 @@ def reckon(
         # A disk that was emptied, or lost: nobody knows which.
         held = _cut(held, storage.used_bytes)
     return Reckoned(held, np.clip(sure, 0, held))
-
-
-def held_bytes(
-    files: Files,
-    plan: EdgePlan | None,
-    files_held: int,
-    pulled_bytes: NDArray[np.float64],
-    storage: Storage | None,
-) -> Ints:  # (file,)
-    return reckon(files, plan, files_held, pulled_bytes, storage).held
 
 
 def by_its_word(files: Files, reckoned: Reckoned, word: Word) -> Ints:  # (file,)

@@ -19,10 +19,11 @@ from nearcast.placement import EdgePlan
 from nearcast.telemetry import HEAD_S
 from origin.catalog import Title
 from origin.control.foresight import Foresight, History
-from origin.control.held import Word, by_its_word, reckon
+from origin.control.held import Followed, Word, by_its_word, reckon, word_of
 from origin.control.ladder import Ladder, titles_of
 from origin.control.told import HOUR_S, Told, ToldHours
 from origin.control.watching import watched_parts
+from origin.fleet.events import FleetEdge
 from origin.placement.demand import Floats, Titles
 from origin.placement.files import Files, files_of_titles
 from origin.placement.forecast import Forecast, file_values
@@ -31,6 +32,8 @@ from origin.placement.settings import PlanSettings
 
 DAY_HOURS: Final = 24
 DAY_S: Final = 86_400.0
+DOWN_S: Final = 900.0
+"""An edge that is dead for longer does not come back in a moment: others take its place."""
 
 
 class PlannedEdge(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,33 @@ class PlannedEdge(msgspec.Struct, frozen=True, kw_only=True):
     past_filled_bytes: float = 0.0
     """What it fetched for plans within the days that are looked at."""
     enrolled_wall_s: float = 0.0
+
+
+def planned_edge(
+    row: FleetEdge,
+    *,
+    clock: LocalTime,
+    followed: Followed | None,
+    held_titles: bytes | None,
+    fetched_bytes: int,
+    enrolled_wall_s: float,
+    wall_s: float,
+) -> PlannedEdge:
+    """`held_titles`: as nearcast.fleet.Heartbeat.held; `fetched_bytes`: see
+    `PlannedEdge.past_filled_bytes`."""
+    return PlannedEdge(
+        edge=row.edge,
+        profile=row.profile,
+        clock=clock,
+        duty=row.duty,
+        is_up=row.state != "dead" or row.state_age_s < DOWN_S,
+        storage=row.storage,
+        plan=followed.plan if followed is not None else None,
+        plan_files_held=row.plan_files_held,
+        word=word_of(followed, row.storage, held_titles, uptime_s=row.uptime_s, wall_s=wall_s),
+        past_filled_bytes=float(fetched_bytes),
+        enrolled_wall_s=enrolled_wall_s,
+    )
 
 
 def history_from_wall_s(wall_s: float, history_days: int) -> float:

@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nearcast.fleet import EdgeProfile, Storage
+from nearcast.fleet import EdgeProfile, Heartbeat, Storage
 from nearcast.placement import EdgePlan
 from nearcast.plan_signing import encode_plan
 from origin.config import OriginConfig, PlanConfig
+from origin.control.held import SETTLED_S
 from origin.control.plan_times import REPLAN_S
 from origin.drivers.control.admin.routes import ApiError
 from origin.drivers.control.identities import Identities
@@ -257,27 +258,29 @@ def test_one_origin_forgets_what_is_too_old_until_it_is_gone(
     tell(story)
 
 
+async def made_at_once(_process: object, _work: object, order: PlanOrder) -> PlanMade:
+    """Instead of a process of its own: a plan of one file for one edge."""
+    plan = EdgePlan(
+        plan_id="", edge="ams-1", made_wall_s=order.wall_s,
+        valid_from_wall_s=order.wall_s, valid_until_wall_s=order.wall_s + HOUR_S,
+        pinned_bytes_max=100, fill_bytes_max=10, fill_kbps_max=1.0, windows=(), files=(),
+    )  # fmt: skip
+    summary = StoredSummary(
+        plan_id=f"{order.wall_s:.0f}", made_wall_s=order.wall_s,
+        valid_from_wall_s=order.wall_s, valid_until_wall_s=order.wall_s + HOUR_S,
+        settings=PlanSettings(), file_count=1, fill_bytes_max=10, fill_price=0.0,
+        edges=(EdgeSummary(edge="ams-1", files=1),),
+    )  # fmt: skip
+    return PlanMade(summary=summary, signed={"ams-1": encode_plan(plan, (order.key,))})
+
+
 def test_what_the_clock_does_stands_in_the_audit_log_and_its_plans_are_looked_at(
     tell: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story(world: World) -> None:
         storage = Storage(capacity_bytes=100)
 
-        async def work(process: object, work: object, order: PlanOrder) -> PlanMade:
-            plan = EdgePlan(
-                plan_id="", edge="ams-1", made_wall_s=order.wall_s,
-                valid_from_wall_s=order.wall_s, valid_until_wall_s=order.wall_s + HOUR_S,
-                pinned_bytes_max=100, fill_bytes_max=10, fill_kbps_max=1.0, windows=(), files=(),
-            )  # fmt: skip
-            summary = StoredSummary(
-                plan_id=f"{order.wall_s:.0f}", made_wall_s=order.wall_s,
-                valid_from_wall_s=order.wall_s, valid_until_wall_s=order.wall_s + HOUR_S,
-                settings=PlanSettings(), file_count=1, fill_bytes_max=10, fill_price=0.0,
-                edges=(EdgeSummary(edge="ams-1", files=1),),
-            )  # fmt: skip
-            return PlanMade(summary=summary, signed={"ams-1": encode_plan(plan, (order.key,))})
-
-        monkeypatch.setattr(PlanProcess, "work", work)
+        monkeypatch.setattr(PlanProcess, "work", made_at_once)
         fleet = Fleet()
         fleet.handle(StateRead(wall_s=NOW_S, edges=(EDGE,)), 0.0)
         identities = await Identities.open(world.store, lambda: (), lambda: world.wall_s)
@@ -300,5 +303,47 @@ def test_what_the_clock_does_stands_in_the_audit_log_and_its_plans_are_looked_at
         current = await world.store.current_plan()
         assert current is not None
         assert current.made_wall_s == NOW_S
+
+    tell(story)
+
+
+def test_an_edge_is_believed_once_its_plan_has_been_in_force_for_a_while(
+    tell: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: list[PlanOrder] = []
+
+    async def work(process: object, work: object, order: PlanOrder) -> PlanMade:
+        orders.append(order)
+        return await made_at_once(process, work, order)
+
+    async def story(world: World) -> None:
+        monkeypatch.setattr(PlanProcess, "work", work)
+        fleet = Fleet()
+        fleet.handle(StateRead(wall_s=NOW_S, edges=(EDGE,)), 0.0)
+        identities = await Identities.open(world.store, lambda: (), lambda: world.wall_s)
+        planning = Planning(
+            OriginConfig(), world.store, fleet, identities, lambda: None,
+            now_s=lambda: world.wall_s - NOW_S, wall_s=lambda: world.wall_s,
+        )  # fmt: skip
+        head = await planning.propose("ann")
+        world.wall_s += SETTLED_S + 1.0  # it is looked at
+        await planning.apply(head.plan_id, "ann")
+        said = Heartbeat(
+            edge="ams-1", boot_id="0" * 16, sequence_no=1, sent_wall_s=world.wall_s,
+            uptime_s=9 * SETTLED_S, plan_id=head.plan_id,
+            storage=Storage(capacity_bytes=100, pinned_bytes=7),
+        )  # fmt: skip
+        fleet.heartbeat(
+            said, certificate_edge="ams-1", received_wall_s=world.wall_s,
+            now_s=world.wall_s - NOW_S,
+        )  # fmt: skip
+        await planning.propose("ann")
+        assert orders[-1].edges[0].plan is not None
+        assert orders[-1].edges[0].word is None, "it has not begun to look at the plan's files"
+        world.wall_s += SETTLED_S
+        await planning.propose("ann")
+        word = orders[-1].edges[0].word
+        assert word is not None
+        assert word.pinned_bytes == 7
 
     tell(story)

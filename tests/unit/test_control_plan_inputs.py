@@ -9,7 +9,7 @@ import pytest
 from nearcast.fleet import EdgeProfile, Storage
 from nearcast.media import Rendition
 from origin.catalog import RenditionEntry, SegmentEntry, Title
-from origin.control.held import held_bytes
+from origin.control.held import reckon
 from origin.control.ladder import Ladder, titles_of
 from origin.control.plan_inputs import PlannedEdge, plan_inputs
 from origin.control.told import Told
@@ -266,7 +266,7 @@ def test_what_viewers_pulled_of_a_reserved_place_counts_as_held() -> None:
     (place,) = [file for file in first.files if file.rendition == "high"]
     assert place.fetch_until_s == 0.0
     pulled = np.where(np.array(first_inputs.files.renditions) == "high", 15_000_000.0, 0.0)
-    held = held_bytes(first_inputs.files, first, len(first.files), pulled, None)
+    held = reckon(first_inputs.files, first, len(first.files), pulled, None).held
     assert held.sum() == 15_000_000
     (second,) = make_plan(
         msgspec.structs.replace(
@@ -277,7 +277,7 @@ def test_what_viewers_pulled_of_a_reserved_place_counts_as_held() -> None:
     (place,) = [file for file in second.files if file.rendition == "high"]
     assert place.held_bytes == 15_000_000
     emptied = Storage(capacity_bytes=10**9, used_bytes=0)
-    assert held_bytes(first_inputs.files, first, len(first.files), pulled, emptied).sum() == 0
+    assert reckon(first_inputs.files, first, len(first.files), pulled, emptied).held.sum() == 0
 
 
 def test_the_mean_of_what_was_watched_makes_the_curve() -> None:

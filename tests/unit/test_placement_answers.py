@@ -6,7 +6,7 @@ import pytest
 
 from nearcast.errors import InputError
 from nearcast.fleet import EdgeProfile, Storage
-from origin.control.held import held_bytes
+from origin.control.held import reckon
 from origin.placement.diff import diff_plans
 from origin.placement.explain import Explained, explain
 from origin.placement.files import FileEntry, Files, files_of
@@ -77,9 +77,9 @@ def test_a_diff_tells_what_comes_goes_and_stays() -> None:
     first_inputs = inputs_of(an_edge("one"))
     first = make_plan(first_inputs)
     values = np.array([900.0, 100.0, 800.0, 0.0]) * MB
-    held = held_bytes(
+    held = reckon(
         first_inputs.files, first.edge("one"), 2, np.zeros(len(first_inputs.files)), None
-    )
+    ).held
     second = make_plan(
         inputs_of(
             an_edge("one", value_bytes=values, head_value_bytes=values * 0.1, held_bytes=held)

@@ -16,12 +16,11 @@ from typing import Final
 import msgspec
 
 from nearcast.fleet import Storage
-from nearcast.local_time import LocalTime
 from nearcast.placement import EdgePlan, SignedPlan
 from origin.config import OriginConfig
-from origin.control.held import SETTLED_S, Word
+from origin.control.held import Followed
 from origin.control.plan_checks import Obstacle, why_not_apply
-from origin.control.plan_inputs import PlannedEdge, history_from_wall_s
+from origin.control.plan_inputs import history_from_wall_s, planned_edge
 from origin.drivers.control import plan_worker
 from origin.drivers.control.admin.routes import ApiError
 from origin.drivers.control.clocks import Clocks, unknown_count
@@ -39,8 +38,6 @@ from origin.records import CLOCK, PlanHead, PlanRecord
 
 logger = logging.getLogger(__name__)
 
-DOWN_S: Final = 900.0
-"""An edge that is dead for longer does not come back in a moment: others take its place."""
 ID_LENGTH_MIN: Final = 4
 """Of the beginning of an id that names a plan."""
 
@@ -213,18 +210,19 @@ class Planning:
         clocks = await asyncio.to_thread(self._clocks.of, profiles)
         records = await self._store.edges()
         enrolled = {record.edge: record.enrolled_wall_s for record in records}
-        plans = await self._plans_of(rows)
+        followed = await self._followed(rows)
         return PlanOrder(
             library=self._config.library,
             database=self._config.control.database,
             edges=tuple(
-                _planned(
+                planned_edge(
                     row,
-                    clocks[row.edge],
-                    plans,
-                    fetched.get(row.edge, 0),
-                    enrolled.get(row.edge, 0.0),
-                    self._word(row, plans, wall_s),
+                    clock=clocks[row.edge],
+                    followed=followed.get(row.edge),
+                    held_titles=self._fleet.held_titles(row.edge),
+                    fetched_bytes=fetched.get(row.edge, 0),
+                    enrolled_wall_s=enrolled.get(row.edge, 0.0),
+                    wall_s=wall_s,
                 )
                 for row in rows
             ),
@@ -243,28 +241,20 @@ class Planning:
             key=self._identities.plan_key.private_bytes_raw(),
         )
 
-    def _word(
-        self, row: FleetEdge, plans: dict[tuple[str, str], EdgePlan], wall_s: float
-    ) -> Word | None:
-        plan = plans.get((row.plan_id, row.edge))
-        if plan is None or row.storage is None:
-            return None
-        if min(row.uptime_s, wall_s - plan.made_wall_s) < SETTLED_S:
-            return None
-        titles = self._fleet.held_titles(row.edge)
-        return Word(pinned_bytes=row.storage.pinned_bytes, titles=titles)
-
-    async def _plans_of(self, rows: list[FleetEdge]) -> dict[tuple[str, str], EdgePlan]:
+    async def _followed(self, rows: list[FleetEdge]) -> dict[str, Followed]:
         """What edges work by, where it is known here."""
         edges_of: dict[str, list[str]] = defaultdict(list)
         for row in rows:
             if row.plan_id:
                 edges_of[row.plan_id].append(row.edge)
-        found: dict[tuple[str, str], EdgePlan] = {}
+        found: dict[str, Followed] = {}
         for plan_id, edges in sorted(edges_of.items()):
+            head = await self._store.plan_head(plan_id)
+            applied_wall_s = head.applied_wall_s if head is not None else None
             signed = await self._store.plans_of_edges(plan_id, edges)
             plans = await asyncio.to_thread(_decoded, signed)
-            found |= {(plan_id, edge): plan for edge, plan in plans.items()}
+            for edge, plan in plans.items():
+                found[edge] = Followed(plan=plan, applied_wall_s=applied_wall_s)
         return found
 
 
@@ -276,29 +266,6 @@ def edge_plan(signed: bytes) -> EdgePlan:
     """Of what an edge is given; ours, so the signature is not looked at."""
     payload = msgspec.json.decode(signed, type=SignedPlan).payload
     return msgspec.json.decode(payload, type=EdgePlan)
-
-
-def _planned(
-    row: FleetEdge,
-    clock: LocalTime,
-    plans: dict[tuple[str, str], EdgePlan],
-    fetched_bytes: int,
-    enrolled_wall_s: float,
-    word: Word | None,
-) -> PlannedEdge:
-    return PlannedEdge(
-        edge=row.edge,
-        profile=row.profile,
-        clock=clock,
-        duty=row.duty,
-        is_up=row.state != "dead" or row.state_age_s < DOWN_S,
-        storage=row.storage,
-        plan=plans.get((row.plan_id, row.edge)),
-        plan_files_held=row.plan_files_held,
-        word=word,
-        past_filled_bytes=float(fetched_bytes),
-        enrolled_wall_s=enrolled_wall_s,
-    )
 
 
 def _no_plan(plan_id: str) -> ApiError:
