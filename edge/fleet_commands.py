@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,6 @@ import typer
 
 from nearcast.errors import ConfigError, InputError
 from nearcast.json_file import JsonFile, check_json_file, write_json
-from nearcast.local_time import S_PER_H
 from nearcast.units import parse_size
 
 if TYPE_CHECKING:
@@ -118,21 +116,14 @@ def _profile(
     utc_offset_h: float | None,
 ) -> EdgeProfile:
     """Raises InputError."""
+    from nearcast.address import network
     from nearcast.clock import SystemClock
     from nearcast.fleet import EdgeProfile
-    from nearcast.zones import local_time
+    from nearcast.zones import stated
 
-    if time_zone:
-        if utc_offset_h is not None:
-            raise InputError("--time-zone and --utc-offset exclude each other: give the zone alone")
-        # For an origin that does not know the zone: right until clocks are set next.
-        wall_s = SystemClock().system_wall_s()
-        utc_offset_h = local_time(time_zone).offset_s(wall_s) / S_PER_H
     for text in networks:
-        try:
-            ipaddress.ip_network(text)
-        except ValueError as error:
-            raise InputError(f"--network {text}: {error}") from error
+        network(text)
+    time_zone, offset_h = stated(time_zone, utc_offset_h, SystemClock().system_wall_s())
     given = {
         "url": url.rstrip("/"),
         "cluster": cluster,
@@ -140,7 +131,7 @@ def _profile(
         "networks": networks,
         "capacity_bytes": parse_size(capacity),
         "link_kbps": link_kbps,
-        "utc_offset_h": utc_offset_h or 0.0,
+        "utc_offset_h": offset_h,
         "time_zone": time_zone,
     }
     try:

@@ -7,7 +7,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from nearcast.errors import ConfigError
+from nearcast.errors import ConfigError, InputError
 
 PORT_MAX: Final = 65_535
 EVERY_ADDRESS: Final = "0.0.0.0"
@@ -43,6 +43,15 @@ def is_host(text: str) -> bool:
             return False
         return True
     return re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?", text) is not None
+
+
+def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The block that `192.0.2.0/24` is, or one address. Raises InputError, also where bits are set
+    that the prefix leaves open: a slip of the pen moves clients elsewhere."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise InputError(f"network {text[:100]!r}: {error}") from error
 
 
 def is_site(url: str, *schemes: str) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from nearcast.errors import InputError
-from nearcast.local_time import LocalTime, fixed
+from nearcast.local_time import S_PER_H, LocalTime, fixed
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -61,6 +61,16 @@ def viewers_time(time_zone: str | None, utc_offset_h: float | None) -> LocalTime
     """As settings say it: a zone, or an offset for all the year; UTC if they say neither. Raises
     InputError."""
     return local_time(time_zone) if time_zone is not None else fixed(utc_offset_h or 0.0)
+
+
+def stated(time_zone: str, utc_offset_h: float | None, wall_s: float) -> tuple[str, float]:
+    """The zone and the offset of a profile: beside a zone the offset that holds now, for an origin
+    that does not know the zone; right until clocks are set next. Raises InputError."""
+    if not time_zone:
+        return "", utc_offset_h or 0.0
+    if utc_offset_h is not None:
+        raise InputError("a time zone and an offset to UTC exclude each other: give the zone alone")
+    return time_zone, local_time(time_zone).offset_s(wall_s) / S_PER_H
 
 
 def _offset_s(zone: ZoneInfo, wall_s: float) -> float:

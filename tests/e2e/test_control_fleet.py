@@ -54,6 +54,9 @@ def test_a_token_is_good_once_and_for_one_name(origin: ControlOrigin) -> None:
     bad = origin.stranger("once-1", token)
     reply = bad.enrol(csr_pem="nonsense")
     assert (reply.status, reply.error) == (400, "bad_request")
+    slip = origin.stranger("once-1", token, networks=("192.0.2.7/24",))
+    reply = slip.enrol()
+    assert (reply.status, reply.error) == (400, "bad_request")
     good = origin.stranger("once-1", token)
     assert good.enrol().status == 200
     origin.ask("DELETE", "/v1/admin/edges/once-1")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nearcast.address import LOOPBACK, is_host, is_site, parse_address
-from nearcast.errors import ConfigError
+from nearcast.address import LOOPBACK, is_host, is_site, network, parse_address
+from nearcast.errors import ConfigError, InputError
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,14 @@ def test_what_is_more_or_less_is_no_site(url: str) -> None:
 def test_names_of_hosts() -> None:
     assert all(map(is_host, ("localhost", "127.0.0.1", "::1", "fe80::1%eth0", "a-b.example")))
     assert not any(map(is_host, ("", "bad name!", "[::1]", '["x"]', "a/b", "::g", "x:1", "a\n")))
+
+
+@pytest.mark.parametrize("text", ["192.0.2.0/24", "2001:db8::/32", "192.0.2.7/32"])
+def test_a_network_is_a_block(text: str) -> None:
+    assert str(network(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "home", "192.0.2.7/24", "192.0.2.0/33", " 192.0.2.0/24"])
+def test_what_is_no_network_is_named(text: str) -> None:
+    with pytest.raises(InputError, match=f"^network '{text}': "):
+        network(text)

@@ -11,12 +11,13 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
-from nearcast.address import is_site
+from nearcast.address import is_site, network
 from nearcast.enrol_token import EnrolTokenText, secret_digest, write_token
 from nearcast.errors import InputError, RemoteProtocolError
 from nearcast.fleet import RENEW_SHARE, Duty, EnrolAnswer, EnrolRequest, Refused, RenewRequest
@@ -124,6 +125,11 @@ class Identities:
         if bad_url:
             return Refused(error="bad_request", detail=bad_url)
         try:
+            for text in asked.profile.networks:
+                network(text)
+        except InputError as error:
+            return Refused(error="bad_request", detail=str(error))
+        try:
             certificate = self.authority.edge_certificate(asked.edge, asked.csr_pem, wall_s)
         except RemoteProtocolError as error:
             return Refused(error="bad_request", detail=str(error))
@@ -179,8 +185,7 @@ class Identities:
                 edge,
                 f"edge {edge}",
                 "edge.renewed",
-                serial=certificate.serial,
-                serial_before=serial,
+                lambda one: replace(one, serial=certificate.serial, serial_before=serial),
             )
         except StateUnavailable:
             return _away()
@@ -229,16 +234,21 @@ class Identities:
         return text, wall_s + valid_s
 
     async def set_duty(self, edge: str, duty: Duty, by: str) -> EdgeRecord | None:
-        return await self._change(edge, by, f"edge.{duty}", duty=duty)
+        return await self._change(edge, by, f"edge.{duty}", lambda one: replace(one, duty=duty))
 
     async def set_profile(
-        self, edge: str, changes: Mapping[str, object], by: str
+        self, edge: str, changes: Mapping[str, Any], by: str
     ) -> EdgeRecord | None:
         """Change these fields of what it said of itself (see `profiles.changes`)."""
-        return await self._change(edge, by, "edge.profile", profile=changes)
+        return await self._change(
+            edge,
+            by,
+            "edge.profile",
+            lambda one: replace(one, profile=replace(one.profile, **changes)),
+        )
 
     async def revoke(self, edge: str, by: str) -> EdgeRecord | None:
-        return await self._change(edge, by, "edge.revoked", revoked=True)
+        return await self._change(edge, by, "edge.revoked", lambda one: replace(one, revoked=True))
 
     async def forget(self, edge: str, by: str) -> bool:
         """Keep no record of an edge that was revoked; false: it is in the fleet, or unknown."""
@@ -248,10 +258,12 @@ class Identities:
                 self.records = {name: one for name, one in self.records.items() if name != edge}
         return is_gone
 
-    async def _change(self, edge: str, by: str, action: str, **fields: object) -> EdgeRecord | None:
+    async def _change(
+        self, edge: str, by: str, action: str, edit: Callable[[EdgeRecord], EdgeRecord]
+    ) -> EdgeRecord | None:
         async with self._turn:
             changed = await self._store.change_edge(
-                edge, wall_s=self._wall_s(), by=by, action=action, **fields
+                edge, edit, wall_s=self._wall_s(), by=by, action=action
             )
             if changed is not None:
                 self._keep(changed)

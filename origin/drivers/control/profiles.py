@@ -6,14 +6,13 @@ at the origin as well. The edge itself need not be asked: it uses nothing of its
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 import msgspec
 
+from nearcast.address import network
 from nearcast.errors import InputError
-from nearcast.local_time import S_PER_H
-from nearcast.zones import local_time
+from nearcast.zones import stated
 from origin.control.api import ProfileWanted
 from origin.drivers.control.identities import why_no_url
 
@@ -28,15 +27,8 @@ def changes(wanted: ProfileWanted, wall_s: float) -> dict[str, Any]:
     if wanted.url is not None and (why := why_no_url(wanted.url)):
         raise InputError(why)
     for text in wanted.networks or ():
-        try:
-            ipaddress.ip_network(text)
-        except ValueError as error:
-            raise InputError(f"network {text}: {error}") from error
-    if wanted.time_zone:
-        if wanted.utc_offset_h is not None:
-            raise InputError("a time zone and an offset exclude each other: give the zone alone")
-        # As an edge says it too, for origins that do not know the zone.
-        found["utc_offset_h"] = local_time(wanted.time_zone).offset_s(wall_s) / S_PER_H
-    elif wanted.utc_offset_h is not None:
-        found["time_zone"] = ""
+        network(text)
+    if wanted.time_zone or wanted.utc_offset_h is not None:
+        zone, offset_h = stated(wanted.time_zone or "", wanted.utc_offset_h, wall_s)
+        found |= {"time_zone": zone, "utc_offset_h": offset_h}
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -67,21 +67,18 @@ async def put_edge(
 async def change_edge(
     connection: AsyncConnection,
     edge: str,
+    edit: Callable[[EdgeRecord], EdgeRecord],
     *,
     wall_s: float,
     by: str,
     action: str,
-    fields: Mapping[str, Any],
 ) -> EdgeRecord | None:
     # First the counter: two who change one edge stand in a line, and neither undoes the other.
     await counters.count_up(connection, "edges")
     before = await one_edge(connection, edge)
     if before is None:
         return None
-    profile = msgspec.structs.replace(before.profile, **fields.get("profile", {}))
-    after = msgspec.structs.replace(
-        before, **{**fields, "profile": profile, "changed_wall_s": wall_s}
-    )
+    after = msgspec.structs.replace(edit(before), changed_wall_s=wall_s)
     await put_edge(connection, after, by=by, action=action)
     return after
 

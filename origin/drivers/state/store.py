@@ -7,7 +7,7 @@ StateError when it refuses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -86,13 +86,18 @@ class ControlStore:
             await fleet_rows.put_edge(connection, record, by=by, action=action)
 
     async def change_edge(
-        self, edge: str, *, wall_s: float, by: str, action: str, **fields: object
+        self,
+        edge: str,
+        edit: Callable[[EdgeRecord], EdgeRecord],
+        *,
+        wall_s: float,
+        by: str,
+        action: str,
     ) -> EdgeRecord | None:
-        """Change some fields, as they are in the database now, and of `profile` those it names;
-        None: there is no such edge."""
+        """Change it as it is in the database now; None: there is no such edge."""
         async with self.database.writing() as connection:
             return await fleet_rows.change_edge(
-                connection, edge, wall_s=wall_s, by=by, action=action, fields=fields
+                connection, edge, edit, wall_s=wall_s, by=by, action=action
             )
 
     async def remove_edge(self, edge: str, *, wall_s: float, by: str = "") -> bool:

@@ -1,4 +1,4 @@
-"""`nearcast edge enrol` says what is wrong with a time zone before it uses the token."""
+"""`nearcast edge enrol` says what is wrong with a profile before it uses the token."""
 
 from pathlib import Path
 
@@ -20,9 +20,10 @@ TOKEN = write_token(
         (("--time-zone", "Europe/Berln"), "such as Europe/Berlin"),
         (("--time-zone", "Europe/Berlin", "--utc-offset", "0"), "exclude each other"),
         (("--utc-offset", "15"), "utc_offset_h"),
+        (("--network", "192.0.2.7/24"), "192.0.2.7/24"),
     ],
 )
-def test_enrolling_refuses_clocks_that_cannot_be(
+def test_enrolling_refuses_what_cannot_be(
     options: tuple[str, ...], why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["edge", "enrol", TOKEN, "--store", str(tmp_path), "--url", "http://e1:80"]
