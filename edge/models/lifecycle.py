@@ -21,7 +21,6 @@ from edge.effects import Effect
 from edge.events import Predicted
 from edge.models import verdicts
 from edge.models.book import Book, why
-from edge.models.choice import Choice
 from edge.models.contest import Contest
 from edge.models.drift import Drift
 from edge.models.effects import StartModel, StopModel, SwitchModel
@@ -67,7 +66,7 @@ class Lifecycle:
         self._outcomes = outcomes
         self._effects = effects
         self._book = Book(effects, recorder)
-        self._supply = Supply(Choice(NEXT_EPISODE, config.models.poll_s), effects)
+        self._supply = Supply(NEXT_EPISODE, config.models.poll_s, effects)
         self._next_run_id = 1
         self._active: Run | None = None
         self._other: Run | None = None
