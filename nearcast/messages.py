@@ -18,7 +18,8 @@ class TitleEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One playable title. Manifest paths are relative to the catalogue's own URL.
 
     `series`, `season_no` and `episode_no` are all set for an episode and all None for a film.
-    `genre` is the one word that tells most about who watches it; None: nobody said.
+    `genre` tells most about who watches it, such as `crime` or `science fiction`; None: nobody
+    said.
     """
 
     id: str

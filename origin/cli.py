@@ -79,7 +79,7 @@ def ingest(
         str | None, typer.Option("--id", help="Name in URLs; else made of series or file name.")
     ] = None,
     genre: Annotated[
-        str | None, typer.Option(help="One word, for what edges' viewers like; see title set.")
+        str | None, typer.Option(help="For what edges' viewers like, e.g. crime; see title set.")
     ] = None,
     segment_duration: Annotated[
         float, typer.Option(min=0.5, max=20.0, help="Seconds per segment.")

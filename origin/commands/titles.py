@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import lzma
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -32,7 +30,7 @@ title_app = typer.Typer(
 
 @title_app.callback()
 def titles() -> None:
-    """So that `set` stays a word of its own while it is alone."""
+    """So that `set` is not left out: typer runs the only command of a group by itself."""
 
 
 @title_app.command(
@@ -94,37 +92,33 @@ def set_titles(
 def read_genres(path: Path) -> dict[str, tuple[int, str | None]]:
     """The line and the genre of each id; an empty one is none. Raises InputError naming file and
     line."""
-    from predictor.logs.tables import open_text
+    from nearcast.text_file import reading
 
     found: dict[str, tuple[int, str | None]] = {}
-    try:
-        with open_text(path, "rt") as lines:
-            rows = csv.reader(lines, strict=True)
-            header = [name.strip() for name in next(rows, [])]
-            missing = [name for name in ("id", "genre") if header.count(name) != 1]
-            if missing:
-                raise InputError(f"{path}, line 1: it lacks the column {missing[0]}, or has two")
-            id_at, genre_at = header.index("id"), header.index("genre")
-            for row in rows:
-                if not any(row):
-                    continue
-                line_no = rows.line_num
-                if len(row) != len(header):
-                    raise InputError(
-                        f"{path}, line {line_no}: expected {len(header)} columns, got {len(row)}"
-                    )
-                title_id = row[id_at].strip()
-                if title_id in found:
-                    raise InputError(
-                        f"{path}, line {line_no}: {title_id[:80]!r} is in line "
-                        f"{found[title_id][0]} already"
-                    )
-                if len(found) >= ROWS_MAX:
-                    raise InputError(f"{path} has more than {ROWS_MAX} rows")
-                found[title_id] = line_no, _genre(path, line_no, row[genre_at])
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot read {path}: {reason}") from error
+    with reading(path) as lines:
+        rows = csv.reader(lines, strict=True)
+        header = [name.strip() for name in next(rows, [])]
+        missing = [name for name in ("id", "genre") if header.count(name) != 1]
+        if missing:
+            raise InputError(f"{path}, line 1: it lacks the column {missing[0]}, or has two")
+        id_at, genre_at = header.index("id"), header.index("genre")
+        for row in rows:
+            if not any(row):
+                continue
+            line_no = rows.line_num
+            if len(row) != len(header):
+                raise InputError(
+                    f"{path}, line {line_no}: expected {len(header)} columns, got {len(row)}"
+                )
+            title_id = row[id_at].strip()
+            if title_id in found:
+                raise InputError(
+                    f"{path}, line {line_no}: {title_id[:80]!r} is in line "
+                    f"{found[title_id][0]} already"
+                )
+            if len(found) >= ROWS_MAX:
+                raise InputError(f"{path} has more than {ROWS_MAX} rows")
+            found[title_id] = line_no, _genre(path, line_no, row[genre_at])
     return found
 
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import gzip
-import io
 import itertools
-import lzma
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearcast.errors import InputError
+from nearcast.text_file import open_text, reading
 
 Written = NDArray[np.float64] | NDArray[np.int64] | tuple[NDArray[np.int64], tuple[str, ...]]
 """Numbers, or codes and the names behind them; -1 and NaN are written as nothing."""
@@ -28,7 +24,7 @@ def column_names(path: Path) -> tuple[str, ...]:
     """The names of a table's columns, to recognise it by. Raises InputError."""
     if _is_parquet(path):
         return tuple(_parquet(path).schema_arrow.names)
-    with _reading(path) as lines:
+    with reading(path) as lines:
         return _header(lines, path)
 
 
@@ -62,43 +58,6 @@ def _check_columns(found: Sequence[str], needed: Sequence[str], path: Path) -> N
         raise InputError(f"{path} lacks the columns {', '.join(missing)}")
 
 
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[IO[str]]:
-    """The open file, whose troubles become InputError."""
-    try:
-        with open_text(path, "rt") as lines:
-            yield lines
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot read {path}: {reason}") from error
-
-
-def open_text(path: Path, mode: str) -> IO[str]:
-    """Text, packed or not by the name's ending; a byte order mark at its start is no part of it.
-
-    The same text makes the same file.
-    """
-    is_written = "w" in mode
-    if is_written and path.suffix == ".gz":
-        return io.TextIOWrapper(_Gzip(path), encoding="utf-8", newline="")
-    openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
-    opener = openers.get(path.suffix, open)
-    encoding = "utf-8" if is_written else "utf-8-sig"
-    return opener(path, mode, encoding=encoding, newline="")  # type: ignore[no-any-return]
-
-
-class _Gzip(gzip.GzipFile):
-    """A file to write whose header holds neither a time nor a name."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        super().__init__(filename="", mode="wb", fileobj=self._file, mtime=0)
-
-    def close(self) -> None:
-        super().close()
-        self._file.close()
-
-
 def _header(lines: IO[str], path: Path) -> tuple[str, ...]:
     names = tuple(name.strip() for name in next(csv.reader(lines), []))
     if not names:
@@ -115,7 +74,7 @@ def _check_once(found: Sequence[str], path: Path) -> None:
 def _csv_pieces(
     path: Path, names: Sequence[str], needed: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, Sequence[Any]]]]:
-    with _reading(path) as lines:
+    with reading(path) as lines:
         header = _header(lines, path)
         _check_columns(header, needed, path)
         at = {name: header.index(name) for name in names if name in header}

@@ -18,9 +18,9 @@ import numpy as np
 
 from nearcast.errors import InputError
 from nearcast.seeds import Seeds
+from nearcast.text_file import open_text
 from nearcast.units import bytes_per_s_from_kbps
 from predictor.logs.plays import PlaysLog
-from predictor.logs.tables import open_text
 from predictor.viewing.course import Floats, Ints
 from simulation.replay.requests import COLUMNS
 
