@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from origin.placement.explain import Explained
 CHANGES_SHOWN = 10
 WINDOWS_SHOWN = 2
 ID_LENGTH = 12
+WIDTH = 80
 
 
 def list_lines(plans: Iterable[PlanRow]) -> Iterator[str]:
@@ -33,13 +35,19 @@ def detail_lines(detail: PlanDetail) -> Iterator[str]:
     )
     yield f"{'edge':<20} {'files':>8} {'holds':>9} {'to fetch':>9} {'saves':>9}  short of"
     for edge in summary.edges:
-        short = edge.refusal or ", ".join(edge.binding) or "-"
-        if edge.denied_bytes:
-            short += f"; by its word {format_size(edge.denied_bytes)} is not held"
-        yield (
+        figures = (
             f"{edge.edge[:20]:<20} {edge.files:>8} {format_size(edge.stored_bytes):>9} "
-            f"{format_size(edge.fill_bytes):>9} {format_size(edge.value_bytes):>9}  {short[:60]}"
+            f"{format_size(edge.fill_bytes):>9} {format_size(edge.value_bytes):>9}  "
         )
+        short = edge.refusal or ", ".join(edge.binding) or "-"
+        if len(figures) + len(short) <= WIDTH:
+            yield figures + short
+        else:
+            yield figures.rstrip()
+            yield from _below(short)
+        if edge.missing_bytes:
+            size = format_size(edge.missing_bytes)
+            yield from _below(f"{size} should be held and is missing, as the edge says")
 
 
 def diff_lines(diff: PlanDiff) -> Iterator[str]:
@@ -87,6 +95,10 @@ def _windows(windows: Sequence[FillWindow]) -> str:
         for one in windows[:WINDOWS_SHOWN]
     ]
     return ", ".join(shown) + (", ..." if len(windows) > WINDOWS_SHOWN else "")
+
+
+def _below(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _time(wall_s: float) -> str:

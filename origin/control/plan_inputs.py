@@ -158,7 +158,7 @@ def _edge_input(
         value_bytes=whole * days,
         head_value_bytes=head * days,
         held_bytes=held,
-        denied_bytes=reckoned.held - held,
+        missing_bytes=reckoned.held - held,
         # All that is expected to be taken would be saved if all were held.
         served_bytes=float(whole.sum() * days),
         past_served_bytes=float(hours.served_bytes[index]),

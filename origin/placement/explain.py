@@ -48,7 +48,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """Of the whole file."""
     head_bytes: int = 0
     held_bytes: int = 0
-    denied_bytes: int = 0
+    missing_bytes: int = 0
     """Reckoned to be held, and not held by the edge's own word."""
     expected_bytes: float
     """That holding it would save at this edge while the plan is valid."""
@@ -130,7 +130,7 @@ class _Edge:
         file = self._planned.get(key)
         size, head = int(files.size_bytes[row]), int(files.head_bytes[row])
         held = int(edge.held_bytes[row]) if edge.held_bytes is not None else 0
-        denied = int(edge.denied_bytes[row]) if edge.denied_bytes is not None else 0
+        missing = int(edge.missing_bytes[row]) if edge.missing_bytes is not None else 0
         worth = float(self._value[row]) / size
         is_fetched = held < (file.size_bytes if file else size)
         cut_off = self._summary.storage_price
@@ -146,7 +146,7 @@ class _Edge:
             size_bytes=size,
             head_bytes=head,
             held_bytes=held,
-            denied_bytes=denied,
+            missing_bytes=missing,
             expected_bytes=max(0.0, float(edge.value_bytes[row])),
             site_expected_bytes=float(self._value[row]),
             worth=worth,
@@ -158,7 +158,7 @@ class _Edge:
             windows=self._summary.windows,
             runner_up=self._best_left if file else self._least,
             because=_because(self._summary, file, held, worth, cut_off, holders)
-            + (_denied(denied) if denied else "")
+            + (_missing(missing) if missing else "")
             + (_guess(edge.guess_share) if worth > 0.0 else ""),
         )
 
@@ -197,8 +197,8 @@ def _least(plan: EdgePlan) -> RunnerUp | None:
     )
 
 
-def _denied(size_bytes: int) -> str:
-    return f" ({format_size(size_bytes)} more should be held; the edge says that it is not)"
+def _missing(size_bytes: int) -> str:
+    return f" ({format_size(size_bytes)} more should be held and is missing, as the edge says)"
 
 
 def _guess(share: float) -> str:

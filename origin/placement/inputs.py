@@ -30,7 +30,7 @@ class EdgeInput(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """How much of that falls within its head."""
     held_bytes: NDArray[np.int64] | None = None
     """How much of each file, from its start, it holds pinned; None: nothing."""
-    denied_bytes: NDArray[np.int64] | None = None
+    missing_bytes: NDArray[np.int64] | None = None
     """How much more was reckoned to be held, and is not by the edge's own word; None: nothing."""
     served_bytes: float = 0.0
     """What its viewers are expected to take while the plan is valid."""

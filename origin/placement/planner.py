@@ -300,7 +300,7 @@ def _edge_summary(
         kept_files=int(((wanted.fill_bytes == 0) & ~wanted.is_reserved).sum()),
         reserved_files=int(wanted.is_reserved.sum()),
         pinned_bytes_max=budget.pinned_bytes,
-        denied_bytes=0 if edge.denied_bytes is None else int(edge.denied_bytes.sum()),
+        missing_bytes=0 if edge.missing_bytes is None else int(edge.missing_bytes.sum()),
         stored_bytes=stored_bytes,
         reserved_bytes=named_bytes - stored_bytes,
         fill_bytes=fill_bytes,

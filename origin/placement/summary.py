@@ -22,7 +22,7 @@ class EdgeSummary(msgspec.Struct, frozen=True, kw_only=True):
     reserved_files: int = 0
     """Of which nothing is fetched: what viewers pull of them stays."""
     pinned_bytes_max: int = 0
-    denied_bytes: int = 0
+    missing_bytes: int = 0
     """Reckoned to be held, and not held by the edge's own word: planned as what is not there."""
     stored_bytes: int = 0
     """What it will hold for the plan when all is fetched."""

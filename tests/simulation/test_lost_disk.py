@@ -103,7 +103,7 @@ def test_an_edge_that_lost_its_disk_is_planned_and_fetches_its_pins_again() -> N
     # As long as it has them, nothing of it is planned to be fetched.
     kept = next_plan(before, first, said_by(before))
     assert kept.summary.edges[0].fill_bytes == 0
-    assert kept.summary.edges[0].denied_bytes == 0
+    assert kept.summary.edges[0].missing_bytes == 0
 
     # A new disk, and no window of the old plan is left; viewers take another title.
     after = PlacedWorld(store="/nowhere")
@@ -112,7 +112,7 @@ def test_an_edge_that_lost_its_disk_is_planned_and_fetches_its_pins_again() -> N
     assert PINNED not in after.paths()
     assert next_plan(after, kept.edges[0], None).summary.edges[0].fill_bytes == 0, "if not asked"
     again = next_plan(after, kept.edges[0], said_by(after))
-    assert again.summary.edges[0].denied_bytes > 0
+    assert again.summary.edges[0].missing_bytes > 0
     after.follow(again.edges[0])
     assert PINNED in after.paths()
     assert said_by(after).pinned_bytes == said_by(before).pinned_bytes

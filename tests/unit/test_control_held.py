@@ -114,7 +114,7 @@ def test_what_a_lost_disk_held_is_planned_and_fetched_again() -> None:
     lost = next_inputs(kept, Word(pinned_bytes=0, titles=digest("third")), len(kept.files))
     plan = make_plan(lost)
     (figures,) = plan.summary.edges
-    assert figures.denied_bytes == held_bytes
+    assert figures.missing_bytes == held_bytes
     (before,) = (one for one in first.files if one.rendition == "high" and one.title == "film")
     (film,) = (
         one for one in plan.edges[0].files if one.rendition == "high" and one.title == "film"
@@ -122,7 +122,7 @@ def test_what_a_lost_disk_held_is_planned_and_fetched_again() -> None:
     assert (film.fetch_until_s, film.held_bytes) == (before.fetch_until_s, 0)
     assert film.fetch_until_s is None, "all of it is to be fetched"
     (why,) = explain(lost, plan, "film", rendition="high", edge="a")
-    assert "the edge says that it is not" in why.because
+    assert "is missing, as the edge says" in why.because
 
 
 def test_a_digest_counts_while_it_is_what_the_edge_says_at_present() -> None:

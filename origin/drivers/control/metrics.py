@@ -160,7 +160,7 @@ class ControlCollector(Collector):
             ("cmcd_reports", self._public.report_count, "Lines of players' reports read"),
             ("cmcd_reports_dropped", self._public.dropped_count, "Reports not read"),
             ("plans_made", self._planning.made_count, "Plans made, for whomever"),
-            ("plans_denied_bytes", self._planning.denied_bytes, "Of what should be held, is not"),
+            ("plans_missing_bytes", self._planning.missing_bytes, "Should be held, and is missing"),
             ("plans_failed", self._clock.failed_count, "Times the clock's plan did not come off"),
             ("page_readers_dropped", self._hub.dropped_count, "Readers of events that were slow"),
         ):

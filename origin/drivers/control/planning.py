@@ -66,7 +66,7 @@ class Planning:
         self._turn = asyncio.Lock()
         self._process = PlanProcess()
         self.made_count = 0
-        self.denied_bytes = 0
+        self.missing_bytes = 0
         self.refusals: Counter[Obstacle] = Counter()
         """Plans that could not be put in force."""
 
@@ -111,13 +111,13 @@ class Planning:
         )
         await self._store.add_plan(record, by=record.made_by)
         self.made_count += 1
-        denied_bytes = sum(edge.denied_bytes for edge in summary.edges)
-        if denied_bytes:
-            self.denied_bytes += denied_bytes
-            who = [edge.edge for edge in summary.edges if edge.denied_bytes]
+        missing_bytes = sum(edge.missing_bytes for edge in summary.edges)
+        if missing_bytes:
+            self.missing_bytes += missing_bytes
+            who = [edge.edge for edge in summary.edges if edge.missing_bytes]
             logger.info(
-                "plan.not_held id=%s bytes=%d edges=%d such_as=%s", summary.plan_id[:12],
-                denied_bytes, len(who), who[0],
+                "plan.missing id=%s bytes=%d edges=%d such_as=%s", summary.plan_id[:12],
+                missing_bytes, len(who), who[0],
             )  # fmt: skip
         logger.info(
             "plan.made id=%s edges=%d files=%d",

@@ -107,11 +107,11 @@ export function planView(id) {
       ["To fetch", `${bytes(plan.fill_bytes)} of at most ${bytes(summary.fill_bytes_max)}`],
       ["Expected to save", bytes(plan.value_bytes)],
     ];
-    const denying = summary.edges.filter((edge) => edge.denied_bytes);
-    if (denying.length) {
-      const denied = denying.reduce((sum, edge) => sum + edge.denied_bytes, 0);
-      const who = denying.slice(0, 3).map((edge) => edge.edge).join(", ");
-      pairs.push(["Not held after all", `${bytes(denied)} that should be there, by the word of ${who}${denying.length > 3 ? ` and ${count(denying.length - 3)} more` : ""}`]);
+    const lacking = summary.edges.filter((edge) => edge.missing_bytes);
+    if (lacking.length) {
+      const missing = lacking.reduce((sum, edge) => sum + edge.missing_bytes, 0);
+      const who = lacking.slice(0, 3).map((edge) => edge.edge).join(", ");
+      pairs.push(["Missing", `${bytes(missing)} that should be held, as ${who}${lacking.length > 3 ? ` and ${count(lacking.length - 3)} more` : ""} said`]);
     }
     facts.replaceChildren(...pairs.map(([key, value]) =>
       el("div", {}, el("dt", { text: key }), el("dd", {}, value))));

@@ -47,7 +47,7 @@ function viewedText(told) {
 }
 
 const what = (one) =>
-  `${one.until_s == null ? "whole" : `first ${span(one.until_s)}`}${one.is_reserved ? ", a place" : ""}`;
+  `${one.until_s == null ? "whole" : `first ${span(one.until_s)}`}${one.is_reserved ? ", reserved" : ""}`;
 
 function plannedText(planned) {
   if (!planned.length) return "–";
