@@ -214,16 +214,6 @@ def closed(client: socket.socket) -> bool:
         return True
 
 
-def test_other_peoples_requests_do_not_see_the_status() -> None:
-    from nearcast.address import is_loopback
-
-    assert is_loopback("127.0.0.1")
-    assert is_loopback("::1")
-    assert not is_loopback("192.0.2.1")
-    assert not is_loopback("::ffff:192.0.2.1")
-    assert not is_loopback(None)
-
-
 def test_listening_beyond_this_machine_is_warned_of(start_edge: StartEdge) -> None:
     with start_edge("http://127.0.0.1:9", "--listen", "0.0.0.0:0") as process:
         pass

@@ -58,9 +58,9 @@ def is_within(texts: list[str], minute: int) -> bool:
     return False
 
 
-def random_texts(draw: np.random.Generator, step: int) -> list[str]:
+def random_texts(draw: np.random.Generator) -> list[str]:
     def clock() -> str:
-        minute = int(draw.integers(DAY_MINUTES // step)) * step
+        minute = int(draw.integers(DAY_MINUTES))
         return f"{minute // 60:02d}:{minute % 60:02d}"
 
     texts = [f"{clock()}-{clock()}" for _ in range(int(draw.integers(1, 3)))]
@@ -101,7 +101,7 @@ def random_start(draw: np.random.Generator, clock: LocalTime) -> float:
 def test_windows_are_what_clocks_show_where_they_are_set_oddly(name: str) -> None:
     draw, clock = Seeds(5).stream(f"hours/{name}"), local_time(name)
     for _ in range(3):
-        check(name, clock, random_start(draw, clock), 3 * DAY_MINUTES // 2, random_texts(draw, 1))
+        check(name, clock, random_start(draw, clock), 3 * DAY_MINUTES // 2, random_texts(draw))
 
 
 @pytest.mark.parametrize("first", range(8))
@@ -111,7 +111,7 @@ def test_windows_are_what_clocks_show_in_all_zones(first: int) -> None:
     assert len(tables) > 300
     for name in sorted(tables.values())[first::8]:
         draw, clock = Seeds(7).stream(f"hours/{name}"), local_time(name)
-        check(name, clock, random_start(draw, clock), DAY_MINUTES // 3, random_texts(draw, 1))
+        check(name, clock, random_start(draw, clock), DAY_MINUTES // 3, random_texts(draw))
 
 
 def test_an_hour_that_is_missing_is_no_window() -> None:
@@ -156,7 +156,7 @@ def test_clocks_say_when_they_are_set_next() -> None:
 def test_an_edge_wakes_whenever_its_tariff_changes(name: str) -> None:
     draw, clock, rules = Seeds(9).stream(f"tariffs/{name}"), local_time(name), zone(name)
     from_s = random_start(draw, clock)
-    texts = random_texts(draw, 1)
+    texts = random_texts(draw)
     windows = [WindowConfig(hours=text, rate_factor=2.0) for text in texts]
     hours = Hours(windows, cost_now=1.0, epoch_s=from_s, local_time=clock)
     wakes_s = hours.change_s(0.0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nearcast.address import LOOPBACK, is_host, is_site, network, parse_address
+from nearcast.address import LOOPBACK, is_host, is_loopback, is_site, network, parse_address
 from nearcast.errors import ConfigError, InputError
 
 
@@ -65,3 +65,18 @@ def test_a_network_is_a_block(text: str) -> None:
 def test_what_is_no_network_is_named(text: str) -> None:
     with pytest.raises(InputError, match=f"^network '{text}': "):
         network(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_own"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("192.0.2.1", False),
+        ("::ffff:192.0.2.1", False),
+        (None, False),
+    ],
+)
+def test_loopback_is_this_machine_alone(host: str | None, is_own: bool) -> None:
+    assert is_loopback(host) is is_own
