@@ -127,8 +127,8 @@ class Series:
         self._changed.difference_update(taken)
         return tuple(taken)
 
-    def changed(self, minutes: Iterable[int]) -> None:
-        """They could not be written down."""
+    def write_again(self, minutes: Iterable[int]) -> None:
+        """They are to be written, once more: that failed, or they are not over."""
         self._changed.update(minutes)
 
     def minute(self, minute: int) -> MinuteFigures:

@@ -128,10 +128,10 @@ class SeriesKeeper:
             # Ours are not read again: something may have been added to them by then.
             self._revision = await put_minutes(self._database, rows, self._minute() - MINUTES + 1)
         except BaseException:
-            self._series.changed(taken)
+            self._series.write_again(taken)
             raise
         # A minute is written for good once: not before the next change, if it is over by then.
-        self._series.changed(one.minute for one in rows if not one.is_whole)
+        self._series.write_again(one.minute for one in rows if not one.is_whole)
 
     def _known(self, edges: Sequence[EdgeMinutes]) -> list[EdgeMinutes]:
         return [one for one in edges if one.edge == FLEET or self._is_known(one.edge)]
