@@ -48,8 +48,8 @@ def test_one_process_does_one_piece_after_the_other_and_may_be_killed_between(
 ) -> None:
     async def story() -> None:
         with processes() as process:
-            first = await process.work(os.getpid)
-            assert await process.work(os.getpid) == first != os.getpid()
+            first, again = await asyncio.gather(*(process.work(os.getpid) for _ in range(2)))
+            assert again == first != os.getpid()
             os.kill(first, signal.SIGKILL)
             await ends(first)
             second = await process.work(os.getpid)
@@ -57,7 +57,6 @@ def test_one_process_does_one_piece_after_the_other_and_may_be_killed_between(
             with pytest.raises(ZeroDivisionError):
                 await process.work(divmod, 1, 0)
             await ends(second)
-            assert not process.is_kept
             third = await process.work(os.getpid)
             monkeypatch.setattr(plan_process, "WORK_S_MAX", 0.05)
             with pytest.raises(ApiError, match="took more than") as caught:
@@ -71,8 +70,9 @@ def test_one_process_does_one_piece_after_the_other_and_may_be_killed_between(
 def test_a_process_that_has_grown_or_is_no_longer_waited_for_is_ended() -> None:
     async def story() -> None:
         with processes(kept_bytes_max=1) as process:
-            await ends(await process.work(os.getpid))
-            assert not process.is_kept
+            first = await process.work(os.getpid)
+            await ends(first)
+            assert await process.work(os.getpid) != first
         with processes() as process:
             first = await process.work(os.getpid)
             asking = asyncio.ensure_future(process.work(time.sleep, 600))
@@ -80,6 +80,18 @@ def test_a_process_that_has_grown_or_is_no_longer_waited_for_is_ended() -> None:
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
+            await ends(first)
+
+    asyncio.run(story())
+
+
+def test_what_is_asked_as_an_origin_ends_begins_no_process() -> None:
+    async def story() -> None:
+        with processes() as process:
+            first = await process.work(os.getpid)
+            process.close()
+            with pytest.raises(ApiError, match="about to end"):
+                await process.work(os.getpid)
             await ends(first)
 
     asyncio.run(story())

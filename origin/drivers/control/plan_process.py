@@ -1,5 +1,7 @@
 """Runs pieces of `plan_worker` in a process of their own, which is kept from one to the next.
 
+One piece at a time: others wait for their turn.
+
 A plan goes on from what the one before has taken in, so the process stays. It is ended when a piece
 of work fails, takes too long or is no longer waited for, and when it has grown beyond
 `KEPT_BYTES_MAX`; the next piece then has a fresh one, which takes everything in anew.
@@ -8,6 +10,7 @@ of work fails, takes too long or is no longer waited for, and when it has grown 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -25,40 +28,43 @@ ResultT = TypeVar("ResultT")
 
 
 class PlanProcess:
-    """Does one piece of work at a time: two at once would have a process each."""
+    """`work`; then `close`, after which nothing is begun."""
 
     def __init__(self, kept_bytes_max: int = KEPT_BYTES_MAX) -> None:
         self._kept_bytes_max = kept_bytes_max
-        self._kept: ProcessPoolExecutor | None = None
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether the next piece goes on from the one before."""
-        return self._kept is not None
+        self._turn = asyncio.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+        self._is_closed = False
 
     async def work(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
         """What `work` returns. Raises ApiError when it takes too long or ends before its time, and
         what `work` raises."""
-        pool, self._kept = self._kept, None
-        if pool is not None:
+        async with self._turn:
+            if self._pool is not None:
+                # It may have been ended while it waited, or by this: then a fresh one is, too.
+                with contextlib.suppress(BrokenProcessPool):
+                    return await self._do(work, *arguments)
             try:
-                return await self._do(pool, work, *arguments)
-            except BrokenProcessPool:
-                pass  # it was ended while it waited, or by this: then a fresh one is, too
-        try:
-            return await self._do(_begun(), work, *arguments)
-        except BrokenProcessPool as error:
-            raise ApiError(500, "failed", "the planner's process ended before its time") from error
+                return await self._do(work, *arguments)
+            except BrokenProcessPool as error:
+                raise ApiError(
+                    500, "failed", "the planner's process ended before its time"
+                ) from error
 
     def close(self) -> None:
-        if self._kept is not None:
-            _end(self._kept)
-            self._kept = None
+        self._is_closed = True
+        self._end()
 
-    async def _do(
-        self, pool: ProcessPoolExecutor, work: Callable[..., ResultT], *arguments: Any
-    ) -> ResultT:
+    def _end(self) -> None:
+        if self._pool is not None:
+            _terminate(self._pool)
+            self._pool = None
+
+    async def _do(self, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
+        if self._is_closed:
+            raise ApiError(503, "closing", "this origin is about to end: ask again in a moment")
         loop = asyncio.get_running_loop()
+        pool = self._pool = self._pool or _begun()
         is_kept = False
         try:
             async with asyncio.timeout(WORK_S_MAX):
@@ -69,11 +75,8 @@ class PlanProcess:
         except TimeoutError as error:
             raise ApiError(504, "slow", f"the plan took more than {WORK_S_MAX:.0f} s") from error
         finally:
-            if is_kept:
-                self.close()
-                self._kept = pool
-            else:
-                _end(pool)
+            if not is_kept:
+                self._end()
 
 
 def _begun() -> ProcessPoolExecutor:
@@ -82,7 +85,7 @@ def _begun() -> ProcessPoolExecutor:
     )
 
 
-def _end(pool: ProcessPoolExecutor) -> None:
+def _terminate(pool: ProcessPoolExecutor) -> None:
     for process in tuple((pool._processes or {}).values()):
         process.terminate()
     pool.shutdown(wait=False, cancel_futures=True)

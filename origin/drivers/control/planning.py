@@ -63,7 +63,6 @@ class Planning:
         self._now_s = now_s
         self._wall_s = wall_s
         self._clocks = Clocks()
-        self._turn = asyncio.Lock()
         self._process = PlanProcess()
         self.made_count = 0
         self.missing_bytes = 0
@@ -94,9 +93,7 @@ class Planning:
         is no edge to plan for."""
         if not self._planned_edges():
             raise ApiError(409, "no_edges", "no edge has enrolled yet: there is nothing to plan")
-        async with self._turn:
-            order = await self._order()
-            made: PlanMade = await self._process.work(plan_worker.make, order)
+        made: PlanMade = await self._process.work(plan_worker.make, await self._order())
         summary = made.summary
         if not by and not any(edge.files for edge in summary.edges):
             return None
@@ -160,11 +157,9 @@ class Planning:
 
     async def explain(self, plan_id: str, question: Question) -> tuple[Explained, ...]:
         plan = await self._plan(await self.full_id(plan_id))
-        async with self._turn:
-            order = await self._order()
-            said: tuple[Explained, ...] | str = await self._process.work(
-                plan_worker.answer, order, plan, question
-            )
+        said: tuple[Explained, ...] | str = await self._process.work(
+            plan_worker.answer, await self._order(), plan, question
+        )
         if isinstance(said, str):
             raise ApiError(404, "not_found", said)
         return said
