@@ -15,29 +15,20 @@ from edge.config import EdgeConfig
 from edge.effects import Effect, ServeObject
 from edge.events import (
     CatalogLearned,
-    ClientLeft,
     Draining,
     Event,
-    FillBlocked,
     FillEnded,
-    FillFailed,
-    FillHeaders,
-    FillInterim,
     FillProgress,
     ForgetViewer,
     HitsServed,
     ManifestRead,
     ModelChanged,
     Noticed,
-    ObjectLost,
     ObjectRead,
-    PassAnswered,
     Predicted,
     PredictionFailed,
-    Purge,
     Reconfigured,
     Requested,
-    ResponseEnded,
     Restored,
 )
 from edge.fleet.digest import HeldTitles
@@ -90,13 +81,12 @@ class EdgeCore:
         self.services = services
         """One object for all who ask whose a request or a URL is, drivers included."""
         self._serving = serving
-        self._router, self._ledger = serving.router, serving.ledger
-        self._residents, self._course = serving.residents, serving.course
+        self._router = serving.router  # asked for every hit
         self._hits = hits
         self._foresight = foresight
         self._following = following
         self._held_titles = held_titles
-        self.plain = self._residents.plain
+        self.plain = serving.residents.plain
         """The entry of a URL, if a driver may serve it by itself."""
         self.telemetry = foresight.telemetry
         """What is told to the origin; on only in a fleet."""
@@ -206,32 +196,15 @@ class EdgeCore:
                 self._requested(event, now_s)
             case HitsServed():
                 self._hits.take(event)
-            case ResponseEnded(request_id=request_id, sent_bytes=sent_bytes):
-                if self._ledger.close(request_id, sent_bytes, now_s):
-                    self._course.request_over(request_id, now_s)
-            case ClientLeft(request_id=request_id, sent_bytes=sent_bytes):
-                if self._ledger.close(request_id, sent_bytes, now_s):
-                    self._course.client_left(request_id, now_s)
-            case FillHeaders():
-                self._course.headers(event, now_s)
-            case FillProgress():
-                self._foresight.received(self._course.progress(event, now_s), now_s)
-            case FillEnded():
-                self._foresight.received(self._course.ended(event, now_s), now_s)
-            case FillFailed():
-                self._course.failed(event, now_s)
-            case FillInterim():
-                self._course.interim(event, now_s)
-            case FillBlocked():
-                self._course.blocked(event, now_s)
+            case FillProgress() | FillEnded():
+                self._foresight.received(self._serving.arrived(event, now_s), now_s)
             case _:
-                self._handle_rare(event, now_s)
+                if not self._serving.handle(event, now_s):
+                    self._handle_rare(event, now_s)
         self._settle(now_s)
 
     def _handle_rare(self, event: Event, now_s: float) -> None:
         match event:
-            case PassAnswered():
-                self._serving.passes.answered(event, now_s)
             case Predicted():
                 self._foresight.predicted(event, now_s)
             case PredictionFailed():
@@ -256,13 +229,9 @@ class EdgeCore:
             case ManifestRead():
                 self._foresight.manifest_read(event, now_s)
                 self._following.read(event.url)
-            case ObjectLost(object_id=object_id):
-                self._residents.lose(object_id, now_s)
             case Restored(objects=objects):
-                self._residents.restore(objects, now_s, self._epoch_s + now_s)
+                self._serving.residents.restore(objects, now_s, self._epoch_s + now_s)
                 self._foresight.restored()
-            case Purge():
-                self._serving.purges.begin(event, now_s)
             case Reconfigured(config=config):
                 self._reconfigure(config, now_s)
             case Noticed(what=what, detail=detail):
@@ -309,9 +278,9 @@ class EdgeCore:
             uptime_s=now_s - (self._started_s if self._started_s is not None else now_s),
             is_draining=self._is_draining,
             counters=self._counters,
-            ledger=self._ledger,
+            ledger=self._serving.ledger,
             open_fills=self._serving.open_fills,
-            residents=self._residents,
+            residents=self._serving.residents,
             watching=self._foresight.figures(now_s),
             placement=self._following.figures(),
         )
@@ -339,7 +308,7 @@ class EdgeCore:
         self._config = config
         self._serving.reconfigure(config)
         self._foresight.reconfigure(config)
-        self._serving.purges.sweep(now_s)
+        self._serving.sweep(now_s)
 
     def _see_time(self, now_s: float) -> None:
         self._now_s = now_s

@@ -3,8 +3,8 @@
     Requested ----> router --> desk (answers), fills (misses)
     Fill* events -> fill_course --> responses, residents, desk
 
-This is the wiring of those parts. Whoever foresees what viewers will want, or follows a plan, asks
-`fills` like any request, and is told by `accounts` what became of it.
+This wires those parts and tells each what concerns it. Whoever foresees what viewers will want, or
+follows a plan, asks `fills` like any request, and is told by `accounts` what became of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,20 @@ from __future__ import annotations
 from edge.config import EdgeConfig
 from edge.desk import Desk
 from edge.effects import Effect
+from edge.events import (
+    ClientLeft,
+    Event,
+    FillBlocked,
+    FillEnded,
+    FillFailed,
+    FillHeaders,
+    FillInterim,
+    FillProgress,
+    ObjectLost,
+    PassAnswered,
+    Purge,
+    ResponseEnded,
+)
 from edge.fill_accounts import FillAccounts
 from edge.fill_course import FillCourse
 from edge.fills import Fills
@@ -34,7 +48,7 @@ from nearcast.record import Recorder
 
 
 class Serving:
-    """The cache of one node. Events go to the part that they concern."""
+    """The cache of one node."""
 
     def __init__(
         self,
@@ -91,7 +105,7 @@ class Serving:
             counters=counters,
             services=services,
         )
-        self.course = FillCourse(
+        self._course = FillCourse(
             config,
             effects=effects,
             open_fills=open_fills,
@@ -102,7 +116,7 @@ class Serving:
             counters=counters,
             uncacheable=uncacheable,
         )
-        self.passes = Passes(
+        self._passes = Passes(
             epoch_s=epoch_s, services=services, residents=residents, open_fills=open_fills
         )
         self.router = Router(
@@ -114,10 +128,10 @@ class Serving:
             residents=residents,
             open_fills=open_fills,
             fills=self.fills,
-            passes=self.passes,
+            passes=self._passes,
             uncacheable=uncacheable,
         )
-        self.purges = Purges(
+        self._purges = Purges(
             epoch_s=epoch_s,
             effects=effects,
             services=services,
@@ -127,8 +141,42 @@ class Serving:
             recorder=recorder,
         )
 
+    def handle(self, event: Event, now_s: float) -> bool:
+        """Whether this is of responses, fetches or stored objects; what arrives is for `arrived`,
+        and what is asked for for the router."""
+        match event:
+            case ResponseEnded(request_id=request_id, sent_bytes=sent_bytes):
+                if self.ledger.close(request_id, sent_bytes, now_s):
+                    self._course.request_over(request_id, now_s)
+            case ClientLeft(request_id=request_id, sent_bytes=sent_bytes):
+                if self.ledger.close(request_id, sent_bytes, now_s):
+                    self._course.client_left(request_id, now_s)
+            case FillHeaders():
+                self._course.headers(event, now_s)
+            case FillFailed():
+                self._course.failed(event, now_s)
+            case FillInterim():
+                self._course.interim(event, now_s)
+            case FillBlocked():
+                self._course.blocked(event, now_s)
+            case PassAnswered():
+                self._passes.answered(event, now_s)
+            case ObjectLost(object_id=object_id):
+                self.residents.lose(object_id, now_s)
+            case Purge():
+                self._purges.begin(event, now_s)
+            case _:
+                return False
+        return True
+
+    def arrived(self, event: FillProgress | FillEnded, now_s: float) -> int:
+        """How many bytes have come that nobody had asked for yet."""
+        if isinstance(event, FillProgress):
+            return self._course.progress(event, now_s)
+        return self._course.ended(event, now_s)
+
     def reconfigure(self, config: EdgeConfig) -> None:
-        """Go by these settings from now on. What is stored is judged anew by `purges.sweep`, when
+        """Go by these settings from now on. What is stored is judged anew by `sweep`, when
         all the node has them."""
         self.reader.target_length_max = config.server.target_length_max
         self._uncacheable.lifetime_s = config.http.uncacheable_s
@@ -138,22 +186,26 @@ class Serving:
             self._desk,
             self.open_fills,
             self.fills,
-            self.course,
+            self._course,
             self._responses,
             self.router,
         ):
             part.reconfigure(config)
 
+    def sweep(self, now_s: float) -> None:
+        """Judge anew what is stored, by other settings."""
+        self._purges.sweep(now_s)
+
     def advance(self, now_s: float) -> None:
         self.residents.advance(now_s)
-        self.course.advance(now_s)
-        self.purges.advance(now_s)
+        self._course.advance(now_s)
+        self._purges.advance(now_s)
 
     def deadline_s(self, now_s: float) -> float | None:
         return soonest(
             self.residents.deadline_s(),
-            self.course.deadline_s(),
-            self.purges.deadline_s(now_s),
+            self._course.deadline_s(),
+            self._purges.deadline_s(now_s),
         )
 
     def settle(self, now_s: float) -> None:

@@ -22,7 +22,7 @@ from nearcast.local_time import UTC, LocalTime
 from nearcast.record import Recorder
 from simulation.edge_disk import EdgeDisk, Held
 from simulation.edge_models import EdgeModels, Predictor
-from simulation.edge_serving import Serving
+from simulation.edge_serving import DataPort
 from simulation.edge_titles import EdgeTitles
 from simulation.edge_transfers import CatalogReader, Fill
 from simulation.scenario import Costs
@@ -106,7 +106,7 @@ class EdgeNode:
             self.core, self._perform, self.scheduler
         )
         self.feed: Callable[[events.Event], None] = self._pump.feed
-        self.serving = Serving(self, self._costs, self._recorder)
+        self.serving = DataPort(self, self._costs, self._recorder)
         self._catalogs = CatalogReader(self, self.upstream)
 
     def start(self) -> None:

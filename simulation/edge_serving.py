@@ -39,7 +39,7 @@ class Process(Protocol):
         """Whether this object's body cannot be read; the core hears of it."""
 
 
-class Serving:
+class DataPort:
     """Requests under way, and the answers to them."""
 
     def __init__(self, process: Process, costs: Costs, recorder: Recorder) -> None:

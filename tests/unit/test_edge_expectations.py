@@ -30,13 +30,13 @@ def world(eviction: str = "expected", **settings: Any) -> World:
 
 
 def hopes(of: World) -> Hopes:
-    expects = of.core._residents.index.expects
+    expects = of.core._serving.residents.index.expects
     assert expects is not None
     return expects.hopes
 
 
 def is_here(of: World, path: str) -> bool:
-    return bool(of.core._residents.ids_of(UPSTREAM + path))
+    return bool(of.core._serving.residents.ids_of(UPSTREAM + path))
 
 
 def test_a_viewer_on_a_rung_is_expected_at_that_rung_of_the_successor() -> None:
@@ -95,7 +95,7 @@ def test_a_forgotten_viewer_is_forgotten_by_the_cache() -> None:
 def test_other_policies_are_told_nothing() -> None:
     one = world("s3fifo")
     one.watch(1, 35.0)
-    assert one.core._residents.index.expects is None
+    assert one.core._serving.residents.index.expects is None
     assert not one.core._foresight._expectations._told
 
 
