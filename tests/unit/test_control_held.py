@@ -19,8 +19,8 @@ from origin.placement.files import Files, files_of_titles
 from origin.placement.inputs import PlanInputs
 from origin.placement.planner import make_plan
 from origin.placement.settings import PlanSettings
+from tests.plan_world import NOW_S, edge, row, title, told
 from tests.simulated_fleet import WALL_S, record_of
-from tests.unit.test_control_plan_inputs import NOW_S, edge, row, title, told
 
 TITLES = [title(name) for name in ("film", "other", "third")]
 MB = 1_000_000
