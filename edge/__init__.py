@@ -6,7 +6,7 @@ Where to look, in the order of reading:
     events, effects     what it is told; what it wants done
 
     a request
-    serving             wires what answers it
+    serving             wires what answers it, and tells each part what concerns it
     requests            reads its head: which URL it means, or why it is refused
     services, keys      which service it belongs to, and what of its URL counts
     forwarding          which header fields pass, and which way
