@@ -14,7 +14,7 @@ from nearcast.json_file import JsonFile, check_json_file, write_json
 from origin.catalog import checked_genre, slug
 
 if TYPE_CHECKING:
-    from origin.drivers.database import TitleLine
+    from origin.drivers.catalog_database import TitleLine
 
 ROWS_MAX: Final = 1_000_000
 """Of a CSV file; a library has fewer titles."""

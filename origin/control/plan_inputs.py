@@ -18,7 +18,6 @@ from nearcast.local_time import LocalTime
 from nearcast.placement import EdgePlan
 from nearcast.telemetry import HEAD_S
 from origin.catalog import Title
-from origin.control.foresight import Foresight, History
 from origin.control.held import Followed, Word, by_its_word, reckon, word_of
 from origin.control.ladder import Ladder, titles_of
 from origin.control.told import HOUR_S, Told, ToldHours
@@ -28,6 +27,7 @@ from origin.placement.demand import Floats, Titles
 from origin.placement.files import Files, files_of_titles
 from origin.placement.forecast import Forecast, file_values
 from origin.placement.inputs import EdgeInput, PlanInputs
+from origin.placement.kept_forecast import History, KeptForecast
 from origin.placement.settings import PlanSettings
 
 DAY_HOURS: Final = 24
@@ -97,9 +97,9 @@ def plan_inputs(
     wall_s: float,
     history_days: int,
     settings: PlanSettings,
-    foresight: Foresight | None = None,
+    kept_forecast: KeptForecast | None = None,
 ) -> PlanInputs:
-    """`told` reaches back to `history_from_wall_s`. `foresight`: of the plans before."""
+    """`told` reaches back to `history_from_wall_s`. `kept_forecast`: of the plans before."""
     titles = sorted(titles, key=lambda title: title.id)
     files = files_of_titles(titles, HEAD_S)
     ladder = Ladder(titles)
@@ -112,7 +112,7 @@ def plan_inputs(
     names = [edge.edge for edge in edges]
     hours = ToldHours(ladder, files, told, names)
     enrolled_hour = np.array([edge.enrolled_wall_s for edge in edges]) / HOUR_S
-    forecast = (foresight or Foresight()).forecast(
+    forecast = (kept_forecast or KeptForecast()).forecast(
         History(
             titles=known,
             first_hour=first_hour,

@@ -8,7 +8,7 @@ from pathlib import Path
 from nearcast.messages import TitleEntry
 from nearcast.model_index import MODELS_PREFIX
 from origin.catalog import catalog_of
-from origin.drivers.database import Database
+from origin.drivers.catalog_database import CatalogDatabase
 from origin.drivers.model_store import OnDisk
 from origin.library import FreshnessConfig, Resource, Shelf
 from origin.manifests import Manifest
@@ -24,7 +24,7 @@ class DiskLibrary:
 
     def __init__(
         self,
-        database: Database,
+        database: CatalogDatabase,
         media: Path,
         models: OnDisk,
         freshness: FreshnessConfig,

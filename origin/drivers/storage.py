@@ -1,6 +1,6 @@
 """The library folder: where titles' files are, and how they come and go whole.
 
-    <library>/catalog.db            origin.drivers.database
+    <library>/catalog.db            origin.drivers.catalog_database
     <library>/media/<id>.<token>/   one folder per title: <rendition>/init.mp4, 1.m4s, ...
     <library>/staging/<token>/      titles being made, each with a lock file beside it
     <library>/models/               origin.drivers.model_store
@@ -32,7 +32,7 @@ import msgspec
 from nearcast.errors import InputError
 from nearcast.units import format_size
 from origin.catalog import INIT_NAME, RenditionEntry, Title, rendition_folder, segment_name
-from origin.drivers.database import Database
+from origin.drivers.catalog_database import CatalogDatabase
 
 MEDIA_NAME: Final = "media"
 _STAGING_NAME: Final = "staging"
@@ -64,7 +64,7 @@ class LibraryFolder:
             with disk_errors(folder):
                 self.media.mkdir(parents=True, exist_ok=True)
                 self._staging.mkdir(exist_ok=True)
-        self.database = Database(folder, must_exist=must_exist)
+        self.database = CatalogDatabase(folder, must_exist=must_exist)
 
     def close(self) -> None:
         self.database.close()

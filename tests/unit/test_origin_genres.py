@@ -19,8 +19,8 @@ from nearcast.messages import Catalog
 from origin.catalog import RenditionEntry, SegmentEntry, Title, catalog_of, checked_genre
 from origin.commands.titles import read_genres
 from origin.control.ladder import Ladder, titles_of
+from origin.drivers.catalog_database import CatalogDatabase
 from origin.drivers.catalog_tables import SCHEMA_VERSION
-from origin.drivers.database import Database
 from origin.drivers.ingest import make_orders
 from origin.drivers.outbox import Parcel
 from origin.drivers.storage import LibraryFolder
@@ -120,7 +120,7 @@ def test_a_catalogue_of_the_version_before_keeps_everything_and_takes_genres(
     old_file(folder, title)
     other = sqlite3.connect(folder / "catalog.db")  # a program of that version has it open
 
-    database = Database(folder, must_exist=True)
+    database = CatalogDatabase(folder, must_exist=True)
     try:
         assert database.title("tide") == title
         assert (database.revision(), database.next_edition_no("tide")) == (7, 4)
@@ -136,7 +136,7 @@ def test_a_catalogue_of_the_version_before_keeps_everything_and_takes_genres(
         other.close()
         database.close()
     assert version_of(folder) == SCHEMA_VERSION
-    again = Database(folder, must_exist=True)
+    again = CatalogDatabase(folder, must_exist=True)
     try:
         assert again.genre("tide") == "drama"
     finally:

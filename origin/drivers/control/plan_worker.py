@@ -24,17 +24,17 @@ from nearcast.errors import InputError
 from nearcast.plan_signing import encode_plan
 from nearcast.telemetry import HEAD_S
 from origin.catalog import Title
-from origin.control.foresight import Foresight
 from origin.control.ladder import in_short
 from origin.control.plan_inputs import DAY_S, PlannedEdge, history_from_wall_s, plan_inputs
 from origin.control.told import Told
-from origin.drivers.database import TitleLine
+from origin.drivers.catalog_database import TitleLine
 from origin.drivers.state.database import Database
 from origin.drivers.state.told_rows import ToldRows
 from origin.drivers.state.watched_rows import watched_since
 from origin.drivers.storage import LibraryFolder
 from origin.placement.explain import Explained, explain
 from origin.placement.inputs import PlanInputs
+from origin.placement.kept_forecast import KeptForecast
 from origin.placement.planner import make_plan
 from origin.placement.settings import PlanSettings
 from origin.placement.summary import Plan, PlanSummary
@@ -136,7 +136,7 @@ class _Memory:
     """What the process keeps between plans."""
 
     def __init__(self) -> None:
-        self.foresight = Foresight()
+        self.forecast = KeptForecast()
         self._rows = ToldRows()
         self._titles: dict[str, tuple[TitleLine, Title]] = {}
 
@@ -190,5 +190,5 @@ def _inputs(order: PlanOrder) -> PlanInputs:
         wall_s=order.wall_s,
         history_days=order.history_days,
         settings=order.settings,
-        foresight=_memory.foresight,
+        kept_forecast=_memory.forecast,
     )

@@ -60,7 +60,7 @@ class TitleLine(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
 
 
-class Database:
+class CatalogDatabase:
     """A library's catalogue. Methods raise InputError for what the user can do something about."""
 
     def __init__(self, folder: Path, *, must_exist: bool) -> None:

@@ -43,7 +43,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """...which is known of all of them together."""
 
 
-class Foresight:
+class KeptForecast:
     """Makes forecasts one after the other; remembers nothing that changes one."""
 
     def __init__(self, cells_max: int = KEPT_CELLS_MAX) -> None:
