@@ -6,7 +6,9 @@ What will be wanted:
     forecast            what will be taken: rendition, title and edge
     forecast_fading, forecast_popularity, forecast_reserve, forecast_series, forecast_signals
                         its signals
+    forecast_volume     how much an edge views in a day
     forecast_weights    how much each counts
+    kept_forecast       from one plan to the next, what is not to be computed again
 
 What is made of it:
 
@@ -17,6 +19,7 @@ What is made of it:
     problem, solver     what should be held where, within every budget
     reserving           places for what viewers pull, beside what is fetched
     sites, knapsack     the same inside a cluster, and for one edge
+    few                 better answers where files are few
     wanted, sources     the files of an edge's plan, and whom it asks for them
     summary             what a plan says of itself
 

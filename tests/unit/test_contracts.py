@@ -63,6 +63,10 @@ def test_nothing_is_excused_that_is_not_there(pattern: str) -> None:
     [
         "edge",
         "edge/drivers",
+        "origin/control",
+        "origin/drivers/control",
+        "origin/placement",
+        "origin/telemetry",
         "abr",
         "abr/controllers/nearcast",
         "predictor/bandwidth",
