@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from origin.drivers.control.series_keeper import LATE_S, SeriesKeeper
 from origin.drivers.state import ControlStore
@@ -145,5 +146,44 @@ def test_a_long_silence_is_caught_up_with_and_a_day_is_kept(tmp_path: Path) -> N
         rows = await minutes_before(store.database, 2**40, 5_000, 0)
         first = int((START_S + day_s + 70) // MINUTE_S) - MINUTES + 1
         assert min(row.minute for row in rows) == first
+
+    Place("", tmp_path).run(work)
+
+
+def test_an_origin_of_a_wild_clock_deletes_no_day(place: Place) -> None:
+    """It hears through the database what edges said to others, at their time."""
+
+    async def noon_s(connection: AsyncConnection, wall_s: float) -> float:
+        return START_S
+
+    async def work(first: ControlStore, second: ControlStore) -> None:
+        good, wild = OneOrigin(first, "good"), OneOrigin(second, "wild")
+        good.hear("a", 100, -600, -595)
+        await good.keeper.load()
+        await good.round(0)
+        second.clock = noon_s
+        wild.wall_s = wild.now_s = START_S + 172_800
+        wild.hear("a", 7, 0, 5)
+        await wild.keeper.run_once()
+        assert len(await minutes_before(first.database, 1 << 30, 9, 0)) == 1
+        assert sum_of(wild.series, START_S + 60, "a") == 7  # nothing of this day was looked for
+        wild.wall_s = START_S + 20  # the time has come from the network
+        await wild.keeper.run_once()
+        assert sum_of(wild.series, START_S + 60, "a") == 107
+
+    place.run_two(work)
+
+
+def test_what_edges_sent_says_what_is_too_old(tmp_path: Path) -> None:
+    """Where nothing else tells the time: a process that goes on while its machine's clock jumps."""
+
+    async def work(store: ControlStore) -> None:
+        origin = OneOrigin(store, "one")
+        await origin.keeper.load()
+        origin.hear("a", 100, -600, -595)
+        await origin.round(0)
+        origin.hear("a", 7, 0, 5)
+        await origin.round(172_800)
+        assert len(await minutes_before(store.database, 1 << 30, 9, 0)) == 2
 
     Place("", tmp_path).run(work)

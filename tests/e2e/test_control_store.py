@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nearcast.errors import ConfigError
 from nearcast.fleet import EdgeProfile
+from origin.drivers.control.sync import Sync
 from origin.drivers.state import ControlStore, StateError, StateUnavailable
+from origin.drivers.state.shared_clock import shared_wall_s
 from origin.drivers.state.store import SPENT_S
 from origin.records import (
     ApiToken,
@@ -23,6 +28,7 @@ from origin.records import (
     EnrolToken,
     HeartbeatRecord,
     ObservationRecord,
+    OriginRecord,
     PlanRecord,
 )
 from tests.servers import PostgresServer
@@ -32,15 +38,25 @@ NOW_S = 1_800_000_000.0
 TOKEN = "ab" * 32
 
 
+async def told_s(connection: AsyncConnection, wall_s: float) -> float:
+    return wall_s
+
+
 class Place(NamedTuple):
     """Where a store is: any number of origins may open it."""
 
     url: str
     folder: Path
 
+    async def open(self) -> ControlStore:
+        """Its database's clock says what the test says."""
+        store = await ControlStore.open(self.url, self.folder)
+        store.clock = told_s
+        return store
+
     def run(self, work: Callable[[ControlStore], Awaitable[T]]) -> T:
         async def whole() -> T:
-            store = await ControlStore.open(self.url, self.folder)
+            store = await self.open()
             try:
                 return await work(store)
             finally:
@@ -52,9 +68,7 @@ class Place(NamedTuple):
         """Two origins."""
 
         async def whole() -> T:
-            one, other = await asyncio.gather(
-                ControlStore.open(self.url, self.folder), ControlStore.open(self.url, self.folder)
-            )
+            one, other = await asyncio.gather(self.open(), self.open())
             try:
                 return await work(one, other)
             finally:
@@ -390,6 +404,80 @@ def test_a_lease_has_one_holder_until_it_runs_out(place: Place) -> None:
         assert await other.lease("planner", holder, NOW_S + 17, 10)
 
     place.run_two(work)
+
+
+async def at_noon_s(connection: AsyncConnection, wall_s: float) -> float:
+    return NOW_S
+
+
+def test_a_wild_clock_has_no_lease_and_keeps_none_from_others(place: Place) -> None:
+    day_s = 86_400.0
+
+    async def work(good: ControlStore, wild: ControlStore) -> None:
+        # Of the version before, which went by its own clock.
+        assert await wild.lease("planner", "wild", NOW_S + 2 * day_s, 60)
+        assert await good.lease("planner", "good", NOW_S, 60)
+        good.clock = wild.clock = at_noon_s
+        for ahead_s in (2 * day_s, 200.0, -200.0):
+            assert not await wild.is_on_time(NOW_S + ahead_s)
+            assert not await wild.lease("planner", "wild", NOW_S + ahead_s, 60)
+            assert not await wild.lease("history", "wild", NOW_S + ahead_s, 60)
+        assert await wild.is_on_time(NOW_S + 100)
+        assert not await wild.lease("planner", "wild", NOW_S + 100, 60)  # good's, by the shared one
+        assert await good.lease("history", "good", NOW_S - 100, 60)
+
+    place.run_two(work)
+
+
+def test_origins_are_there_by_the_databases_clock(place: Place) -> None:
+    async def work(store: ControlStore) -> None:
+        store.clock = at_noon_s
+        for name, ahead_s in (("good", 1.0), ("wild", 172_800.0)):
+            record = OriginRecord(
+                origin_id=name, fleet_url=f"https://{name}", started_wall_s=NOW_S,
+                seen_wall_s=NOW_S + ahead_s,
+            )  # fmt: skip
+            assert await store.put_origin(record) == ahead_s
+        assert [one.origin_id for one in await store.origins(NOW_S, 10.0)] == ["good", "wild"]
+        store.clock = told_s
+        assert await store.origins(NOW_S + 11, 10.0) == ()  # both are gone
+        await store.put_origin(record)  # as the version before wrote it
+        assert await store.origins(NOW_S + 11, 10.0) == ()
+
+    place.run(work)
+
+
+def test_an_origin_says_that_its_clock_is_far(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    record = OriginRecord(origin_id="a", fleet_url="https://a", started_wall_s=0, seen_wall_s=0)
+    times_s = iter((NOW_S + 5, NOW_S + 172_800, NOW_S + 172_801, NOW_S - 1))
+
+    async def work(store: ControlStore) -> None:
+        store.clock = at_noon_s
+        desk: Any = SimpleNamespace(heartbeats={}, seen={})
+        nobody: Any = None
+        sync = Sync(store, nobody, desk, nobody, record, wall_s=lambda: next(times_s))
+        for expected_s in (5, 172_800, 172_801, -1):
+            await sync.write()
+            assert sync.clock_ahead_s == expected_s
+
+    place.run(work)
+    assert [one.msg.split()[0] for one in caplog.records] == [
+        "control.clock_far", "control.clock_near",
+    ]  # fmt: skip
+
+
+def test_postgresql_tells_its_own_time(postgres_url: str, tmp_path: Path) -> None:
+    async def work(store: ControlStore) -> None:
+        store.clock = shared_wall_s
+        now_s = time.time()
+        assert await store.is_on_time(now_s)
+        assert not await store.is_on_time(now_s + 86_400.0)
+        assert not await store.lease("planner", "wild", now_s + 86_400.0, 60)
+
+    Place(postgres_url, tmp_path).run(work)
 
 
 def test_an_api_token_can_be_revoked_once(place: Place) -> None:

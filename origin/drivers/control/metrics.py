@@ -174,6 +174,11 @@ class ControlCollector(Collector):
             ),
             ("page_readers", self._hub.reader_count, "Readers of events now"),
             ("database_away", float(is_away), "1 while the database cannot be reached"),
+            (
+                "clock_ahead_seconds",
+                self._sync.clock_ahead_s,
+                "By how much this origin's clock is ahead of the database's",
+            ),
             ("database_sync_seconds", self._sync.lag_s, "What the last round took"),
         ):
             yield GaugeMetricFamily(f"nearcast_origin_{name}", text, value=number)

@@ -70,16 +70,24 @@ class SeriesKeeper:
     async def run(self) -> None:
         while True:
             try:
-                if not self._is_loaded:
-                    await self.load()
-                await self.look()
+                await self.run_once()
             except NearcastError as error:
                 logger.warning("series.not_kept detail=%s: tried again", error)
             await asyncio.sleep(self._interval_s)
 
+    async def run_once(self) -> None:
+        """Raises StateUnavailable and StateError."""
+        if not self._is_loaded:
+            await self.load()
+        if self._is_loaded:
+            await self.look()
+
     async def load(self) -> None:
         """What was written before this process began. Raises StateUnavailable: goes on next time
-        from where it was."""
+        from where it was. While our clock is wild it cannot say which minutes are of this day:
+        nothing is loaded then."""
+        if not await self._store.is_on_time(self._wall_s()):
+            return
         now = self._minute()
         if self._below is None:
             self._revision = await newest_revision(self._database)
@@ -126,7 +134,9 @@ class SeriesKeeper:
                 lambda: [packed(one, is_whole=one.minute < over) for one in minutes]
             )
             # Ours are not read again: something may have been added to them by then.
-            self._revision = await put_minutes(self._database, rows, self._minute() - MINUTES + 1)
+            # What is too old for our clock and by what edges sent: neither alone deletes a day.
+            newest = min(self._minute(), taken[-1])
+            self._revision = await put_minutes(self._database, rows, newest - MINUTES + 1)
         except BaseException:
             self._series.write_again(taken)
             raise

@@ -20,6 +20,7 @@ from nearcast.fleet import Heartbeat
 from origin.drivers.control.desk import Desk
 from origin.drivers.control.identities import Identities
 from origin.drivers.state import ControlStore, StateUnavailable
+from origin.drivers.state.shared_clock import is_far
 from origin.fleet.events import HeartbeatRead, StateRead
 from origin.records import HeartbeatRecord, ObservationRecord, OriginRecord, PlanHead, Revisions
 
@@ -77,6 +78,8 @@ class Sync:
         self.away_since_wall_s: float | None = None
         self.lag_s = 0.0
         """What the last round took."""
+        self.clock_ahead_s = 0.0
+        """Of the database's clock; behind: negative."""
 
     def hurry(self) -> None:
         """Do not wait for the next second."""
@@ -122,7 +125,8 @@ class Sync:
 
     async def _write(self) -> None:
         wall_s = self._wall_s()
-        await self._store.put_origin(msgspec.structs.replace(self._origin, seen_wall_s=wall_s))
+        ours = msgspec.structs.replace(self._origin, seen_wall_s=wall_s)
+        self._tell_clock(await self._store.put_origin(ours))
         beats, self._desk.heartbeats = self._desk.heartbeats, {}
         records = list(beats.values())
         try:
@@ -172,12 +176,23 @@ class Sync:
             plan = await self._store.current_plan()
             edges = () if plan is None else await self._store.plan_edges(plan.plan_id)
             self._follower.plan_in_force(plan, frozenset(edges))
-        origins = await self._store.origins(self._wall_s() - ORIGIN_S)
+        origins = await self._store.origins(self._wall_s(), ORIGIN_S)
         names = tuple((one.origin_id, one.fleet_url) for one in origins)
         if names != self._origins:
             self._origins = names
             self._follower.origins_known(origins)
         self._seen = revisions
+
+    def _tell_clock(self, ahead_s: float) -> None:
+        was_far, self.clock_ahead_s = is_far(self.clock_ahead_s), ahead_s
+        if is_far(ahead_s) and not was_far:
+            logger.error(
+                "control.clock_far ahead_s=%.0f: this machine's clock is not the database's; no "
+                "plans, history or figures are written here until both are set right",
+                ahead_s,
+            )
+        elif was_far and not is_far(ahead_s):
+            logger.info("control.clock_near ahead_s=%.1f", ahead_s)
 
     def _away(self, why: str) -> None:
         if self.away_since_wall_s is None:

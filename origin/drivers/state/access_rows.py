@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 import sqlalchemy as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,6 +12,10 @@ from origin.drivers.state import counters
 from origin.drivers.state.database import upsert
 from origin.drivers.state.tables import api_tokens, audit, leases, secrets
 from origin.records import ApiToken, AuditEntry
+
+AHEAD_S_MAX: Final = 1_800.0
+"""By so much another origin's lease may end later than ours would: its settings may be others
+(telemetry.series_s). What ends later still was taken by a wild clock, and is free."""
 
 
 async def secret(connection: AsyncConnection, name: str) -> bytes | None:
@@ -107,10 +113,13 @@ async def lease(
     connection: AsyncConnection, name: str, holder: str, wall_s: float, seconds: float
 ) -> bool:
     insert = upsert(connection, leases)
+    is_free = sql.or_(
+        leases.c.until_wall_s <= wall_s, leases.c.until_wall_s > wall_s + seconds + AHEAD_S_MAX
+    )
     query = insert.on_conflict_do_update(
         index_elements=[leases.c.name],
         set_={"holder": insert.excluded.holder, "until_wall_s": insert.excluded.until_wall_s},
-        where=sql.or_(leases.c.holder == insert.excluded.holder, leases.c.until_wall_s <= wall_s),
+        where=sql.or_(leases.c.holder == insert.excluded.holder, is_free),
     ).returning(leases.c.holder)
     row = {"name": name, "holder": holder, "until_wall_s": wall_s + seconds}
     return (await connection.execute(query, row)).scalar() is not None

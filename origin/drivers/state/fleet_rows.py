@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nearcast.fleet import EdgeProfile
+from nearcast.fleet import CLOCK_SKEW_S_MAX, EdgeProfile
 from origin.drivers.state import counters, observed
 from origin.drivers.state.access_rows import write_audit
 from origin.drivers.state.database import upsert
@@ -171,10 +171,14 @@ async def remove_origin(connection: AsyncConnection, origin_id: str) -> None:
     await connection.execute(origins.delete().where(origins.c.origin_id == origin_id))
 
 
-async def origins_since(connection: AsyncConnection, wall_s: float) -> tuple[OriginRecord, ...]:
+async def origins_seen(
+    connection: AsyncConnection, wall_s: float, within_s: float
+) -> tuple[OriginRecord, ...]:
+    # Not those of the version before that wrote a wild clock's time: nobody knows when that was.
+    until_s = wall_s + CLOCK_SKEW_S_MAX
     query = (
         sql.select(origins)
-        .where(origins.c.seen_wall_s >= wall_s)
+        .where(origins.c.seen_wall_s.between(wall_s - within_s, until_s))
         .order_by(origins.c.started_wall_s, origins.c.origin_id)
     )
     return tuple(OriginRecord(**row) for row in (await connection.execute(query)).mappings())

@@ -11,8 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from origin.drivers.state import access_rows, counters, fleet_rows, observed, plan_rows, schema
 from origin.drivers.state.database import Database
+from origin.drivers.state.shared_clock import is_far, shared_wall_s
 from origin.records import (
     ApiToken,
     AuditEntry,
@@ -35,6 +38,7 @@ SPENT_S: Final = 30 * 86_400.0
 class ControlStore:
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.clock = shared_wall_s
 
     @classmethod
     async def open(cls, url: str, folder: Path) -> ControlStore:
@@ -122,19 +126,24 @@ class ControlStore:
 
     # Origins
 
-    async def put_origin(self, record: OriginRecord) -> None:
-        """Say that it is there; those not heard of for a day are forgotten."""
+    async def put_origin(self, record: OriginRecord) -> float:
+        """Say that it is there; those not heard of for a day are forgotten. How far its clock
+        (`seen_wall_s`) is ahead of the database's, which is what is written."""
         async with self.database.writing() as connection:
-            await fleet_rows.put_origin(connection, record)
+            shared_s = await self.clock(connection, record.seen_wall_s)
+            seen = msgspec.structs.replace(record, seen_wall_s=shared_s)
+            await fleet_rows.put_origin(connection, seen)
+        return record.seen_wall_s - shared_s
 
     async def remove_origin(self, origin_id: str) -> None:
         async with self.database.writing() as connection:
             await fleet_rows.remove_origin(connection, origin_id)
 
-    async def origins(self, since_wall_s: float) -> tuple[OriginRecord, ...]:
-        """Those seen since then, the eldest first."""
+    async def origins(self, wall_s: float, within_s: float) -> tuple[OriginRecord, ...]:
+        """Those seen within that time, the eldest first."""
         async with self.database.reading() as connection:
-            return await fleet_rows.origins_since(connection, since_wall_s)
+            shared_s = await self.clock(connection, wall_s)
+            return await fleet_rows.origins_seen(connection, shared_s, within_s)
 
     # What was heard
 
@@ -261,9 +270,18 @@ class ControlStore:
             return await access_rows.audit_entries(connection, limit, before_id)
 
     async def lease(self, name: str, holder: str, wall_s: float, seconds: float) -> bool:
-        """Whether `holder` has it until `wall_s + seconds`: it was free, run out, or its own."""
+        """Whether `holder` has it for so long: it was free, run out, or its own. Nobody has it
+        whose clock (`wall_s`) is far from the database's: what leases are for would go by it."""
         async with self.database.writing() as connection:
-            return await access_rows.lease(connection, name, holder, wall_s, seconds)
+            shared_s = await self.clock(connection, wall_s)
+            if is_far(wall_s - shared_s):
+                return False
+            return await access_rows.lease(connection, name, holder, shared_s, seconds)
+
+    async def is_on_time(self, wall_s: float) -> bool:
+        """Whether a clock that says `wall_s` is near the database's."""
+        async with self.database.reading() as connection:
+            return not is_far(wall_s - await self.clock(connection, wall_s))
 
     async def release(self, name: str, holder: str) -> None:
         """Give a lease back before its time, so that another need not wait for it."""
