@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-S_PER_H: Final = 3_600.0
+from nearcast.units import HOUR_S
 
 ZoneName = Annotated[
     str, msgspec.Meta(max_length=64, pattern=r"^([A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*)?$(?!\n)")
@@ -65,7 +65,7 @@ class Span(msgspec.Struct, frozen=True):
 
 def fixed(utc_offset_h: float) -> LocalTime:
     """Clocks that are never set."""
-    return LocalTime((utc_offset_h * S_PER_H,))
+    return LocalTime((utc_offset_h * HOUR_S,))
 
 
 UTC: Final = fixed(0.0)

@@ -12,6 +12,8 @@ BITS_PER_BYTE: Final = 8
 BITS_PER_KBIT: Final = 1000
 KBPS_PER_MBPS: Final = 1000
 MS_PER_S: Final = 1000
+HOUR_S: Final = 3_600
+DAY_S: Final = 86_400
 
 SIZE_TEXT_LENGTH_MAX: Final = 24
 """Enough for any disk to the byte, and within the 28 digits that decimals keep exactly."""

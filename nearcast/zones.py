@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from nearcast.errors import InputError
-from nearcast.local_time import S_PER_H, LocalTime, fixed
+from nearcast.local_time import LocalTime, fixed
+from nearcast.units import HOUR_S
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -70,7 +71,7 @@ def stated(time_zone: str, utc_offset_h: float | None, wall_s: float) -> tuple[s
         return "", utc_offset_h or 0.0
     if utc_offset_h is not None:
         raise InputError("a time zone and an offset to UTC exclude each other: give the zone alone")
-    return time_zone, local_time(time_zone).offset_s(wall_s) / S_PER_H
+    return time_zone, local_time(time_zone).offset_s(wall_s) / HOUR_S
 
 
 def _offset_s(zone: ZoneInfo, wall_s: float) -> float:

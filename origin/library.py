@@ -24,6 +24,7 @@ import msgspec
 
 from nearcast.config import Section
 from nearcast.messages import CATALOG_PATH, Catalog
+from nearcast.units import DAY_S
 from origin.catalog import (
     INIT_NAME,
     MEDIA_PREFIX,
@@ -40,13 +41,12 @@ from origin.steering.clones import NamedEdge
 LOADED_TITLES_MAX = 64
 
 _SEGMENT = re.compile(r"([1-9][0-9]{0,8})\.m4s")
-_DAY_S = 86_400
 
 
 class FreshnessConfig(Section, frozen=True):
     """How long caches may hold each kind of resource, in whole seconds."""
 
-    segment_s: int = 365 * _DAY_S
+    segment_s: int = 365 * DAY_S
     manifest_s: int = 60
     catalog_s: int = 0
     models_s: int = 60

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nearcast.units import HOUR_S
 from predictor import features
 
 Floats = NDArray[np.float64]
@@ -75,7 +76,7 @@ def _rows(plays: Plays, progress: Floats, *, has_ended: bool) -> NDArray[np.floa
     columns = (
         np.clip(progress, 0.0, features._PROGRESS_MAX),
         _log_minutes(played_s, features._WATCHED_S_MAX),
-        np.clip(plays.runtime_s, 0.0, features._RUNTIME_S_MAX) / features._S_PER_H,
+        np.clip(plays.runtime_s, 0.0, features._RUNTIME_S_MAX) / HOUR_S,
         np.sin(angle),
         np.cos(angle),
         plays.weekend,

@@ -18,6 +18,8 @@ from typing import Final
 
 import msgspec
 
+from nearcast.units import HOUR_S
+
 # Raised whenever a feature changes its meaning, order or scaling: a model names the version it was
 # trained on, and is refused by any other.
 FEATURE_VERSION: Final = 2
@@ -69,7 +71,6 @@ _SEASON_NO_MAX: Final = 15
 _PLAYS_BEFORE_MAX: Final = 12
 _SESSION_S_MAX: Final = 600 * 60.0
 _S_PER_MIN: Final = 60.0
-_S_PER_H: Final = 3600.0
 _HOURS_PER_DAY: Final = 24.0
 
 
@@ -117,7 +118,7 @@ def vector(context: WatchContext) -> tuple[float, ...]:
     return (
         _clip(context.progress, 0.0, _PROGRESS_MAX),
         _log_minutes(context.watched_s, _WATCHED_S_MAX),
-        _clip(context.runtime_s, 0.0, _RUNTIME_S_MAX) / _S_PER_H,
+        _clip(context.runtime_s, 0.0, _RUNTIME_S_MAX) / HOUR_S,
         math.sin(angle),
         math.cos(angle),
         float(context.weekend),

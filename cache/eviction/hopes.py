@@ -20,6 +20,7 @@ import msgspec
 
 from nearcast.config import Section
 from nearcast.horizons import HORIZONS_S, within
+from nearcast.units import HOUR_S
 
 GROUPS_MAX: Final = 250_000
 """About 300 bytes each; those told of longest ago go first."""
@@ -35,7 +36,6 @@ WEEK_S: Final = HORIZONS_S[-1]
 
 _KEPT_H: Final = (0.0, 0.25, 0.5, 1, 2, 4, 8, 16, 24, 36, 48, 72, 96, 120, 144)
 """Times at which `kept_s` looks; what lasts beyond them is kept for a week."""
-_S_PER_H: Final = 3600.0
 
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -226,8 +226,8 @@ class Hopes:
     def kept_s(self, probabilities: Sequence[float], least: float) -> float:
         """How long what is hoped for so much is worth more than `least` before it comes true."""
         for time_h in _KEPT_H:
-            if self._still(probabilities, time_h * _S_PER_H) <= least:
-                return time_h * _S_PER_H
+            if self._still(probabilities, time_h * HOUR_S) <= least:
+                return time_h * HOUR_S
         return WEEK_S
 
     def _popularity(self, known: _Group, now_s: float) -> float:

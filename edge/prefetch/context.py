@@ -7,10 +7,9 @@ from typing import Final
 from edge.sessions import Session
 from edge.successors import Episode
 from nearcast.local_time import LocalTime
+from nearcast.units import DAY_S, HOUR_S
 from predictor.features import WatchContext
 
-_S_PER_H: Final = 3600.0
-_S_PER_DAY: Final = 86_400.0
 _EPOCH_WEEKDAY: Final = 3  # the Unix epoch was a Thursday; Monday is 0
 _SATURDAY: Final = 5
 
@@ -28,12 +27,12 @@ def watch_context(
     which the play began, as in logs."""
     viewer = session.viewer
     local_s = local_time.local_s(wall_s - (now_s - session.started_s))
-    weekday = (int(local_s // _S_PER_DAY) + _EPOCH_WEEKDAY) % 7
+    weekday = (int(local_s // DAY_S) + _EPOCH_WEEKDAY) % 7
     return WatchContext(
         progress=share,
         watched_s=session.progress.watched_s(now_s),
         runtime_s=session.progress.runtime_s,
-        local_hour=local_s % _S_PER_DAY / _S_PER_H,
+        local_hour=local_s % DAY_S / HOUR_S,
         weekend=weekday >= _SATURDAY,
         run_length=viewer.run_length,
         previous_gap_s=viewer.previous_gap_s,

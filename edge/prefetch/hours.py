@@ -14,8 +14,8 @@ import msgspec
 
 from edge.config.watching import WindowConfig
 from nearcast.local_time import LocalTime
+from nearcast.units import DAY_S
 
-_S_PER_DAY: Final = 86_400.0
 _LATER_S: Final = 1e-3
 """A wake-up at a boundary comes this much behind it, so that no rounding puts it before."""
 
@@ -72,11 +72,11 @@ class Hours:
 
     def day_no(self, now_s: float) -> int:
         """Greater for each later local day. Where clocks are put back at midnight it goes back."""
-        return int(self._local_time.local_s(self._epoch_s + now_s) // _S_PER_DAY)
+        return int(self._local_time.local_s(self._epoch_s + now_s) // DAY_S)
 
     def midnight_s(self, now_s: float) -> float:
         """When the local day ends, or clocks are set before."""
-        return self._unless_set(now_s, now_s + _S_PER_DAY - self._local_s(now_s)) + _LATER_S
+        return self._unless_set(now_s, now_s + DAY_S - self._local_s(now_s)) + _LATER_S
 
     def change_s(self, now_s: float) -> float:
         """When another tariff may hold, at the latest at midnight or when clocks are set."""
@@ -87,7 +87,7 @@ class Hours:
         return self.midnight_s(now_s)
 
     def _local_s(self, now_s: float) -> float:
-        return self._local_time.local_s(self._epoch_s + now_s) % _S_PER_DAY
+        return self._local_time.local_s(self._epoch_s + now_s) % DAY_S
 
     def _unless_set(self, now_s: float, due_s: float) -> float:
         set_wall_s = self._local_time.change_after(self._epoch_s + now_s)

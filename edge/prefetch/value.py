@@ -29,8 +29,7 @@ from typing import Final, Literal
 import msgspec
 
 from edge.config import PrefetchConfig
-
-_S_PER_H = 3600.0
+from nearcast.units import HOUR_S
 
 Use = Literal["start", "head", "rest", "next"]
 """start: what a start-up waits for. head: the first half minute or so. rest: all after that. next:
@@ -105,4 +104,4 @@ def together(probabilities: Iterable[float]) -> float:
 
 def hold_cost(config: PrefetchConfig) -> float:
     """What keeping a byte costs by the settings."""
-    return config.lifetime_s / _S_PER_H * config.hold_cost_per_h
+    return config.lifetime_s / HOUR_S * config.hold_cost_per_h

@@ -9,11 +9,11 @@ from typing import Final
 from edge.prefetch.explanation import Explanation, Told
 from edge.prefetch.plans import SOURCES
 from nearcast.horizons import HORIZONS
+from nearcast.units import HOUR_S
 
 WIDTH: Final = 80
 _INDENT: Final = 14
 _S_PER_MIN: Final = 60.0
-_S_PER_H: Final = 3600.0
 
 _STATES: Final = {
     "queued": "worth fetching, waiting for its turn",
@@ -158,9 +158,9 @@ def _use(use: str) -> str:
 def _span(time_s: float) -> str:
     if time_s < 2 * _S_PER_MIN:
         return f"{time_s:.1f} s"
-    if time_s < 2 * _S_PER_H:
+    if time_s < 2 * HOUR_S:
         return f"{time_s / _S_PER_MIN:.0f} min"
-    return f"{time_s / _S_PER_H:.1f} h"
+    return f"{time_s / HOUR_S:.1f} h"
 
 
 def _row(name: str, text: str) -> list[str]:

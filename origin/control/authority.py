@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nearcast.errors import NearcastError, RemoteProtocolError
+from nearcast.units import DAY_S
 
-DAY_S: Final = 86_400.0
 AUTHORITY_S: Final = 3_650 * DAY_S
 SERVER_S: Final = 90 * DAY_S
 EDGE_S: Final = 30 * DAY_S

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 import numpy as np
 
+from nearcast.units import HOUR_S
 from origin.catalog import RenditionEntry, SegmentEntry, Title
 from origin.placement.demand import Ints, Titles
-
-HOUR_S: Final = 3_600
 
 
 class Ladder:

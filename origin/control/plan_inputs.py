@@ -17,10 +17,11 @@ from nearcast.fleet import Duty, EdgeProfile, Storage
 from nearcast.local_time import LocalTime
 from nearcast.placement import EdgePlan
 from nearcast.telemetry import HEAD_S
+from nearcast.units import DAY_S, HOUR_S
 from origin.catalog import Title
 from origin.control.held import Followed, Word, by_its_word, reckon, word_of
 from origin.control.ladder import Ladder, titles_of
-from origin.control.told import HOUR_S, Told, ToldHours
+from origin.control.told import Told, ToldHours
 from origin.control.watching import watched_parts
 from origin.fleet.events import FleetEdge
 from origin.placement.demand import Floats, Titles
@@ -31,7 +32,6 @@ from origin.placement.kept_forecast import History, KeptForecast
 from origin.placement.settings import PlanSettings
 
 DAY_HOURS: Final = 24
-DAY_S: Final = 86_400.0
 DOWN_S: Final = 900.0
 """An edge that is dead for longer does not come back in a moment: others take its place."""
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nearcast.units import HOUR_S
 from origin.control.ladder import Ladder
 from origin.placement.demand import WATCHED_BINS, Floats, HourDemand, Ints
 from origin.placement.files import Files
 from origin.telemetry.demand import DemandColumns, WantedColumns
 from origin.telemetry.watched import WatchedTitle
-
-HOUR_S: Final = 3_600
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, eq=False):

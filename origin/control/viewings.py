@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from nearcast.units import HOUR_S
 from origin.control.api import TitleViewings
 from origin.telemetry.ratios import mean, share
 from origin.telemetry.sums import SessionSum
-
-HOUR_S: Final = 3600.0
 
 
 def viewings(told: SessionSum) -> TitleViewings:

@@ -9,17 +9,14 @@ if the room is better used, and one that is held makes way for one that is wante
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from nearcast.hashing import scores
+from nearcast.units import DAY_S
 from origin.placement.forecast_reserve import reserved_density
 from origin.placement.problem import REST, EdgePlacement, Site
-
-DAY_S: Final = 86_400.0
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True, eq=False):

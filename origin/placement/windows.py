@@ -14,9 +14,8 @@ from typing import Final
 
 from nearcast.local_time import LocalTime, Span
 from nearcast.placement import FillWindow
+from nearcast.units import DAY_S, HOUR_S
 
-DAY_S: Final = 86_400
-HOUR_S: Final = 3_600
 WINDOWS_MAX: Final = 64
 """As many as a plan may have; those of later days are left out."""
 

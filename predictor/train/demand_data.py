@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from nearcast.errors import InputError
+from nearcast.units import DAY_S
 from predictor.demand.history import DAYS, WEEK, DemandHistory, Floats, Ints
 from predictor.logs.columns import Column, Gathered
 from predictor.logs.plays import NEEDED as PLAYS_NEEDED
@@ -40,7 +41,6 @@ COUNTRIES: Final = (
     Column(name="title_id", kind="name", needed=True),
     Column(name="cumulative_weeks_in_top_10", kind="integer", low=1.0, high=10_000.0, unknown=0.0),
 )
-_DAY_S: Final = 86_400
 _UNIX_FROM_S: Final = 1e8  # a log that starts before 1973 counts from a midnight of its own
 _MONDAY: Final = 4  # 5 January 1970
 _EDGE_H: Final = 2.0
@@ -188,7 +188,7 @@ def plays_history(log: PlaysLog, period: str) -> DemandHistory:
     is_film = log.series < 0
     unit = np.where(is_film, len(log.series_names) + log.title, log.series)
     units, title = np.unique(unit, return_inverse=True)
-    at = (np.floor(log.start_s / _DAY_S).astype(np.int64) - first_day) // days
+    at = (np.floor(log.start_s / DAY_S).astype(np.int64) - first_day) // days
     inside = (at >= 0) & (at < count)
     shape = (len(units), len(log.regions), count)
     flat = (title[inside] * shape[1] + log.region[inside]) * count + at[inside]
@@ -197,12 +197,12 @@ def plays_history(log: PlaysLog, period: str) -> DemandHistory:
     np.fmin.at(release, title, np.where(np.isnan(log.release_s), np.inf, log.release_s))
     first_at = np.full(len(units), count, dtype=np.int64)
     np.minimum.at(first_at, title, np.maximum(at, 0))
-    starts_s = (first_day + first_at * days) * float(_DAY_S)
-    out_share = 1.0 - (release - starts_s) / (days * _DAY_S)
+    starts_s = (first_day + first_at * days) * float(DAY_S)
+    out_share = 1.0 - (release - starts_s) / (days * DAY_S)
     is_new = np.isfinite(release) & (out_share > 0.0) & (out_share < 1.0)
     names = [*log.series_names, *log.titles]
     age = np.maximum(np.arange(count)[None, :] - first_at[:, None] + 1, 0)
-    older = np.where(np.isfinite(release), starts_s - release, 0.0) // (days * _DAY_S)
+    older = np.where(np.isfinite(release), starts_s - release, 0.0) // (days * DAY_S)
     age = np.where(age > 0, age + np.maximum(older, 0.0).astype(np.int64)[:, None], 0)
     return DemandHistory(
         amounts=hours.reshape(shape).astype(np.float64),
@@ -221,7 +221,7 @@ def plays_history(log: PlaysLog, period: str) -> DemandHistory:
 
 def period_from(log: PlaysLog, history: DemandHistory, start_s: float) -> int:
     """The first period of the log's history that begins at `start_s` or later."""
-    day = start_s / _DAY_S + _clock_days(log) - history.first_day
+    day = start_s / DAY_S + _clock_days(log) - history.first_day
     return int(np.ceil(day / DAYS[history.period] - 1e-9))
 
 

@@ -10,15 +10,14 @@ import msgspec
 import numpy as np
 
 from nearcast.seeds import Seeds
+from nearcast.units import DAY_S, HOUR_S
 from predictor.logs.plays import PlaysLog
 from predictor.viewing.behaviour import Behaviour
 from predictor.viewing.course import Floats, Ints
 from predictor.viewing.shelf import Shelf
 from predictor.viewing.viewers import Crowd, Viewers
 
-_S_PER_DAY = 86_400.0
-_S_PER_H = 3600.0
-_BEFORE_S = 14 * _S_PER_DAY  # drawn and thrown away: by then viewers have series open
+_BEFORE_S = 14 * DAY_S  # drawn and thrown away: by then viewers have series open
 _KEEP_EVERY = 16  # steps after which those who are done are dropped
 
 
@@ -45,10 +44,10 @@ def draw_log(
     rng = seeds.stream(stream)
     shares = np.array([region.share for region in regions])
     region = rng.choice(len(regions), viewers, p=shares / shares.sum())
-    first_s = rng.uniform(-_BEFORE_S, -_BEFORE_S + 2 * _S_PER_DAY, viewers)
-    offset_s = _S_PER_H * np.array([region.utc_offset_h for region in regions])
+    first_s = rng.uniform(-_BEFORE_S, -_BEFORE_S + 2 * DAY_S, viewers)
+    offset_s = HOUR_S * np.array([region.utc_offset_h for region in regions])
     moving = Viewers(behaviour, shelf, region, first_s, rng, crowds, offset_s[region])
-    end_s = days * _S_PER_DAY
+    end_s = days * DAY_S
     steps: list[dict[str, Any]] = []
     step_no = 0
     while len(moving.viewer):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nearcast.units import DAY_S, HOUR_S
 from predictor.columns import Floats, Plays
 from predictor.features import (
     CONTINUE_WITHIN_S,
@@ -20,8 +21,6 @@ from predictor.logs.plays import PlaysLog
 from predictor.viewing.course import Bools, Course, Ints, course_of
 
 HORIZONS_S = (1800.0, 86_400.0, 604_800.0)
-_S_PER_H = 3600.0
-_S_PER_DAY = 86_400.0
 _EPOCH_WEEKDAY = 3  # the Unix epoch was a Thursday; Monday is 0
 _SATURDAY = 5
 
@@ -41,11 +40,11 @@ def episodes_in(course: Course) -> Plays:
         chosen = course.is_episode
     viewer_rate, series_rate = rates_before(course)
     local_s = log.local_s
-    weekday = ((local_s // _S_PER_DAY).astype(np.int64) + _EPOCH_WEEKDAY) % 7
+    weekday = ((local_s // DAY_S).astype(np.int64) + _EPOCH_WEEKDAY) % 7
     columns = {
         "completion": course.completion,
         "runtime_s": log.runtime_s,
-        "local_hour": local_s % _S_PER_DAY / _S_PER_H,
+        "local_hour": local_s % DAY_S / HOUR_S,
         "weekend": (weekday >= _SATURDAY).astype(np.float64),
         "run_length": course.run_length.astype(np.float64),
         "previous_gap_s": course.gap_s,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nearcast.units import HOUR_S
 from predictor.features import CONTINUE_WITHIN_S
 from predictor.viewing.behaviour import SAME, SUCCESSOR, Behaviour
 from predictor.viewing.course import Bools, Floats, Ints
@@ -11,7 +12,6 @@ from predictor.viewing.statistics import WITHIN_S
 
 _CANDIDATE_COUNT = 6  # start times among which the hours choose
 _BREAK_S = (20.0, 1500.0)  # before something else in the same sitting
-_S_PER_H = 3600.0
 
 
 class Gaps:
@@ -19,7 +19,7 @@ class Gaps:
 
     def __init__(self, behaviour: Behaviour, rng: np.random.Generator) -> None:
         self._behaviour, self._rng = behaviour, rng
-        self._log_gap = np.log(np.array(behaviour.gap_h) * _S_PER_H)
+        self._log_gap = np.log(np.array(behaviour.gap_h) * HOUR_S)
         self._hour_weights = np.array(behaviour.start_hour)
 
     def within_sitting(self, is_soon: Bools, eager: Floats) -> Floats:
@@ -46,7 +46,7 @@ class Gaps:
         draws = rng.random((_CANDIDATE_COUNT, count)) ** (activity * np.exp(sooner))
         draws *= np.where(kind == SUCCESSOR, behaviour.gap_successor_span, 1.0)
         gaps = np.exp(np.interp(draws, behaviour.gap_at, self._log_gap))
-        hours = ((end_s + gaps) / _S_PER_H % 24.0).astype(np.int64)
+        hours = ((end_s + gaps) / HOUR_S % 24.0).astype(np.int64)
         weights = np.cumsum(self._hour_weights[hours], axis=0)
         pick = (weights < weights[-1] * rng.random(count)).sum(axis=0)
         found = gaps[np.minimum(pick, _CANDIDATE_COUNT - 1), np.arange(count)]

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from nearcast.units import HOUR_S
 from predictor.features import FINISHED_PROGRESS
 from predictor.viewing.behaviour import (
     FILM,
@@ -36,7 +37,6 @@ from predictor.viewing.open_series import SERIES_OPEN, OpenSeries
 from predictor.viewing.shelf import Shelf
 from predictor.viewing.statistics import COMPLETION_EDGES
 
-_S_PER_H = 3600.0
 _RUNTIME_S = 1500.0  # where by_log_runtime adds nothing
 _PLAY_S_MIN = 60.5
 _RUN_EAGER = (1.0, 5.0)  # run lengths between which viewers turn eager
@@ -192,7 +192,7 @@ class Viewers:
 
     def _goes_on(self, completion: Floats, runtime_s: Floats) -> Bools:
         behaviour = self.behaviour
-        hour = (self.start_s / _S_PER_H % 24.0).astype(np.int64) // 2
+        hour = (self.start_s / HOUR_S % 24.0).astype(np.int64) // 2
         odds = (
             np.interp(completion, _COMPLETION_MIDDLE, behaviour.by_completion)
             + np.interp(self._run, RUN_LENGTHS, behaviour.by_run)

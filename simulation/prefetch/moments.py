@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import SessionsConfig
+from nearcast.units import DAY_S, HOUR_S
 from predictor.columns import Plays, rows_at, rows_at_end
 from predictor.viewing.course import course_of
 from predictor.viewing.episodes import rates_before
@@ -34,8 +35,6 @@ HORIZON_COUNT: Final = 3
 _BATCH: Final = 512
 _EPOCH_WEEKDAY: Final = 3  # as predictor.viewing.episodes has it
 _SATURDAY: Final = 5
-_S_PER_H: Final = 3600.0
-_S_PER_DAY: Final = 86_400.0
 
 Answers = NDArray[np.float32]  # (plays, horizons)
 Scorer = Callable[[NDArray[np.float32]], Answers]
@@ -127,7 +126,7 @@ def plays_of(requests: Requests) -> Plays:
     viewer_rate, series_rate = rates_before(course)
     log = course.log
     local_s = log.local_s
-    weekday = ((local_s // _S_PER_DAY).astype(np.int64) + _EPOCH_WEEKDAY) % 7
+    weekday = ((local_s // DAY_S).astype(np.int64) + _EPOCH_WEEKDAY) % 7
     # `course_of` sorts so; what it gives is put back into the order of time.
     order = np.lexsort((requests.log.start_s, requests.log.viewer))
     back = np.empty(len(order), dtype=np.int64)
@@ -136,7 +135,7 @@ def plays_of(requests: Requests) -> Plays:
         viewer=log.viewer,
         completion=course.completion,
         runtime_s=log.runtime_s,
-        local_hour=local_s % _S_PER_DAY / _S_PER_H,
+        local_hour=local_s % DAY_S / HOUR_S,
         weekend=(weekday >= _SATURDAY).astype(np.float64),
         run_length=course.run_length.astype(np.float64),
         previous_gap_s=course.gap_s,

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearcast.errors import InputError
+from nearcast.units import DAY_S
 from predictor.logs.plays import PlaysLog
 
 Ints = NDArray[np.int64]
@@ -35,7 +36,6 @@ _ITEM_COLUMNS: Final = (
     *(f"kbps_{rendition}" for rendition in range(RENDITIONS)),
 )
 _BYTES_PER_KBPS_S: Final = 125.0
-_DAY_S: Final = 86_400.0
 
 
 class SegmentLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +118,7 @@ def read_segment_log(sessions: Path, catalogue: Path) -> SegmentLog:
         episodes=items["episodes"].astype(np.int64),
         item_segments=whole,
         segment_s=float(items["seg_s"][0]),
-        launch_s=np.where(items["launch_day"] < 0, np.nan, items["launch_day"] * _DAY_S),
+        launch_s=np.where(items["launch_day"] < 0, np.nan, items["launch_day"] * DAY_S),
         kbps=np.stack([items[f"kbps_{each}"] for each in range(RENDITIONS)], axis=1),
     )
 

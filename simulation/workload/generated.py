@@ -9,6 +9,7 @@ import numpy as np
 
 from nearcast.errors import InputError
 from nearcast.seeds import Seeds
+from nearcast.units import DAY_S, HOUR_S
 from predictor.logs.plays import PlaysLog
 from predictor.viewing.behaviour import Behaviour
 from predictor.viewing.draw import Region, draw_log
@@ -27,8 +28,6 @@ REGIONS = (
 )
 CROWD_SHARE = 0.05
 """Of the viewers who are free, those whom a flash crowd draws; assumed."""
-_S_PER_DAY = 86_400.0
-_S_PER_H = 3600.0
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +78,7 @@ def generate(
         regions=regions,
         crowds=[
             Crowd(
-                at_s=float(draw.uniform(0.0, days * _S_PER_DAY)),
+                at_s=float(draw.uniform(0.0, days * DAY_S)),
                 film=int(draw.integers(len(shelf.film_s))),
                 share=CROWD_SHARE,
             )
@@ -142,7 +141,7 @@ def summary(log: PlaysLog) -> Summary:
     seasons = log.series * (int(log.season.max()) + 1) + log.season
     units = np.where(log.series >= 0, seasons, -1 - log.title)
     _, unit = np.unique(units, return_inverse=True)
-    hours = np.bincount(unit, log.watched_s) / _S_PER_H
+    hours = np.bincount(unit, log.watched_s) / HOUR_S
     return Summary(
         plays=len(log),
         viewers=len(np.unique(log.viewer)),

@@ -11,8 +11,9 @@ from edge.config.watching import WindowConfig
 from edge.prefetch.hours import Hours
 from nearcast.local_time import LocalTime, Span, fixed
 from nearcast.seeds import Seeds
+from nearcast.units import HOUR_S
 from nearcast.zones import local_time, zone_names
-from origin.placement.windows import HOUR_S, fill_windows, open_s, parse_window
+from origin.placement.windows import fill_windows, open_s, parse_window
 
 MINUTE_S = 60
 DAY_MINUTES = 24 * 60

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from nearcast.telemetry import HEAD_S
+from nearcast.units import DAY_S
 from origin.catalog import RenditionEntry, SegmentEntry
 from origin.control.ladder import Ladder, in_short
-from origin.control.plan_inputs import DAY_S, history_from_wall_s
+from origin.control.plan_inputs import history_from_wall_s
 from origin.placement.demand import WATCHED_BINS, HourDemand, Titles, no_demand
 from origin.placement.files import files_of_titles
 from origin.placement.kept_forecast import LATE_HOURS, History, KeptForecast

@@ -4,7 +4,8 @@ import pytest
 
 from nearcast.local_time import UTC, fixed
 from nearcast.placement import FillWindow
-from origin.placement.windows import DAY_S, HOUR_S, WINDOWS_MAX, fill_windows, open_s, parse_window
+from nearcast.units import DAY_S, HOUR_S
+from origin.placement.windows import WINDOWS_MAX, fill_windows, open_s, parse_window
 
 MIDNIGHT_S = 1_700_006_400.0  # 00:00 UTC
 

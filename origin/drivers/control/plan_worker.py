@@ -23,9 +23,10 @@ import msgspec
 from nearcast.errors import InputError
 from nearcast.plan_signing import encode_plan
 from nearcast.telemetry import HEAD_S
+from nearcast.units import DAY_S
 from origin.catalog import Title
 from origin.control.ladder import in_short
-from origin.control.plan_inputs import DAY_S, PlannedEdge, history_from_wall_s, plan_inputs
+from origin.control.plan_inputs import PlannedEdge, history_from_wall_s, plan_inputs
 from origin.control.told import Told
 from origin.drivers.catalog_database import TitleLine
 from origin.drivers.state.database import Database

@@ -12,8 +12,8 @@ import google_crc32c
 import msgspec
 
 from nearcast.messages import TitleEntry
+from nearcast.units import DAY_S
 from origin.control import api
-from origin.control.plan_inputs import DAY_S
 from origin.control.viewings import viewings
 from origin.drivers.control.admin.routes import ApiError, Call, Route
 from origin.drivers.control.plan_worker import StoredSummary
