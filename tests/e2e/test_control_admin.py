@@ -211,15 +211,16 @@ def test_commands_ask_the_running_origin(
     assert "--library" in capsys.readouterr().err
 
 
+def set_profile(origin: ControlOrigin, edge: str, *options: str) -> int:
+    return main(["origin", "fleet", "set", edge, "--library", str(origin.library), *options])
+
+
 def test_an_edge_that_moves_is_told_at_the_origin(
     origin: ControlOrigin, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = ["--library", str(origin.library)]
     edge = origin.enrol("moves-1", region="eu", networks=("192.0.2.0/24",), utc_offset_h=1.0)
-    assert edge.beat().status == 200
-    change = ["origin", "fleet", "set", "moves-1", *found]
     moved = "http://192.0.2.9:8081"
-    assert main([*change, "--url", moved, "--time-zone", "Asia/Kathmandu"]) == 0
+    assert set_profile(origin, "moves-1", "--url", moved, "--time-zone", "Asia/Kathmandu") == 0
     assert "clocks Asia/Kathmandu" in capsys.readouterr().out
     row = origin.edge("moves-1")
     assert (row["url"], row["time_zone"]) == (moved, "Asia/Kathmandu")
@@ -227,28 +228,43 @@ def test_an_edge_that_moves_is_told_at_the_origin(
     assert (profile["time_zone"], profile["utc_offset_h"]) == ("Asia/Kathmandu", 5.75)
     assert (profile["region"], profile["networks"]) == ("eu", ["192.0.2.0/24"])
     assert edge.beat().status == 200  # with the certificate it has
-    assert main([*change, "--network", "2001:db8::/32", "--utc-offset", "2"]) == 0
-    profile = origin.api("GET", "/edges/moves-1")["edge"]["profile"]
+
+
+def test_an_offset_takes_the_place_of_a_zone_and_the_audit_has_both(origin: ControlOrigin) -> None:
+    origin.enrol("moves-2", time_zone="Asia/Kathmandu", networks=("192.0.2.0/24",))
+    assert set_profile(origin, "moves-2", "--network", "2001:db8::/32", "--utc-offset", "2") == 0
+    profile = origin.api("GET", "/edges/moves-2")["edge"]["profile"]
     assert (profile["time_zone"], profile["utc_offset_h"]) == ("", 2.0)
     assert profile["networks"] == ["2001:db8::/32"]
     entry = origin.api("GET", "/audit?limit=1")["entries"][0]
-    assert (entry["action"], entry["subject"]) == ("edge.profile", "moves-1")
+    assert (entry["action"], entry["subject"]) == ("edge.profile", "moves-2")
     assert json.loads(entry["before"])["profile"]["time_zone"] == "Asia/Kathmandu"
-    capsys.readouterr()
-    for bad, why in (
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
         ([], "say what"),
         (["--time-zone", "Asia/Tokio"], "such as Asia/Tokyo"),
         (["--time-zone", "Asia/Tokyo", "--utc-offset", "9"], "exclude each other"),
         (["--network", "192.0.2.0/33"], "192.0.2.0/33"),
+        (["--network", "192.0.2.7/24"], "192.0.2.7/24"),
         (["--url", "http://user@host:1"], "http://HOST:PORT"),
         (["--link-kbps", "0"], "link_kbps"),
-    ):
-        assert main([*change, *bad]) == 2, bad
-        assert why in capsys.readouterr().err
+    ],
+)
+def test_a_profile_that_cannot_be_is_refused(
+    origin: ControlOrigin, options: list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert set_profile(origin, "nobody-1", *options) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_only_an_admin_changes_a_profile_of_an_edge_that_is_there(origin: ControlOrigin) -> None:
     operator = token_of(origin, "o2", "operator")
-    path = "/v1/admin/edges/moves-1/profile"
+    path = "/v1/admin/edges/nobody-1/profile"
     assert origin.ask("POST", path, {"region": "us"}, token=operator).error == "role"
-    assert origin.ask("POST", "/v1/admin/edges/no-1/profile", {"region": "us"}).status == 404
+    assert origin.ask("POST", path, {"region": "us"}).status == 404
 
 
 class EventReader:
