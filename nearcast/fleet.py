@@ -20,6 +20,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from nearcast import held_digest
 from nearcast.local_time import ZoneName
 
 FLEET_VERSION: Final = 1
@@ -32,7 +33,9 @@ TELEMETRY_PATH: Final = "/v1/fleet/telemetry"
 AUTHORITY_PATH: Final = "/v1/fleet/authority"
 """GET, by anybody: the certificate that signs the others', as PEM."""
 ALIVE_PATH: Final = "/.nearcast/alive"
-"""GET at an edge's own URL, by anybody: 200 when it serves."""
+"""GET at an edge's own URL, by anybody: 200 when it serves, with EDGE_FIELD."""
+EDGE_FIELD: Final = "nearcast-edge"
+"""Which edge answers there; an edge of the version before does not say."""
 RENEW_SHARE: Final = 2 / 3
 """Of a certificate's life, after which it should be renewed."""
 
@@ -190,9 +193,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     telemetry_dropped_events: Count = 0
     held_id: Digest = ""
     """Names what `held` would say."""
-    held: Annotated[bytes, msgspec.Meta(max_length=120_000)] | None = None
-    """Sorted little-endian 32-bit crc32c of the ids of titles of which it holds a useful part; sent
-    when it was asked for."""
+    held: Annotated[bytes, msgspec.Meta(max_length=held_digest.BYTES_MAX)] | None = None
+    """Of titles of which it holds a useful part, as in nearcast.held_digest; sent when it was asked
+    for."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,3 +243,9 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
     sequence_no: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
     seen: Annotated[tuple[Observation, ...], msgspec.Meta(max_length=64)]
+
+
+def answers_as(edge: str, status: int, named: str | None) -> bool:
+    """Whether an answer at ALIVE_PATH, with this EDGE_FIELD, is one that `edge` would give. Any
+    other is of somebody else at its URL."""
+    return 200 <= status < 300 and named in (None, edge)

@@ -9,20 +9,15 @@ titles than the one before: what is told may be a few minutes old.
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import google_crc32c
-
 from edge.media_map import MediaMap, Title
 from edge.residents import Residents
+from nearcast import held_digest
 
 LOOKED_AT_MAX: Final = 500
 """Titles at a time: some milliseconds."""
-HELD_BYTES_MAX: Final = 120_000
-"""Of the digest in a message (nearcast.fleet.Heartbeat): 30,000 titles."""
-_CODE: Final = next(code for code in "IL" if array(code).itemsize == 4)
 
 
 class HeldTitles:
@@ -34,7 +29,7 @@ class HeldTitles:
         self._map = media_map
         self._residents = residents
         self._id_of = id_of
-        self._held: dict[str, int] = {}  # by title's id its crc32c, as the last round found them
+        self._held: dict[str, int] = {}  # by title's id its sum, as the last round found them
         self._seen: dict[str, int] = {}
         self._turn: list[str] = []  # manifests still to be looked at in this round
         self._digest = "", b""
@@ -49,16 +44,14 @@ class HeldTitles:
             if title is not None and self._is_useful(title):
                 title_id = self._id_of(url)
                 known = self._held.get(title_id)
-                self._seen[title_id] = (
-                    known if known is not None else google_crc32c.value(title_id.encode())
-                )
+                self._seen[title_id] = known if known is not None else held_digest.sum_of(title_id)
         if not self._turn:
             if self._seen.keys() != self._held.keys():
                 self._digest = _digest(self._seen.values())
             self._held, self._seen = self._seen, {}
 
     def digest(self) -> tuple[str, bytes]:
-        """An id of it, and the sorted little-endian crc32c of the titles' ids. Costs nothing."""
+        """An id of it, and it itself, packed. Costs nothing."""
         return self._digest
 
     def _is_useful(self, title: Title) -> bool:
@@ -73,8 +66,5 @@ class HeldTitles:
 
 
 def _digest(sums: Iterable[int]) -> tuple[str, bytes]:
-    held = array(_CODE, sorted(set(sums))[: HELD_BYTES_MAX // 4])
-    if array("H", [1]).tobytes() != b"\x01\x00":
-        held.byteswap()
-    text = held.tobytes()
+    text = held_digest.pack(sums)
     return hashlib.sha256(text).hexdigest()[:16] if text else "", text

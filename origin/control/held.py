@@ -12,13 +12,14 @@ reckoned, because its disk was lost or its objects were dropped, what it does no
 
 from __future__ import annotations
 
+from array import array
 from typing import Final, NamedTuple
 
-import google_crc32c
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nearcast import held_digest
 from nearcast.fleet import Storage
 from nearcast.placement import EdgePlan
 from origin.placement.files import Files
@@ -30,16 +31,14 @@ all files of the plan, and has gone round its titles."""
 TOLERATED_SHARE: Final = 0.05
 """Sizes of manifests and initialisations are only guessed."""
 TOLERATED_BYTES: Final = 100_000
-_DIGEST_TITLES_MAX: Final = 30_000
-"""As many fit into a message; of more, the smallest numbers are told."""
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
     """What a settled edge says that it holds."""
 
     pinned_bytes: int
-    titles: bytes | None
-    """As nearcast.fleet.Heartbeat.held; None: not known here."""
+    titles: array[int] | None
+    """Their sums (nearcast.held_digest); None: not known here."""
 
 
 class Followed(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +52,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
 def word_of(
     followed: Followed | None,
     storage: Storage | None,
-    titles: bytes | None,
+    titles: array[int] | None,
     *,
     uptime_s: float,
     wall_s: float,
@@ -128,12 +127,12 @@ def by_its_word(files: Files, reckoned: Reckoned, word: Word) -> Ints:  # (file,
     return agreed
 
 
-def _named(files: Files, titles: bytes) -> NDArray[np.bool_]:  # (file,)
-    known = np.frombuffer(titles, dtype="<u4")
+def _named(files: Files, titles: array[int]) -> NDArray[np.bool_]:  # (file,)
+    known = np.array(titles, dtype=np.uint32)
     names, of = np.unique(np.array(files.titles, dtype=object), return_inverse=True)
-    sums = np.array([google_crc32c.value(name.encode()) for name in names], dtype=np.uint32)
+    sums = np.array([held_digest.sum_of(name) for name in names], dtype=np.uint32)
     is_named = np.isin(sums, known)
-    if len(known) >= _DIGEST_TITLES_MAX:
+    if len(known) >= held_digest.TITLES_MAX:
         is_named |= sums > known[-1]  # of which it could not speak
     found: NDArray[np.bool_] = is_named[of]
     return found

@@ -7,6 +7,7 @@ ladder, and a rendition of sound is worth the viewings of its title times its sh
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Final
 
@@ -61,13 +62,12 @@ def planned_edge(
     *,
     clock: LocalTime,
     followed: Followed | None,
-    held_titles: bytes | None,
+    held_titles: array[int] | None,
     fetched_bytes: int,
     enrolled_wall_s: float,
     wall_s: float,
 ) -> PlannedEdge:
-    """`held_titles`: as nearcast.fleet.Heartbeat.held; `fetched_bytes`: see
-    `PlannedEdge.past_filled_bytes`."""
+    """`held_titles`: as in `Word`; `fetched_bytes`: see `PlannedEdge.past_filled_bytes`."""
     return PlannedEdge(
         edge=row.edge,
         profile=row.profile,

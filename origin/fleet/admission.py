@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Final
 
 from nearcast.fleet import CLOCK_SKEW_S_MAX, Heartbeat, Observations, Refusal, Refused
-from origin.fleet.watched_edge import HELD_TITLES_MAX, WatchedEdge
+from nearcast.held_digest import TITLES_MAX, WORD_BYTES
+from origin.fleet.watched_edge import WatchedEdge
 
-HELD_WORD_BYTES: Final = 4
 SILENT_INTERVALS: Final = 3.0
 """After which a process that reported is taken to have ended."""
 
@@ -80,10 +80,10 @@ def heartbeat_refused(
 
 
 def _held_refused(held: bytes) -> Refused | None:
-    if len(held) % HELD_WORD_BYTES:
+    if len(held) % WORD_BYTES:
         return _refused("bad_request", "`held` is no list of 32-bit words")
-    if len(held) > HELD_TITLES_MAX * HELD_WORD_BYTES:
-        return _refused("too_large", f"`held` names more than {HELD_TITLES_MAX} titles")
+    if len(held) > TITLES_MAX * WORD_BYTES:
+        return _refused("too_large", f"`held` names more than {TITLES_MAX} titles")
     return None
 
 

@@ -1,9 +1,7 @@
-"""What the origin says to a heartbeat, and what it makes of the titles an edge holds."""
+"""What the origin says to a heartbeat."""
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Sequence
 from typing import Final
 
@@ -76,24 +74,6 @@ class Answers:
 def _is_looked_at(edge: WatchedEdge) -> bool:
     """An edge that enrolled and was not started yet is not down."""
     return edge.state != "unknown" and edge.record.duty != "maintenance"
-
-
-def titles_of(held: bytes) -> array[int]:
-    titles = array("I")
-    titles.frombytes(held)
-    if sys.byteorder == "big":
-        titles.byteswap()
-    if any(titles[index] >= titles[index + 1] for index in range(len(titles) - 1)):
-        return array("I", sorted(set(titles)))
-    return titles
-
-
-def held_of(titles: array[int]) -> bytes:
-    """The other way round."""
-    if sys.byteorder == "big":
-        titles = array("I", titles)
-        titles.byteswap()
-    return titles.tobytes()
 
 
 def without_held(heartbeat: Heartbeat) -> Heartbeat:

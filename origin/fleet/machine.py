@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Set
 from typing import Final
 
+from nearcast import held_digest
 from nearcast.fleet import (
     Heartbeat,
     HeartbeatAnswer,
@@ -18,7 +20,7 @@ from origin.fleet.admission import (
     identity_refused,
     observations_refused,
 )
-from origin.fleet.answers import Answers, held_of, titles_of, without_held
+from origin.fleet.answers import Answers, without_held
 from origin.fleet.events import (
     ConnectionLost,
     EdgeChanged,
@@ -175,7 +177,7 @@ class Fleet:
         if last is not None and last.boot_id != heartbeat.boot_id:
             edge.past_boots = [*edge.past_boots[1 - PAST_BOOTS_MAX :], last.boot_id]
         if heartbeat.held is not None:
-            edge.held, edge.held_id = titles_of(heartbeat.held), heartbeat.held_id
+            edge.held, edge.held_id = held_digest.unpack(heartbeat.held), heartbeat.held_id
             heartbeat = without_held(heartbeat)
         edge.heartbeat = heartbeat
         edge.clock_offset_s = heartbeat.sent_wall_s - received_wall_s
@@ -282,12 +284,12 @@ class Fleet:
         edge = self._edges.get(name)
         return None if edge is None else self._row(edge, now_s)
 
-    def held_titles(self, name: str) -> bytes | None:
-        """As it says in Heartbeat.held; None where what it says at present is not known here."""
+    def held_titles(self, name: str) -> array[int] | None:
+        """Sums (nearcast.held_digest); None where what it says at present is not known here."""
         edge = self._edges.get(name)
         if edge is None or edge.heartbeat is None or edge.heartbeat.held_id != edge.held_id:
             return None
-        return held_of(edge.held)
+        return edge.held
 
     def _row(self, edge: WatchedEdge, now_s: float) -> FleetEdge:
         return row_of(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
 from typing import Final
 
+from nearcast import held_digest
 from nearcast.fleet import Heartbeat, Refusal
 from nearcast.hashing import key_of
 from origin.fleet.events import State
@@ -13,7 +13,6 @@ from origin.records import EdgeRecord
 
 PAST_BOOTS_MAX: Final = 8
 """Of an edge: enough to know a process again that comes back after another took its place."""
-HELD_TITLES_MAX: Final = 30_000
 
 
 class Claim:
@@ -68,6 +67,7 @@ class WatchedEdge:
         "trial_until_s",
         "urgent_s",
         "wake_s",
+        "is_another_there",
         "was_refused",
     )
 
@@ -85,7 +85,7 @@ class WatchedEdge:
         self.observed_boot_id = ""
         self.observed_no = 0
         self.clock_offset_s = 0.0
-        self.held = array("I")
+        self.held = held_digest.no_titles()
         self.held_id = ""
         self.held_asked_s: float | None = None
         self.refused: dict[Refusal, int] = {}
@@ -109,6 +109,7 @@ class WatchedEdge:
         self.probe_rtt_s: float | None = None
         self.probe_failures = 0
         self.was_refused = False
+        self.is_another_there = False  # its URL led to somebody else, when it was probed last
         # Coming back.
         self.trial_until_s: float | None = None
         self.deaths_s: list[float] = []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import google_crc32c
 import msgspec
 
 from nearcast.hashing import key_of
+from nearcast.held_digest import sum_of
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ def wish_of(
     return Wish(
         title_key=key_of(f"title/{title}"),
         client_key=key_of(f"client/{client}"),
-        title_crc=google_crc32c.value(title.encode()),
+        title_crc=sum_of(title),
         scheme=scheme,
         slower=slower,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from nearcast import held_digest
 from nearcast.fleet import EdgeProfile, Storage
 from nearcast.media import Rendition
 from nearcast.placement import EdgePlan
@@ -86,7 +87,9 @@ def said_by(world: PlacedWorld) -> Word:
     """As it stands in the edge's heartbeats."""
     for _ in range(3):  # all titles are looked at, in turn
         _, titles = world.core.held_titles()
-    return Word(pinned_bytes=world.core.status(world.now_s).pinned_bytes, titles=titles)
+    return Word(
+        pinned_bytes=world.core.status(world.now_s).pinned_bytes, titles=held_digest.unpack(titles)
+    )
 
 
 def watch(world: PlacedWorld, name: str) -> None:

@@ -26,8 +26,8 @@ TITLES = [title(name) for name in ("film", "other", "third")]
 MB = 1_000_000
 
 
-def digest(*titles: str) -> bytes:
-    return array("I", sorted(google_crc32c.value(name.encode()) for name in titles)).tobytes()
+def digest(*titles: str) -> array[int]:
+    return array("I", sorted(google_crc32c.value(name.encode()) for name in titles))
 
 
 def files() -> Files:
@@ -58,7 +58,7 @@ def held_of(**titles: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     ],
 )
 def test_no_more_is_held_than_the_edge_has_pinned(
-    pinned_bytes: int, titles: bytes | None, film: int, other: int
+    pinned_bytes: int, titles: array[int] | None, film: int, other: int
 ) -> None:
     held = held_of(film=40 * MB, other=40 * MB)
     reckoned = Reckoned(held, held)
@@ -71,7 +71,7 @@ def test_a_digest_that_is_full_says_nothing_of_the_titles_beyond_it() -> None:
     first, last = sorted(sums, key=sums.__getitem__)
     others = [number for number in range(40_000) if number not in sums.values()][:30_000]
     assert others[-1] < sums[first]
-    full = array("I", [*others[1:], sums[first] + 1]).tobytes()
+    full = array("I", [*others[1:], sums[first] + 1])
     both = held_of(film=40 * MB, other=40 * MB)
     word = Word(pinned_bytes=40 * MB, titles=full)
     held = by_its_word(files(), Reckoned(both, both), word)
@@ -144,7 +144,7 @@ def test_a_digest_counts_while_it_is_what_the_edge_says_at_present() -> None:
 
     beat(1, "ab", None)
     assert fleet.held_titles("a") is None
-    beat(2, "ab", digest("film", "other"))
+    beat(2, "ab", digest("film", "other").tobytes())
     beat(3, "ab", None)
     assert fleet.held_titles("a") == digest("film", "other")
     beat(4, "cd", None)

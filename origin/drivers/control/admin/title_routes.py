@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
-import google_crc32c
 import msgspec
 
+from nearcast.held_digest import sum_of
 from nearcast.messages import TitleEntry
 from nearcast.units import DAY_S
 from origin.control import api
@@ -101,7 +101,7 @@ class TitleRoutes:
         if entry is None and not hours:
             raise ApiError(404, "not_found", f"nobody knows a title {title[:80]!r}")
         planned = await self._planned(title)
-        crc = google_crc32c.value(title.encode())
+        crc = sum_of(title)
         watched: dict[str, int] = defaultdict(int)
         for one in hours:
             watched[one.edge] += one.client_bytes
