@@ -43,36 +43,54 @@ async def ends(process_id: int) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_one_process_does_one_piece_after_the_other_and_may_be_killed_between(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_one_process_does_one_piece_after_the_other_and_may_be_killed_between() -> None:
     async def story() -> None:
         with processes() as process:
             first, again = await asyncio.gather(*(process.work(os.getpid) for _ in range(2)))
             assert again == first != os.getpid()
             os.kill(first, signal.SIGKILL)
             await ends(first)
-            second = await process.work(os.getpid)
-            assert second != first
-            with pytest.raises(ZeroDivisionError):
-                await process.work(divmod, 1, 0)
-            await ends(second)
-            third = await process.work(os.getpid)
-            monkeypatch.setattr(plan_process, "WORK_S_MAX", 0.05)
-            with pytest.raises(ApiError, match="took more than") as caught:
-                await process.work(time.sleep, 600)
-            assert caught.value.status == 504
-            await ends(third)
+            assert await process.work(os.getpid) != first
 
     asyncio.run(story())
 
 
-def test_a_process_that_has_grown_or_is_no_longer_waited_for_is_ended() -> None:
+def test_a_piece_that_fails_ends_its_process() -> None:
+    async def story() -> None:
+        with processes() as process:
+            first = await process.work(os.getpid)
+            with pytest.raises(ZeroDivisionError):
+                await process.work(divmod, 1, 0)
+            await ends(first)
+
+    asyncio.run(story())
+
+
+def test_a_piece_that_takes_too_long_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        with processes() as process:
+            first = await process.work(os.getpid)
+            monkeypatch.setattr(plan_process, "WORK_S_MAX", 0.05)
+            with pytest.raises(ApiError, match="took more than") as caught:
+                await process.work(time.sleep, 600)
+            assert caught.value.status == 504
+            await ends(first)
+
+    asyncio.run(story())
+
+
+def test_a_process_that_has_grown_is_ended() -> None:
     async def story() -> None:
         with processes(kept_bytes_max=1) as process:
             first = await process.work(os.getpid)
             await ends(first)
             assert await process.work(os.getpid) != first
+
+    asyncio.run(story())
+
+
+def test_a_process_that_is_no_longer_waited_for_is_ended() -> None:
+    async def story() -> None:
         with processes() as process:
             first = await process.work(os.getpid)
             asking = asyncio.ensure_future(process.work(time.sleep, 600))
