@@ -28,7 +28,9 @@ _SAID: Final = (
     *("bitrate_kbps", "bitrate_count", "error_count"),
 )
 COUNTERS: Final = (*_COUNTED, *_SAID)
-AT: Final = {name: index for index, name in enumerate(COUNTERS)}
+GAUGES: Final = ("client_kbps",)
+"""Of an edge's load: what it does now, which is no sum."""
+AT: Final = {name: index for index, name in enumerate((*COUNTERS, *GAUGES))}
 
 
 class Grown(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -39,8 +41,7 @@ class Grown(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     until_wall_s: float
     """The same for the first."""
     counts: NDArray[np.float64]  # (COUNTERS,)
-    client_kbps: float
-    """What it is sending now."""
+    gauges: NDArray[np.float64]  # (GAUGES,)
 
 
 class Ratios(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +92,7 @@ class Growth:
             from_wall_s=from_wall_s,
             until_wall_s=received_wall_s,
             counts=grown,
-            client_kbps=beat.load.client_kbps,
+            gauges=np.array([float(getattr(beat.load, name)) for name in GAUGES]),
         )
 
     def forget(self, edge: str) -> None:

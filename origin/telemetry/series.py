@@ -17,12 +17,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from origin.telemetry.growth import AT, COUNTERS, EDGES_MAX, Grown, ratios
+from origin.telemetry.growth import AT, COUNTERS, EDGES_MAX, GAUGES, Grown, ratios
 from origin.telemetry.series_minutes import COLUMNS, FLEET, EdgeMinutes, MinuteFigures
 
 MINUTE_S: Final = 60
 MINUTES: Final = 24 * 60
-_GAUGE: Final = len(COUNTERS)
+_COUNTS: Final = slice(0, len(COUNTERS))
+_GAUGES: Final = slice(len(COUNTERS), len(COLUMNS))
 
 
 class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,7 @@ class _Ring:
 
 class _Load(NamedTuple):
     wall_s: float
-    kbps: float
+    gauges: NDArray[np.float64]  # (GAUGES,)
 
 
 class Series:
@@ -89,10 +90,10 @@ class Series:
         before = self._loads.pop(grown.edge, None)
         if before is None and len(self._loads) >= EDGES_MAX:
             self.forget(next(iter(self._loads)))
-        self._loads[grown.edge] = _Load(grown.until_wall_s, grown.client_kbps)
+        self._loads[grown.edge] = _Load(grown.until_wall_s, grown.gauges)
         self._add(grown)
-        before_kbps = 0.0 if before is None else before.kbps
-        self._gauge(grown.edge, grown.client_kbps, before_kbps, grown.until_wall_s)
+        gauges_before = np.zeros(len(GAUGES)) if before is None else before.gauges
+        self._gauge(grown.edge, grown.gauges, gauges_before, grown.until_wall_s)
 
     def forget(self, edge: str) -> None:
         """An edge that is gone. What it has added to the fleet's figures stays."""
@@ -152,7 +153,7 @@ class Series:
         for one in edges:
             ring, places = self._ring(one.edge), one.minutes % MINUTES
             is_there = ring.minutes[places] == one.minutes
-            ring.figures[places[is_there], :_GAUGE] += one.figures[is_there, :_GAUGE]
+            ring.figures[places[is_there], _COUNTS] += one.figures[is_there, _COUNTS]
             is_new = ring.minutes[places] < one.minutes
             ring.minutes[places[is_new]] = one.minutes[is_new]
             ring.figures[places[is_new]] = one.figures[is_new]
@@ -173,21 +174,26 @@ class Series:
         self._changed.update(range(first_minute, last_minute + 1))
         for ring in (self._ring(grown.edge), self._fleet):
             for minute in range(first_minute, last_minute + 1):
-                ring.row(minute)[:_GAUGE] += part
+                ring.row(minute)[_COUNTS] += part
 
-    def _gauge(self, edge: str, kbps: float, before_kbps: float, wall_s: float) -> None:
+    def _gauge(
+        self,
+        edge: str,
+        gauges: NDArray[np.float64],  # (GAUGES,)
+        before: NDArray[np.float64],  # (GAUGES,)
+        wall_s: float,
+    ) -> None:
         """The newest value of the minute stands for it; the fleet's is the sum of the newest."""
         minute = int(wall_s // MINUTE_S)
-        self._ring(edge).row(minute)[_GAUGE] = kbps
+        self._ring(edge).row(minute)[_GAUGES] = gauges
         is_new = self._fleet.minutes[minute % MINUTES] != minute
         row = self._fleet.row(minute)
         if is_new:
             # All that are not heard of in this minute go on as they were.
-            row[_GAUGE] = sum(
-                one.kbps for one in self._loads.values() if wall_s - one.wall_s < 5 * MINUTE_S
-            )
+            loads = self._loads.values()
+            row[_GAUGES] = sum(one.gauges for one in loads if wall_s - one.wall_s < 5 * MINUTE_S)
         else:
-            row[_GAUGE] = max(float(row[_GAUGE]) + kbps - before_kbps, 0.0)
+            row[_GAUGES] = np.maximum(row[_GAUGES] + gauges - before, 0.0)
 
 
 def _points(
@@ -230,5 +236,5 @@ def _point(wall_s: float, row: NDArray[np.float64], minute_count: int) -> Series
         stall_ratio=made.stall_ratio,
         bitrate_kbps=made.bitrate_kbps,
         error_count=of("error_count"),
-        load_kbps=float(row[_GAUGE]) / minute_count,
+        load_kbps=float(row[AT["client_kbps"]]) / minute_count,
     )

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from origin.telemetry.growth import COUNTERS, EDGES_MAX
+from origin.telemetry.growth import COUNTERS, EDGES_MAX, GAUGES
 
-COLUMNS: Final = (*COUNTERS, "client_kbps")
+COLUMNS: Final = (*COUNTERS, *GAUGES)
 FLEET: Final = ""
 """Stands for all edges together; no edge is named so."""
 _UNPACKED_BYTES_MAX: Final = (EDGES_MAX + 1) * (200 + 8 * len(COLUMNS))

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from origin.drivers.control.series_keeper import LATE_S, SeriesKeeper
 from origin.drivers.state import ControlStore
 from origin.drivers.state.series_rows import minutes_before
-from origin.telemetry.growth import AT, COUNTERS, Grown
+from origin.telemetry.growth import AT, COUNTERS, GAUGES, Grown
 from origin.telemetry.series import MINUTE_S, MINUTES, Series
 from tests.e2e.test_control_store import Place
 from tests.fleet_world import ControlOrigin, empty_library, shown_bytes
@@ -85,7 +85,7 @@ class OneOrigin:
                 from_wall_s=START_S + from_s,
                 until_wall_s=START_S + until_s,
                 counts=counts,
-                client_kbps=1.0,
+                gauges=np.ones(len(GAUGES)),
             )
         )
 
