@@ -1,6 +1,7 @@
 """Raw events as Parquet files, written and read with DuckDB.
 
-One table for all kinds: `e` says which, and a column that a kind does not have is NULL. All of it
+One table for all kinds: `e` says which, and a column that a kind does not have is NULL. Edges leave
+out what is as usual, and so do the files: the views put it back, also in files of before. All of it
 blocks for as long as it takes; callers have a thread.
 """
 
@@ -17,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from nearcast.errors import InputError
+from nearcast.telemetry import Demand, Event, Filled, Noted, SessionEnded
 from origin.drivers.state.history_rows import WaitingPiece
 
 COLUMNS: Final = {
@@ -47,8 +49,13 @@ COLUMNS: Final = {
     "what": "VARCHAR",
     "detail": "VARCHAR",
 }
-VIEWS: Final = {"demand": "demand", "sessions": "session", "fills": "filled", "notes": "noted"}
-"""Name of a view by kind of event, besides `events`, which has all."""
+VIEWS: Final[dict[str, type[Event]]] = {
+    "demand": Demand,
+    "sessions": SessionEnded,
+    "fills": Filled,
+    "notes": Noted,
+}
+"""Kind of event by the name of its view, besides `events`, which has all."""
 MEMORY: Final = "512MB"
 QUERY_S: Final = 60.0
 """What a query may take."""
@@ -101,7 +108,9 @@ def query_events(files: Sequence[Path], query: str, *, deadline_s: float = QUERY
         connection.execute(f"SET allowed_paths = [{', '.join(names)}]")
         connection.execute(f"CREATE VIEW events AS {_table(names)}")
         for view, kind in VIEWS.items():
-            connection.execute(f"CREATE VIEW {view} AS SELECT * FROM events WHERE e = '{kind}'")
+            connection.execute(
+                f"CREATE VIEW {view} AS SELECT * FROM events WHERE e = '{_tag(kind)}'"
+            )
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         try:
@@ -182,10 +191,29 @@ def _with_origin(piece: WaitingPiece) -> Iterator[bytes]:
 
 
 def _table(names: Sequence[str]) -> str:
-    if names:
-        return f"SELECT * FROM read_parquet([{', '.join(names)}], union_by_name = true)"
+    """All events of the files, with every column and with what their edges left out."""
     nothing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in COLUMNS.items())
-    return f"SELECT * FROM (SELECT {nothing}) WHERE false"
+    table = f"(SELECT {nothing} WHERE false)"
+    if names:
+        files = f"read_parquet([{', '.join(names)}], union_by_name = true)"
+        table = f"({table} UNION ALL BY NAME SELECT * FROM {files})"
+    return f"SELECT * REPLACE ({', '.join(_usual())}) FROM {table}"
+
+
+def _usual() -> Iterator[str]:
+    """Columns that are filled with the default of their kind where a row of that kind has none."""
+    cases: dict[str, list[str]] = {}
+    for kind in VIEWS.values():
+        for field in msgspec.structs.fields(kind):
+            if field.default not in (msgspec.NODEFAULT, None):
+                usual = f"'{field.default}'" if field.default == "" else str(field.default)
+                cases.setdefault(field.name, []).append(f"WHEN '{_tag(kind)}' THEN {usual}")
+    for name, parts in cases.items():
+        yield f"coalesce({name}, CASE e {' '.join(parts)} END) AS {name}"
+
+
+def _tag(kind: type[Event]) -> str:
+    return str(kind.__struct_config__.tag)
 
 
 def _quoted(text: str) -> str:
