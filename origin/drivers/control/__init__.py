@@ -36,6 +36,7 @@ Players and people:
 Sockets:
 
     listener, connections   a bounded HTTP server, and who is connected
+    ports                   where it listens when nobody says so
     bodies                  request bodies with a limit in bytes and in time
 
 Once in a while, one origin at a time:

@@ -15,16 +15,14 @@ import secrets
 import ssl
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from nearcast.address import LOOPBACK, PORT_MAX
 from nearcast.aio import Pump
 from nearcast.clock import SystemClock
 from nearcast.descriptors import raise_descriptor_limit
-from nearcast.errors import ConfigError, InputError, NearcastError
+from nearcast.errors import InputError, NearcastError
 from nearcast.fleet import Heartbeat
 from nearcast.server_tls import ServerTls
 from origin.config import AdminTlsConfig, OriginConfig
@@ -47,6 +45,7 @@ from origin.drivers.control.page import WebPage
 from origin.drivers.control.plan_clock import PlanClock
 from origin.drivers.control.planning import Planning
 from origin.drivers.control.players import Players
+from origin.drivers.control.ports import ADMIN_PORT_ABOVE, FLEET_PORT_ABOVE, opened
 from origin.drivers.control.probes import Prober
 from origin.drivers.control.public import Public
 from origin.drivers.control.series_keeper import SeriesKeeper
@@ -74,8 +73,6 @@ logger = logging.getLogger(__name__)
 # It tells of every step and plugin; what fails, it raises.
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-ADMIN_PORT_ABOVE: Final = 10
-FLEET_PORT_ABOVE: Final = 20
 TOKEN_VALID_S: Final = 10 * 365 * 86_400.0
 CERTIFICATE_S: Final = 86_400.0
 """The fleet port gets a new certificate so often."""
@@ -159,8 +156,7 @@ class Control:
             admin_tls,
         )
         # Edges come when all is known; but which port it is has to be known before that.
-        wanted = _wanted(config.fleet_listen, content, FLEET_PORT_ABOVE)
-        bound = await _open(self._fleet_port.start, config.fleet_listen, wanted)
+        bound = await opened(self._fleet_port.start, config.fleet_listen, content, FLEET_PORT_ABOVE)
         self.fleet_url = config.fleet_url or _url("https", config.fleet_names[0], bound[1])
         self._origin_urls = (self.fleet_url,)
         wall_s = time.time()
@@ -182,8 +178,7 @@ class Control:
         await sync.look()
         pump.wake()
         self._telemetry.start()
-        wanted = _wanted(config.admin_listen, content, ADMIN_PORT_ABOVE)
-        bound = await _open(self._admin_port.start, config.admin_listen, wanted)
+        bound = await opened(self._admin_port.start, config.admin_listen, content, ADMIN_PORT_ABOVE)
         self.admin_url = _url("http" if admin_tls is None else "https", *bound)
         self._write_place()
         for name, work in (
@@ -370,32 +365,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 100)
-
-
-def _wanted(setting: str, content: tuple[str, int], above: int) -> str:
-    """Where to listen when nobody said: this machine only, near the content's port."""
-    if setting:
-        return setting
-    port = content[1]
-    return f"{LOOPBACK}:{port + above if 0 < port <= PORT_MAX - above else 0}"
-
-
-async def _open(
-    start: Callable[[str], Awaitable[tuple[str, int]]], setting: str, wanted: str
-) -> tuple[str, int]:
-    """Content is served already, and who did not ask for this port shall not lose it by another
-    program that has the port: then any does. Raises ConfigError where somebody did ask."""
-    try:
-        return await start(wanted)
-    except ConfigError as error:
-        if setting:
-            raise
-        bound = await start(f"{LOOPBACK}:0")
-        logger.warning(
-            "control.port_taken detail=%s listens_on=%s: until the next start", error,
-            shown_address(*bound),
-        )  # fmt: skip
-        return bound
 
 
 def _admin_tls(config: AdminTlsConfig) -> ServerTls | None:
