@@ -64,7 +64,7 @@ def replay(
     capacity_bytes: float,
     on_plan: Callable[[], None] | None = None,
 ) -> Floats:
-    """(edge, hour, COLUMNS): bytes asked for, hit and fetched."""
+    """(edge, `trace.flow_hours`, COLUMNS): bytes asked for, hit and fetched."""
     edges = [EdgeReplay(trace, edge, capacity_bytes) for edge in range(len(trace.edges))]
     plan_hours = {hour for hour in planner.hours if 0 <= hour < trace.hours}
     for hour, until in pairwise([*sorted({0, *plan_hours}), None]):
@@ -87,7 +87,8 @@ class EdgeReplay:
     """One edge: its store and its requests."""
 
     def __init__(self, trace: Trace, edge: int, capacity_bytes: float) -> None:
-        self.store = Store(trace.chunk_segments, trace.segment_bytes, trace.hours)
+        self.store = Store(trace.chunk_segments, trace.segment_bytes, trace.flow_hours)
+        self._hours = trace.hours
         self._requests = trace.requests[edge]
         self._chunk_bytes = trace.chunk_bytes
         self._capacity_bytes = capacity_bytes
@@ -113,7 +114,7 @@ class EdgeReplay:
         if wanted is not None:
             self._adopt(wanted)
             # What a plan would fetch after the log's end is in none of its hours.
-            end_hour = len(self.store.hourly) if until is None else until
+            end_hour = self._hours if until is None else until
             windows = np.minimum(wanted.windows_s, end_hour * HOUR_S)
             windows = windows[windows[:, 0] < windows[:, 1]]
         self._serve(slice(first, last), wanted, windows, self.store.hourly)
@@ -135,7 +136,6 @@ class EdgeReplay:
             requests.at_s[part],
             requests.chunk[part],
             requests.segments[part],
-            requests.began_hour[part],
             _NO_FILLS if wanted is None else wanted.fills,
             windows_s,
             1.0 if wanted is None else wanted.fill_bytes_per_s,

@@ -38,6 +38,6 @@ def lines(study: PlacementStudy, options: Options, source: str) -> Iterator[str]
             f"{min(row.edge_hit_ratios):13.3f}"
         )
     yield ""
-    yield "byte hits, fills: of the bytes served; worst hour: most missed by viewings that"
-    yield "began in one hour; worst flow: most pulled and filled within one hour, each over"
-    yield "the most asked for in one; worst edge: its byte hits"
+    yield "byte hits, fills: of the bytes served; worst hour: most missed by viewers within"
+    yield "one hour; worst flow: most missed and filled within one, each over the most sent"
+    yield "to viewers in one; worst edge: its byte hits"

@@ -21,10 +21,9 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 HOUR_S: Final = 3600.0
-DEMAND, HIT, FILL, VIEWED, VIEWED_HIT = 0, 1, 2, 3, 4
-"""Columns of the hourly figures: bytes in the hour in which they flow; and those of viewings in the
-hour in which the viewing began."""
-COLUMNS: Final = 5
+DEMAND, HIT, FILL = 0, 1, 2
+"""Columns of the hourly figures: bytes in the hour in which they flow."""
+COLUMNS: Final = 3
 WANTED_BYTES, PULLED_BYTES = 0, 1
 """What `Store.used` counts: bytes held of the plan's chunks, and of the others."""
 
@@ -94,7 +93,6 @@ def serve(
     at_s: Floats,  # (request,)
     chunks: NDArray[np.int32],  # (request,)
     asked: NDArray[np.int16],  # (request,) segments of the chunk, from its first
-    began_hour: NDArray[np.int32],  # (request,) of the viewing it belongs to
     fills: NDArray[np.int32],  # (fill,) chunks to fetch, in this order
     windows_s: Floats,  # (window, 2) from and until, in order
     fill_bytes_per_s: float,
@@ -139,6 +137,7 @@ def serve(
             used[WANTED_BYTES] += size_bytes
             _make_room(capacity_bytes, held, segment_bytes, links, used)
             filled_bytes += size_bytes
+            # One may be complete just as the last hour ends.
             hourly[min(int(done_s // HOUR_S), last_hour), FILL] += size_bytes
             clock_s = done_s
             next_fill += 1
@@ -147,13 +146,10 @@ def serve(
         chunk = chunks[request]
         count = asked[request]
         per_segment = segment_bytes[chunk]
-        hour = min(int(now_s // HOUR_S), last_hour)
-        began = min(began_hour[request], last_hour)
+        hour = int(now_s // HOUR_S)
         had = held[chunk]
         hourly[hour, DEMAND] += count * per_segment
         hourly[hour, HIT] += min(count, had) * per_segment
-        hourly[began, VIEWED] += count * per_segment
-        hourly[began, VIEWED_HIT] += min(count, had) * per_segment
         grown = max(count - had, 0)
         held[chunk] = had + grown
         if is_wanted[chunk] and used[WANTED_BYTES] + grown * per_segment > wanted_bytes_max:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import msgspec
+import numpy as np
 
 from simulation.placement.options import Options
 from simulation.placement.planners import PLANNERS
 from simulation.placement.replay import replay
-from simulation.placement.residency import DEMAND, FILL, HIT, VIEWED, VIEWED_HIT, Floats
+from simulation.placement.residency import DEMAND, FILL, HIT, Floats
 from simulation.placement.trace import DAY_HOURS, Trace
 
 
@@ -22,10 +23,10 @@ class PlacementRow(msgspec.Struct, frozen=True, kw_only=True):
     fill_ratio: float
     """Bytes fetched for a plan, over bytes served; what viewers pull is none of them."""
     worst_hour_ratio: float
-    """The most missed by the viewings that began in one hour, over the most asked for by such."""
+    """The most that viewers missed in one hour, over the most that was sent to them in one; bytes
+    count in the hour in which they flow."""
     worst_flow_ratio: float
-    """The most that came from the origin in one hour, pulled or filled, over the most that was sent
-    to viewers in one."""
+    """The same with what was filled in that hour."""
     edge_hit_ratios: tuple[float, ...]
     day_hit_ratios: tuple[float, ...]
 
@@ -63,7 +64,7 @@ def study(
         hourly = replay(trace, planner, capacity_bytes=capacity_bytes)
         counted = hourly[:, warmup_days * DAY_HOURS :]
         served_bytes = float(counted[:, :, DEMAND].sum())
-        rows.append(row_of(name, counted))
+        rows.append(row_of(name, counted, trace.days - warmup_days))
         if on_planner is not None:
             on_planner(name)
     return PlacementStudy(
@@ -79,18 +80,20 @@ def study(
     )
 
 
-def row_of(planner: str, counted: Floats) -> PlacementRow:  # counted: (edge, hour, column)
+def row_of(planner: str, counted: Floats, days_count: int) -> PlacementRow:
+    """Of what each edge counted, (edge, hour, column); what flows after the last day is its."""
     whole = counted.sum(axis=0)
     sums = whole.sum(axis=0)
-    missed = whole[:, VIEWED] - whole[:, VIEWED_HIT]
-    from_origin = whole[:, DEMAND] - whole[:, HIT] + whole[:, FILL]
-    days = [whole[first : first + DAY_HOURS] for first in range(0, len(whole), DAY_HOURS)]
+    missed = whole[:, DEMAND] - whole[:, HIT]
+    from_origin = missed + whole[:, FILL]
+    busiest_bytes = whole[:, DEMAND].max()
+    days = np.split(whole, [day * DAY_HOURS for day in range(1, days_count)])
     return PlacementRow(
         planner=planner,
         byte_hit_ratio=_ratio(sums[HIT], sums[DEMAND]),
         fill_ratio=_ratio(sums[FILL], sums[DEMAND]),
-        worst_hour_ratio=_ratio(missed.max(), whole[:, VIEWED].max()),
-        worst_flow_ratio=_ratio(from_origin.max(), whole[:, DEMAND].max()),
+        worst_hour_ratio=_ratio(missed.max(), busiest_bytes),
+        worst_flow_ratio=_ratio(from_origin.max(), busiest_bytes),
         edge_hit_ratios=tuple(_ratio(e[:, HIT].sum(), e[:, DEMAND].sum()) for e in counted),
         day_hit_ratios=tuple(_ratio(d[:, HIT].sum(), d[:, DEMAND].sum()) for d in days),
     )

@@ -42,7 +42,6 @@ class Requests(msgspec.Struct, frozen=True, eq=False):
     at_s: Floats
     chunk: NDArray[np.int32]
     segments: NDArray[np.int16]  # of the chunk, from its first
-    began_hour: NDArray[np.int32]
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -56,6 +55,9 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Numbers of the log's edges; positions count below."""
     requests: tuple[Requests, ...]
     hours: int
+    """Until the last viewing began: there is a plan for these."""
+    flow_hours: int
+    """Until the last of them was served: viewings go on after the log's end."""
     _hourly: tuple[HourDemand, ...]
 
     @property
@@ -100,6 +102,7 @@ def trace_of(log: SegmentLog, genre: Ints) -> Trace:
     edges = tuple(int(each) for each in np.unique(log.edge))
     hours = int(log.start_s.max() // HOUR_S) + 1
     titles = _titles(log, genre)
+    requests = tuple(_requests(log, chunks, edge) for edge in edges)
     return Trace(
         log=log,
         chunks=chunks,
@@ -108,8 +111,9 @@ def trace_of(log: SegmentLog, genre: Ints) -> Trace:
         chunk_bytes=inside * segment_bytes,
         titles=titles,
         edges=edges,
-        requests=tuple(_requests(log, chunks, edge) for edge in edges),
+        requests=requests,
         hours=hours,
+        flow_hours=max(int(each.at_s[-1] // HOUR_S) + 1 for each in requests),
         _hourly=tuple(_hourly(log, titles.successor, edges, hours)),
     )
 
@@ -154,7 +158,6 @@ def _requests(log: SegmentLog, chunks: Chunks, edge: int) -> Requests:
         at_s[order],
         number[order].astype(np.int32),
         asked[order].astype(np.int16),
-        (log.start_s[own] // HOUR_S).astype(np.int32)[order],
     )
 
 

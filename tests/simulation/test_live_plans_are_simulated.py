@@ -153,7 +153,9 @@ async def told(folder: Path, said: dict[str, list[Line]]) -> Told:
 
 def simulated(trace: Trace, capacity_bytes: int) -> Plan:
     planner = NearcastPlanner(trace, capacity_bytes, Options(settings=SETTINGS))
-    stores = [Store(trace.chunk_segments, trace.segment_bytes, trace.hours) for _ in trace.edges]
+    stores = [
+        Store(trace.chunk_segments, trace.segment_bytes, trace.flow_hours) for _ in trace.edges
+    ]
     log, size = trace.log, np.array(KBPS) * 500 * SEGMENTS
     for edge, store in enumerate(stores):  # nothing held yet; served was what was reported
         began = (log.edge == edge) & (log.start_s < PLAN_HOUR * HOUR_S)

@@ -16,7 +16,7 @@ from simulation.placement.options import Options
 from simulation.placement.planners import PLANNERS
 from simulation.placement.planners.nearcast import NearcastPlanner
 from simulation.placement.replay import replay
-from simulation.placement.residency import DEMAND, FILL, HIT, HOUR_S, VIEWED, VIEWED_HIT, Store
+from simulation.placement.residency import DEMAND, FILL, HIT, HOUR_S, Store
 from simulation.placement.study import study
 from simulation.placement.trace import Trace, read_trace, trace_of
 from simulation.prefetch.segments import SegmentLog
@@ -93,8 +93,48 @@ def test_lru_hits_what_lru_by_hand_hits() -> None:
         hit, total = hits_by_hand(log, edge, capacity)
         assert found[edge, :, DEMAND].sum() == pytest.approx(total)
         assert found[edge, :, HIT].sum() == pytest.approx(hit)
-        assert found[edge, :, VIEWED].sum() == pytest.approx(total)
-        assert found[edge, :, VIEWED_HIT].sum() == pytest.approx(hit)
+
+
+def test_what_flows_after_the_last_start_counts_in_its_own_hours() -> None:
+    log = small_log(sessions=600)
+    late = np.arange(600) >= 500
+    end_s = float(log.start_s.max())
+    log = msgspec.structs.replace(  # a hundred viewings that begin just before the log ends
+        log,
+        start_s=np.where(late, end_s, log.start_s),
+        segments=np.where(late, 300, log.segments),
+    )
+    made = trace_of(log, np.zeros(40, dtype=np.int64))
+    found = study(made, planners=["lru"], storage_share=1.0, warmup_days=1, options=Options()).row(
+        "lru"
+    )
+    hourly = np.zeros(made.hours + 1)
+    missed = np.zeros_like(hourly)
+    held: set[tuple[int, int, int, int]] = set()
+    for at in range(600):
+        for segment in range(int(log.segments[at])):
+            # Of all that is asked for nothing is evicted here, so what is missed is what is new.
+            key = (int(log.edge[at]), int(log.item[at]), int(log.rendition[at]), segment)
+            hour = int((log.start_s[at] + segment // 15 * 60.0) // HOUR_S)
+            size = log.kbps[log.item[at], log.rendition[at]] * 500.0
+            hourly[hour] += size
+            missed[hour] += size * (key not in held)
+            held.add(key)
+    assert hourly[-1] > 0  # it does go on
+    assert found.worst_hour_ratio == pytest.approx(missed[24:].max() / hourly[24:].max())
+    assert len(found.day_hit_ratios) == made.days - 1
+
+
+def test_a_plan_does_not_depend_on_which_were_made_before() -> None:
+    made = trace(days=4, sessions=1500)
+    plans = []
+    for hours in ((60,), (26, 30, 50, 60)):
+        planner = NearcastPlanner(made, 0.05 * made.log.catalogue_bytes, Options())
+        stores = [
+            Store(made.chunk_segments, made.segment_bytes, made.flow_hours) for _ in made.edges
+        ]
+        plans.append([planner.make(hour, stores).plan_id for hour in hours][-1])
+    assert plans[0] == plans[1]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -107,7 +147,7 @@ def test_fills_keep_to_window_rate_and_share(seed: int) -> None:
         PLANNERS.get("nearcast")(log, capacity, Options(settings=settings, every_hours=4)),
         capacity_bytes=capacity,
     )
-    hour_of_day = np.arange(log.hours) % 24
+    hour_of_day = np.arange(log.flow_hours) % 24
     fills = found[:, :, FILL]
     assert fills.sum() > 0
     assert (fills[:, (hour_of_day >= 3) & (hour_of_day < 23)] == 0).all()
@@ -145,7 +185,9 @@ def test_a_forecast_knows_nothing_of_what_comes_after_it() -> None:
     for each in (log, changed):
         made = trace_of(each, np.zeros(40, dtype=np.int64))
         planner = NearcastPlanner(made, 0.05 * log.catalogue_bytes, Options())
-        stores = [Store(made.chunk_segments, made.segment_bytes, made.hours) for _ in made.edges]
+        stores = [
+            Store(made.chunk_segments, made.segment_bytes, made.flow_hours) for _ in made.edges
+        ]
         plans.append(planner.make(50, stores))
     assert sum(edge.fill_bytes for edge in plans[0].summary.edges) > 0
     assert plans[0].plan_id == plans[1].plan_id
@@ -251,10 +293,10 @@ def test_the_public_log_gives_the_published_baselines_and_the_goal() -> None:
         options=Options(every_hours=24),
     )
     lru, hybrid, ours = found.rows
-    assert (lru.byte_hit_ratio, lru.worst_hour_ratio) == pytest.approx((0.399, 0.621), abs=0.01)
-    assert (hybrid.byte_hit_ratio, hybrid.fill_ratio) == pytest.approx((0.475, 0.066), abs=0.01)
+    assert (lru.byte_hit_ratio, lru.worst_hour_ratio) == pytest.approx((0.399, 0.621), abs=0.001)
+    assert (hybrid.byte_hit_ratio, hybrid.fill_ratio) == pytest.approx((0.475, 0.066), abs=0.004)
+    assert hybrid.worst_hour_ratio == pytest.approx(0.555, abs=0.003)
     assert ours.byte_hit_ratio >= 0.52  # with a plan a day
-    assert ours.worst_hour_ratio <= 0.53
     assert ours.worst_hour_ratio <= 0.53
     assert ours.worst_flow_ratio <= 0.53
     assert ours.fill_ratio <= 0.10

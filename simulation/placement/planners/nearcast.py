@@ -58,7 +58,9 @@ class NearcastPlanner:
         """The plan itself; hours are only ever gone through forwards."""
         while self._forecaster.hour < hour:
             self._forecaster.take(self._trace.hour_demand(self._forecaster.hour))
-        forecast = self._forecaster.forecast()
+        # Of a copy: weights are fitted from nothing for each plan, as a live origin fits them, so
+        # that a plan does not depend on which were made before.
+        forecast = self._forecaster.copy().forecast()
         edges = [self._edge(edge, hour, store, forecast) for edge, store in enumerate(stores)]
         return make_plan(
             PlanInputs(
