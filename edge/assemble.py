@@ -151,6 +151,7 @@ class EdgeNode:
             self._ring,
             self.admin,
             Home(self, is_on=config.titles.home_rows),
+            edge=joined.identity.edge if joined is not None else "",
         )
         self._settings = LiveSettings(
             config,

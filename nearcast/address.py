@@ -63,3 +63,18 @@ def is_site(url: str, *schemes: str) -> bool:
         return False
     is_bare = url == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc
     return is_bare and parts.scheme in schemes and port != 0 and is_host(host)
+
+
+def place_of(url: str) -> tuple[str, int]:
+    """Host and port that the URL of a site leads to, the same for each way to write them. What is
+    no such URL stands for itself."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return url, 0
+    try:
+        host = ipaddress.ip_address(host).compressed
+    except ValueError:
+        host = host.removesuffix(".")
+    return host, port if port is not None else {"http": 80, "https": 443}.get(parts.scheme, 0)

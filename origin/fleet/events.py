@@ -18,9 +18,9 @@ from nearcast.fleet import (
 from origin.records import EdgeRecord, ObservationRecord
 
 State = Literal["unknown", "alive", "suspect", "dead"]
-ProbeOutcome = Literal["ok", "refused", "timeout", "error"]
-"""`ok`: any status below 500. `refused`: its host says that nobody listens there. `timeout`:
-nothing within the time limit. `error`: anything else."""
+ProbeOutcome = Literal["ok", "refused", "stranger", "timeout", "error"]
+"""`ok`: its own answer. `stranger`: somebody else's, at its URL. `refused`: its host says that
+nobody listens there. `timeout`: nothing within the time limit. `error`: anything else."""
 
 
 class EdgeChanged(msgspec.Struct, frozen=True, kw_only=True):

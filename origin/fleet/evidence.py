@@ -69,7 +69,8 @@ class Witnesses:
             doubtful_claims=doubtful,
             silent_observers=silent,
             probe_failures=edge.probe_failures if can_reach else 0,
-            is_refused=edge.was_refused and can_reach,
+            is_refused=(edge.was_refused or edge.is_another_there) and can_reach,
+            is_another_there=edge.is_another_there,
             is_probe_ok=edge.probe_failures == 0
             and edge.probe_ok_s is not None
             and edge.probe_ok_s >= asked_s,

@@ -6,7 +6,8 @@ after two failures in a row; this origin looks at it when there is a reason to, 
 without one; players say when they could not fetch. What they say adds up:
 
     for down  observers that claim it               1 each
-              the origin's probes failed            1 each in a row, to 3; refused: 3 at once
+              the origin's probes failed            1 each in a row, to 3; refused, or answered by
+                                                    somebody else: 3 at once
               no heartbeats: overdue or cut off     1
     for up    observers that could have noticed, are heard, and say nothing   1 each
               the origin's last probe was answered  2
@@ -84,6 +85,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """Observers that were heard since they could have noticed, and say nothing."""
     probe_failures: int = 0
     is_refused: bool = False
+    """Nobody listens where it should be, or somebody else does."""
+    is_another_there: bool = False
     is_probe_ok: bool = False
     """The last probe since the question was answered."""
     is_quiet: bool = False
@@ -160,7 +163,9 @@ def _sees(around: Surroundings, evidence: Evidence) -> bool:
 
 def _reason(evidence: Evidence, claims: int, probe: int) -> str:
     said: list[str] = []
-    if evidence.is_refused:
+    if evidence.is_another_there:
+        said.append("somebody else answers at its URL")
+    elif evidence.is_refused:
         said.append("refuses connections")
     elif probe:
         said.append("does not answer the origin's probes")

@@ -72,7 +72,7 @@ class Judging:
         edge.questioned_s = edge.clear_since_s = edge.lost_s = None
         edge.claims.clear()
         edge.probe_failures = 0
-        edge.was_refused = False
+        edge.was_refused = edge.is_another_there = False
         self.review(edge, now_s)
 
     def left(self, edge: WatchedEdge, now_s: float) -> None:
@@ -141,6 +141,7 @@ class Judging:
             return  # it was given up, or belongs to another life of the edge
         self._probes.end(edge, now_s)
         edge.was_refused = answer.outcome == "refused"
+        edge.is_another_there = answer.outcome == "stranger"
         if answer.outcome == "ok":
             edge.probe_failures = 0
             edge.probe_ok_s, edge.answered_s = started_s, now_s
@@ -151,6 +152,8 @@ class Judging:
                     self._later(self._edges[observer], now_s)
         else:
             edge.probe_failures += 1
+            if edge.is_another_there:
+                edge.answered_s = now_s  # there is a way to that URL: what fails there counts
             if edge.was_refused:
                 self._contacts.heard(edge.edge, now_s)
             if edge.questioned_s is None and self.witnesses.is_reachable(edge, now_s):

@@ -14,10 +14,8 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -76,7 +74,7 @@ def run_bench(
     edges: int, duration_s: float, events_per_s: float, note: Callable[[str], None]
 ) -> Row:
     raise_descriptor_limit()
-    with tempfile.TemporaryDirectory() as folder, _AliveServer() as alive_url:
+    with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "library"
         _make_library(library)
         with process("origin", _origin_arguments(library, edges), core=SERVER_CORE) as origin:
@@ -93,7 +91,6 @@ def run_bench(
             )
             orders = Orders(
                 tokens=tokens,
-                alive_url=alive_url,
                 warm_s=WARM_S,
                 duration_s=duration_s,
                 events_per_s=events_per_s,
@@ -277,26 +274,3 @@ def _rss(origin: Process) -> int | None:
 
 def _quantile(ordered: list[float] | tuple[float, ...], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
-
-
-class _AliveServer:
-    """Where all edges of the load answer probes."""
-
-    def __enter__(self) -> str:
-        class Alive(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *unused: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Alive)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __exit__(self, *unused: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

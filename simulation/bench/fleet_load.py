@@ -42,6 +42,7 @@ from nearcast.fleet import (
 )
 from nearcast.seeds import Seeds
 from nearcast.telemetry import Demand
+from simulation.bench.fleet_alive import answer_probes
 
 HANDSHAKES_AT_A_TIME: Final = 8
 TITLES: Final = 500
@@ -56,8 +57,6 @@ _CLOCK: Final = SystemClock()
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[str, ...]
     """One for each edge."""
-    alive_url: str
-    """Where all of them answer probes."""
     warm_s: float
     """Of load before what is seen counts."""
     duration_s: float
@@ -115,11 +114,10 @@ class Line:
 class BusyEdge:
     """One edge of the load. Reports what an edge with some viewers would."""
 
-    def __init__(self, token_text: str, alive_url: str, number: int, folder: Path) -> None:
+    def __init__(self, token_text: str, number: int, folder: Path) -> None:
         self._token = read_token(token_text)
         self._url = self._token.origins[0]
         self.number = number
-        self._alive_url = alive_url
         self._folder = folder
         self._boot_id = os.urandom(8).hex()
         self._sequence_no = 0
@@ -142,7 +140,7 @@ class BusyEdge:
             edge=self._token.edge,
             csr_pem=csr.decode(),
             profile=EdgeProfile(
-                url=self._alive_url,
+                url=await answer_probes(self._token.edge),
                 cluster=f"site-{self.number // 4}",
                 region=f"region-{self.number % 10}",
                 networks=(f"10.{self.number // 256}.{self.number % 256}.0/24",),
@@ -231,8 +229,7 @@ class Fleet:
     def __init__(self, orders: Orders, folder: Path) -> None:
         self._orders = orders
         self._edges = [
-            BusyEdge(token, orders.alive_url, number, folder)
-            for number, token in enumerate(orders.tokens)
+            BusyEdge(token, number, folder) for number, token in enumerate(orders.tokens)
         ]
         self._draw = Seeds(orders.seed).stream("bench/fleet")
         self._counts_from_s = 0.0

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from nearcast.enrol_token import read_token
 from nearcast.main import main
 from tests.fleet_world import ControlOrigin, Reply, empty_library
 
@@ -228,6 +229,19 @@ def test_an_edge_that_moves_is_told_at_the_origin(
     assert (profile["time_zone"], profile["utc_offset_h"]) == ("Asia/Kathmandu", 5.75)
     assert (profile["region"], profile["networks"]) == ("eu", ["192.0.2.0/24"])
     assert edge.beat().status == 200  # with the certificate it has
+
+
+def test_a_url_that_another_edge_has_is_refused(
+    origin: ControlOrigin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin.enrol("twin-1", url="http://192.0.2.7:8081")
+    origin.enrol("twin-2")
+    assert set_profile(origin, "twin-2", "--url", "http://192.0.2.7:8081") == 2
+    assert "twin-1 has the URL" in " ".join(capsys.readouterr().err.split())
+    token = read_token(origin.api("POST", "/enrolments", {"edge": "twin-3"})["token"])
+    reply = origin.stranger("twin-3", token, url="http://192.0.2.7:8081").enrol()
+    assert (reply.status, reply.error) == (409, "duplicate")
+    assert origin.stranger("twin-3", token, url="http://192.0.2.7:8082").enrol().status == 200
 
 
 def test_an_offset_takes_the_place_of_a_zone_and_the_audit_has_both(origin: ControlOrigin) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from nearcast.errors import ConfigError
 from nearcast.fleet import EdgeProfile
 from origin.drivers.control.sync import Sync
-from origin.drivers.state import ControlStore, StateError, StateUnavailable
+from origin.drivers.state import ControlStore, StateError, StateUnavailable, UrlTaken
 from origin.drivers.state.shared_clock import shared_wall_s
 from origin.drivers.state.store import SPENT_S
 from origin.records import (
@@ -368,6 +368,32 @@ def test_old_plans_are_forgotten_but_never_the_one_in_force(
         whole = await store.plan("p1")
         assert whole is not None
         assert whole.edges == {"ams1": b"p1"}
+
+    place.run(work)
+
+
+def test_no_two_edges_have_one_url(place: Place) -> None:
+    def at(url: str) -> EdgeRecord:
+        profile = EdgeProfile(url=url, capacity_bytes=1)
+        return msgspec.structs.replace(edge("ams2"), profile=profile)
+
+    async def work(store: ControlStore) -> None:
+        await store.put_edge(edge("ams1"))
+        await store.add_token(token(edge=""))
+        with pytest.raises(UrlTaken, match="ams1"):
+            await store.enrol(TOKEN, at("https://ams1:443"), NOW_S)
+        # The token is good still.
+        assert await store.enrol(TOKEN, at("https://ams1:8443"), NOW_S) == "enrolled"
+        change: Any = {"wall_s": NOW_S, "by": "ann", "action": "edge.profile"}
+        with pytest.raises(UrlTaken):
+            await store.change_edge("ams2", lambda _: at("https://AMS1"), **change)
+        (_, kept) = await store.edges()
+        assert kept.profile.url == "https://ams1:8443"
+        # One that was revoked has none, and who shares one from before can be drained and renewed.
+        await store.put_edge(edge("ams1", revoked=True))
+        assert await store.change_edge("ams2", lambda _: at("https://ams1"), **change)
+        await store.put_edge(edge("ams1"))
+        assert await store.change_edge("ams2", lambda one: one, **change)
 
     place.run(work)
 

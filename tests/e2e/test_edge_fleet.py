@@ -267,6 +267,8 @@ def test_a_killed_edge_is_reported_within_three_seconds(
     fleet.answers["e1"] = {"probes": (Target(edge="e2", url=victim.url),), "probe_s": 1.0}
     edge = start(start_edge, titles.origin.url, tmp_path / "e1")
     eventually(lambda: edge.status()["fleet"]["probed_count"] == 1, "a target")
+    found = [one.get("/.nearcast/alive").headers.get("nearcast-edge") for one in (edge, victim)]
+    assert found == ["e1", None]  # the victim has not enrolled
     victim.process.send_signal(signal.SIGKILL)
     killed_s = time.monotonic()
     victim.process.wait()

@@ -2,7 +2,15 @@
 
 import pytest
 
-from nearcast.address import LOOPBACK, is_host, is_loopback, is_site, network, parse_address
+from nearcast.address import (
+    LOOPBACK,
+    is_host,
+    is_loopback,
+    is_site,
+    network,
+    parse_address,
+    place_of,
+)
 from nearcast.errors import ConfigError, InputError
 
 
@@ -80,3 +88,17 @@ def test_what_is_no_network_is_named(text: str) -> None:
 )
 def test_loopback_is_this_machine_alone(host: str | None, is_own: bool) -> None:
     assert is_loopback(host) is is_own
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://ams-1.example", ("ams-1.example", 80)),
+        ("http://AMS-1.example.:80", ("ams-1.example", 80)),
+        ("https://ams-1.example", ("ams-1.example", 443)),
+        ("https://[2001:DB8:0::1]:8443", ("2001:db8::1", 8443)),
+        ("http://h:99999", ("http://h:99999", 0)),
+    ],
+)
+def test_a_site_is_at_one_place_however_it_is_written(url: str, place: tuple[str, int]) -> None:
+    assert place_of(url) == place

@@ -264,9 +264,32 @@ def test_an_edge_is_probed_when_it_comes_and_when_its_connection_breaks() -> Non
     assert fleet.drain() == []
 
 
+def test_an_edge_whose_url_leads_to_somebody_else_is_not_alive() -> None:
+    """Also where the origin never had an answer there: that one it has."""
+    fleet = fleet_of("a", "b", "c")
+    for name in "abc":
+        answered(fleet, beat(name))
+    for number in range(2, 5):
+        now_s = float(number)
+        for name in "abc":
+            answered(fleet, beat(name, number), now_s)
+        fleet.handle(ProbeAnswered(edge="a", outcome="stranger"), now_s)
+        fleet.advance(now_s + 0.9)
+    row = fleet.row("a", 5.0)
+    assert row is not None
+    assert (row.state, row.reason) == (
+        "suspect",
+        "somebody else answers at its URL, yet sends heartbeats",
+    )
+    assert observe(fleet, "b", "a", is_up=False, number=9, now_s=4.95) is None
+    row = fleet.row("a", 5.0)
+    assert row is not None
+    assert row.state == "dead"
+
+
 def test_an_answer_nobody_waits_for_changes_nothing() -> None:
     fleet = fleet_of("a")
-    for outcome in ("refused", "timeout", "error", "ok"):
+    for outcome in ("refused", "stranger", "timeout", "error", "ok"):
         fleet.handle(ProbeAnswered(edge="a", outcome=outcome), 1.0)
         fleet.handle(ProbeAnswered(edge="nobody", outcome=outcome), 1.0)
     row = fleet.row("a", 1.0)
@@ -351,6 +374,7 @@ SEES = Surroundings(fleet_size=10, others_heard=True, silent_share=0.1)
         (Evidence(claims=3, probe_failures=3, is_heard=True), "dead"),
         (Evidence(is_quiet=True, is_refused=True), "dead"),
         (Evidence(claims=1, is_refused=True), "dead"),
+        (Evidence(claims=1, is_refused=True, is_another_there=True, is_heard=True), "dead"),
         (Evidence(is_quiet=True, probe_failures=3), "dead"),
         (Evidence(is_quiet=True, probe_failures=3, silent_observers=2), "dead"),
         (Evidence(claims=3, is_unseen=True), "dead"),

@@ -10,7 +10,7 @@ import aiohttp
 
 from edge.fleet.events import Probe, Probed
 from nearcast.errors import ConfigError
-from nearcast.fleet import ALIVE_PATH
+from nearcast.fleet import ALIVE_PATH, EDGE_FIELD, answers_as
 from nearcast.units import ms_from_s
 
 CONNECTIONS_MAX: Final = 32
@@ -31,7 +31,7 @@ class Prober:
         self._now_s = asyncio.get_running_loop().time
 
     async def look(self, probe: Probe) -> Probed:
-        """Any answer but a failure of its own is one."""
+        """Another's answer at its URL is none of its."""
         begun_s = self._now_s()
         try:
             async with self._session.get(
@@ -39,7 +39,7 @@ class Prober:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=probe.timeout_s),
             ) as answer:
-                is_up = answer.status < 500
+                is_up = answers_as(probe.edge, answer.status, answer.headers.get(EDGE_FIELD))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return Probed(edge=probe.edge, is_up=False)
         return Probed(edge=probe.edge, is_up=is_up, rtt_ms=ms_from_s(self._now_s() - begun_s))

@@ -33,7 +33,7 @@ from edge.effects import AbortResponse, ServeInterim
 from edge.events import ClientLeft, Event, Headers, Requested, ResponseEnded
 from edge.titles.home import PROXIED
 from nearcast.clock import Clock
-from nearcast.fleet import ALIVE_PATH
+from nearcast.fleet import ALIVE_PATH, EDGE_FIELD
 from nearcast.http1 import Limits, RequestHead
 from nearcast.units import bytes_per_s_from_kbps
 
@@ -79,7 +79,10 @@ class EdgeServer:
         ring: HitRing,
         special: Special,
         home: Home,
+        *,
+        edge: str = "",
     ) -> None:
+        """`edge`: its name in its fleet."""
         self._apply(config)
         self.core = core
         self.now_s = clock.now_s
@@ -91,6 +94,7 @@ class EdgeServer:
         self.ring = ring
         self._special = special
         self._home = home
+        self._alive_fields = (*ALIVE_FIELDS, (EDGE_FIELD, edge)) if edge else ALIVE_FIELDS
         self.special_paths = special.paths | home.paths | {ALIVE_PATH}
         self.heads = Heads(clock, config.name)
         self.wheel = TimerWheel(clock.now_s)
@@ -168,7 +172,7 @@ class EdgeServer:
         if path in self._home.paths:
             return self._home.answer(requested)
         if path == ALIVE_PATH:
-            return (200, ALIVE_FIELDS, b"") if requested.method in ("GET", "HEAD") else None
+            return (200, self._alive_fields, b"") if requested.method in ("GET", "HEAD") else None
         # A request that a proxy on this machine passes on is not from this machine.
         if not PROXIED.isdisjoint(name for name, _ in requested.headers):
             return None

@@ -24,7 +24,7 @@ from nearcast.fleet import RENEW_SHARE, Duty, EnrolAnswer, EnrolRequest, Refused
 from nearcast.plan_signing import public_key_text
 from origin.control.access import Guesses
 from origin.control.authority import EDGE_S, Authority
-from origin.drivers.state import ControlStore, StateUnavailable
+from origin.drivers.state import ControlStore, StateUnavailable, UrlTaken
 from origin.records import AuditEntry, EdgeRecord, EnrolToken
 
 logger = logging.getLogger(__name__)
@@ -159,6 +159,9 @@ class Identities:
             )  # fmt: skip
         except StateUnavailable:
             return _away()
+        except UrlTaken as error:
+            logger.warning("fleet.enrol_refused edge=%s reason=url_taken", asked.edge)
+            return Refused(error="duplicate", detail=str(error))
         logger.warning("fleet.enrol_refused edge=%s reason=%s", asked.edge, outcome)
         if outcome == "duplicate":
             return Refused(
@@ -239,7 +242,8 @@ class Identities:
     async def set_profile(
         self, edge: str, changes: Mapping[str, Any], by: str
     ) -> EdgeRecord | None:
-        """Change these fields of what it said of itself (see `profiles.changes`)."""
+        """Change these fields of what it said of itself (see `profiles.changes`). Raises
+        UrlTaken."""
         return await self._change(
             edge,
             by,

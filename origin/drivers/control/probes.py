@@ -8,7 +8,7 @@ from typing import Final
 
 import aiohttp
 
-from nearcast.fleet import ALIVE_PATH
+from nearcast.fleet import ALIVE_PATH, EDGE_FIELD, answers_as
 from origin.fleet import ProbeAnswered, ProbeEdge, ProbeOutcome
 
 AT_A_TIME_MAX: Final = 256
@@ -19,8 +19,8 @@ class Prober:
     """`look` at an edge. Make it inside the running loop; `close` it."""
 
     def __init__(self) -> None:
-        # Certificates are not looked at: the question is whether it answers, not who does, and an
-        # edge's public certificate may be for names that are not this address.
+        # Certificates are not looked at: an edge's public certificate may be for names that are not
+        # this address. Who answers there by mistake says so, or has no such path.
         connector = aiohttp.TCPConnector(limit=AT_A_TIME_MAX, force_close=True, ssl=False)
         self._session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar()
@@ -44,7 +44,10 @@ class Prober:
                 probe.url + ALIVE_PATH, timeout=limit, allow_redirects=False
             ) as response:
                 await response.content.read(ANSWER_BYTES_MAX)
-                return "ok" if response.status < 500 else "error"
+                if response.status >= 500:
+                    return "error"
+                named = response.headers.get(EDGE_FIELD)
+                return "ok" if answers_as(probe.edge, response.status, named) else "stranger"
         except aiohttp.ClientConnectorError as error:
             return "refused" if isinstance(error.os_error, ConnectionError) else "error"
         except TimeoutError:

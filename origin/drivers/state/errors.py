@@ -15,3 +15,13 @@ class StateUnavailable(StateError):
     The caller decides whether and when to try again; everything that is written in batches may be
     written twice.
     """
+
+
+class UrlTaken(StateError):
+    """Another edge has the URL; nothing was changed."""
+
+    def __init__(self, url: str, edge: str) -> None:
+        super().__init__(
+            f"the edge {edge} has the URL {url[:100]}, and players would find one of the two "
+            f"there: give each its own, or revoke {edge} first"
+        )

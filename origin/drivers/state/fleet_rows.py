@@ -9,10 +9,12 @@ import msgspec
 import sqlalchemy as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from nearcast.address import place_of
 from nearcast.fleet import CLOCK_SKEW_S_MAX, EdgeProfile
 from origin.drivers.state import counters, observed
 from origin.drivers.state.access_rows import write_audit
 from origin.drivers.state.database import upsert
+from origin.drivers.state.errors import UrlTaken
 from origin.drivers.state.tables import edges, enrol_tokens, origins
 from origin.records import AuditEntry, EdgeRecord, EnrolOutcome, EnrolToken, OriginRecord
 
@@ -79,6 +81,8 @@ async def change_edge(
     if before is None:
         return None
     after = msgspec.structs.replace(edit(before), changed_wall_s=wall_s)
+    if after.profile.url != before.profile.url:
+        await _refuse_url_of_another(connection, after)
     await put_edge(connection, after, by=by, action=action)
     return after
 
@@ -149,8 +153,18 @@ async def enrol(
     token = await take_token(connection, token_sha256, record.edge, wall_s)
     if token is None:
         return "bad_token"
+    await _refuse_url_of_another(connection, record)  # what was done is undone: the token is good
     await put_edge(connection, record, by=token.by, action="edge.enrolled")
     return "enrolled"
+
+
+async def _refuse_url_of_another(connection: AsyncConnection, record: EdgeRecord) -> None:
+    """Raises UrlTaken. Those of the version before that share one keep it until one is changed."""
+    place = place_of(record.profile.url)
+    for other in await all_edges(connection):
+        counts = other.edge != record.edge and not other.revoked
+        if counts and place_of(other.profile.url) == place:
+            raise UrlTaken(record.profile.url, other.edge)
 
 
 async def put_origin(connection: AsyncConnection, record: OriginRecord) -> None:

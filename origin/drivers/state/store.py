@@ -98,7 +98,7 @@ class ControlStore:
         by: str,
         action: str,
     ) -> EdgeRecord | None:
-        """Change it as it is in the database now; None: there is no such edge."""
+        """Change it as it is in the database now; None: there is no such edge. Raises UrlTaken."""
         async with self.database.writing() as connection:
             return await fleet_rows.change_edge(
                 connection, edge, edit, wall_s=wall_s, by=by, action=action
@@ -120,7 +120,7 @@ class ControlStore:
 
     async def enrol(self, token_sha256: str, record: EdgeRecord, wall_s: float) -> EnrolOutcome:
         """Take the token and put the edge, both or neither. An edge of that name that is not
-        revoked is a duplicate, and the token stays good."""
+        revoked is a duplicate, and the token stays good; so it does with UrlTaken."""
         async with self.database.writing() as connection:
             return await fleet_rows.enrol(connection, token_sha256, record, wall_s)
 

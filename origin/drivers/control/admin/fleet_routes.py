@@ -13,6 +13,7 @@ from origin.control import api
 from origin.drivers.control.admin.routes import ApiError, Call, Route
 from origin.drivers.control.identities import Identities
 from origin.drivers.control.profiles import changes
+from origin.drivers.state import UrlTaken
 from origin.records import EdgeRecord
 
 
@@ -98,7 +99,10 @@ class FleetRoutes:
             wanted = changes(call.body, time.time())
         except InputError as error:
             raise ApiError(400, "bad_request", str(error)) from error
-        record = await self._identities.set_profile(edge, wanted, call.caller.name)
+        try:
+            record = await self._identities.set_profile(edge, wanted, call.caller.name)
+        except UrlTaken as error:
+            raise ApiError(409, "duplicate", str(error)) from error
         if record is None:
             raise _unknown(edge)
         self._view.edge_changed(record)
