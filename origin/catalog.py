@@ -39,6 +39,7 @@ AUDIO_HZ = 48_000
 ID_LENGTH_MAX = 80
 GENRE_LENGTH_MAX = 40
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
+_EDITION = re.compile(r"\.e[0-9]+\Z")
 _NOT_ID = re.compile(r"[^a-z0-9]+")
 
 
@@ -75,6 +76,9 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     duration_s: float
     created_wall_s: float
+    """When it was packaged."""
+    released_wall_s: float | None = None
+    """When its first edition was; None: that is this one."""
     renditions: tuple[RenditionEntry, ...]
     series: str | None = None
     season_no: int | None = None
@@ -173,6 +177,11 @@ def slug(text: str) -> str:
     if not made:
         raise InputError(f"{text!r} holds no letter or digit to make an id of; give one with --id")
     return made
+
+
+def rendition_stem(rendition_id: str) -> str:
+    """What a rendition would be called in its title's first edition."""
+    return _EDITION.sub("", rendition_id)
 
 
 def check_id(title_id: str) -> str:

@@ -10,6 +10,7 @@ Where to look. Identities and people:
 What a plan is made from, in this order:
 
     told                what edges reported, hour by hour
+    editions            which rendition stands for one of an earlier edition
     ladder              titles, numbered, with their pictures by rate
     watching            how far people watch
     held                what edges hold, by what was planned and by what they say

@@ -9,6 +9,7 @@ import numpy as np
 
 from nearcast.units import HOUR_S
 from origin.catalog import RenditionEntry, SegmentEntry, Title
+from origin.control.editions import namesake, nearest_picture
 from origin.placement.demand import Ints, Titles
 
 
@@ -32,6 +33,19 @@ class Ladder:
         for row, entries in enumerate(self.pictures):
             for at, one in enumerate(entries):
                 self.sizes[row, at] = one.size_bytes
+
+    def stands_for(self, row: int, rendition_id: str) -> tuple[int, int]:
+        """Place among the pictures of a title, and number of its sound, of a rendition that this
+        or an earlier edition of it has or had; -1: it is neither, or that cannot be told."""
+        sounds = [one.rendition.id for one in self.sounds[row]]
+        pictures = [one.rendition.id for one in self.pictures[row]]
+        if rendition_id in pictures:
+            return pictures.index(rendition_id), -1
+        sound = namesake(rendition_id, sounds)
+        if sound >= 0:
+            return -1, sound
+        picture = namesake(rendition_id, pictures)
+        return (nearest_picture(rendition_id, pictures) if picture < 0 else picture), -1
 
 
 def _of_kind(title: Title, *, is_picture: bool) -> tuple[RenditionEntry, ...]:
@@ -73,7 +87,7 @@ def titles_of(titles: Sequence[Title], ladder: Ladder, first_hour: int) -> Title
         episode[rows] = np.arange(len(rows))
         successor[rows[:-1]] = rows[1:]
         number[rows] = rows[0]
-    made = np.array([title.created_wall_s / HOUR_S for title in titles], dtype=np.float64)
+    made = np.array([_released_wall_s(title) / HOUR_S for title in titles], dtype=np.float64)
     return Titles(
         genre=_genres(titles),
         is_film=np.array([title.series is None for title in titles], dtype=np.bool_),
@@ -84,6 +98,11 @@ def titles_of(titles: Sequence[Title], ladder: Ladder, first_hour: int) -> Title
         duration_s=np.array([title.duration_s for title in titles], dtype=np.float64),
         size_bytes=ladder.sizes,
     )
+
+
+def _released_wall_s(title: Title) -> float:
+    """A title that is packaged anew is no new one."""
+    return title.created_wall_s if title.released_wall_s is None else title.released_wall_s
 
 
 def _genres(titles: Sequence[Title]) -> Ints:

@@ -32,14 +32,13 @@ class ToldHours:
         self._titles = len(ladder.titles)
         edge_no = {name: index for index, name in enumerate(edges)}
         edge = _numbers(demand.edges, edge_no)[demand.edge]
-        known = {key: (*ladder.place[key], file) for key, file in files.rows().items()}
-        places = _places(demand, known)
+        places = _places(demand, ladder, files.rows())
         row, at = places[:, 0], places[:, 1]
         self._file_count = len(files)
         self._report_edge, self._report_file = edge, places[:, 2]
         self._report_wall_s = demand.hour_wall_s
         self._report_pulled = np.maximum(0.0, demand.client_bytes - demand.resident_bytes)
-        self._sound = _sound_bytes(demand, ladder, row, at)
+        self._sound = _sound_bytes(demand, ladder, row, places[:, 3])
         self.served_bytes = np.bincount(
             edge[edge >= 0], demand.client_bytes[edge >= 0], minlength=len(edges)
         )
@@ -113,35 +112,37 @@ class ToldHours:
         )
 
 
-def _sound_bytes(demand: DemandColumns, ladder: Ladder, row: Ints, at: Ints) -> dict[int, Floats]:
-    count = max(1, len(demand.renditions))
-    is_sound = (row >= 0) & (at < 0)
-    keys, of = np.unique(row[is_sound] * count + demand.rendition[is_sound], return_inverse=True)
+def _sound_bytes(
+    demand: DemandColumns, ladder: Ladder, row: Ints, sound: Ints
+) -> dict[int, Floats]:
+    count = max((len(one) for one in ladder.sounds), default=1) or 1
+    is_sound = (row >= 0) & (sound >= 0)
+    keys, of = np.unique(row[is_sound] * count + sound[is_sound], return_inverse=True)
     sums_of = np.bincount(of, demand.client_bytes[is_sound], len(keys))
     taken: dict[int, Floats] = {}
     for key, size_bytes in zip(keys.tolist(), sums_of.tolist(), strict=True):
         title = key // count
-        names = [one.rendition.id for one in ladder.sounds[title]]
-        sums = taken.setdefault(title, np.zeros(len(names)))
-        sums[names.index(demand.renditions[key % count])] += size_bytes
+        sums = taken.setdefault(title, np.zeros(len(ladder.sounds[title])))
+        sums[key % count] += size_bytes
     return {title: sums / sums.sum() for title, sums in taken.items() if sums.sum() > 0}
 
 
 def _places(
-    demand: DemandColumns, known: Mapping[tuple[str, str], tuple[int, int, int]]
-) -> Ints:  # (row, 3)
-    """Row of the title, place in its ladder and file of each report; -1: of none of ours."""
+    demand: DemandColumns, ladder: Ladder, files: Mapping[tuple[str, str], int]
+) -> Ints:  # (row, 4)
+    """Row of the title, place in its ladder, file, and number of its sound of each report; -1: of
+    none of ours. What an earlier edition was asked for counts for the title and is no file."""
     count = max(1, len(demand.renditions))
     keys, of = np.unique(
         demand.title.astype(np.int64) * count + demand.rendition, return_inverse=True
     )
-    found = np.array(
-        [
-            known.get((demand.titles[key // count], demand.renditions[key % count]), (-1, -1, -1))
-            for key in keys
-        ],
-        dtype=np.int64,
-    ).reshape(-1, 3)
+    found = np.full((len(keys), 4), -1, dtype=np.int64)
+    for number, key in enumerate(keys.tolist()):
+        title, rendition = demand.titles[key // count], demand.renditions[key % count]
+        row = ladder.row.get(title)
+        if row is not None:
+            at, sound = ladder.stands_for(row, rendition)
+            found[number] = row, at, files.get((title, rendition), -1), sound
     places: Ints = found[of]
     return places
 

@@ -56,6 +56,7 @@ class TitleLine(msgspec.Struct, frozen=True, kw_only=True):
     entry: TitleEntry
     edition_no: int
     created_wall_s: float
+    released_wall_s: float | None = None
     size_bytes: int
     folder: str
 
@@ -89,20 +90,12 @@ class CatalogDatabase:
 
     def lines(self) -> tuple[TitleLine, ...]:
         """All titles by id."""
-        query = (
-            sql.select(titles, series.c.name.label("series"))
-            .join(series, isouter=True)
-            .order_by(titles.c.id)
-        )
+        query = _lines().order_by(titles.c.id)
         with self._translated(), self._engine.connect() as connection:
             return tuple(_line(row) for row in connection.execute(query).mappings())
 
     def title(self, title_id: str) -> Title | None:
-        query = (
-            sql.select(titles, series.c.name.label("series"))
-            .join(series, isouter=True)
-            .where(titles.c.id == title_id)
-        )
+        query = _lines().where(titles.c.id == title_id)
         parts = (
             sql.select(renditions)
             .where(renditions.c.title_id == title_id)
@@ -168,9 +161,19 @@ class CatalogDatabase:
                 )
             connection.execute(titles.insert(), _title_row(title, series_id))
             connection.execute(renditions.insert(), _rendition_rows(title))
+            released_wall_s = connection.execute(
+                sql.select(editions.c.released_wall_s).where(editions.c.title_id == title.id)
+            ).scalar()
             connection.execute(editions.delete().where(editions.c.title_id == title.id))
             connection.execute(
-                editions.insert(), {"title_id": title.id, "last_no": title.edition_no}
+                editions.insert(),
+                {
+                    "title_id": title.id,
+                    "last_no": title.edition_no,
+                    "released_wall_s": (
+                        title.created_wall_s if released_wall_s is None else released_wall_s
+                    ),
+                },
             )
             _count_up(connection)
             return old
@@ -244,6 +247,12 @@ def _prepare(connection: Any, record: object) -> None:
     cursor.close()
 
 
+def _lines() -> sql.Select[Any]:
+    found = sql.select(titles, series.c.name.label("series"), editions.c.released_wall_s)
+    found = found.join(series, titles.c.series_id == series.c.id, isouter=True)
+    return found.join(editions, titles.c.id == editions.c.title_id, isouter=True)
+
+
 def _count_up(connection: sql.Connection) -> None:
     connection.execute(
         meta.update().where(meta.c.name == "revision").values(value=meta.c.value + 1)
@@ -304,9 +313,18 @@ def _line(row: Any) -> TitleLine:
         ),
         edition_no=row["edition_no"],
         created_wall_s=row["created_wall_s"],
+        released_wall_s=_released_wall_s(row),
         size_bytes=row["size_bytes"],
         folder=row["folder"],
     )
+
+
+def _released_wall_s(row: Any) -> float | None:
+    """None: with the edition that there is, which may be the first."""
+    is_later = row["released_wall_s"] is not None and (
+        row["released_wall_s"] < row["created_wall_s"]
+    )
+    return row["released_wall_s"] if is_later else None
 
 
 def _title(line: TitleLine, rows: Any) -> Title:
@@ -316,6 +334,7 @@ def _title(line: TitleLine, rows: Any) -> Title:
         name=entry.name,
         duration_s=entry.duration_s,
         created_wall_s=line.created_wall_s,
+        released_wall_s=line.released_wall_s,
         series=entry.series,
         season_no=entry.season_no,
         episode_no=entry.episode_no,

@@ -14,10 +14,15 @@ import sqlalchemy as sql
 
 from nearcast.errors import InputError
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _STEPS: Final[dict[int, tuple[str, ...]]] = {
     1: ("ALTER TABLE titles ADD COLUMN genre VARCHAR",),
+    2: (
+        "ALTER TABLE editions ADD COLUMN released_wall_s FLOAT",
+        "UPDATE editions SET released_wall_s = "
+        "(SELECT created_wall_s FROM titles WHERE titles.id = editions.title_id)",
+    ),
 }
 """What makes of each version the next one."""
 
@@ -62,12 +67,14 @@ renditions = sql.Table(
     sql.Column("init_crc32c", sql.BigInteger, nullable=False),
     sql.Column("segments", sql.LargeBinary, nullable=False),
 )
-# Outlives its title: an id that comes back gets a new edition, and so new URLs.
+# Outlives its title: an id that comes back gets a new edition, and so new URLs, and was released
+# when its first edition was.
 editions = sql.Table(
     "editions",
     schema,
     sql.Column("title_id", sql.String, primary_key=True),
     sql.Column("last_no", sql.Integer, nullable=False),
+    sql.Column("released_wall_s", sql.Float),
 )
 
 

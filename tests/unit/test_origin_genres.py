@@ -139,6 +139,11 @@ def test_a_catalogue_of_the_version_before_keeps_everything_and_takes_genres(
     again = CatalogDatabase(folder, must_exist=True)
     try:
         assert again.genre("tide") == "drama"
+        later_wall_s = title.created_wall_s + 60.0
+        again.add(msgspec.structs.replace(title, created_wall_s=later_wall_s), replace=True)
+        anew = again.title("tide")
+        assert anew is not None
+        assert anew.released_wall_s == title.created_wall_s  # known from the file of before
     finally:
         again.close()
 

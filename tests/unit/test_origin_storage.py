@@ -107,6 +107,18 @@ def test_a_replacement_gets_urls_of_its_own_even_after_a_removal(library: Librar
     assert not any(damages for _, damages in library.verify())
 
 
+def test_a_replacement_was_released_when_its_first_edition_was(library: LibraryFolder) -> None:
+    first = add(library, make_title())
+    later_wall_s = first.created_wall_s + 9_000.0
+    add(library, make_title(created_wall_s=later_wall_s), replace=True)
+
+    again = library.database.title("tide")
+    assert again is not None
+    assert (again.created_wall_s, again.released_wall_s) == (later_wall_s, first.created_wall_s)
+    (line,) = library.database.lines()
+    assert line.released_wall_s == first.created_wall_s
+
+
 def test_an_episode_has_one_place(library: LibraryFolder) -> None:
     place = {"series": "Sea", "season_no": 1, "episode_no": 1}
     add(library, make_title("one", **place))
