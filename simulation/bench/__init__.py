@@ -14,6 +14,7 @@ Where to look, in the order of reading:
     agreement           live players against the session simulator
     ranges              an origin for byte ranges
     fleet, fleet_load   an origin under the reports of a large fleet; who sends them
+    fleet_alive         where they answer probes
     placement           how fast plans are made, and how good they are
     inference           what an answer of the model costs
     simulate, sessions  how fast the simulator is; the same for sessions alone

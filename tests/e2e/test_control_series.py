@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from origin.drivers.control.series_keeper import LATE_S, SeriesKeeper
 from origin.drivers.state import ControlStore
-from origin.drivers.state.series_rows import minutes_before
+from origin.drivers.state.series_rows import minutes_before, put_minutes
 from origin.telemetry.growth import AT, COUNTERS, GAUGES, Grown
 from origin.telemetry.series import MINUTE_S, MINUTES, Series
+from origin.telemetry.series_minutes import MinuteRow
 from tests.e2e.test_control_store import Place
 from tests.fleet_world import ControlOrigin, empty_library, shown_bytes
 
@@ -174,16 +175,27 @@ def test_an_origin_of_a_wild_clock_deletes_no_day(place: Place) -> None:
     place.run_two(work)
 
 
-def test_what_edges_sent_says_what_is_too_old(tmp_path: Path) -> None:
-    """Where nothing else tells the time: a process that goes on while its machine's clock jumps."""
+def test_a_clock_that_was_ahead_with_all_edges_deletes_no_day(tmp_path: Path) -> None:
+    """One machine for all, before its time came from the network: nothing else tells the time."""
 
     async def work(store: ControlStore) -> None:
         origin = OneOrigin(store, "one")
         await origin.keeper.load()
         origin.hear("a", 100, -600, -595)
         await origin.round(0)
-        origin.hear("a", 7, 0, 5)
-        await origin.round(172_800)
+        origin.hear("a", 7, 172_800, 172_805)
+        await origin.round(172_806)
         assert len(await minutes_before(store.database, 1 << 30, 9, 0)) == 2
+
+
+def test_a_day_of_minutes_is_kept(place: Place) -> None:
+    async def work(store: ControlStore) -> None:
+        for begin in (0, 5):
+            rows = [MinuteRow(minute=begin + no, is_whole=True, body=b"") for no in range(5)]
+            await put_minutes(store.database, rows, 7)
+        kept = await minutes_before(store.database, 1 << 30, 99, 0)
+        assert [row.minute for row in kept] == [9, 8, 7, 6, 5, 4, 3]
+
+    place.run(work)
 
     Place("", tmp_path).run(work)

@@ -21,6 +21,7 @@ from origin.drivers.state.history_rows import files_of, waiting_events
 from origin.drivers.telemetry.history import History, day_of
 from origin.drivers.telemetry.intake import Intake
 from origin.drivers.telemetry.parquet import ANSWER_BYTES_MAX, ROWS_MAX, query_events
+from tests.e2e.test_control_store import told_s
 
 DAY_S = 86_400.0
 NOW_S = 20_717 * DAY_S + 3_600.0  # an hour into a day
@@ -70,6 +71,7 @@ class World:
 
 async def make(tmp_path: Path, url: str = "") -> World:
     store = await ControlStore.open(url, tmp_path)
+    store.clock = told_s
     return World(store, ObjectStore.of_folder(tmp_path / "history"))
 
 

@@ -134,9 +134,7 @@ class SeriesKeeper:
                 lambda: [packed(one, is_whole=one.minute < over) for one in minutes]
             )
             # Ours are not read again: something may have been added to them by then.
-            # What is too old for our clock and by what edges sent: neither alone deletes a day.
-            newest = min(self._minute(), taken[-1])
-            self._revision = await put_minutes(self._database, rows, newest - MINUTES + 1)
+            self._revision = await put_minutes(self._database, rows, MINUTES)
         except BaseException:
             self._series.write_again(taken)
             raise

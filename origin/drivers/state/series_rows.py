@@ -50,9 +50,9 @@ async def whole_minutes_since(
     return tuple(rows)
 
 
-async def put_minutes(database: Database, rows: Sequence[MinuteRow], oldest_minute: int) -> int:
-    """Each in the place of what was written of it before; what is older is forgotten. The
-    revision."""
+async def put_minutes(database: Database, rows: Sequence[MinuteRow], kept_count: int) -> int:
+    """Each in the place of what was written of it before; all but the newest `kept_count` are
+    forgotten. That asks no clock: one that is a day ahead would delete the day. The revision."""
     async with database.writing() as connection:
         revision = await counters.count_up(connection, "series")
         insert = upsert(connection, table)
@@ -73,5 +73,7 @@ async def put_minutes(database: Database, rows: Sequence[MinuteRow], oldest_minu
                 for row in rows
             ],
         )
-        await connection.execute(table.delete().where(table.c.minute < oldest_minute))
+        oldest = sql.select(table.c.minute).order_by(table.c.minute.desc()).limit(1)
+        oldest_kept = oldest.offset(kept_count - 1).scalar_subquery()
+        await connection.execute(table.delete().where(table.c.minute < oldest_kept))
     return revision
