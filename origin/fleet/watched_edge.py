@@ -43,6 +43,7 @@ class WatchedEdge:
         "held",
         "held_asked_s",
         "held_id",
+        "is_another_there",
         "joined_s",
         "key",
         "lost_s",
@@ -67,7 +68,6 @@ class WatchedEdge:
         "trial_until_s",
         "urgent_s",
         "wake_s",
-        "is_another_there",
         "was_refused",
     )
 
