@@ -142,11 +142,11 @@ def test_a_long_silence_is_caught_up_with_and_a_day_is_kept(tmp_path: Path) -> N
         await after.keeper.load()
         assert sum_of(after.series, origin.wall_s, "a") == 90_000
         day_s = MINUTES * MINUTE_S
-        origin.hear("a", 5, day_s, day_s + 61)
-        await origin.round(day_s + 70)
-        rows = await minutes_before(store.database, 2**40, 5_000, 0)
-        first = int((START_S + day_s + 70) // MINUTE_S) - MINUTES + 1
-        assert min(row.minute for row in rows) == first
+        next_day = OneOrigin(store, "three")
+        next_day.wall_s = START_S + day_s + 70
+        await next_day.keeper.load()
+        # The first minute is too old by now, and in no answer, though it is still written.
+        assert sum_of(next_day.series, next_day.wall_s, "a") == 89_000
 
     Place("", tmp_path).run(work)
 
@@ -197,5 +197,3 @@ def test_a_day_of_minutes_is_kept(place: Place) -> None:
         assert [row.minute for row in kept] == [9, 8, 7, 6, 5, 4, 3]
 
     place.run(work)
-
-    Place("", tmp_path).run(work)
