@@ -130,9 +130,7 @@ def test_a_plan_does_not_depend_on_which_were_made_before() -> None:
     plans = []
     for hours in ((60,), (26, 30, 50, 60)):
         planner = NearcastPlanner(made, 0.05 * made.log.catalogue_bytes, Options())
-        stores = [
-            Store(made.chunk_segments, made.segment_bytes, made.flow_hours) for _ in made.edges
-        ]
+        stores = [Store(made.chunk_segments, made.segment_bytes, made.flow_hours)] * 2
         plans.append([planner.make(hour, stores).plan_id for hour in hours][-1])
     assert plans[0] == plans[1]
 
@@ -287,15 +285,17 @@ def test_the_public_log_gives_the_published_baselines_and_the_goal() -> None:
         pytest.skip("the public log is not here")
     found = study(
         read_trace(*names),
-        planners=["lru", "hybrid", "nearcast"],
+        planners=["lru", "hybrid", "oracle", "nearcast"],
         storage_share=0.05,
         warmup_days=4,
         options=Options(every_hours=24),
     )
-    lru, hybrid, ours = found.rows
+    lru, hybrid, oracle, ours = found.rows
     assert (lru.byte_hit_ratio, lru.worst_hour_ratio) == pytest.approx((0.399, 0.621), abs=0.001)
     assert (hybrid.byte_hit_ratio, hybrid.fill_ratio) == pytest.approx((0.475, 0.066), abs=0.004)
     assert hybrid.worst_hour_ratio == pytest.approx(0.555, abs=0.003)
+    assert oracle.byte_hit_ratio == pytest.approx(0.710, abs=0.001)
+    assert (oracle.fill_ratio, oracle.worst_hour_ratio) == pytest.approx((0.237, 0.385), abs=0.005)
     assert ours.byte_hit_ratio >= 0.52  # with a plan a day
     assert ours.worst_hour_ratio <= 0.53
     assert ours.worst_flow_ratio <= 0.53

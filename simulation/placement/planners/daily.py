@@ -16,6 +16,7 @@ import numpy as np
 from simulation.placement.replay import Wanted
 from simulation.placement.residency import HOUR_S, Floats, Store
 from simulation.placement.trace import DAY_HOURS, Trace
+from simulation.prefetch.segments import RENDITIONS
 
 _AT_ONCE: Final = 1e30
 
@@ -68,13 +69,16 @@ class DailyPlanner:
 
 
 def bytes_by_day(trace: Trace) -> Floats:
-    """(edge, copy, day)"""
-    copies = len(trace.copy_bytes)
+    """(edge, copy, day): a viewing counts whole on the day on which it began.
+
+    So the published figures have it: with bytes on the day on which they flow, the oracle hits .720
+    at 5 % of the public log and not the .710 that was published.
+    """
+    log, copies = trace.log, len(trace.copy_bytes)
+    edge = np.searchsorted(np.array(trace.edges), log.edge)
+    copy = log.item * RENDITIONS + log.rendition
+    day = (log.start_s // (DAY_HOURS * HOUR_S)).astype(np.int64)
+    asked = log.segments * log.kbps[log.item, log.rendition] * log.segment_s * 125.0
     found = np.zeros((len(trace.edges), copies, trace.days))
-    for edge, requests in enumerate(trace.requests):
-        day = (requests.at_s // (DAY_HOURS * HOUR_S)).astype(np.int64)
-        day = np.minimum(day, trace.days - 1)
-        cell = trace.chunks.copy_of[requests.chunk].astype(np.int64) * trace.days + day
-        asked = requests.segments * trace.segment_bytes[requests.chunk]
-        found[edge] = np.bincount(cell, asked, copies * trace.days).reshape(copies, trace.days)
+    np.add.at(found, (edge, copy, day), asked)
     return found
