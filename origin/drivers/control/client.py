@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import ssl
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -10,9 +11,12 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
+from nearcast.address import is_loopback, is_site
 from nearcast.errors import ConfigError, InputError, NearcastError
 from origin.drivers.control.admin.routes import PREFIX, ErrorBody
 from origin.drivers.control.token_file import read_token_file
+
+logger = logging.getLogger(__name__)
 
 ANSWER_S: Final = 30.0
 WORK_ANSWER_S: Final = 620.0
@@ -38,9 +42,15 @@ class AdminClient:
     def __init__(
         self, url: str, token_file: Path, *, ca: Path | None = None, shown: Path | None = None
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            is_place = is_site(f"{parts.scheme}://{parts.netloc}", "http", "https")
+        except ValueError:  # brackets that do not match
+            is_place = False
+        if not is_place or parts.query or parts.fragment:
             raise ConfigError(f"--admin {url!r}: write it as https://HOST:PORT")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            logger.warning("admin.token_in_clear url=%s: whoever listens has it; use https", url)
         if ca is not None and parts.scheme != "https":
             raise ConfigError(f"--ca is for https, and the admin port is {url}")
         self._tls = _trusting(ca, shown) if parts.scheme == "https" else None
