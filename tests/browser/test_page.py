@@ -234,6 +234,22 @@ def test_narrow_screens_and_both_themes(world: World, open_page: OpenPage, schem
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != background
 
 
+def test_the_audit_log_says_what_changed(world: World, open_page: OpenPage) -> None:
+    for region in ("eu", "us"):
+        world.origin.api("POST", "/edges/odd-1/profile", {"region": region})
+    page = open_page(world.url, world.token, path="/audit", width=1200)
+    changed = page.locator("tbody tr", has_text="edge.profile").first.locator(".change li")
+    expect(changed).to_have_text(["profile.region: eu → us"])
+    cells = page.locator("tbody td:nth-child(4)").all_inner_texts()
+    assert max(len(text) for text in cells) < 40  # no plan's 64 digits
+    entry_px = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('tbody tr')].map((row) => row.offsetHeight))"
+    )
+    assert entry_px < 400
+    page.goto(f"{world.url}/#/edges/odd-1")
+    expect(page.locator(".changes .change li").first).to_have_text("profile.region: eu → us")
+
+
 def test_says_so_when_nothing_is_heard(world: World, open_page: OpenPage) -> None:
     page = open_page(world.url, world.token)
     process = world.origin.process

@@ -1,11 +1,10 @@
 // Who changed what, newest first.
 import { get } from "./api.js";
+import { changeList, shortText } from "./change.js";
 import { el } from "./dom.js";
 import { DASH, time } from "./format.js";
 
 const PAGE = 100;
-
-const short = (text) => (text.length > 160 ? `${text.slice(0, 160)}…` : text);
 
 export function auditView() {
   const abort = new AbortController();
@@ -16,13 +15,12 @@ export function auditView() {
   let before = null;
 
   function line(entry) {
-    const change = [entry.before, entry.after].filter(Boolean).map(short).join(" → ");
     return el("tr", {},
       el("td", {}, time(entry.wall_s)),
       el("td", { text: entry.actor }),
       el("td", { text: entry.action }),
-      el("td", { text: entry.subject || DASH }),
-      el("td", { class: "p3 mono small-text", text: change }));
+      el("td", { text: shortText(entry.subject) || DASH, title: entry.subject }),
+      el("td", { class: "p3 small-text" }, changeList(entry)));
   }
 
   async function read() {
@@ -44,11 +42,11 @@ export function auditView() {
   return {
     title: "Audit",
     node: el("div", {}, el("h1", { text: "Audit log" }),
-      el("p", { class: "muted", text: "Every change that a person made, by the name of the token.." }),
+      el("p", { class: "muted", text: "What people changed, each under the name of a token, and what origins did by themselves." }),
       error,
       el("div", { class: "table-wrap" }, el("table", {}, el("caption", { class: "sr-only", text: "Audit log" }),
         el("thead", {}, el("tr", {}, ["When", "Who", "What", "Of what"].map((text) => el("th", { scope: "col", text })),
-          el("th", { scope: "col", class: "p3", text: "Before → after" }))),
+          el("th", { scope: "col", class: "p3", text: "Change" }))),
         body)),
       empty, el("p", {}, more)),
     close: () => abort.abort(),

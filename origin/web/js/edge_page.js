@@ -1,5 +1,6 @@
 // One edge: how it does, since when and why, and what is wanted of it.
 import { get, may, post } from "./api.js";
+import { changeList } from "./change.js";
 import { confirm } from "./dialog.js";
 import { el, setText } from "./dom.js";
 import { DASH, bytes, count, kbps, percent, planName, span, time, windows, zone } from "./format.js";
@@ -137,7 +138,7 @@ export function edgeView(name) {
     const { entries } = await get("/audit?limit=300", abort.signal).catch(() => ({ entries: [] }));
     const mine = entries.filter((one) => one.subject === name).slice(0, 10);
     audit.replaceChildren(...mine.map((one) =>
-      el("li", {}, time(one.wall_s), ` ${one.actor}: ${one.action}`)));
+      el("li", {}, time(one.wall_s), ` ${one.actor}: ${one.action}`, one.before && changeList(one))));
     if (!mine.length) audit.append(el("li", { class: "muted", text: "Nothing lately." }));
   }
 
