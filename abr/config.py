@@ -58,7 +58,8 @@ class SteeringConfig(Section, frozen=True, kw_only=True):
     """Content steering, where a manifest speaks of it.
 
     A steering server names hosts that the manifest does not, so `allow_hosts` does not bind it,
-    unless `hosts` is `allowed`; at most `host_count_max` of them are taken. It must answer within
+    unless `hosts` is `allowed`; at most `host_count_max` of them are taken. Pathways in a manifest
+    that the server itself gave are taken alike. It must answer within
     `timeout_s`; where the manifest wants it asked before the start, the start waits `wait_s` for
     it.
     """

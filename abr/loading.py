@@ -7,6 +7,7 @@ is needed and is not to be had costs its rendition, not the title, as long as th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ from nearcast.media import Base, ByteRange, Presentation
 
 StreamFormat = Literal["d", "h"]
 ANY_HOST = "*"
+Origin = tuple[str, str, int | None]
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,13 +47,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class Loader:
     """Collects the parts of one title. Its methods raise RemoteProtocolError."""
 
-    def __init__(
-        self, url: str, allow_hosts: Iterable[str], *, trusts_steering: bool = False
-    ) -> None:
-        """`trusts_steering`: where the manifest names a steering server, which may then name any
-        host, bytes may come from that server, too."""
+    def __init__(self, url: str, allow_hosts: Iterable[str], *, steered_count_max: int = 0) -> None:
+        """`steered_count_max`: where the manifest names a steering server, which may then name any
+        host, bytes may come from that server, too; and where it is the manifest's own, from as many
+        hosts that the manifest calls pathways."""
         self.url = url
-        self._trusts_steering = trusts_steering
+        self._steered_count_max = steered_count_max
+        self._pathways: frozenset[Origin] = frozenset()
         self.alternates: tuple[tuple[Base, ...], ...] = ()
         """Bases under which the same bytes are, of hosts that may be asked."""
         self.steering: SteeringTag | None = None
@@ -83,6 +85,7 @@ class Loader:
             self.steering = found.steering
         elif not is_hls:
             self.steering = read_dash_tag(text, url)
+        self._pathways = self._named(alternates)
         self.alternates = tuple(tuple(self._allowed(group)) for group in alternates)
         if isinstance(found, Presentation):
             self._accept(found)
@@ -151,15 +154,31 @@ class Loader:
         self.presentation = presentation
 
     def _allowed(self, group: Iterable[Base]) -> Iterator[Base]:
-        steering = self.steering if self._trusts_steering else None
-        server = "" if steering is None else origin_of(steering.server_url)
+        steering = self.steering if self._steered_count_max else None
+        server = None if steering is None else origin_of(steering.server_url)
         return (base for base in group if self.allows(base.url) or origin_of(base.url) == server)
+
+    def _named(self, alternates: Iterable[Iterable[Base]]) -> frozenset[Origin]:
+        """The pathways' hosts of a manifest that its own steering server gave.
+
+        What it may name in every answer it may name here as well: nobody is trusted with more. A
+        manifest that others passed on, or that has another's server, does not get this.
+        """
+        home = origin_of(self._base_url)
+        if self.steering is None or origin_of(self.steering.server_url) != home:
+            return frozenset()
+        schemes = ("https",) if home[0] == "https" else ("http", "https")
+        named = (origin_of(base.url) for group in alternates for base in group if base.pathway)
+        found = dict.fromkeys(each for each in named if each != home and each[0] in schemes)
+        return frozenset(islice(found, self._steered_count_max))
 
     def allows(self, url: str) -> bool:
         """Whether the manifest may lead there: to its own origin, or a host that is allowed."""
         return origin_of(url) == origin_of(self._base_url) or self._allows(url)
 
     def _allows(self, url: str) -> bool:
+        if origin_of(url) in self._pathways:
+            return True
         place = urlsplit(url)
         names = {ANY_HOST, place.hostname or "", place.netloc}
         return bool(names & self._allow_hosts) and place.scheme in ("http", "https")

@@ -24,10 +24,13 @@ class Opening:
         self._url = url
         self._requests = requests
         self._client_data = client_data
+        steering = config.steering
         self._loader = Loader(
             url,
             (*config.allow_hosts, *requests.hosts.alike),
-            trusts_steering=config.steering.is_on and config.steering.hosts == "any",
+            steered_count_max=steering.host_count_max
+            if steering.is_on and steering.hosts == "any"
+            else 0,
         )
         self._failure_count = 0
         self._parts: dict[int, Part] = {}  # by request

@@ -119,6 +119,13 @@ def test_edge_that_is_killed_is_out_of_the_ranking_and_nobody_stalls(
         text = fleet.personal(name)
         assert all(f"{mark}{edge}" in text for edge in (*NAMES, "_origin"))
         assert all(edge.url in text for edge in fleet.edges.values())
+        told = tmp_path / f"{name}.json"
+        play = ("play", f"{fleet.url}/v1/play/{TITLE}/{name}", "--duration", "1")
+        assert main([*play, "--json", str(told)]) == 0
+        (session,) = json.loads(told.read_bytes())["sessions"]
+        assert session["stall_count"] == 0
+        (use, *_) = session["steering"]["pathways"]
+        assert f"http://{use['host']}" == fleet.edges[use["pathway"]].url
     schedule, report = tmp_path / "schedule.json", tmp_path / "report.json"
     first = fleet.edges[NAMES[0]].url
     plans = [
@@ -126,6 +133,7 @@ def test_edge_that_is_killed_is_out_of_the_ranking_and_nobody_stalls(
         for name in ("manifest.mpd", "master.m3u8")
     ]
     schedule.write_text(json.dumps({"viewers": [{"plan": plan} for plan in plans]}))
+    before = fleet.sent_bytes()
     player = subprocess.Popen(
         [
             *(sys.executable, "-m", "nearcast", "play", "--schedule", str(schedule)),
@@ -138,9 +146,13 @@ def test_edge_that_is_killed_is_out_of_the_ranking_and_nobody_stalls(
     )
     # An edge from which so much came that somebody must be watching from it.
     some_bytes = 10_000
-    eventually(lambda: max(fleet.sent_bytes().values()) > some_bytes, "somebody watches")
-    sent = fleet.sent_bytes()
-    victim = max(sent, key=lambda name: sent[name])
+
+    def sent() -> dict[str, int]:
+        return {name: count - before[name] for name, count in fleet.sent_bytes().items()}
+
+    eventually(lambda: max(sent().values()) > some_bytes, "somebody watches")
+    by_edge = sent()
+    victim = max(by_edge, key=lambda name: by_edge[name])
     fleet.edges[victim].process.kill()
     killed_s = time.monotonic()
     eventually(lambda: victim not in fleet.order(), "the dead edge left the ranking")

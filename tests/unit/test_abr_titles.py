@@ -262,16 +262,50 @@ bandwidth="500000"><SegmentTemplate duration="4" media="$Number$.m4s"/></Represe
 </AdaptationSet></Period></MPD>"""
 
 
-@pytest.mark.parametrize(
-    ("trusts_steering", "expected"), [(True, ["home", "_origin"]), (False, ["home"])]
-)
+@pytest.mark.parametrize(("count_max", "expected"), [(16, ["home", "_origin"]), (0, ["home"])])
 def test_the_steering_server_may_have_the_bytes_where_it_is_trusted(
-    trusts_steering: bool, expected: list[str]
+    count_max: int, expected: list[str]
 ) -> None:
-    one = Loader(f"{HOME}m", (), trusts_steering=trusts_steering)
+    one = Loader(f"{HOME}m", (), steered_count_max=count_max)
     one.read(STEERED, f"{HOME}m")
     (group,) = one.alternates
     assert [base.pathway for base in group] == expected
+
+
+ORIGIN = "http://origin.test/film/m"
+PERSONAL = STEERED.replace(b'"home">./', b'"ams">http://ams.test/film/').replace(
+    b'"_origin">http://origin.test/film/', b'"_origin">./'
+)
+
+
+@pytest.mark.parametrize(
+    ("count_max", "expected"), [(16, ["ams", "_origin", "far"]), (1, ["ams", "_origin"])]
+)
+def test_a_manifest_of_the_steering_server_itself_may_name_pathways_anywhere(
+    count_max: int, expected: list[str]
+) -> None:
+    one = Loader(ORIGIN, (), steered_count_max=count_max)
+    one.read(PERSONAL, ORIGIN)
+    assert one.presentation is not None
+    assert one.presentation.video[0].segments[0].url.startswith("http://ams.test/film/")
+    (group,) = one.alternates
+    assert [base.pathway for base in group] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "count_max"),
+    [
+        (PERSONAL, ORIGIN, 0),
+        (PERSONAL, f"{HOME}m", 16),
+        (PERSONAL.replace(b' serviceLocation="ams"', b""), ORIGIN, 16),
+        (PERSONAL.replace(b"http://origin", b"https://origin"), ORIGIN.replace(":", "s:", 1), 16),
+    ],
+    ids=["not trusted", "another's server", "no pathway", "https to http"],
+)
+def test_any_other_manifest_may_not_name_hosts(text: bytes, url: str, count_max: int) -> None:
+    one = Loader(url, (), steered_count_max=count_max)
+    with pytest.raises(RemoteProtocolError, match=r"allow_hosts=ams\.test"):
+        one.read(text, url)
 
 
 def hls() -> tuple[Loader, dict[str, Part]]:
