@@ -57,8 +57,14 @@ class FillClock:
 
     @property
     def spent_bytes(self) -> int:
-        """What came for this plan; write it down, so that a restart does not spend it twice."""
+        """What came for this plan."""
         return self._spent_bytes
+
+    @property
+    def taken_bytes(self) -> int:
+        """What came for this plan or may be on its way. Have it written down before it is, so that
+        a restart does not spend it twice."""
+        return self._spent_bytes + self._open_bytes
 
     @property
     def left_bytes(self) -> int:

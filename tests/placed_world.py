@@ -20,7 +20,7 @@ from edge.effects import (
     UpdateStored,
 )
 from edge.events import Event, FillEnded, FillFailed, FillHeaders, FillProgress, ObjectRead
-from edge.fleet.orders import PlanFollowed
+from edge.fleet.orders import KeepSpent, PlanFollowed, SpentKept
 from edge.status import PlacementFigures
 from nearcast.placement import EdgePlan, FillWindow, PlannedFile
 from tests.edge_bench import EPOCH_S, UPSTREAM
@@ -64,6 +64,9 @@ class PlacedWorld(World):
         """What the store gives back, by object id."""
         self.is_slow = False
         """Planned bytes come only when `deliver` is called."""
+        self.kept: dict[str, int] = {}
+        """What is written down as spent, by plan."""
+        self.folder_fails = False
         self.stored: dict[str, StoredObject] = {}
         self._reading: dict[int, tuple[StartFill, int, int]] = {}
         self._leave: dict[int, int | None] = {}
@@ -132,6 +135,14 @@ class PlacedWorld(World):
             case ReadObject():
                 text = self.objects.get(effect.object_id)
                 return [ObjectRead(object_id=effect.object_id, text=text)]
+            case KeepSpent(plan_id=plan_id, spent_bytes=spent_bytes):
+                if not self.folder_fails:
+                    self.kept[plan_id] = spent_bytes
+                return [
+                    SpentKept(
+                        plan_id=plan_id, spent_bytes=spent_bytes, is_kept=not self.folder_fails
+                    )
+                ]
             case Commit() | UpdateStored():
                 self.stored[effect.stored.object_id] = effect.stored
             case DropObject():

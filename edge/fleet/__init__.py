@@ -26,5 +26,6 @@ fetching      whether an object may be fetched now, and from whom
 alarm         when to look again
 runs          the fills under way
 leave         reading no more than windows, rate and bytes allow
+account       what is spent, written down before it is
 sources       whom to ask: a peer, or the origin
 """

@@ -31,7 +31,13 @@ from edge.fleet.completion import Completion
 from edge.fleet.fetching import RETRY_S, Fetching
 from edge.fleet.leave import Leave
 from edge.fleet.object_files import ObjectFiles
-from edge.fleet.orders import FillsHeld, KeepSpent, PlacementEvent, PlanFollowed, TimeTold
+from edge.fleet.orders import (
+    FillsHeld,
+    PlacementEvent,
+    PlanFollowed,
+    SpentKept,
+    TimeTold,
+)
 from edge.fleet.pieces import manifest_url
 from edge.fleet.pins import Pins
 from edge.fleet.plan_report import PlanReport
@@ -56,8 +62,6 @@ SLICE: Final = 300
 FILES_SLICE: Final = 200
 SLICE_S: Final = 0.005
 READING_S: Final = 1.0
-SPENT_S: Final = 2.0
-"""How often what was spent is written down."""
 
 
 class Following:
@@ -119,8 +123,6 @@ class Following:
         self._survey: Survey | None = None
         self._is_stirred = False
         self._state = "no plan"
-        self._spent_s = 0.0
-        self._spent_bytes = 0  # written down
 
     # -- what happens
 
@@ -132,13 +134,14 @@ class Following:
                 self._ahead_s = ahead_s
             case FillsHeld(is_held=is_held):
                 self._fetching.is_held = is_held
+            case SpentKept():
+                self._leave.account.kept(event, now_s)
         self._is_stirred = True
 
     def _follow(self, plan: EdgePlan | None, spent_bytes: int, now_s: float) -> None:
         self._runs.cancel_all("another plan", now_s)
         self._plan = plan
         self._leave.follow(plan, spent_bytes)
-        self._spent_bytes = self._leave.clock.spent_bytes
         self._sources.follow(plan)
         self._pins.follow(plan)
         self._report.follow(plan)
@@ -185,7 +188,8 @@ class Following:
                 self._pulled(outcome.url)
             return
         self._is_stirred = True
-        self._keep_spent(now_s)
+        if self._fetching.is_stopped:
+            self._keep_spent()
         if not run.is_confirming:
             self._run_results.ended(run, outcome, now_s)
 
@@ -200,7 +204,7 @@ class Following:
         """The node is about to end."""
         self._fetching.is_stopped = True
         self._runs.cancel_all("draining", now_s)
-        self._keep_spent(now_s, is_last=True)
+        self._keep_spent()
 
     # -- what is done
 
@@ -226,6 +230,7 @@ class Following:
             self._is_stirred = self._fetching.waits_for_clients = False
             self._state = self._work(now_s, wall_s)
             self._report.tell(self._backlog.take_news(), now_s)
+        self._keep_ahead(now_s)
 
     def deadline_s(self, now_s: float) -> float | None:
         if self._fetching.is_stopped:
@@ -313,12 +318,20 @@ class Following:
                     self._backlog.put(file)
                     self._alarm.at(file.due_s)
 
-    def _keep_spent(self, now_s: float, *, is_last: bool = False) -> None:
+    def _keep_ahead(self, now_s: float) -> None:
+        account = self._leave.account
+        wanted = account.take_wanted(now_s) if not self._fetching.is_stopped else None
+        if wanted is not None:
+            self._effects.emit(wanted)
+        elif account.due_s is not None:
+            self._alarm.at(account.due_s)
+
+    def _keep_spent(self) -> None:
+        """The last: nothing more is begun."""
         clock = self._leave.clock
-        is_due = is_last or now_s - self._spent_s >= SPENT_S
-        if clock.plan_id and clock.spent_bytes != self._spent_bytes and is_due:
-            self._spent_s, self._spent_bytes = now_s, clock.spent_bytes
-            self._effects.emit(KeepSpent(plan_id=clock.plan_id, spent_bytes=clock.spent_bytes))
+        last = self._leave.account.last(clock.taken_bytes) if clock.plan_id else None
+        if last is not None:
+            self._effects.emit(last)
 
     def _wall_s(self, now_s: float) -> float:
         return self._epoch_s + now_s + self._ahead_s

@@ -3,18 +3,22 @@
 A planned fill reads so much and then stops until it is given more. The socket may bring a little
 beyond that, at most what one read of it gives: that is a debt, paid before anybody gets new leave.
 What a fill is begun for is set aside in full, so that what has begun can be brought to its end.
+Nothing is given that is not written down as spent (edge.fleet.account).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from nearcast.fill_window import FillClock, Grant
+from edge.fleet.account import Account
+from nearcast.fill_window import GRANT_BYTES_MIN, FillClock, Grant
 from nearcast.placement import EdgePlan
 from nearcast.units import bytes_per_s_from_kbps
 
 STEP_BYTES: Final = 256 * 1024
 """Leave is given in such steps, less where the plan's rate makes less in a second."""
+PLANS_MAX: Final = 16
+"""Plans before this one of which is known what was spent."""
 
 
 class Reader:
@@ -34,6 +38,7 @@ class Leave:
 
     def __init__(self) -> None:
         self.clock = FillClock()
+        self.account = Account()
         self._readers: dict[int, Reader] = {}
         self._debt_bytes = 0
         self._spent: dict[str, int] = {}
@@ -42,13 +47,19 @@ class Leave:
 
     def follow(self, plan: EdgePlan | None, spent_bytes: int) -> None:
         """Go by this plan from now on."""
+        if plan is not None and plan.plan_id == self.clock.plan_id:
+            return
         if self.clock.plan_id:
-            self._spent = {self.clock.plan_id: self.clock.spent_bytes}
+            self._spent[self.clock.plan_id] = self.clock.taken_bytes
+            while len(self._spent) > PLANS_MAX:
+                del self._spent[next(iter(self._spent))]
         if plan is None:
             self.clock.follow(None)
             return
-        spent_bytes = max(spent_bytes, self._spent.get(plan.plan_id, 0))
+        # What we know is what came; what was read is what had been written ahead of it.
+        spent_bytes = self._spent.pop(plan.plan_id, spent_bytes)
         self.clock.follow(plan, spent_bytes=spent_bytes)
+        self.account.follow(plan, spent_bytes)
         self._rate_bytes_per_s = bytes_per_s_from_kbps(plan.fill_kbps_max)
         self._windows_from_s = tuple(
             max(window.from_wall_s, plan.valid_from_wall_s) for window in plan.windows
@@ -105,8 +116,7 @@ class Leave:
         if not self._pay(wall_s):
             return None
         # One whose size nobody has announced may be larger than it was taken for.
-        wanted_bytes = min(reader.left_bytes or STEP_BYTES, STEP_BYTES)
-        grant = self.clock.take(wanted_bytes, wall_s)
+        grant = self._take(min(reader.left_bytes or STEP_BYTES, STEP_BYTES), wall_s)
         if grant is None:
             return None
         reader.granted = grant
@@ -125,8 +135,23 @@ class Leave:
         return min((from_s for from_s in self._windows_from_s if from_s > wall_s), default=None)
 
     def next_s(self, wall_s: float) -> float | None:
-        """When more may be had, by the plan's clock."""
-        return self.clock.next_s(wall_s)
+        """When more may be had, by the plan's clock; None: not by time alone."""
+        return None if self.is_unwritten else self.clock.next_s(wall_s)
+
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether nothing can be had before it is written down as spent."""
+        return self._written_bytes() < min(GRANT_BYTES_MIN, self.clock.left_bytes)
+
+    def _written_bytes(self) -> int:
+        """What may come by what is written down."""
+        return self.account.room_bytes(self.clock.taken_bytes)
+
+    def _take(self, wanted_bytes: int, wall_s: float) -> Grant | None:
+        written_bytes = self._written_bytes()
+        if written_bytes < min(wanted_bytes, GRANT_BYTES_MIN, self.clock.left_bytes):
+            return None
+        return self.clock.take(min(wanted_bytes, max(written_bytes, 1)), wall_s)
 
     def _settle(self, reader: Reader, wall_s: float) -> None:
         grant, reader.granted = reader.granted, None
@@ -138,7 +163,7 @@ class Leave:
     def _pay(self, wall_s: float) -> bool:
         """What came beyond leave comes off what the clock gives first."""
         while self._debt_bytes:
-            grant = self.clock.take(self._debt_bytes, wall_s)
+            grant = self._take(self._debt_bytes, wall_s)
             if grant is None:
                 return False
             self.clock.settle(grant, grant.size_bytes, wall_s)

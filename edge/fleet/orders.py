@@ -32,15 +32,26 @@ class FillsHeld(PlacementEvent, frozen=True, kw_only=True):
     is_held: bool
 
 
+class SpentKept(PlacementEvent, frozen=True, kw_only=True):
+    """The answer to `KeepSpent`: it was written, or could not be."""
+
+    plan_id: str
+    spent_bytes: int
+    is_kept: bool
+
+
 class KeepSpent(Effect, frozen=True, kw_only=True):
-    """So much has come for this plan: a restart must not spend it again."""
+    """Write down that so much may have come for this plan: a restart must not spend it again."""
 
     plan_id: str
     spent_bytes: int
 
 
 class PlacementState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a plan beside the plan."""
+    """What is kept of plans beside the plan."""
 
     plan_id: str
     spent_bytes: int
+    others: dict[str, int] = {}
+    """What was spent of plans that were followed before, by id, the latest last: one of them may
+    be in force again."""

@@ -94,6 +94,8 @@ class Runs:
         """Begin to fetch, from this peer or from the origin. Why not; empty: it is under way."""
         reader = self._leave.begin(piece.size_bytes, wall_s)
         if reader is None:
+            if self._leave.is_unwritten:
+                return "what is spent to be written down"
             return "the plan's rate"
         fill = self._fills.place(
             piece.url,

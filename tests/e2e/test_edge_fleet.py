@@ -204,6 +204,31 @@ def test_an_edge_follows_a_plan_and_the_next_one_fills_from_it(
     assert beat.storage.pinned_bytes == status["pinned_bytes"]
 
 
+def test_an_edge_that_is_killed_again_and_again_keeps_to_the_bytes_of_its_plan(
+    fleet: FleetOrigin, titles: Titles, start_edge: StartEdge, tmp_path: Path
+) -> None:
+    titles.put("kept")
+    store = tmp_path / "store"
+    join(fleet, store)
+    budget_bytes = 300_000
+    fleet.put_plan("e1", titles.planned("kept"), fill_bytes_max=budget_bytes, fill_kbps_max=1_600.0)
+    planned_bytes = 0
+    for _ in range(2):
+        edge = start(start_edge, titles.origin.url, store)
+        # In each life it fetches, or has found that nothing is left.
+        eventually(
+            lambda edge=edge: (
+                edge.status()["planned_bytes"] > 150_000  # type: ignore[misc]
+                or placement(edge)["spent_bytes"] == budget_bytes
+            ),
+            "the plan",
+        )
+        planned_bytes += edge.status()["planned_bytes"]
+        edge.process.kill()
+        edge.process.wait()
+    assert 150_000 < planned_bytes <= budget_bytes
+
+
 def test_a_plan_survives_a_restart_and_an_origin_that_is_away(
     fleet: FleetOrigin, titles: Titles, start_edge: StartEdge, tmp_path: Path
 ) -> None:

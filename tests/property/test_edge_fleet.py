@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config import FleetConfig
-from edge.fleet.leave import Leave
-from edge.fleet.orders import PlanFollowed
+from edge.fleet.leave import Leave, Reader
+from edge.fleet.orders import PlanFollowed, SpentKept
 from nearcast.fill_window import BURST_S
 from nearcast.placement import FillWindow, Peer
 from nearcast.units import bytes_per_s_from_kbps
@@ -97,6 +97,82 @@ def check_arrivals(
     assert arrived == [], "bytes came outside of all windows"
 
 
+def write_down(leave: Leave, now_s: float, *, is_kept: bool = True) -> int | None:
+    """What is wanted of the disk, and now written."""
+    wanted = leave.account.take_wanted(now_s)
+    if wanted is None:
+        return None
+    told = SpentKept(plan_id=wanted.plan_id, spent_bytes=wanted.spent_bytes, is_kept=is_kept)
+    leave.account.kept(told, now_s)
+    return wanted.spent_bytes if is_kept else None
+
+
+def test_kills_at_any_moment_do_not_pass_the_bytes() -> None:
+    """Each life knows only what was written down: bytes on their way at a kill are spent too."""
+    world = PlacedWorld()
+    plan_bytes = 2_000_000
+    plans = [
+        world.plan(plan_id=name * 16, fill_kbps_max=1_600.0, fill_bytes_max=plan_bytes)
+        for name in "ab"
+    ]
+    most_bytes = 0
+    for seed in range(1_000):
+        chance = np.random.default_rng(seed)
+        kept = dict.fromkeys((plan.plan_id for plan in plans), 0)
+        came = dict(kept)
+        wall_s = EPOCH_S
+        for _life in range(int(chance.integers(1, 12))):
+            leave = Leave()
+            readers: list[Reader] = []
+            for is_changed, is_written, share in chance.random((15, 3)) < (0.1, 0.8, 0.7):
+                if not leave.clock.plan_id or is_changed:
+                    for reader in readers:
+                        leave.end(reader, reader.received_bytes, wall_s)
+                    readers = []
+                    plan = plans[int(chance.integers(2))]
+                    leave.follow(plan, kept[plan.plan_id])
+                wall_s += 0.7
+                if len(readers) < 2 and (begun := leave.begin(300_000, wall_s)) is not None:
+                    readers.append(begun)
+                if is_written:
+                    written = write_down(leave, wall_s)
+                    if written is not None:
+                        kept[leave.clock.plan_id] = written
+                for reader in readers:
+                    if not share:
+                        continue
+                    came[leave.clock.plan_id] += reader.until_bytes - reader.received_bytes
+                    if leave.received(reader, reader.until_bytes, wall_s):
+                        leave.extend(reader, wall_s)
+            assert all(came[name] <= kept[name] for name in came), seed
+        assert max(came.values()) <= plan_bytes, seed
+        most_bytes = max(most_bytes, *came.values())
+    assert most_bytes > 0.9 * plan_bytes  # they do come near
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1 << 30))
+def test_nodes_that_are_killed_keep_to_the_bytes_of_a_plan(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    kept: dict[str, int] = {}
+    arrived_bytes = 0
+    plan = None
+    for _ in range(6):
+        world = PlacedWorld()
+        world.is_slow = True
+        world.kept = kept
+        plan = plan or world.plan(planned(1), planned(2), planned(3), fill_bytes_max=400_000)
+        world.run(PlanFollowed(plan=plan, spent_bytes=kept.get(plan.plan_id, 0)))
+        for _ in range(int(chance.integers(1, 12))):
+            world.move_to(world.now_s + float(chance.uniform(0.0, 1.0)))
+            world.deliver(int(chance.integers(1, 60_000)))
+            assert arrived_bytes + sum(size for _, size in world.arrived) <= kept.get(
+                plan.plan_id, 0
+            )
+        arrived_bytes += sum(size for _, size in world.arrived)
+    assert arrived_bytes <= 400_000
+
+
 @pytest.mark.parametrize("over_bytes", [0, 1, 65_536])
 def test_what_a_socket_brings_beyond_its_leave_is_paid_back(over_bytes: int) -> None:
     world = PlacedWorld()
@@ -104,12 +180,15 @@ def test_what_a_socket_brings_beyond_its_leave_is_paid_back(over_bytes: int) -> 
     leave = Leave()
     leave.follow(plan, 0)
     wall_s, received_bytes = EPOCH_S + 1.0, 0
+    assert leave.begin(10_000_000, wall_s) is None  # it is to be written down first
+    write_down(leave, wall_s)
     reader = leave.begin(10_000_000, wall_s)
     assert reader is not None
     received_bytes = reader.until_bytes + over_bytes
     assert leave.received(reader, received_bytes, wall_s)
     for _ in range(2_000):
         wall_s += 0.05
+        write_down(leave, wall_s)
         if leave.extend(reader, wall_s) is not None:
             received_bytes = reader.until_bytes + over_bytes
             assert leave.received(reader, received_bytes, wall_s)

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from edge.config import EdgeConfig, FleetConfig
-from edge.drivers.fleet.folder import FleetFolder, fleet_folder
+from edge.drivers.fleet.folder import PLANS_MAX, FleetFolder, fleet_folder
 from edge.events import FillEnded
 from edge.fleet.identity import Identity, decode
-from edge.fleet.orders import PlacementState
 from edge.fleet.origins import Origins
 from edge.fleet.sources import Sources
 from edge.peers import ABSENT, damage_of, why_not_from_peer
@@ -54,12 +53,29 @@ def test_a_damaged_identity_says_what_to_do(text: bytes) -> None:
 
 def test_what_is_kept_of_a_plan_survives_damage(tmp_path: Path) -> None:
     folder = FleetFolder(tmp_path)
-    assert (folder.plan(), folder.spent()) == (None, None)
-    state = PlacementState(plan_id="aa", spent_bytes=7)
-    folder.keep_spent(state)
-    assert folder.spent() == state
+    assert (folder.plan(), folder.spent()) == (None, {})
+    folder.keep_spent("aa", 7)
+    assert folder.spent() == {"aa": 7}
     (tmp_path / "spent.json").write_bytes(b"{torn")
-    assert folder.spent() is None
+    assert folder.spent() == {}
+
+
+def test_what_was_spent_is_known_of_the_latest_plans(tmp_path: Path) -> None:
+    folder = FleetFolder(tmp_path)
+    for no in range(2 * PLANS_MAX):
+        folder.keep_spent(f"{no:02}", no)
+    folder.keep_spent("20", 7)
+    assert folder.spent()["20"] == 7
+    assert len(folder.spent()) == PLANS_MAX + 1
+    assert list(folder.spent())[-1] == "20"
+
+
+def test_the_spent_file_of_the_version_before_is_read(tmp_path: Path) -> None:
+    (tmp_path / "spent.json").write_bytes(b'{"plan_id":"aa","spent_bytes":7}')
+    assert FleetFolder(tmp_path).spent() == {"aa": 7}
+    FleetFolder(tmp_path).keep_spent("bb", 8)
+    text = msgspec.json.decode((tmp_path / "spent.json").read_bytes())
+    assert (text["plan_id"], text["spent_bytes"]) == ("bb", 8)  # as that version reads it
 
 
 def test_the_folder_is_in_the_store_unless_told_otherwise() -> None:

@@ -193,6 +193,40 @@ def test_what_was_spent_is_written_down() -> None:
     assert kept[-1] == KeepSpent(plan_id=plan.plan_id, spent_bytes=world.figures.spent_bytes)
 
 
+def test_what_may_come_is_written_down_before_it_comes() -> None:
+    world = PlacedWorld()
+    world.is_slow = True
+    plan = world.plan(planned(1), planned(2))
+    world.follow(plan, for_s=0.5)
+    assert world.asked  # it has begun
+    assert world.arrived == []
+    assert world.kept[plan.plan_id] >= 65_536
+
+
+def test_nothing_is_fetched_while_what_is_spent_cannot_be_written_down() -> None:
+    world = PlacedWorld()
+    world.folder_fails = True
+    world.follow(world.plan(planned(1)), for_s=60.0)
+    assert (world.asked, world.arrived) == ([], [])
+    assert world.figures.state == "what is spent to be written down"
+    world.folder_fails = False
+    world.move_to(world.now_s + 20.0)
+    assert world.figures.files_held == 1
+
+
+def test_a_plan_that_is_followed_anew_has_spent_what_it_had() -> None:
+    world = PlacedWorld()
+    first = world.plan(planned(1), planned(2), fill_bytes_max=300_000)
+    world.follow(first)
+    came_bytes = world.figures.spent_bytes
+    for name in ("c1", "c2"):  # another two in between
+        world.follow(world.plan(planned(3), plan_id=name * 8))
+    before = len(world.arrived)
+    world.follow(first)
+    assert came_bytes > 200_000
+    assert came_bytes + sum(size for _, size in world.arrived[before:]) <= 300_000
+
+
 def test_nothing_comes_before_the_window_opens() -> None:
     world = PlacedWorld()
     window = FillWindow(from_wall_s=world.wall_s + 100.0, until_wall_s=world.wall_s + 200.0)

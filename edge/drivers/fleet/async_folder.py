@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from edge.drivers.fleet.folder import FleetFolder
 from edge.fleet.identity import Identity
-from edge.fleet.orders import PlacementState
 from nearcast.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -20,7 +19,8 @@ T = TypeVar("T")
 
 class AsyncFolder:
     """Make it inside the running loop. What cannot be written is done without: the node goes on,
-    and a restart knows less."""
+    and a restart knows less. But nothing is fetched for a plan that is not written down as
+    spent."""
 
     def __init__(self, folder: FleetFolder) -> None:
         self._folder = folder
@@ -30,14 +30,16 @@ class AsyncFolder:
         """As it was fetched; None when there is none."""
         return await self._do(self._folder.plan)
 
-    async def spent(self) -> PlacementState | None:
+    async def spent(self) -> dict[str, int]:
+        """By id of a plan."""
         return await self._do(self._folder.spent)
 
     async def keep_plan(self, signed: bytes) -> None:
         await self._try_to(lambda: self._folder.keep_plan(signed))
 
-    async def keep_spent(self, state: PlacementState) -> None:
-        await self._try_to(lambda: self._folder.keep_spent(state))
+    async def keep_spent(self, plan_id: str, spent_bytes: int) -> bool:
+        """Whether it is written."""
+        return await self._try_to(lambda: self._folder.keep_spent(plan_id, spent_bytes))
 
     async def keep_identity(self, identity: Identity) -> None:
         await self._try_to(lambda: self._folder.keep_identity(identity))
@@ -51,11 +53,13 @@ class AsyncFolder:
 
         return await self._do(keep)
 
-    async def _try_to(self, keep: Callable[[], None]) -> None:
+    async def _try_to(self, keep: Callable[[], None]) -> bool:
         try:
             await self._do(keep)
         except (OSError, ConfigError) as error:
             logger.warning("fleet.not_written folder=%s cause=%s", self._folder.path, error)
+            return False
+        return True
 
     async def _do(self, work: Callable[[], T]) -> T:
         async with self._lock:

@@ -3,7 +3,7 @@
     identity.json   who the edge is, its private key included (mode 0600)
     tls.pem         key and certificate once more, as the TLS library wants them (mode 0600)
     plan.json       the signed plan as it was fetched
-    spent.json      what came for it
+    spent.json      what came for it, or may have, and for some before it
 
 Every file is written beside and renamed, so that it is there whole or not at all.
 """
@@ -33,6 +33,8 @@ PLAN_FILE: Final = "plan.json"
 SPENT_FILE: Final = "spent.json"
 FOLDER: Final = "fleet"
 IDENTITY_BYTES_MAX: Final = 1 << 20
+PLANS_MAX: Final = 16
+"""Plans before the one in force of which is kept what was spent."""
 
 
 def fleet_folder(config: EdgeConfig) -> Path | None:
@@ -132,7 +134,20 @@ class FleetFolder:
         """Raises OSError."""
         self._write(PLAN_FILE, signed)
 
-    def spent(self) -> PlacementState | None:
+    def spent(self) -> dict[str, int]:
+        """By id of a plan, of the latest few, the one in force last."""
+        state = self._state()
+        return {**state.others, state.plan_id: state.spent_bytes} if state is not None else {}
+
+    def keep_spent(self, plan_id: str, spent_bytes: int) -> None:
+        """Raises OSError."""
+        others = self.spent()
+        others.pop(plan_id, None)
+        latest = dict(list(others.items())[-PLANS_MAX:])
+        state = PlacementState(plan_id=plan_id, spent_bytes=spent_bytes, others=latest)
+        self._write(SPENT_FILE, msgspec.json.encode(state))
+
+    def _state(self) -> PlacementState | None:
         text = self._read(SPENT_FILE, 10_000)
         if text is None:
             return None
@@ -140,10 +155,6 @@ class FleetFolder:
             return msgspec.json.decode(text, type=PlacementState)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-
-    def keep_spent(self, state: PlacementState) -> None:
-        """Raises OSError."""
-        self._write(SPENT_FILE, msgspec.json.encode(state))
 
     def _read(self, name: str, bytes_max: int) -> bytes | None:
         try:

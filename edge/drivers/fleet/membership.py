@@ -42,7 +42,7 @@ from edge.fleet.events import (
 )
 from edge.fleet.identity import Identity
 from edge.fleet.member import Member
-from edge.fleet.orders import FillsHeld, KeepSpent, PlacementState, PlanFollowed, TimeTold
+from edge.fleet.orders import FillsHeld, KeepSpent, PlanFollowed, SpentKept, TimeTold
 from nearcast.aio import Pump
 from nearcast.clock import Clock
 from nearcast.errors import NearcastError, RemoteProtocolError
@@ -166,8 +166,13 @@ class Membership:
         )
 
     def keep_spent(self, effect: KeepSpent) -> None:
-        state = PlacementState(plan_id=effect.plan_id, spent_bytes=effect.spent_bytes)
-        self._pump.spawn(self._folder.keep_spent(state), name="fleet spent")
+        self._pump.spawn(self._keep_spent(effect), name="fleet spent")
+
+    async def _keep_spent(self, effect: KeepSpent) -> None:
+        is_kept = await self._folder.keep_spent(effect.plan_id, effect.spent_bytes)
+        self._tell(
+            SpentKept(plan_id=effect.plan_id, spent_bytes=effect.spent_bytes, is_kept=is_kept)
+        )
 
     # -- what the member wants
 

@@ -51,9 +51,7 @@ class Plans:
         plan = await self._checked(kept, "the plan that was kept") if kept is not None else None
         if not isinstance(plan, EdgePlan):
             return False
-        is_its = spent is not None and spent.plan_id == plan.plan_id
-        spent_bytes = spent.spent_bytes if spent is not None and is_its else 0
-        self._feed(PlanRead(plan=plan, spent_bytes=spent_bytes))
+        self._feed(PlanRead(plan=plan, spent_bytes=spent.get(plan.plan_id, 0)))
         return plan.valid_from_wall_s <= self._wall_s()
 
     async def fetch(self, effect: FetchPlan) -> None:
@@ -81,7 +79,8 @@ class Plans:
             self._feed(PlanMissed(plan_id=plan_id, detail="another plan was given"))
             return
         await self._folder.keep_plan(reply.body)
-        self._feed(PlanRead(plan=plan))
+        spent = await self._folder.spent()  # it may have been in force before
+        self._feed(PlanRead(plan=plan, spent_bytes=spent.get(plan.plan_id, 0)))
 
     async def _checked(self, signed: bytes, what: str) -> EdgePlan | PlanError:
         """The plan, if it is signed for us. Takes long, and so a thread."""
