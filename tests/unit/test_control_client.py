@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from nearcast.errors import ConfigError, InputError
 from origin.control.api import PlanRow
 from origin.drivers.control.client import AdminClient
 from origin.drivers.control.token_file import made_or_read
+from tests.certificates import Authority, Pair, needs_openssl
 
 
 def test_an_origin_that_is_slow_is_not_said_to_be_away(tmp_path: Path) -> None:
@@ -49,3 +54,43 @@ def test_a_token_that_goes_over_the_network_in_clear_is_told(
     made_or_read(tmp_path / "admin.token")
     AdminClient(url, tmp_path / "admin.token")
     assert [one.levelname for one in caplog.records] == ["WARNING"] * is_told
+
+
+@contextlib.contextmanager
+def showing(pair: Pair) -> Iterator[tuple[str, list[bytes]]]:
+    """A program on an admin port, its URL, and what one connection told it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    heard: list[bytes] = []
+
+    def hear() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listening.accept()
+            with connection, context.wrap_socket(connection, server_side=True) as secure:
+                heard.append(secure.recv(10_000))
+                secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=hear)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{listening.getsockname()[1]}", heard
+        finally:
+            thread.join(10.0)
+
+
+@needs_openssl
+def test_no_other_certificate_of_the_same_authority_is_told_the_token(tmp_path: Path) -> None:
+    made_or_read(tmp_path / "admin.token")
+    authority = Authority(tmp_path, "ours")
+    ours, other = authority.sign("origin.example"), authority.sign("evil.example")
+    chain = tmp_path / "fullchain.pem"
+    chain.write_bytes(Path(ours.certificate).read_bytes() + authority.file.read_bytes())
+    with showing(ours) as (url, heard):
+        AdminClient(url, tmp_path / "admin.token", shown=chain).delete("/tokens/x")
+    assert b"Bearer" in heard[0]
+    with showing(other) as (url, heard):
+        client = AdminClient(url, tmp_path / "admin.token", shown=chain)
+        with pytest.raises(InputError, match=r"another program may have its port"):
+            client.delete("/tokens/x")
+    assert heard == []

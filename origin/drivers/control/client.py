@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import re
 import ssl
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,6 +23,10 @@ ANSWER_S: Final = 30.0
 WORK_ANSWER_S: Final = 620.0
 """For what is worked out in a process of its own, after another that was asked for before."""
 ANSWER_BYTES_MAX: Final = 64_000_000
+
+_CERTIFICATE: Final = re.compile(
+    r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL
+)
 
 AnswerT = TypeVar("AnswerT")
 
@@ -53,6 +58,7 @@ class AdminClient:
             logger.warning("admin.token_in_clear url=%s: whoever listens has it; use https", url)
         if ca is not None and parts.scheme != "https":
             raise ConfigError(f"--ca is for https, and the admin port is {url}")
+        self._shown = shown
         self._tls = _trusting(ca, shown) if parts.scheme == "https" else None
         self._url = url.rstrip("/")
         self._parts = parts
@@ -101,6 +107,13 @@ class AdminClient:
                 "and do what it was asked for all the same; look again before you repeat it"
             ) from error
         except ssl.SSLCertVerificationError as error:
+            if self._shown is not None:
+                raise InputError(
+                    f"what is shown on {self._url} is not the origin's certificate in "
+                    f"{self._shown} ({error.verify_message}): another program may have its port; "
+                    "one renewed just now is shown within 10 s; or name who signed it with "
+                    "--ca FILE"
+                ) from error
             raise InputError(
                 f"the certificate shown on {self._url} does not count ({error.verify_message}): "
                 "name who signed it with --ca FILE, and the origin by a name that is in it"
@@ -118,19 +131,29 @@ class AdminClient:
 
 
 def _trusting(ca: Path | None, shown: Path | None) -> ssl.SSLContext:
+    """`shown` counts for this very certificate, the first in its file: whoever signed it may sign
+    others for anybody, so the rest of the chain does not count, nor for whom this one is."""
     try:
-        context = ssl.create_default_context(cafile=ca or shown)
-    except (OSError, ssl.SSLError) as error:
+        only = None if shown is None else _first_certificate(shown)
+        context = ssl.create_default_context(cafile=ca, cadata=only)
+    except (OSError, ssl.SSLError, ValueError) as error:
         file = ca or shown
         raise ConfigError(
             f"cannot read certificates in {file}: {error}; name who signed the admin port's with "
             "--ca FILE"
         ) from error
     if shown is not None:
-        # This very certificate, whoever signed it and for whatever name.
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+def _first_certificate(file: Path) -> str:
+    """As a server shows it, of a file that may have the key and who signed it as well."""
+    found = _CERTIFICATE.search(file.read_text(encoding="utf-8"))
+    if found is None:
+        raise ValueError("there is none in it")
+    return found[0]
 
 
 def part(text: str) -> str:
