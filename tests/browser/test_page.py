@@ -240,6 +240,8 @@ def test_the_audit_log_says_what_changed(world: World, open_page: OpenPage) -> N
     page = open_page(world.url, world.token, path="/audit", width=1200)
     changed = page.locator("tbody tr", has_text="edge.profile").first.locator(".change li")
     expect(changed).to_have_text(["profile.region: eu → us"])
+    enrolled = page.locator("tbody tr", has_text="edge.enrolled").first.locator(".change")
+    expect(enrolled).to_contain_text("profile.capacity_bytes: 1 TB")
     cells = page.locator("tbody td:nth-child(4)").all_inner_texts()
     assert max(len(text) for text in cells) < 40  # no plan's 64 digits
     entry_px = page.evaluate(

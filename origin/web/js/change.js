@@ -1,6 +1,6 @@
 // What an entry of the audit log changed: the fields that are others now, not two whole records.
 import { el } from "./dom.js";
-import { DASH } from "./format.js";
+import { bytes, DASH, whenText } from "./format.js";
 
 const FIELDS_MAX = 12;
 const TEXT_MAX = 60;
@@ -32,6 +32,12 @@ export function shortText(text) {
   return text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text;
 }
 
+function shown(name, text) {
+  if (text && name.endsWith("_wall_s")) return whenText(Number(text));
+  if (text && name.endsWith("_bytes")) return bytes(Number(text));
+  return shortText(text ?? "") || DASH;
+}
+
 function fields({ before, after }) {
   const [was, is] = [read(before), read(after)];
   return [...new Set([...was.keys(), ...is.keys()])]
@@ -45,7 +51,7 @@ export function changeList(entry) {
   // Of what was not there before, what is empty says nothing.
   const found = fields(entry).filter((one) => !isNew || one.is);
   const lines = found.slice(0, FIELDS_MAX).map(({ name, was, is }) => {
-    const [from, to] = [was, is].map((text) => shortText(text ?? "") || DASH);
+    const [from, to] = [was, is].map((text) => shown(name, text));
     const title = isNew ? is : `${was || DASH} → ${is || DASH}`;
     return el("li", { title },
       name && el("span", { class: "muted", text: `${name}: ` }), isNew ? to : `${from} → ${to}`);
