@@ -43,7 +43,8 @@ class PlanConfig(Section, frozen=True):
         fill_share: What plans may fetch, of what viewers are expected to take.
         fill_kbps: What an edge may fetch for the plan at a time.
         fill_price: Bytes that a fetched byte must be expected to save, at least.
-        churn_share: Of an edge's pinned bytes, that one plan may replace.
+        churn_share: Of an edge's pinned bytes, that one plan may replace: what is held and makes
+            way for what is fetched, or for places reserved.
         spread: How eager hot files are copied within a cluster; 0: each is there once.
         history_days: How much reported demand is looked at.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -12,6 +13,9 @@ from nearcast.units import bytes_per_s_from_kbps
 from origin.placement.inputs import EdgeInput
 from origin.placement.settings import PlanSettings
 from origin.placement.windows import fill_windows, open_s
+
+MANIFEST_BYTES: Final = 32_768
+"""For each title of which something is fetched: its manifests are fetched as well."""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,3 +83,16 @@ def common_fill_bytes(edges: Sequence[EdgeInput], settings: PlanSettings) -> int
     served = sum(edge.past_served_bytes + edge.served_bytes for edge in edges)
     fetched = sum(edge.past_filled_bytes for edge in edges)
     return max(0, int(settings.fill_share * served - fetched))
+
+
+def fills_with_manifests(fills: Sequence[tuple[int, int]], common_bytes: int) -> list[int]:
+    """What each edge may fetch for its files and their manifests; `fills`: the bytes of the files
+    and how many titles they are of. Where the budget of all edges is spent to its end, manifests
+    take what is left of it, and then the room of the files that are worth least."""
+    wanted_bytes = sum(titles for _, titles in fills) * MANIFEST_BYTES
+    left_bytes = max(0, common_bytes - sum(size_bytes for size_bytes, _ in fills))
+    granted_bytes = min(wanted_bytes, left_bytes)
+    return [
+        size_bytes + titles * MANIFEST_BYTES * granted_bytes // max(1, wanted_bytes)
+        for size_bytes, titles in fills
+    ]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from nearcast.hashing import keys_of
 from nearcast.placement import EdgePlan, Peer, PlannedFile
 from nearcast.units import bytes_per_s_from_kbps, kbps_from_bytes_per_s
-from origin.placement.budget import Budget, budget_of, common_fill_bytes
+from origin.placement.budget import Budget, budget_of, common_fill_bytes, fills_with_manifests
 from origin.placement.files import Files, increments
 from origin.placement.inputs import EdgeInput, PlanInputs
 from origin.placement.problem import (
@@ -39,8 +39,6 @@ from origin.placement.sources import Place, Sources
 from origin.placement.summary import Binding, EdgeSummary, Plan, PlanSummary
 from origin.placement.wanted import Wanted, held_files, wanted_files
 
-MANIFEST_BYTES: Final = 32_768
-"""For each title of which something is fetched: its manifests are fetched as well."""
 RATE_SLACK: Final = 1.25
 """Viewers come first, and take some of the window..."""
 RATE_SLACK_WAITING: Final = 2.5
@@ -63,18 +61,24 @@ def make_plan(inputs: PlanInputs) -> Plan:
     placement = solve(sites, limits)
     wanted = {edge.edge: held_files(files, edge, budgets[edge.edge].pinned_bytes) for edge in edges}
     solved: dict[str, EdgePlacement] = {}
+    churn_bound: set[str] = set()
     placed = iter(placement.edges)
     for site in sites:
         members = [next(placed) for _ in site.members]
         shares = share_out(site, members, settings.valid_s)
         for column, (one, share) in enumerate(zip(members, shares, strict=True)):
             solved[one.edge] = one
+            churn_bound |= {one.edge} if share.is_churn_bound else set()
             wanted[one.edge] = wanted_files(files, site, column, one, share)
     sources = Sources([_place(edge, wanted[edge.edge]) for edge in edges], keys)
     urls = {edge.edge: edge.profile.url for edge in edges}
+    allowed = fills_with_manifests(
+        [(_bytes_of(one), _filled_titles(files, one)) for one in wanted.values()],
+        limits.fill_bytes or 0,
+    )
     plans = [
-        _edge_plan(inputs, edge, budgets[edge.edge], wanted[edge.edge], sources, urls)
-        for edge in edges
+        _edge_plan(inputs, edge, budgets[edge.edge], wanted[edge.edge], fill_bytes, sources, urls)
+        for edge, fill_bytes in zip(edges, allowed, strict=True)
     ]
     plan_id = _id_of(plans)
     summary = PlanSummary(
@@ -87,7 +91,14 @@ def make_plan(inputs: PlanInputs) -> Plan:
         fill_bytes_max=limits.fill_bytes or 0,
         fill_price=placement.fill_price,
         edges=tuple(
-            _edge_summary(edge, budgets[edge.edge], wanted[edge.edge], solved, placement, limits)
+            _edge_summary(
+                edge,
+                budgets[edge.edge],
+                wanted[edge.edge],
+                solved.get(edge.edge),
+                _spent_together(placement, limits),
+                is_churn_bound=edge.edge in churn_bound,
+            )
             for edge in edges
         ),
     )
@@ -192,6 +203,7 @@ def _edge_plan(
     edge: EdgeInput,
     budget: Budget,
     wanted: Wanted,
+    fill_bytes: int,
     sources: Sources,
     urls: Mapping[str, str],
 ) -> EdgePlan:
@@ -230,10 +242,8 @@ def _edge_plan(
             strict=True,
         )
     ]
-    titles = {one.title for one, fills in zip(planned, is_fill.tolist(), strict=True) if fills}
     named = sorted({name for asked in set(from_edges) for name in asked})
-    fill_bytes_max = int(wanted.fill_bytes.sum()) + MANIFEST_BYTES * len(titles)
-    fill_bytes_max = min(budget.fill_bytes, fill_bytes_max)
+    fill_bytes_max = min(budget.fill_bytes, fill_bytes)
     return EdgePlan(
         plan_id="",
         edge=edge.edge,
@@ -247,6 +257,15 @@ def _edge_plan(
         files=tuple(planned),
         peers=tuple(Peer(edge=name, url=urls[name]) for name in named[:PEERS_MAX]),
     )
+
+
+def _bytes_of(wanted: Wanted) -> int:
+    return int(wanted.fill_bytes.sum())
+
+
+def _filled_titles(files: Files, wanted: Wanted) -> int:
+    rows = wanted.file[wanted.fill_bytes > 0].tolist()
+    return len({files.titles[row] for row in rows})
 
 
 def _even_kbps(budget: Budget, fill_bytes: int, *, waits: bool) -> float:
@@ -270,15 +289,19 @@ def _id_of(plans: Sequence[EdgePlan]) -> str:
     return digest.hexdigest()
 
 
+def _spent_together(placement: Placement, limits: Limits) -> tuple[Binding, ...]:
+    return ("common_fill",) if placement.fill_price > limits.fill_price else ()
+
+
 def _edge_summary(
     edge: EdgeInput,
     budget: Budget,
     wanted: Wanted,
-    solved: Mapping[str, EdgePlacement],
-    placement: Placement,
-    limits: Limits,
+    one: EdgePlacement | None,
+    spent_together: Sequence[Binding],
+    *,
+    is_churn_bound: bool,
 ) -> EdgeSummary:
-    one = solved.get(edge.edge)
     stored_bytes, fill_bytes = int(wanted.fetch_bytes.sum()), int(wanted.fill_bytes.sum())
     named_bytes = int(wanted.end_bytes.sum())
     binding: list[Binding] = []
@@ -287,11 +310,13 @@ def _edge_summary(
         free_bytes = max(0, budget.pinned_bytes - held_bytes)
         if named_bytes >= BINDING_SHARE * budget.pinned_bytes:
             binding.append("storage")
-        if one.fill_price > 0:
-            is_churn = free_bytes + budget.churn_bytes < budget.fill_bytes
-            binding.append("churn" if is_churn else "fill")
-        if placement.fill_price > limits.fill_price:
-            binding.append("common_fill")
+        is_short = one.fill_price > 0
+        is_churn = free_bytes + budget.churn_bytes < budget.fill_bytes
+        if is_churn_bound or (is_short and is_churn):
+            binding.append("churn")
+        if is_short and not is_churn:
+            binding.append("fill")
+        binding += spent_together
     return EdgeSummary(
         edge=edge.edge,
         cluster=edge.profile.cluster,

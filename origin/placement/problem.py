@@ -50,7 +50,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     fill_bytes: int
     """What windows and rate let it fetch."""
     churn_bytes: int | None = None
-    """How much of what it holds may be replaced by something else; None: all."""
+    """How much of what it holds may make way, for what is fetched and for places that are reserved;
+    None: all."""
     weight: float = 1.0
     """Its share of the site's files."""
 

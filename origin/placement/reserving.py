@@ -4,7 +4,8 @@ The solver says what is worth fetching. Far more would be worth keeping once a v
 the plan names that as well, as reserved places, and an edge fetches nothing for them. All compete
 for the same bytes by what they save, held and fetched ones at their full value, the others at what
 is left of it after a first miss (`forecast_reserve.py`). So a file that is fetched is dropped again
-if the room is better used, and one that is held makes way for one that is wanted far more often.
+if the room is better used, and one that is held makes way for one that is wanted far more often;
+but of what is held no more makes way than a plan may replace (`Member.churn_bytes`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from nearcast.hashing import scores
 from nearcast.units import DAY_S
 from origin.placement.forecast_reserve import reserved_density
-from origin.placement.problem import REST, EdgePlacement, Site
+from origin.placement.problem import REST, EdgePlacement, Items, Site
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -25,6 +26,8 @@ class Share(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     placed: NDArray[np.int64]
     """Held or to be fetched, as the solver has it."""
     reserved: NDArray[np.int64]
+    is_churn_bound: bool
+    """Something stays only because no more may be replaced."""
 
 
 def share_out(site: Site, placed: list[EdgePlacement], valid_s: float) -> list[Share]:
@@ -49,29 +52,62 @@ def _share(
     value_of_placed: NDArray[np.float64],
     valid_s: float,
 ) -> Share:
-    items = site.items
-    free = np.flatnonzero(is_offered)
+    items, member = site.items, site.members[column]
+    held = items.held_bytes[:, column]
+    is_placed = np.zeros(len(items), dtype=np.bool_)
+    is_placed[placed.chosen] = True
+    # What another member is to hold is worth nothing more here, but its bytes are here.
+    is_spare = (held > 0) & ~is_offered & ~is_placed
+    free = np.flatnonzero(is_offered | is_spare)
     rows = np.concatenate([placed.chosen, free])
     size = items.size_bytes[rows].astype(np.float64)
-    held_share = items.held_bytes[free, column] / items.size_bytes[free]
+    held_share = held[free] / items.size_bytes[free]
     days = valid_s / DAY_S
     density = items.value_bytes[free] / items.size_bytes[free] / days
     kept = density * held_share + reserved_density(density) * (1.0 - held_share)
+    kept[is_spare[free]] = 0.0
     worth = np.concatenate([value_of_placed / size[: len(placed.chosen)] / days, kept])
     order = np.lexsort((rows, -worth))
-    order = order[worth[order] > 0.0]
-    fits = np.cumsum(size[order]) <= site.members[column].storage_bytes
-    is_in = np.zeros(len(items), dtype=np.bool_)
-    is_in[rows[order[fits]]] = True
-    # Nothing follows a head that is not there.
-    rests = np.flatnonzero(items.part == REST)
-    is_in[rests] &= is_in[rests - 1]
-    is_placed = np.zeros(len(items), dtype=np.bool_)
-    is_placed[placed.chosen] = True
+    is_in = _best(items, rows[order[worth[order] > 0.0]], member.storage_bytes)
+    is_churn_bound = member.churn_bytes is not None and int(held[~is_in].sum()) > member.churn_bytes
+    if is_churn_bound:
+        assert member.churn_bytes is not None
+        must_stay = _must_stay(items, held, rows[order], member.churn_bytes)
+        is_first = must_stay[rows[order]]
+        is_wanted = ~is_first & (worth[order] > 0.0)
+        first = rows[order[is_first]]
+        # What is held in part needs room for all of it: where that is short, most bytes stay so.
+        first = first[np.argsort(-held[first] / items.size_bytes[first], kind="stable")]
+        ranked = np.concatenate([first, rows[order[is_wanted]]])
+        is_in = _best(items, ranked, member.storage_bytes)
     return Share(
         placed=placed.chosen[is_in[placed.chosen]],
         reserved=np.flatnonzero(is_in & ~is_placed),
+        is_churn_bound=is_churn_bound,
     )
+
+
+def _best(items: Items, ranked: NDArray[np.int64], storage_bytes: int) -> NDArray[np.bool_]:
+    """(item,): the first of these that find room together."""
+    fits = np.cumsum(items.size_bytes[ranked]) <= storage_bytes
+    is_in = np.zeros(len(items), dtype=np.bool_)
+    is_in[ranked[fits]] = True
+    # Nothing follows a head that is not there.
+    rests = np.flatnonzero(items.part == REST)
+    is_in[rests] &= is_in[rests - 1]
+    return is_in
+
+
+def _must_stay(
+    items: Items, held: NDArray[np.int64], ranked: NDArray[np.int64], churn_bytes: int
+) -> NDArray[np.bool_]:
+    """(item,): of what is held, all but what is worth least and may be replaced together."""
+    there = ranked[held[ranked] > 0][::-1]
+    must_stay = np.zeros(len(held), dtype=np.bool_)
+    must_stay[there[np.cumsum(held[there]) > churn_bytes]] = True
+    rests = np.flatnonzero(must_stay & (items.part == REST))
+    must_stay[rests - 1] = True
+    return must_stay
 
 
 def _full_values(site: Site, placed: list[EdgePlacement]) -> list[NDArray[np.float64]]:

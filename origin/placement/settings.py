@@ -15,7 +15,8 @@ class PlanSettings(msgspec.Struct, frozen=True, kw_only=True):
         fill_share: What plans may fetch, of what viewers take.
         fill_kbps: What an edge may fetch for the plan at a time.
         fill_price: Bytes that a fetched byte must be expected to save, at least.
-        churn_share: Of an edge's pinned bytes, that one plan may replace.
+        churn_share: Of an edge's pinned bytes, that one plan may replace: what is held and makes
+            way for what is fetched, or for places reserved.
         spread: How eager hot files are copied within a cluster: so many times the share of one
             edge's link that a file takes is what its further copies are worth.
     """

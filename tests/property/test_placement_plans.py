@@ -111,6 +111,54 @@ def fetched_bytes(plan: EdgePlan, edge: EdgeInput, files: Files) -> int:
     return sum(missing_bytes(plan, edge, files))
 
 
+def dropped_bytes(plan: EdgePlan, edge: EdgeInput, files: Files) -> int:
+    """What is held, and not to be held any more."""
+    assert edge.held_bytes is not None
+    left, rows = edge.held_bytes.copy(), files.rows()
+    for file in plan.files:
+        left[rows[file.title, file.rendition]] -= file.size_bytes
+    return int(np.maximum(0, left).sum())
+
+
+def full_of_something(inputs: PlanInputs, seed: int, churn_share: float) -> PlanInputs:
+    """The same fleet with stores full of whole files, whatever they are worth."""
+    draw = Seeds(seed).stream("full")
+    size = inputs.files.size_bytes
+    edges = []
+    for edge in inputs.edges:
+        store = edge.profile.capacity_bytes
+        if edge.storage is not None:
+            store = min(store, edge.storage.capacity_bytes)
+        order = draw.permutation(len(size))
+        order = order[np.cumsum(size[order]) <= store * 0.97]
+        held = np.zeros(len(size), dtype=np.int64)
+        held[order] = size[order]
+        edges.append(msgspec.structs.replace(edge, held_bytes=held, duty="active", is_up=True))
+    settings = msgspec.structs.replace(
+        inputs.settings, churn_share=churn_share, pinned_share=0.97, fill_share=0.1
+    )
+    return msgspec.structs.replace(inputs, edges=tuple(edges), settings=settings)
+
+
+@pytest.mark.parametrize("churn_share", [0.0, 0.05, 0.3])
+def test_a_plan_replaces_no_more_than_it_may(
+    churn_share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(few, "STEPS_MAX", 1_000)
+    is_used = False
+    for seed in range(40):
+        inputs = full_of_something(random_inputs(seed), seed, churn_share)
+        edges = {edge.edge: edge for edge in inputs.edges}
+        plan = make_plan(inputs)
+        for one, summary in zip(plan.edges, plan.summary.edges, strict=True):
+            dropped = dropped_bytes(one, edges[one.edge], inputs.files)
+            if summary.refusal:
+                continue
+            assert dropped <= int(churn_share * one.pinned_bytes_max), (seed, one.edge)
+            is_used |= "churn" in summary.binding and dropped >= 0.5 * summary.churn_bytes_max
+    assert is_used
+
+
 @pytest.mark.parametrize("hundred", HUNDREDS)
 def test_plans_keep_every_budget_at_a_thousand_seeds(
     hundred: int, monkeypatch: pytest.MonkeyPatch
@@ -159,6 +207,12 @@ def keeps_every_budget(seed: int) -> None:
         assert held is not None
         free = max(0, one.pinned_bytes_max - int(held.sum()))
         assert fetched <= free + settings.churn_share * one.pinned_bytes_max + 1
+        if not (is_resting or is_failing) and files.size_bytes[held > 0].sum() <= (
+            one.pinned_bytes_max  # else what is held in part may not find room
+        ):
+            assert (
+                dropped_bytes(one, edge, files) <= settings.churn_share * one.pinned_bytes_max + 1
+            )
         if is_resting or is_failing:
             assert fetched == 0
             assert one.windows == ()
@@ -181,6 +235,8 @@ def keeps_every_budget(seed: int) -> None:
     taking_part = [edge for edge in inputs.edges if not why_no_fills(edge)]
     assert total <= common_fill_bytes(taking_part, settings)
     assert total <= common_fill_bytes(inputs.edges, settings)
+    promised = sum(one.fill_bytes_max for one in plan.edges)  # with manifests
+    assert promised <= common_fill_bytes(inputs.edges, settings)
     assert total <= settings.fill_share * sum(edge.served_bytes for edge in inputs.edges)
 
 
