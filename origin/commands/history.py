@@ -57,6 +57,8 @@ def history(
 
 def table(answer: Answer) -> list[str]:
     """The rows in columns of a terminal's width; what does not fit is cut, with a sign of it."""
+    from origin.commands.plan_text import middle_cut
+
     cells = [answer.columns, *(tuple(_text(value) for value in row) for row in answer.rows)]
     widths = [
         min(max(len(row[index]) for row in cells), CELL_WIDTH_MAX)
@@ -69,7 +71,9 @@ def table(answer: Answer) -> list[str]:
     lines = []
     for row in cells:
         parts = [
-            _cut(text, width).rjust(width) if is_number else _cut(text, width).ljust(width)
+            middle_cut(text, width).rjust(width)
+            if is_number
+            else middle_cut(text, width).ljust(width)
             for text, width, is_number in zip(row, widths, numeric, strict=True)
         ]
         lines.append(_cut("  ".join(parts).rstrip(), WIDTH))

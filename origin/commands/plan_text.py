@@ -15,6 +15,7 @@ from origin.placement.explain import Explained
 CHANGES_SHOWN = 10
 WINDOWS_SHOWN = 2
 ID_LENGTH = 12
+TITLE_WIDTH = 32
 WIDTH = 80
 
 
@@ -33,7 +34,7 @@ def detail_lines(detail: PlanDetail) -> Iterator[str]:
         f"plan {plan.plan_id[:ID_LENGTH]}, {plan.state}, made {_time(plan.made_wall_s)}, valid "
         f"until {_time(plan.valid_until_wall_s)} UTC"
     )
-    yield f"{'edge':<20} {'files':>8} {'holds':>9} {'to fetch':>9} {'saves':>9}  short of"
+    yield f"{'edge':<20} {'files':>8} {'to hold':>9} {'to fetch':>9} {'saves':>9}  short of"
     for edge in summary.edges:
         figures = (
             f"{edge.edge[:20]:<20} {edge.files:>8} {format_size(edge.stored_bytes):>9} "
@@ -66,7 +67,7 @@ def diff_lines(diff: PlanDiff) -> Iterator[str]:
         for one in edge.changes[:CHANGES_SHOWN]:
             source = f" from {', '.join(one.from_edges)}" if one.from_edges else ""
             yield (
-                f"  {one.change:<8} {one.title[:32]} {one.rendition[:12]}, "
+                f"  {one.change:<8} {middle_cut(one.title, TITLE_WIDTH)} {one.rendition[:12]}, "
                 f"{format_size(one.size_bytes)}{source}"
             )
         if len(edge.changes) > CHANGES_SHOWN:
@@ -75,9 +76,10 @@ def diff_lines(diff: PlanDiff) -> Iterator[str]:
 
 def explain_lines(answers: Iterable[Explained]) -> Iterator[str]:
     for one in answers:
-        yield f"{one.title} {one.rendition} on {one.edge}: {one.because}"
-        yield (
-            f"  {format_size(one.size_bytes)}, expected to save "
+        because = f"{one.title} {one.rendition} on {one.edge}: {one.because}"
+        yield from textwrap.wrap(because, WIDTH, subsequent_indent="  ")
+        yield from _below(
+            f"{format_size(one.size_bytes)}, expected to save "
             f"{format_size(one.expected_bytes)} there; worth {one.worth:.2f}, cut off at "
             f"{one.cut_off:.2f}"
         )
@@ -86,7 +88,7 @@ def explain_lines(answers: Iterable[Explained]) -> Iterator[str]:
         if one.runner_up is not None:
             what = "the best that is not" if one.is_planned else "the least that is planned"
             other = one.runner_up
-            yield f"  {what}: {other.title} {other.rendition} ({other.worth:.2f})"
+            yield from _below(f"{what}: {other.title} {other.rendition} ({other.worth:.2f})")
 
 
 def _windows(windows: Sequence[FillWindow]) -> str:
@@ -95,6 +97,14 @@ def _windows(windows: Sequence[FillWindow]) -> str:
         for one in windows[:WINDOWS_SHOWN]
     ]
     return ", ".join(shown) + (", ..." if len(windows) > WINDOWS_SHOWN else "")
+
+
+def middle_cut(text: str, length_max: int) -> str:
+    """What is too long loses its middle: seasons and episodes are told apart by their ends."""
+    if len(text) <= length_max:
+        return text
+    end = (length_max - 1) // 2
+    return f"{text[: length_max - 1 - end]}…{text[-end:]}"
 
 
 def _below(text: str) -> list[str]:

@@ -85,7 +85,7 @@ def explain(
     ]
     if not rows:
         named = f"{title} {rendition}".strip()
-        raise InputError(f"the catalogue has no file {named!r}; see: nearcast origin plan show")
+        raise InputError(f"the catalogue has no file {named!r}; see: nearcast origin list")
     known = {one.edge: one for one in inputs.edges}
     names = sorted(one.edge for one in plan.edges if one.edge in known and edge in ("", one.edge))
     if not names:
@@ -111,6 +111,7 @@ class _Edge:
         self._head_value = _sum(heads, len(self._files))
         names = {one.edge for one in mates}
         self._planned = {(file.title, file.rendition): file for file in own.files}
+        self._mates = {one.edge: one for one in mates if one.edge != edge.edge}
         self._holders: dict[tuple[str, str], list[str]] = {}
         for one in plan.edges:
             if one.edge in names:
@@ -137,6 +138,7 @@ class _Edge:
         if is_fetched:
             cut_off += self._summary.fill_price + self._base_price
         holders = tuple(self._holders.get(key, ()))
+        having = [name for name in holders if self._has(name, row)]
         return Explained(
             edge=edge.edge,
             title=key[0],
@@ -157,10 +159,18 @@ class _Edge:
             from_edges=file.from_edges if file else (),
             windows=self._summary.windows,
             runner_up=self._best_left if file else self._least,
-            because=_because(self._summary, file, held, worth, cut_off, holders)
+            because=_because(self._summary, file, held, worth, cut_off, _others(having, holders))
             + (_missing(missing) if missing else "")
             + (_guess(edge.guess_share) if worth > 0.0 else ""),
         )
+
+    def _has(self, name: str, row: int) -> bool:
+        """Another edge of the cluster holds what of this file a plan would fetch at least."""
+        mate = self._mates.get(name)
+        if mate is None or mate.held_bytes is None:
+            return False
+        least = int(self._files.head_bytes[row]) or int(self._files.size_bytes[row])
+        return int(mate.held_bytes[row]) >= least
 
     def _best_that_is_nowhere(self) -> RunnerUp | None:
         density = self._value / self._files.size_bytes
@@ -176,6 +186,14 @@ class _Edge:
             rendition=self._files.renditions[best],
             worth=float(density[best]),
         )
+
+
+def _others(having: Sequence[str], planned: Sequence[str]) -> str:
+    """Who of the cluster has a file, or is to have it; empty: nobody."""
+    names = ", ".join(having or planned)
+    if not names:
+        return ""
+    return f"{names} of the same cluster {'has' if having else 'is to fetch'} it"
 
 
 def _sum(columns: Sequence[NDArray[np.floating]], count: int) -> NDArray[np.float64]:
@@ -216,7 +234,7 @@ def _because(
     held: int,
     worth: float,
     cut_off: float,
-    holders: Sequence[str],
+    others: str,
 ) -> str:
     spent = " and ".join(_MORE_OF[one] for one in summary.binding)
     if file is not None:
@@ -236,11 +254,8 @@ def _because(
         return f"nothing is fetched here: {summary.refusal}"
     if worth <= 0.0:
         return "nobody is expected to want it here"
-    if holders:
-        return (
-            f"{', '.join(holders)} of the same cluster has it; another copy would only spare "
-            "that edge's link"
-        )
+    if others:
+        return f"{others}; another copy would only spare that edge's link"
     told = f"it would save {worth:.2f} bytes per byte, what was taken last saves {cut_off:.2f}"
     if worth < cut_off:
         return f"{told}; what is short is {spent}" if spent else told

@@ -130,7 +130,18 @@ def test_a_cluster_holds_a_file_once_and_says_where() -> None:
     (there,) = [one for one in answers if one.is_planned]
     (elsewhere,) = [one for one in answers if not one.is_planned]
     assert elsewhere.holders == (there.edge,)
-    assert f"{there.edge} of the same cluster has it" in elsewhere.because
+    assert f"{there.edge} of the same cluster is to fetch it" in elsewhere.because
+    held = msgspec.structs.replace(
+        inputs,
+        edges=tuple(
+            msgspec.structs.replace(edge, held_bytes=np.array([100 * MB, 0, 0, 0]))
+            if edge.edge == there.edge
+            else edge
+            for edge in inputs.edges
+        ),
+    )
+    later = why(held, plan, "a", elsewhere.edge)
+    assert f"{there.edge} of the same cluster has it" in later.because
     assert elsewhere.site_expected_bytes == pytest.approx(1800.0 * MB)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from nearcast.placement import FillWindow
-from origin.commands.plan_text import detail_lines, explain_lines
+from origin.commands.plan_text import detail_lines, diff_lines, explain_lines
 from origin.control.api import PlanDetail, PlanRow
-from origin.placement.explain import Explained
+from origin.placement.diff import EdgeDiff, FileChange, PlanDiff
+from origin.placement.explain import Explained, RunnerUp
 from origin.placement.settings import PlanSettings
 from origin.placement.summary import EdgeSummary, PlanSummary
 
@@ -82,3 +83,35 @@ def test_what_a_plan_is_short_of_stands_in_its_row_or_whole_below_it() -> None:
     assert lines[-1].startswith("  40")
     assert "should be held and is missing" in lines[-1]
     assert max(map(len, lines)) <= 80
+
+
+def test_episodes_of_a_long_name_are_told_apart() -> None:
+    changes = tuple(
+        FileChange(
+            title=f"the-long-winter-of-harbour-street-s01e{number:02d}", rendition="1080p",
+            change="added", size_bytes=10, value_bytes=1.0,
+        )
+        for number in range(1, 4)
+    )  # fmt: skip
+    diff = PlanDiff(
+        plan_id="ab", before_id="", added_bytes=0, removed_bytes=0, kept_bytes=0, fill_bytes=0,
+        value_bytes=0.0, edges=(EdgeDiff(edge="ams-1", changes=changes),),
+    )  # fmt: skip
+    lines = list(diff_lines(diff))[-3:]
+    assert [line[line.index("s01e") :][:6] for line in lines] == ["s01e01", "s01e02", "s01e03"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_long_explanation_keeps_to_eighty_columns() -> None:
+    title = "the-long-winter-of-harbour-street-s01e01"
+    explained = Explained(
+        edge="amsterdam-west-1", title=title, rendition="1080p", is_planned=False, size_bytes=1000,
+        expected_bytes=1e12, site_expected_bytes=1e12, worth=1234.56, cut_off=1234.5,
+        runner_up=RunnerUp(title=title, rendition="1080p", worth=123.4),
+        because="it would save 1234.56 bytes per byte, what was taken last saves 1234.57; what is "
+        "short is storage and the fill budget of all edges (fill_share)",
+    )  # fmt: skip
+    lines = list(explain_lines([explained]))
+    assert max(map(len, lines)) <= 80
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert "budget of all edges (fill_share)" in " ".join(" ".join(lines).split())
