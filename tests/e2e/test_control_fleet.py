@@ -57,6 +57,9 @@ def test_a_token_is_good_once_and_for_one_name(origin: ControlOrigin) -> None:
     slip = origin.stranger("once-1", token, networks=("192.0.2.7/24",))
     reply = slip.enrol()
     assert (reply.status, reply.error) == (400, "bad_request")
+    ugly = origin.stranger("once-1", token, region="\x1b[31mred")
+    reply = ugly.enrol()
+    assert (reply.status, reply.error) == (400, "bad_request")
     good = origin.stranger("once-1", token)
     assert good.enrol().status == 200
     origin.ask("DELETE", "/v1/admin/edges/once-1")

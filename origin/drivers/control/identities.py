@@ -127,6 +127,7 @@ class Identities:
         try:
             for text in asked.profile.networks:
                 network(text)
+            check_place(asked.profile.cluster, asked.profile.region)
         except InputError as error:
             return Refused(error="bad_request", detail=str(error))
         try:
@@ -279,6 +280,16 @@ def why_no_url(url: str) -> str:
     if is_site(url, "http", "https"):
         return ""
     return f"the edge's URL {url[:100]!r} is of no use: write http://HOST:PORT"
+
+
+def check_place(*names: str) -> None:
+    """A cluster, a region: people read them in terminals. Raises InputError."""
+    for name in names:
+        if not name.isprintable():
+            raise InputError(
+                f"the cluster or region {name[:100]!r} holds control characters: write it with "
+                "letters, digits, signs and spaces"
+            )
 
 
 def _away() -> Refused:

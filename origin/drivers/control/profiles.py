@@ -14,7 +14,7 @@ from nearcast.address import network
 from nearcast.errors import InputError
 from nearcast.zones import stated
 from origin.control.api import ProfileWanted
-from origin.drivers.control.identities import why_no_url
+from origin.drivers.control.identities import check_place, why_no_url
 
 
 def changes(wanted: ProfileWanted, wall_s: float) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def changes(wanted: ProfileWanted, wall_s: float) -> dict[str, Any]:
         raise InputError(why)
     for text in wanted.networks or ():
         network(text)
+    check_place(wanted.cluster or "", wanted.region or "")
     if wanted.time_zone or wanted.utc_offset_h is not None:
         zone, offset_h = stated(wanted.time_zone or "", wanted.utc_offset_h, wall_s)
         found |= {"time_zone": zone, "utc_offset_h": offset_h}
