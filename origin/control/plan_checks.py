@@ -23,7 +23,8 @@ class CannotApply(msgspec.Struct, frozen=True):
 
 
 def why_not_apply(plan: Plan, storages: Mapping[str, Storage], wall_s: float) -> CannotApply | None:
-    """None: it can be. `storages` as edges say now; of those that say nothing the plan is right."""
+    """None: it can be. `storages` as they are now (`room_of`); of edges that have none here
+    the plan is right."""
     over_s = wall_s - plan.summary.valid_until_wall_s
     if over_s >= 0:
         return CannotApply(

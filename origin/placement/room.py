@@ -1,4 +1,4 @@
-"""Whether an edge can follow a plan, by what it says of its disk now.
+"""Whether an edge can follow a plan, by what it says of its disk now and its profile.
 
 A plan is made for the disk of then; before it is put in force, and when an edge says otherwise
 later, this is asked.
@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nearcast.fleet import Storage
+import msgspec
+
+from nearcast.fleet import EdgeProfile, Storage
 from nearcast.placement import EdgePlan
 from nearcast.units import format_size
 from origin.placement.summary import Plan
+
+
+def room_of(profile: EdgeProfile, storage: Storage | None) -> Storage:
+    """What an edge has for plans: the smaller of what it says now and of what its profile promises,
+    as `budget_of` takes it; an operator may give less than the disk has. None: not heard of."""
+    if storage is None:
+        return Storage(capacity_bytes=profile.capacity_bytes)
+    capacity_bytes = min(profile.capacity_bytes, storage.capacity_bytes)
+    return msgspec.structs.replace(storage, capacity_bytes=capacity_bytes)
 
 
 def why_no_room(plan: EdgePlan, storage: Storage) -> str:
@@ -23,7 +34,7 @@ def why_no_room(plan: EdgePlan, storage: Storage) -> str:
         )
     if plan.pinned_bytes_max > storage.capacity_bytes:
         return (
-            f"{plan.edge}: the plan pins {format_size(plan.pinned_bytes_max)}, its store has "
+            f"{plan.edge}: the plan pins {format_size(plan.pinned_bytes_max)}, it has room for "
             f"{format_size(storage.capacity_bytes)}; make a new plan"
         )
     return ""

@@ -278,8 +278,6 @@ def test_what_the_clock_does_stands_in_the_audit_log_and_its_plans_are_looked_at
     tell: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story(world: World) -> None:
-        storage = Storage(capacity_bytes=100)
-
         monkeypatch.setattr(PlanProcess, "work", made_at_once)
         fleet = Fleet()
         fleet.handle(StateRead(wall_s=NOW_S, edges=(EDGE,)), 0.0)
@@ -288,13 +286,14 @@ def test_what_the_clock_does_stands_in_the_audit_log_and_its_plans_are_looked_at
             OriginConfig(), world.store, fleet, identities, lambda: None,
             now_s=lambda: world.wall_s - NOW_S, wall_s=lambda: world.wall_s,
         )  # fmt: skip
-        monkeypatch.setattr(planning, "_storages", lambda: {"ams-1": storage})
         clock = PlanClock(PlanConfig(), world.store, planning, "one", wall_s=lambda: world.wall_s)
         await clock.look()
         done = [(one.actor, one.action) for one in await world.store.audit_entries()]
         assert done == [(CLOCK, "plan.applied"), (CLOCK, "plan.proposed")]
 
-        storage = Storage(capacity_bytes=50)  # a smaller disk
+        profile = msgspec.structs.replace(EDGE.profile, capacity_bytes=50)  # given less room
+        smaller = msgspec.structs.replace(EDGE, profile=profile)
+        fleet.handle(StateRead(wall_s=NOW_S, edges=(smaller,)), 1.0)
         world.wall_s += 7 * HOUR_S
         with pytest.raises(ApiError, match="make a new plan") as caught:
             await clock.look()

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from nearcast.fleet import Storage
+from nearcast.fleet import EdgeProfile, Storage
 from nearcast.placement import EdgePlan, FillWindow
 from origin.control.plan_checks import REASONS_SHOWN_MAX, why_not_apply
 from origin.control.plan_times import REPLAN_S, KnownPlan, is_due, may_try_wall_s
+from origin.placement.room import room_of
 from origin.placement.settings import PlanSettings
 from origin.placement.summary import Plan, PlanSummary
 
@@ -101,6 +102,18 @@ def test_a_plan_that_is_over_or_has_no_room_is_not_put_in_force() -> None:
     assert no_room.reason == "no_room"
     assert "ber-1" in no_room.detail
     assert "ams-1" not in no_room.detail
+
+
+@pytest.mark.parametrize(
+    ("promised", "said", "is_refused"),
+    [(90, 100, False), (80, 100, True), (100, 80, True), (80, None, True), (90, None, False)],
+)
+def test_an_edge_has_no_more_room_than_its_profile_and_its_disk(
+    promised: int, said: int | None, is_refused: bool
+) -> None:
+    profile = EdgeProfile(url="http://192.0.2.1:80", capacity_bytes=promised)
+    room = room_of(profile, None if said is None else Storage(capacity_bytes=said))
+    assert (why_not_apply(plan("ams-1"), {"ams-1": room}, NOW_S) is not None) == is_refused
 
 
 @pytest.mark.parametrize("count", [REASONS_SHOWN_MAX, REASONS_SHOWN_MAX + 3])

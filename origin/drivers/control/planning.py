@@ -32,6 +32,7 @@ from origin.drivers.state.demand_rows import planned_bytes_since
 from origin.fleet import Fleet, FleetEdge
 from origin.placement.diff import PlanDiff, diff_plans
 from origin.placement.explain import Explained
+from origin.placement.room import room_of
 from origin.placement.settings import PlanSettings
 from origin.placement.summary import Plan, PlanSummary
 from origin.records import CLOCK, PlanHead, PlanRecord
@@ -189,8 +190,8 @@ class Planning:
         )
 
     def _storages(self) -> dict[str, Storage]:
-        """As edges say."""
-        return {row.edge: row.storage for row in self._planned_edges() if row.storage is not None}
+        """What there is room for now."""
+        return {row.edge: room_of(row.profile, row.storage) for row in self._planned_edges()}
 
     def _planned_edges(self) -> list[FleetEdge]:
         return [row for row in self._fleet.rows(self._now_s()) if not row.is_revoked]
