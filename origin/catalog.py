@@ -197,6 +197,11 @@ def episode_id(series: str, season_no: int, episode_no: int) -> str:
     return check_id(f"{slug(series)[:60]}-s{season_no:02d}e{episode_no:02d}")
 
 
+def series_key(name: str) -> str:
+    """What two spellings of a series share: `Harbour` and ` harbour` are one."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
 def checked_genre(text: str) -> str:
     """A genre as it is kept: `Crime` and ` crime` are one. Raises InputError."""
     genre = re.sub(" +", " ", unicodedata.normalize("NFKC", text).lower()).strip(" ")

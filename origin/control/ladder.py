@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from nearcast.units import HOUR_S
-from origin.catalog import RenditionEntry, SegmentEntry, Title
+from origin.catalog import RenditionEntry, SegmentEntry, Title, series_key
 from origin.control.editions import namesake, nearest_picture
 from origin.placement.demand import Ints, Titles
 
@@ -81,7 +81,7 @@ def titles_of(titles: Sequence[Title], ladder: Ladder, first_hour: int) -> Title
     series: dict[str, list[int]] = {}
     for row, title in enumerate(titles):
         if title.series is not None:
-            series.setdefault(title.series, []).append(row)
+            series.setdefault(series_key(title.series), []).append(row)
     for rows in series.values():
         rows.sort(key=lambda row: (titles[row].season_no or 0, titles[row].episode_no or 0))
         episode[rows] = np.arange(len(rows))

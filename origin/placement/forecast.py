@@ -86,7 +86,11 @@ class Forecaster:
 
     def forecast(self) -> Forecast:
         signals = self._signals.at(self._hour)
-        rates: Singles = signals @ self._weights.of(signals.shape[2]).astype(np.float32)
+        rates: Singles = np.zeros(signals.shape[:2], dtype=np.float32)
+        # One after the other: `@` adds up in an order that is the processor's, and so, to the last
+        # digit, the plan and its id would be.
+        for number, weight in enumerate(self._weights.of(signals.shape[2]).astype(np.float32)):
+            rates += signals[:, :, number] * weight
         return Forecast(
             hour=self._hour,
             sessions_per_day=rates,

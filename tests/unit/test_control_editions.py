@@ -6,7 +6,7 @@ import pytest
 from nearcast.telemetry import HEAD_S
 from origin.catalog import Title
 from origin.control.editions import nearest_picture
-from origin.control.ladder import Ladder
+from origin.control.ladder import Ladder, titles_of
 from origin.control.told import ToldHours
 from origin.placement.files import files_of_titles
 from tests.plan_world import NOW_S, inputs_of, rendition, row, title, told, value
@@ -82,3 +82,8 @@ def test_a_ladder_of_other_names_is_met_by_numbers() -> None:
     after = inputs_of([packaged_anew(old, **{"300p": "360p", "900p": "1080p"})], said, ["e1"])
     assert value(after, "e1", "t1", "1080p") == value(before, "e1", "t1", "900p")
     assert value(after, "e1", "t1", "360p") == value(before, "e1", "t1", "300p")
+
+
+def test_a_series_is_one_however_it_is_spelled() -> None:
+    titles = [title("a", "Harbour", 1), title("b", " harbour", 2), title("c", "HARBOUR", 3)]
+    assert titles_of(titles, Ladder(titles), 0).successor.tolist() == [1, 2, -1]
