@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nearcast.aio import on_hangup, stop_signals
 from nearcast.errors import ConfigError, NearcastError
+from nearcast.server_tls import ServerTls
 from origin.config import OriginConfig
 from origin.core import OriginCore
 from origin.drivers.control.public import Public
@@ -55,7 +56,11 @@ class Origin:
         self.control: Control | None = None
 
     async def start(self) -> str:
-        """Listen; returns the base URL."""
+        """Listen; returns the base URL. Raises ConfigError."""
+        tls = self.config.control.admin_tls
+        if self.config.control.enabled and tls.certificate:
+            # A pair of no use ends the start, and is found before anybody hears that it is ready.
+            ServerTls(tls.certificate, tls.key, what="control.admin_tls")
         return f"http://{await self.server.start()}"
 
     async def start_control(self) -> None:

@@ -107,6 +107,7 @@ def test_a_certificate_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "control.admin_tls.certificate" in ended.stderr
     assert "none.pem" in ended.stderr
+    assert "ready" not in ended.stdout
 
 
 def test_an_authority_that_is_not_there_is_named(tmp_path: Path) -> None:
