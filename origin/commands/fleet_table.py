@@ -59,7 +59,8 @@ def profile_lines(edge: str, profile: EdgeProfile) -> Iterator[str]:
 def rate(kbps: float) -> str:
     for unit, size in (("Gb/s", 1e6), ("Mb/s", 1e3)):
         if kbps >= size:
-            return f"{kbps / size:.3g} {unit}"
+            count = kbps / size
+            return f"{count:.0f} {unit}" if count >= 100 else f"{count:.3g} {unit}"
     return f"{kbps:.0f} kb/s"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -85,7 +86,7 @@ def set_titles(
         changed_count = folder.database.set_genres(wanted)
     finally:
         folder.close()
-    print(f"{len(wanted)} titles, {changed_count} changed")
+    print(f"{len(wanted)} title{'' if len(wanted) == 1 else 's'}, {changed_count} changed")
     write_json(json_file, {"title_count": len(wanted), "changed_count": changed_count})
 
 
@@ -96,11 +97,16 @@ def read_genres(path: Path) -> dict[str, tuple[int, str | None]]:
 
     found: dict[str, tuple[int, str | None]] = {}
     with reading(path) as lines:
-        rows = csv.reader(lines, strict=True)
+        first = lines.readline()
+        # What a spreadsheet writes where the comma is the decimal point.
+        delimiter = ";" if ";" in first and "," not in first else ","
+        rows = csv.reader(chain((first,), lines), strict=True, delimiter=delimiter)
         header = [name.strip() for name in next(rows, [])]
         missing = [name for name in ("id", "genre") if header.count(name) != 1]
         if missing:
-            raise InputError(f"{path}, line 1: it lacks the column {missing[0]}, or has two")
+            raise InputError(
+                f"{path}, line 1: it lacks the column {missing[0]}, or has two; begin with id,genre"
+            )
         id_at, genre_at = header.index("id"), header.index("genre")
         for row in rows:
             if not any(row):

@@ -255,6 +255,12 @@ def test_titles_that_are_there_get_genres_by_id_by_series_and_by_table(
     assert genres() == [None, None, "crime"]
 
 
+def test_a_table_may_come_from_any_spreadsheet(tmp_path: Path) -> None:
+    table = tmp_path / "genres.csv"
+    table.write_text("\ufeffid;genre\none;crime, drama\n", encoding="utf-8")
+    assert read_genres(table) == {"one": (2, "crime, drama")}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -1,0 +1,18 @@
+"""The fleet as people read it in a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from origin.commands.fleet_table import rate
+
+
+@pytest.mark.parametrize(
+    ("kbps", "shown"),
+    [
+        (640.4, "640 kb/s"), (25_500.0, "25.5 Mb/s"), (999_900.0, "1000 Mb/s"), (1e6, "1 Gb/s"),
+        (1e9, "1000 Gb/s"),
+    ],
+)  # fmt: skip
+def test_a_rate_is_written_without_powers_of_ten(kbps: float, shown: str) -> None:
+    assert rate(kbps) == shown
