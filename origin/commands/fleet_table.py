@@ -43,7 +43,7 @@ def summary(totals: FleetTotals) -> str:
             f"; {rate(recent.client_kbps)} to players, {rate(recent.origin_kbps)} from the origin"
         )
     if totals.is_database_away:
-        text += "; the database is away"
+        text += f"; {totals.database_trouble or 'the database is away'}"
     return text
 
 

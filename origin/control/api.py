@@ -90,6 +90,8 @@ class FleetTotals(msgspec.Struct, frozen=True, kw_only=True):
     plan_id: str
     """In force; empty: none."""
     is_database_away: bool
+    database_trouble: str = ""
+    """In words, such as a full disk; an origin of the version before does not say."""
     origin_count: int
     refused: dict[str, int]
     """Messages of edges that were refused here, by reason, since this origin started."""

@@ -58,7 +58,7 @@ def fleet_totals(
     *,
     wall_s: float,
     plan_id: str,
-    is_database_away: bool,
+    database_trouble: str,
     origin_count: int,
     refused: Mapping[str, int],
 ) -> FleetTotals:
@@ -71,7 +71,8 @@ def fleet_totals(
         by_state=dict(sorted(Counter(group(edge) for edge in edges).items())),
         recent=total.figures(),
         plan_id=plan_id,
-        is_database_away=is_database_away,
+        is_database_away=bool(database_trouble),
+        database_trouble=database_trouble,
         origin_count=origin_count,
         refused={reason: count for reason, count in sorted(refused.items()) if count},
     )

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from nearcast.errors import ConfigError
 from nearcast.fleet import EdgeProfile
 from origin.drivers.control.sync import Sync
-from origin.drivers.state import ControlStore, StateError, StateUnavailable, UrlTaken
+from origin.drivers.state import ControlStore, StateError, StateFull, StateUnavailable, UrlTaken
 from origin.drivers.state.shared_clock import shared_wall_s
 from origin.drivers.state.store import SPENT_S
 from origin.records import (
@@ -551,6 +551,20 @@ def test_the_audit_log_tells_who_changed_what_and_no_secret(place: Place) -> Non
         assert TOKEN not in str(entries)
 
     place.run(work)
+
+
+def test_a_full_disk_is_told_from_a_database_that_is_away(tmp_path: Path) -> None:
+    async def work(store: ControlStore) -> None:
+        async def fill() -> None:
+            async with store.database.writing() as connection:
+                await connection.exec_driver_sql("PRAGMA max_page_count = 1")
+                await connection.exec_driver_sql("CREATE TABLE more AS SELECT zeroblob(9999999)")
+
+        with pytest.raises(StateFull) as caught:
+            await fill()
+        assert caught.value.trouble == "the database's disk is full"
+
+    Place("", tmp_path).run(work)
 
 
 def test_without_its_audit_entry_a_change_is_not_made(

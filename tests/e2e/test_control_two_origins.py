@@ -114,6 +114,7 @@ def test_while_the_database_is_away_edges_and_players_are_answered(
         postgres_server.stop()
         try:
             origin.wait_for(lambda: origin.api("GET", "/fleet")["is_database_away"], "away")
+            assert origin.api("GET", "/fleet")["database_trouble"] == "the database is away"
             assert edge.beat().status == 200
             answer = origin.content("/v1/steering/film")
             assert answer.json["PATHWAY-PRIORITY"] == ["ams-1", "home"]
@@ -124,5 +125,6 @@ def test_while_the_database_is_away_edges_and_players_are_answered(
         finally:
             postgres_server.start()
         origin.wait_for(lambda: not origin.api("GET", "/fleet")["is_database_away"], "back")
+        assert origin.api("GET", "/fleet")["database_trouble"] == ""
         assert edge.beat().status == 200
         assert origin.api("POST", "/edges/ams-1/duty", {"duty": "draining"})["duty"] == "draining"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from origin.commands.fleet_table import rate
+from origin.commands.fleet_table import rate, summary
+from origin.control.recent import Recent
+from origin.control.rows import fleet_totals
 
 
 @pytest.mark.parametrize(
@@ -16,3 +18,14 @@ from origin.commands.fleet_table import rate
 )  # fmt: skip
 def test_a_rate_is_written_without_powers_of_ten(kbps: float, shown: str) -> None:
     assert rate(kbps) == shown
+
+
+@pytest.mark.parametrize(
+    ("trouble", "shown"), [("", "no edges"), ("the disk is full", "no edges; the disk is full")]
+)
+def test_what_keeps_the_database_from_writing_is_said(trouble: str, shown: str) -> None:
+    totals = fleet_totals(
+        (), Recent(), wall_s=0.0, plan_id="", database_trouble=trouble, origin_count=1, refused={}
+    )
+    assert totals.is_database_away == bool(trouble)
+    assert summary(totals) == shown

@@ -76,6 +76,8 @@ class Sync:
         self._now = asyncio.Event()
         self._turn = asyncio.Lock()
         self.away_since_wall_s: float | None = None
+        self.trouble = ""
+        """Why what is to be written waits; empty: it does not."""
         self.lag_s = 0.0
         """What the last round took."""
         self.clock_ahead_s = 0.0
@@ -98,7 +100,7 @@ class Sync:
             try:
                 await self.look()
             except StateUnavailable as error:
-                self._away(str(error))
+                self._away(error)
                 retry_s = RETRY_S_MAX if self._is_long_away() else INTERVAL_S
             except NearcastError as error:
                 logger.error("control.sync_failed detail=%s", error)
@@ -113,7 +115,7 @@ class Sync:
             logger.info(
                 "control.database_back after_s=%.0f", self._wall_s() - self.away_since_wall_s
             )
-            self.away_since_wall_s = None
+            self.away_since_wall_s, self.trouble = None, ""
             self._follower.database_away(None)
         self.lag_s = time.monotonic() - began_s
 
@@ -194,11 +196,12 @@ class Sync:
         elif was_far and not is_far(ahead_s):
             logger.info("control.clock_near ahead_s=%.1f", ahead_s)
 
-    def _away(self, why: str) -> None:
+    def _away(self, error: StateUnavailable) -> None:
+        self.trouble = error.trouble
         if self.away_since_wall_s is None:
             self.away_since_wall_s = self._wall_s()
-            logger.warning("control.database_away detail=%s", why)
-            self._follower.database_away(why)
+            logger.warning("control.database_away detail=%s", error)
+            self._follower.database_away(str(error))
 
     def _is_long_away(self) -> bool:
         since = self.away_since_wall_s

@@ -74,7 +74,7 @@ class View:
             self.recent,
             wall_s=self._wall_s(),
             plan_id=self._desk.plan_id,
-            is_database_away=self.sync is not None and self.sync.away_since_wall_s is not None,
+            database_trouble="" if self.sync is None else self.sync.trouble,
             origin_count=self.origin_count,
             refused={str(reason): count for reason, count in self._desk.refusals.items()},
         )

@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.util import await_only
 
 from nearcast.errors import ConfigError
-from origin.drivers.state.errors import StateError, StateUnavailable
+from origin.drivers.state.errors import StateError, StateFull, StateUnavailable
 
 DATABASE_NAME: Final = "control.db"
 BUSY_S: Final = 10.0
@@ -49,6 +49,8 @@ _POSTGRES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
 # what a rerun of the transaction cures: serialisation, deadlock, a lock not had in time.
 _AWAY_CLASSES: Final = ("08", "53", "57", "58")
 _AWAY_CODES: Final = ("40001", "40P01", "55P03", "25006")
+
+_DISK_FULL: Final = "53100"
 
 
 class Database:
@@ -168,8 +170,10 @@ class Database:
         except IntegrityError as error:
             raise StateError(f"{self.name}: {_reason(error)}") from error
         except DBAPIError as error:
-            kind = StateUnavailable if _is_away(error) else StateError
-            raise kind(f"{self.name}: {_reason(error)}") from error
+            kind = StateFull if _is_full(error) else StateUnavailable
+            raise (kind if _is_away(error) else StateError)(
+                f"{self.name}: {_reason(error)}"
+            ) from error
         except PoolTimeout as error:
             raise StateUnavailable(
                 f"{self.name}: all {POOL_COUNT} connections were busy for {STATEMENT_S:.0f} s"
@@ -235,6 +239,12 @@ def _is_away(error: DBAPIError) -> bool:
     # SQLite: locked for too long, a full or failing disk, a file that cannot be opened. Its
     # "no such table" is an OperationalError as well.
     return isinstance(error, OperationalError) and "no such" not in str(error.orig)
+
+
+def _is_full(error: DBAPIError) -> bool:
+    if _sqlstate(error.orig) == _DISK_FULL:
+        return True
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def _reason(error: DBAPIError) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from nearcast.errors import NearcastError
 
 
@@ -15,6 +17,15 @@ class StateUnavailable(StateError):
     The caller decides whether and when to try again; everything that is written in batches may be
     written twice.
     """
+
+    trouble: ClassVar[str] = "the database is away"
+    """For people who are to see to it."""
+
+
+class StateFull(StateUnavailable):
+    """There is no room to write: what is known goes on being read."""
+
+    trouble: ClassVar[str] = "the database's disk is full"
 
 
 class UrlTaken(StateError):

@@ -66,7 +66,8 @@ export function overview() {
     const origins = totals.origin_count > 1 ? `${totals.origin_count} origins` : "1 origin";
     setText(plan, `${totals.plan_id ? `plan ${planName(totals.plan_id)}` : "no plan in force"} · ${origins}`);
     notice.hidden = !totals.is_database_away;
-    setText(notice, "The database is away: figures go on, changes have to wait.");
+    const trouble = totals.database_trouble || "the database is away";
+    setText(notice, `Trouble: ${trouble}. Figures go on, changes have to wait.`);
     const isEmpty = live.edges.size === 0 && totals.edge_count === 0;
     firstSteps.hidden = !isEmpty;
     filled.hidden = isEmpty;

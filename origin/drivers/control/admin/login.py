@@ -128,7 +128,7 @@ class Login:
             try:
                 found = await self._store.api_token(digest)
             except StateUnavailable as error:
-                raise ApiError(503, "state", "the database is away", retry_s=2) from error
+                raise ApiError(503, "state", error.trouble, retry_s=2) from error
             except NearcastError as error:
                 raise ApiError(500, "state", "the database refuses to answer") from error
             if found is None:

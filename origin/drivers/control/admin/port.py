@@ -130,9 +130,9 @@ class AdminPort:
         except BodyRefused as error:
             response = self._refused(ApiError(error.status, "bad_request", error.detail))
             response.force_close()
-        except StateUnavailable:
+        except StateUnavailable as error:
             response = self._refused(
-                ApiError(503, "state", "the database is away: nothing was changed", retry_s=2)
+                ApiError(503, "state", f"{error.trouble}: nothing was changed", retry_s=2)
             )
         except InputError as error:
             response = self._refused(ApiError(400, "bad_request", str(error)))
