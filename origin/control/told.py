@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nearcast.units import HOUR_S
+from nearcast.units import HOUR_S, bytes_per_s_from_kbps
 from origin.control.ladder import Ladder
 from origin.placement.demand import WATCHED_BINS, Floats, HourDemand, Ints
 from origin.placement.files import Files
@@ -27,11 +27,19 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 class ToldHours:
     """The reports, hour by hour, numbered as the forecast wants them."""
 
-    def __init__(self, ladder: Ladder, files: Files, told: Told, edges: Sequence[str]) -> None:
-        demand, wanted = told.demand, told.wanted
+    def __init__(
+        self,
+        ladder: Ladder,
+        files: Files,
+        told: Told,
+        edges: Sequence[str],
+        link_kbps: Floats,  # (edge,)
+    ) -> None:
+        wanted = told.wanted
         self._titles = len(ladder.titles)
         edge_no = {name: index for index, name in enumerate(edges)}
-        edge = _numbers(demand.edges, edge_no)[demand.edge]
+        edge = _numbers(told.demand.edges, edge_no)[told.demand.edge]
+        demand = _within_links(told.demand, edge, link_kbps)
         places = _places(demand, ladder, files.rows())
         row, at = places[:, 0], places[:, 1]
         self._file_count = len(files)
@@ -110,6 +118,27 @@ class ToldHours:
             next_sessions=self._next[2][following],
             watched=np.zeros((2, WATCHED_BINS)),
         )
+
+
+def _within_links(demand: DemandColumns, edge: Ints, link_kbps: Floats) -> DemandColumns:
+    """An hour of an edge that tells of more than its link carries, in the same shares: one edge
+    that is broken, or lies, would rule what is forecast for all."""
+    hour = demand.hour_wall_s // HOUR_S
+    first_hour = int(hour.min(initial=0))
+    hours = int(hour.max(initial=first_hour)) - first_hour + 1
+    key = np.maximum(edge, 0) * hours + hour - first_hour
+    is_ours = edge >= 0
+    sent = np.bincount(key[is_ours], demand.client_bytes[is_ours], len(link_kbps) * hours)
+    most = np.repeat(HOUR_S * bytes_per_s_from_kbps(1.0) * link_kbps, hours)
+    if (sent <= most).all():
+        return demand
+    part = np.minimum(1.0, most / np.maximum(sent, 1.0))[key]
+    return msgspec.structs.replace(
+        demand,
+        client_bytes=demand.client_bytes * part,
+        resident_bytes=demand.resident_bytes * part,
+        session_count=demand.session_count * part,
+    )
 
 
 def _sound_bytes(

@@ -1,6 +1,7 @@
 """Titles that are packaged anew are wanted as before."""
 
 import msgspec
+import numpy as np
 import pytest
 
 from nearcast.telemetry import HEAD_S
@@ -59,7 +60,7 @@ def test_viewings_of_a_ladder_that_is_gone_count_for_the_title() -> None:
 def test_what_an_earlier_edition_was_asked_for_is_not_held_of_this_one() -> None:
     for made, is_held in ((title("t1"), True), (packaged_anew(title("t1")), False)):
         ladder, files = Ladder([made]), files_of_titles([made], HEAD_S)
-        pulled = ToldHours(ladder, files, SAID, ["e1"]).pulled_bytes(0, 0.0)
+        pulled = ToldHours(ladder, files, SAID, ["e1"], np.array([1e6])).pulled_bytes(0, 0.0)
         assert bool(pulled.any()) is is_held
 
 
