@@ -112,8 +112,6 @@ def plan_inputs(
     names = [edge.edge for edge in edges]
     link_kbps = np.array([edge.profile.link_kbps for edge in edges])
     hours = ToldHours(ladder, files, told, names, link_kbps)
-    first_report = hours.first_report()
-    known_s = wall_s - first_report * HOUR_S
     enrolled_hour = np.array([edge.enrolled_wall_s for edge in edges]) / HOUR_S
     forecast = (kept_forecast or KeptForecast()).forecast(
         History(
@@ -122,7 +120,7 @@ def plan_inputs(
             # The hour that is not over would pass for a quiet one; but of today's fleet it may be
             # all.
             end_hour=now_hour + (now_hour - first_hour < DAY_HOURS),
-            known_since=np.minimum(enrolled_hour, first_report),
+            known_since=np.minimum(enrolled_hour, hours.first_report()),
             demand=hours.demand,
             watched=watched_parts(known, ladder.row, told.watched),
         )
@@ -132,8 +130,7 @@ def plan_inputs(
     return PlanInputs(
         files=files,
         edges=tuple(
-            _edge_input(edge, index, files, values, hours, days, float(known_s[index]))
-            for index, edge in enumerate(edges)
+            _edge_input(edge, index, files, values, hours, days) for index, edge in enumerate(edges)
         ),
         wall_s=wall_s,
         settings=settings,
@@ -147,7 +144,6 @@ def _edge_input(
     values: _Values,
     hours: ToldHours,
     days: float,
-    known_s: float,
 ) -> EdgeInput:
     whole, head = values.of(index)
     reckoned = reckon(
@@ -173,7 +169,6 @@ def _edge_input(
         served_bytes=float(whole.sum() * days),
         past_served_bytes=float(hours.served_bytes[index]),
         past_filled_bytes=edge.past_filled_bytes,
-        known_s=known_s,
         guess_share=values.guess_share(index),
     )
 

@@ -123,10 +123,11 @@ class ToldHours:
 def _within_links(demand: DemandColumns, edge: Ints, link_kbps: Floats) -> DemandColumns:
     """An hour of an edge that tells of more than its link carries, in the same shares: one edge
     that is broken, or lies, would rule what is forecast for all."""
-    hour = demand.hour_wall_s // HOUR_S
-    first_hour = int(hour.min(initial=0))
-    hours = int(hour.max(initial=first_hour)) - first_hour + 1
-    key = np.maximum(edge, 0) * hours + hour - first_hour
+    if not len(edge):
+        return demand
+    hour = (demand.hour_wall_s - demand.hour_wall_s[0]) // HOUR_S  # rows are in their order
+    hours = int(hour[-1]) + 1
+    key = np.maximum(edge, 0) * hours + hour
     is_ours = edge >= 0
     sent = np.bincount(key[is_ours], demand.client_bytes[is_ours], len(link_kbps) * hours)
     most = np.repeat(HOUR_S * bytes_per_s_from_kbps(1.0) * link_kbps, hours)

@@ -9,7 +9,7 @@ import msgspec
 
 from nearcast.local_time import fixed
 from nearcast.placement import FillWindow
-from nearcast.units import DAY_S, bytes_per_s_from_kbps
+from nearcast.units import bytes_per_s_from_kbps
 from origin.placement.inputs import EdgeInput
 from origin.placement.settings import PlanSettings
 from origin.placement.windows import fill_windows, open_s
@@ -79,19 +79,10 @@ def why_no_fills(edge: EdgeInput) -> str:
 def common_fill_bytes(edges: Sequence[EdgeInput], settings: PlanSettings) -> int:
     """What all edges together may fetch: the share of what viewers took and are expected to take,
     less what was fetched already. It is an account over the days that are looked at, so that a new
-    plan every few hours does not spend the budget anew each time.
-
-    Of an edge that has not been heard of for a day no more is expected than it took: minutes say
-    little of a day, and what is fetched by their measure is gone when it turns out less."""
-    served = sum(edge.past_served_bytes + _expected_bytes(edge) for edge in edges)
+    plan every few hours does not spend the budget anew each time."""
+    served = sum(edge.past_served_bytes + edge.served_bytes for edge in edges)
     fetched = sum(edge.past_filled_bytes for edge in edges)
     return max(0, int(settings.fill_share * served - fetched))
-
-
-def _expected_bytes(edge: EdgeInput) -> float:
-    if edge.known_s < DAY_S:
-        return min(edge.served_bytes, edge.past_served_bytes)
-    return edge.served_bytes
 
 
 def fills_with_manifests(fills: Sequence[tuple[int, int]], common_bytes: int) -> list[int]:

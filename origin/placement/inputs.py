@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +38,6 @@ class EdgeInput(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What they took in the days that are looked at."""
     past_filled_bytes: float = 0.0
     """What it fetched for plans in those."""
-    known_s: float = math.inf
-    """How long it has been heard of."""
     guess_share: float = 0.0
     """How much of what is expected of it is taken from what other edges are asked for."""
 

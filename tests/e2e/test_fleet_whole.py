@@ -71,9 +71,7 @@ def test_what_is_watched_at_one_edge_is_planned_and_placed(
 ) -> None:
     library = tmp_path / "library"
     shutil.copytree(title_library, library)
-    # Of a fleet that is minutes old little may be fetched unless the share is large.
-    wishes = ("control.plan.windows=00:00-24:00", "control.plan.fill_share=1.0")
-    with ControlOrigin(library, *wishes) as origin:
+    with ControlOrigin(library, "control.plan.windows=00:00-24:00") as origin:
         first = join(origin, start_edge, "e1", tmp_path)
         title = json.loads(origin.content(f"/v1/titles/{TITLE}").body)
         manifest = next(

@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 
 from nearcast.fleet import Storage
-from nearcast.units import DAY_S
 from origin.control.held import reckon
 from origin.control.ladder import Ladder, titles_of
 from origin.control.plan_inputs import plan_inputs
 from origin.control.watching import watched_parts
-from origin.placement.budget import common_fill_bytes
 from origin.placement.explain import explain
 from origin.placement.inputs import PlanInputs
 from origin.placement.planner import make_plan
@@ -100,17 +98,6 @@ def test_an_edge_that_has_just_joined_is_planned_what_is_popular() -> None:
     # And what it is not asked for in its first days is less and less expected of it.
     worth = [value(joined(days), "b", "film", "high") for days in (0.0, 1.0, 2.5)]
     assert worth[0] > 2.5 * worth[1] > 2.5 * 2.5 * worth[2] > 0
-
-
-@pytest.mark.parametrize(("hours", "is_day"), [(1, False), (23, False), (25, True)])
-def test_what_follows_is_not_reckoned_by_less_than_a_day(hours: int, is_day: bool) -> None:
-    rows = (row(back, "a", "film", "high", 40_000_000, 1) for back in range(1, hours + 1))
-    (inputs,) = inputs_of([title("film")], told(*rows), ["a"]).edges
-    assert (inputs.known_s >= DAY_S) is is_day
-    inputs = msgspec.structs.replace(inputs, served_bytes=10e9)
-    account_bytes = common_fill_bytes([inputs], PlanSettings(fill_share=0.1))
-    served_bytes = hours * 40e6
-    assert account_bytes == int(0.1 * (served_bytes + (10e9 if is_day else served_bytes)))
 
 
 def test_an_edge_counts_for_no_more_than_its_link_carries() -> None:

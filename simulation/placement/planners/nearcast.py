@@ -85,7 +85,6 @@ class NearcastPlanner:
             served_bytes=float(whole.sum() * days),
             past_served_bytes=float(past[:, DEMAND].sum()),
             past_filled_bytes=float(past[:, FILL].sum()),
-            known_s=float(hour * HOUR_S),
         )
 
     def _wanted(self, plan: EdgePlan, store: Store) -> Wanted:
